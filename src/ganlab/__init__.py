@@ -1,0 +1,46 @@
+"""ganlab: a plug-in based GAN experiment toolkit on Lightning and Hydra.
+
+    run = ganlab.train(["model=dcgan", "trainer.max_steps=200"])
+    images = run.sample(16, labels=3)
+    images = ganlab.load("runs/2026-11-21_10-00-00").sample(16, truncation=0.7)
+
+Importing this module imports neither torch nor lightning.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ganlab.errors import GanlabError
+from ganlab.registry import register
+
+if TYPE_CHECKING:
+    from ganlab.run import Run
+
+__version__ = "0.1.0"
+__all__ = ["GanlabError", "load", "register", "train"]
+
+
+def train(overrides: Sequence[str] = ()) -> Run:
+    """Train as ``ganlab train`` does with these words, and load the run.
+
+    Raises:
+        GanlabError: For everything that a user can mend.
+    """
+    from ganlab import config, session
+    from ganlab.run import Run
+
+    return Run(session.start(config.read(list(overrides))).folder)
+
+
+def load(run: str | os.PathLike[str] | Run) -> Run:
+    """Load a run from its folder; a loaded run is returned as it is.
+
+    Raises:
+        GanlabError: If the folder is no run or holds no whole checkpoint.
+    """
+    from ganlab.run import Run
+
+    return run if isinstance(run, Run) else Run(run)

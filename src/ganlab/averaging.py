@@ -1,0 +1,95 @@
+"""Exponential moving averages of networks, with a clock of their own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+AVERAGED_BUFFERS = ("running_mean", "running_var")
+
+
+class Average(nn.ModuleDict):
+    """Averages w̄ <- b·w̄ + (1 - b)·w, b = 2^(-images / half-life), of the parameters and batch-norm
+    statistics of some networks; every other buffer is copied.
+
+    A spectral-norm vector must not be averaged: it would be no unit vector any more, and the
+    averaged network would explode.
+
+    Args:
+        networks: What to average, by name. The averages start as copies.
+        half_life_kimg: Half-life in thousands of real images; 0: the averages stay copies.
+        ramp_up: The half-life is at most this share of the images seen (StyleGAN2-ADA,
+            arXiv:2006.06676, uses 0.05); None: no ramp-up.
+        start_kimg: Until so many images the averages are copies.
+
+    Raises:
+        ValueError: If a number is negative.
+    """
+
+    def __init__(
+        self,
+        networks: dict[str, nn.Module],
+        half_life_kimg: float = 10.0,
+        ramp_up: float | None = 0.05,
+        start_kimg: float = 0.0,
+    ) -> None:
+        super().__init__({name: copy.deepcopy(network) for name, network in networks.items()})
+        for name, number in (("half_life_kimg", half_life_kimg), ("ramp_up", ramp_up or 0), ("start_kimg", start_kimg)):
+            if number < 0:
+                raise ValueError(f"{name} must not be negative, got {number}.")
+        self.requires_grad_(False)
+        self.eval()
+        self.half_life_kimg, self.ramp_up, self.start_kimg = half_life_kimg, ramp_up, start_kimg
+        self._sources = networks.copy()  # a plain dict: the networks belong to the game
+
+    def train(self, mode: bool = True) -> Average:
+        """Averages are for sampling: they stay in evaluation mode."""
+        return super().train(False)  # type: ignore[return-value]
+
+    def decay(self, images_seen: int, images: int) -> float:
+        """b for an iteration that showed ``images`` after ``images_seen``."""
+        if images_seen < 1000 * self.start_kimg:
+            return 0.0
+        half_life = 1000 * self.half_life_kimg
+        if self.ramp_up is not None:
+            half_life = min(half_life, images_seen * self.ramp_up)
+        return 0.5 ** (images / half_life) if half_life > 0 else 0.0
+
+    @torch.no_grad()
+    def follow(self, images_seen: int, images: int) -> None:
+        """Move towards the networks as they are after an iteration."""
+        averages, sources, copies, originals = self._tensors()
+        decay = self.decay(images_seen, images)
+        if decay > 0:
+            torch._foreach_lerp_(averages, sources, 1 - decay)
+        else:
+            torch._foreach_copy_(averages, sources)
+        if copies:
+            torch._foreach_copy_(copies, originals)
+
+    def _tensors(self) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        # Found anew each time would be a Python loop over parameters in the hot loop; the lists
+        # stay valid because loading and moving keep the Parameter objects, except when `.to` gives
+        # buffers new storage, which the check below notices.
+        if not hasattr(self, "_lists") or self._lists[0][0].device != self._lists[1][0].device:
+            averages, sources, copies, originals = [], [], [], []
+            for name, source in self._sources.items():
+                average = self[name]
+                for (key, mine), (_, theirs) in zip(_named(average), _named(source), strict=True):
+                    statistic = key.rpartition(".")[2] in AVERAGED_BUFFERS
+                    if isinstance(mine, nn.Parameter) or (statistic and mine.is_floating_point()):
+                        averages.append(mine.detach() if isinstance(mine, nn.Parameter) else mine)
+                        sources.append(theirs.detach() if isinstance(theirs, nn.Parameter) else theirs)
+                    else:
+                        copies.append(mine)
+                        originals.append(theirs)
+            self._lists = averages, sources, copies, originals
+        return self._lists
+
+
+def _named(module: nn.Module) -> Iterable[tuple[str, Tensor]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()

@@ -1,0 +1,115 @@
+"""Scalars: to metrics.jsonl always, and to the loggers that were asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from ganlab import distributed
+from ganlab.errors import GanlabError
+from ganlab.module import GANModule
+from ganlab.run_folder import METRICS
+
+
+class Recorder(L.Callback):
+    """Reads the module's scalars every ``log_every_n_steps`` iterations, which is the only time that
+    the host waits for the device, and writes them on the kimg axis.
+
+    Args:
+        folder: The run.
+
+    Attributes:
+        latest: The scalars read last.
+        images_per_second: Over the last interval, and over the whole session.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / METRICS
+        self.latest: dict[str, float] = {}
+        self.images_per_second = 0.0
+        self.session_images_per_second = 0.0
+        self._complained = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, GANModule)
+        self._started = self._before = (time.perf_counter(), pl_module.progress.images_seen)
+        if trainer.is_global_zero:
+            self._forget_after(pl_module.progress.iteration)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, GANModule)
+        if not pl_module.scalars:
+            return
+        names, values = list(pl_module.scalars), torch.stack(list(pl_module.scalars.values()))
+        values = distributed.mean(values)
+        self.latest = dict(zip(names, values.tolist(), strict=True))  # the host waits for the device here
+        pl_module.scalars = {}
+        self._measure_speed(pl_module.progress.images_seen)
+        if trainer.is_global_zero:
+            self._write(trainer, pl_module)
+        bad = [name for name, value in self.latest.items() if not math.isfinite(value)]
+        if bad:
+            raise GanlabError(diverged(bad[0].replace("/", "'s ") + f" is {self.latest[bad[0]]}", pl_module))
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, GANModule)
+        now, (then, before) = time.perf_counter(), self._started
+        self.session_images_per_second = (pl_module.progress.images_seen - before) / max(now - then, 1e-9)
+
+    def _measure_speed(self, images_seen: int) -> None:
+        now, (then, before) = time.perf_counter(), self._before
+        self.images_per_second = (images_seen - before) / max(now - then, 1e-9)
+        self._before = now, images_seen
+
+    def _write(self, trainer: L.Trainer, module: GANModule) -> None:
+        progress = module.progress
+        rates = {f"{p}/learning_rate": o.param_groups[0]["lr"] for p, o in module.optimizers_by_player.items()}
+        scalars = {**self.latest, **rates, "images_per_second": self.images_per_second}
+        position = {"iteration": progress.iteration, "kimg": progress.kimg}
+        line = json.dumps({**position, **{k: _json_number(v) for k, v in scalars.items()}})
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            if not self._complained:
+                print(f"{self.path} cannot be written ({error.strerror}): training goes on.", file=sys.stderr)
+            self._complained = True
+        for logger in trainer.loggers:
+            # the step of a logger is an integer: it counts images, so 1000 are one kimg
+            logger.log_metrics({**scalars, "kimg": progress.kimg}, step=progress.images_seen)
+
+    def _forget_after(self, iteration: int) -> None:
+        """Drop lines that a killed run wrote after the checkpoint that is being continued."""
+        if not self.path.is_file():
+            return
+        temporary = self.path.with_name(f".{METRICS}.part")
+        with self.path.open(encoding="utf-8") as old, temporary.open("w", encoding="utf-8") as kept:
+            for line in old:
+                try:
+                    if json.loads(line)["iteration"] <= iteration:
+                        kept.write(line)
+                except (ValueError, KeyError):  # the torn last line of a killed run
+                    continue
+        os.replace(temporary, self.path)
+
+
+def diverged(what: str, module: GANModule) -> str:
+    """The sentence for a run whose numbers are no numbers any more."""
+    return (
+        f"The run has diverged: {what} at iteration {module.progress.iteration}. The last checkpoint is from before; "
+        f"try lower learning rates (optimizer.discriminator.lr), reg=sn, or clip.discriminator=1.0."
+    )
+
+
+def _json_number(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None

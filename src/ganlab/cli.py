@@ -1,0 +1,107 @@
+"""``ganlab <command> [words] [key=value] [flags]``: parses the command and imports only what it needs.
+
+One grammar for all commands: words are run folders or names, ``key=value`` are options.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from ganlab.errors import GanlabError, suggestion
+
+COMMANDS = {
+    "train": "train a GAN, or sweep over several with -m",
+    "resume": "continue a run from its newest checkpoint",
+    "sample": "make images with a trained generator",
+    "list": "components that are installed",
+    "show": "one component: formula, paper, options",
+    "bench": "measure the speed of a training iteration",
+    "completion": "print a shell's completion script",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: prints a sentence and exits with 2 for what the user can mend."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = dispatch(words)
+        sys.stdout.flush()
+    except GanlabError as error:
+        if os.environ.get("GANLAB_TRACEBACK"):
+            raise
+        if _is_first_rank():
+            print(f"ganlab: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("ganlab: interrupted.", file=sys.stderr)
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:  # `ganlab list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def dispatch(words: Sequence[str]) -> int:
+    """Run a command line; returns the exit code.
+
+    Raises:
+        GanlabError: For what the user can mend.
+    """
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if words[0] in ("-V", "--version"):
+        from ganlab import __version__
+
+        print(f"ganlab {__version__}")
+        return 0
+    command, *rest = words
+    if command not in COMMANDS and command != "complete":
+        raise GanlabError(
+            f"There is no command {command!r}.{suggestion(command, COMMANDS)} Commands: {', '.join(COMMANDS)}."
+        )
+    module = importlib.import_module(f"ganlab.commands.{command}")
+    if command == "complete":
+        return int(module.run(rest, [], []))
+    if "-h" in rest or "--help" in rest:
+        print(module.help_text() if hasattr(module, "help_text") else module.HELP)
+        return 0
+    flags = [word for word in rest if word.startswith("-") and word != "-"]
+    options = [word for word in rest if word not in flags and ("=" in word or word.startswith(("~", "+")))]
+    positional = [word for word in rest if word not in flags and word not in options]
+    for flag in flags:
+        allowed = getattr(module, "FLAGS", ())
+        if flag not in allowed:
+            known = f"Flags: {', '.join(allowed)}." if allowed else "It takes no flags, only key=value."
+            raise GanlabError(f"`ganlab {command}` has no flag {flag}.{suggestion(flag, allowed)} {known}")
+    return int(module.run(positional, options, flags))
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        [
+            "ganlab: train and compare GANs.",
+            "",
+            "usage: ganlab COMMAND [RUN or NAME ...] [key=value ...]",
+            "",
+            *lines,
+            "",
+            "  ganlab train                                       the embedded digits, two minutes on a CPU",
+            "  ganlab train model=biggan loss=hinge reg=sn data=zip data.path=images.zip data.image_size=32",
+            "  ganlab train -m reg=none,sn,ortho,vib seed=0,1     a sweep",
+            "  ganlab COMMAND --help                              more about one command",
+        ]
+    )
+
+
+def _is_first_rank() -> bool:
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        if name in os.environ:
+            return os.environ[name] == "0"
+    return True

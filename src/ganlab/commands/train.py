@@ -1,0 +1,55 @@
+"""``ganlab train``: one run, a sweep (-m), or a run from a folder's config.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ganlab.errors import GanlabError
+
+FLAGS = ("-m", "--multirun", "--cfg")
+
+
+def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
+    from ganlab import config
+
+    if words:
+        return _from_folder(words, options)
+    if "-m" in flags or "--multirun" in flags:
+        from ganlab import sweep
+
+        return sweep.run(list(options))
+    composed = config.read(options)
+    if "--cfg" in flags:
+        from omegaconf import OmegaConf
+
+        print(OmegaConf.to_yaml(OmegaConf.create(composed)), end="")
+        return 0
+    from ganlab import session
+
+    return session.start(composed).exit_code
+
+
+def _from_folder(words: Sequence[str], options: Sequence[str]) -> int:
+    """``ganlab train FOLDER``: start the run that FOLDER/config.yaml describes, in FOLDER."""
+    from ganlab import run_folder, session
+
+    if len(words) > 1 or options:
+        raise GanlabError(
+            f"{' '.join([*words, *options])!r}: options are written key=value; `ganlab train FOLDER` alone starts the "
+            f"run of FOLDER/config.yaml."
+        )
+    if not Path(words[0]).is_dir():
+        near = f" Did you mean {words[0]}=...?" if words[0].isidentifier() else ""
+        raise GanlabError(f"{words[0]!r} is neither an option (key=value) nor a folder with a config.yaml.{near}")
+    folder = run_folder.existing(words[0])
+    run_folder.new(str(folder))  # refuses a folder that holds a run already
+    return session.start(run_folder.read_config(folder), folder).exit_code
+
+
+def help_text() -> str:
+    from ganlab import help_pages
+
+    return help_pages.train()
+
+

@@ -1,0 +1,267 @@
+"""Hydra wiring: where options come from, and one composed, checked configuration from a command line.
+
+Search order: ganlab's own ``conf/``, the user's ``./conf``, YAML of plug-ins (``ganlab.conf`` entry
+points), and last the options that are generated from components' signatures. The first hit wins, so
+a stray ``train.yaml`` cannot hijack a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ganlab import registry, schema
+from ganlab.errors import GanlabError, suggestion
+
+OPEN_NODES = ("trainer", "clip", "logger")  # any key may be set here; who reads them checks them
+OPTIONAL_GROUPS = ("reg", "logger", "experiment")  # beside the components' own
+
+
+def conf_dir() -> Path:
+    """ganlab's own YAML: inside the wheel, or beside ``src`` in a checkout."""
+    packaged = Path(__file__).with_name("conf")
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
+
+
+class ComponentSource(ConfigSource):
+    """Every installed component is an option of its kind's config group, without any YAML.
+
+    Options are built when they are loaded, so a broken plug-in breaks only itself.
+    """
+
+    @staticmethod
+    def scheme() -> str:
+        return "ganlab"
+
+    def available(self) -> bool:
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        path = config_path.strip("/")
+        return path in ("", *registry.KINDS, "model", *OPTIONAL_GROUPS) or path.startswith("optimizer/")
+
+    def is_config(self, config_path: str) -> bool:
+        group, name = self._split(config_path)
+        return name in self._names(group)
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        group = config_path.strip("/")
+        if not group:
+            return [] if results_filter is ObjectType.CONFIG else [*registry.KINDS, "model", *OPTIONAL_GROUPS]
+        return [] if results_filter is ObjectType.GROUP else self._names(group)
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        group, name = self._split(config_path)
+        package = None
+        if name == "none" and group in OPTIONAL_GROUPS:
+            content: dict[str, Any] = {}
+            package = "_global_" if group == "experiment" else None
+        elif group == "model":  # a generator and a discriminator of one name are a model
+            content = {"defaults": [{f"/{part}": name} for part in ("generator", "discriminator")]}
+            content["defaults"] += [{f"/optimizer/{part}": "adam"} for part in ("generator", "discriminator")]
+            package = "_global_"
+        else:
+            kind = group.partition("/")[0]
+            try:
+                content = schema.node(kind, name)
+            except (GanlabError, TypeError) as error:
+                raise ConfigCompositionException(str(error)) from error
+            package = f"{kind}.{name}" if registry.KINDS[kind].many else None
+        header = {"package": package}
+        return ConfigResult(
+            provider="ganlab", path=f"ganlab://{group}/{name}", config=OmegaConf.create(content), header=header
+        )
+
+    def _names(self, group: str) -> list[str]:
+        kind = group.partition("/")[0]
+        if kind == "model":
+            return sorted({*registry.names("generator")} & {*registry.names("discriminator")})
+        none = ["none"] if group in OPTIONAL_GROUPS else []
+        return [*none, *(registry.names(kind) if kind in registry.KINDS else [])]
+
+    @staticmethod
+    def _split(config_path: str) -> tuple[str, str]:
+        group, _, name = config_path.strip("/").removesuffix(".yaml").rpartition("/")
+        return group, name
+
+
+class SearchPath(SearchPathPlugin):
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        user = Path.cwd() / "conf"
+        if user.is_dir() and user.resolve() != conf_dir().resolve():
+            search_path.append("working directory", f"file://{user}")
+        for point in entry_points(group="ganlab.conf"):
+            search_path.append(registry.distribution(point), f"pkg://{point.value}")
+        search_path.append("entry points", "ganlab://")
+
+
+def install() -> None:
+    """Make Hydra see components and search paths; may be called more than once."""
+    for plugin in (ComponentSource, SearchPath):
+        Plugins.instance().register(plugin)
+
+
+def read(overrides: Sequence[str]) -> dict[str, Any]:
+    """The configuration of one run, as plain containers, from words such as ``loss=hinge``.
+
+    Raises:
+        GanlabError: With every mistake found, one sentence each.
+    """
+    parsed = parse(overrides)
+    sweeps = [o.input_line for o in parsed if o.is_sweep_override()]
+    if sweeps:
+        raise GanlabError(
+            f"{sweeps[0]!r} has several values: sweep over them with `ganlab train -m`, "
+            f"or give a list as {sweeps[0].replace('=', '=[', 1)}]."
+        )
+    return compose_one(parsed)
+
+
+def compose_one(parsed: Sequence[Override]) -> dict[str, Any]:
+    """Compose overrides that hold no sweeps, see `read`."""
+    GlobalHydra.instance().clear()
+    install()
+    with initialize_config_dir(str(conf_dir()), job_name="ganlab", version_base="1.3"):
+        groups = {o.get_key_element().lstrip("+~"): o for o in parsed if _is_group(o)}
+        chosen = [o.input_line for o in groups.values() if o.input_line]
+        _refuse_unknown_keys([o for o in parsed if not _is_group(o)], _compose(chosen))
+        lines = [open_line(o) for o in parsed]
+        config = _compose(lines)
+        _refuse_doubles(lines)
+        try:
+            plain = OmegaConf.to_container(config, resolve=True)
+        except OmegaConfBaseException as error:
+            raise GanlabError(f"The configuration cannot be resolved: {_one_line(error)}") from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def parse(overrides: Iterable[str]) -> list[Override]:
+    """Words of a command line as Hydra's overrides.
+
+    Raises:
+        GanlabError: If a word is no ``key=value``.
+    """
+    parser = OverridesParser.create()
+    parsed = []
+    for word in overrides:
+        if "=" not in word and not word.startswith("~"):
+            raise GanlabError(f"{word!r} is no option: options are written key=value, see `ganlab train --help`.")
+        try:
+            parsed.append(parser.parse_override(word))
+        except HydraException as error:
+            raise GanlabError(
+                f"{word!r} cannot be read: {_one_line(error.__cause__ or error)}. "
+                f"Quote values that hold spaces or signs: 'key=\"value\"'."
+            ) from error
+    return parsed
+
+
+def open_line(override: Override) -> str:
+    """The override as Hydra takes it: keys of open nodes need not exist before."""
+    line = str(override.input_line)
+    key = override.get_key_element()
+    return f"++{line}" if key.split(".")[0] in OPEN_NODES and "." in key and not key.startswith(("+", "~")) else line
+
+
+def choices(group: str) -> list[str]:
+    """Names that ``group=`` takes, YAML files and components together."""
+    GlobalHydra.instance().clear()
+    install()
+    with initialize_config_dir(str(conf_dir()), job_name="ganlab", version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        return sorted(loader.get_group_options(group))
+
+
+def _is_group(override: Override) -> bool:
+    key = override.key_or_group.lstrip("+~")
+    return "@" in key or key.split("/")[0].partition(".")[0] == key.partition("/")[0] and bool(
+        GlobalHydra.instance().config_loader().get_group_options(key.partition("@")[0])
+    )
+
+
+def _compose(lines: Sequence[str]) -> DictConfig:
+    try:
+        return compose("train", list(lines))
+    except MissingConfigException as error:
+        missing = str(error.missing_cfg_file or "")
+        group, _, name = missing.rpartition("/")
+        options = sorted(error.options or [])
+        if not options and group:
+            options = sorted(GlobalHydra.instance().config_loader().get_group_options(group))
+        raise GanlabError(
+            f"No {group or 'configuration'} is called {name!r}.{suggestion(name, options)} "
+            f"Known: {', '.join(options) or 'none'}."
+        ) from error
+    except HydraException as error:
+        raise GanlabError(_one_line(error)) from error
+    except OmegaConfBaseException as error:
+        raise GanlabError(_one_line(error)) from error
+
+
+def _refuse_unknown_keys(overrides: Sequence[Override], config: DictConfig) -> None:
+    problems = []
+    for override in overrides:
+        key = override.get_key_element()
+        if key.startswith(("+", "~")) or key.split(".")[0] in OPEN_NODES:
+            continue
+        node: Any = config
+        parts = key.split(".")
+        for depth, part in enumerate(parts):
+            known = [str(k) for k in node] if isinstance(node, DictConfig) else []
+            if part not in known:
+                problems.append(_unknown_key(key, ".".join(parts[:depth]), part, known))
+                break
+            node = node._get_node(part)
+            node = node if isinstance(node, DictConfig) else None
+    if problems:
+        raise GanlabError(" ".join(problems))
+
+
+def _unknown_key(key: str, parent: str, part: str, known: list[str]) -> str:
+    if not parent:
+        groups = [*registry.KINDS, "model", *OPTIONAL_GROUPS]
+        known = sorted({*known, *groups} - {"optimizer"})
+        return f"{key!r} is no option.{suggestion(part, known)} Known here: {', '.join(known)}."
+    if parent == "reg" and part in registry.names("reg"):
+        return f"{key!r} has no effect because the regularizer {part!r} is not in use: add it as reg={part}."
+    near = suggestion(part, known).replace("'", f"'{parent}.", 1) if known else ""
+    listed = ", ".join(k for k in known if k != schema.COMPONENT)
+    return f"{key!r} is no option.{near} {f'Known in {parent}: {listed}.' if listed else f'{parent} has no options.'}"
+
+
+def _refuse_doubles(lines: Sequence[str]) -> None:
+    """Naming a regularizer twice, by hand or by a bundle such as ``loss=wgan_gp``, is an error."""
+    loader = GlobalHydra.instance().config_loader()
+    listed = loader.compute_defaults_list("train", list(lines), RunMode.RUN).defaults
+    packages = [str(d.package) for d in listed if str(d.package or "").startswith(("reg.", "logger."))]
+    doubles = sorted({p for p in packages if packages.count(p) > 1})
+    if doubles:
+        group, _, name = doubles[0].partition(".")
+        bundle = next((d.parent for d in listed if d.package == doubles[0] and str(d.parent).startswith("loss/")), None)
+        source = f": {str(bundle).replace('/', '=')} brings it already" if bundle else ""
+        raise GanlabError(
+            f"{group} names {name!r} twice{source}. Name it once and set its options as {group}.{name}.OPTION=VALUE."
+        )
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("See https", "full_key", "object_type", "To append"))]
+    return " ".join(kept[:2])

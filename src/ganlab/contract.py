@@ -1,0 +1,195 @@
+"""The engine's contract: players, turns, games and regularizers.
+
+A *player* is a set of modules with one optimizer. A *turn* evaluates the objectives of one or
+several players on one batch and then steps them. A *game* says who plays, in what turns, by what
+update rule, and what each player minimises. A *regularizer* hooks into all of that. What a turn
+sees is a `ganlab.view.View`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from ganlab.view import View
+
+Objectives = dict[str, dict[str, Tensor]]
+"""What each player minimises: player -> name of the term -> scalar."""
+
+UPDATES = ("alternating", "simultaneous", "extragradient", "optimistic")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One evaluation of some players' objectives on one batch, and then a step of each.
+
+    Args:
+        players: Who steps. Several: one evaluation, then all step.
+        every: The turn is played in iterations whose number is divisible by this.
+        repeat: How often the turn is played in such an iteration.
+        batch: Its batch as a share of ``data.batch_size``.
+        reals: ``fresh``: every repetition gets new real images; ``same``: those that the turn
+            before had; None: the turn has no real images.
+        counts: Whether its real images count as images seen (kimg).
+        name: What tells it from other turns of the same players, such as a lazy regularizer's.
+    """
+
+    players: tuple[str, ...]
+    every: int = 1
+    repeat: int = 1
+    batch: float = 1.0
+    reals: Literal["fresh", "same"] | None = "same"
+    counts: bool = False
+    name: str = "main"
+
+    def has(self, player: str) -> bool:
+        return player in self.players
+
+
+@dataclass
+class Player:
+    """Modules that one optimizer trains, by the names that the game gives them.
+
+    Args:
+        modules: The networks; those that a regularizer adds come here too (in ``attach``).
+        lazy_steps: Optimizer steps that lazy turns add to an iteration. Adam's learning rate and
+            betas are corrected for them (StyleGAN2, arXiv:1912.04958, appendix B).
+    """
+
+    modules: dict[str, nn.Module]
+    lazy_steps: float = 0.0
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        seen: set[int] = set()
+        for module in self.modules.values():
+            for parameter in module.parameters():
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    yield parameter
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a growing game stands: a pure function of images seen.
+
+    Args:
+        image_size: (H, W) of the real images that the stage asks for.
+        batch_size: Global batch of one discriminator turn; None: ``data.batch_size``.
+        level: Level of growth, counted from 0.
+        alpha: Share of the newest level's path in [0, 1].
+        learning_rates: Factor on a player's learning rate.
+        phase: When this number changes, the optimizers forget their state.
+    """
+
+    image_size: tuple[int, int]
+    batch_size: int | None = None
+    level: int = 0
+    alpha: float = 1.0
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
+    phase: int = 0
+
+
+class Game(nn.Module):
+    """Who plays, in what turns, by what update rule, and what each player minimises.
+
+    A subclass registers its networks as attributes and calls `seat` for each player. Parameters of
+    its constructor that are named for a kind of component (``generator``, ``discriminator``,
+    ``loss``) are given by the experiment; the others are its options.
+
+    Attributes:
+        update: One of ``alternating`` (turn after turn), ``simultaneous`` (all turns of an
+            iteration evaluated, then all step), ``extragradient``, ``optimistic``.
+        players: The players, by name.
+        averaged: Names of the modules of which an exponential moving average is kept.
+    """
+
+    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+
+    def __init__(self, update: str = "alternating") -> None:
+        super().__init__()
+        if update not in UPDATES:
+            raise ValueError(f"update must be one of {', '.join(UPDATES)}, got {update!r}.")
+        self.update = update
+        self.players: dict[str, Player] = {}
+        self._added_turns: list[Turn] = []
+
+    def seat(self, player: str, **modules: nn.Module) -> None:
+        """Add modules to a player, who is created by the first call."""
+        self.players.setdefault(player, Player({})).modules.update(modules)
+
+    def add_turn(self, turn: Turn) -> None:
+        """Append a turn to each iteration: how a lazy regularizer plays every n-th iteration."""
+        self._added_turns.append(turn)
+        for player in turn.players:
+            self.players[player].lazy_steps += turn.repeat / turn.every
+
+    def turns(self) -> Sequence[Turn]:
+        """The game's own turns of one iteration, in order."""
+        raise NotImplementedError
+
+    def all_turns(self) -> list[Turn]:
+        """The game's own turns and those that regularizers added."""
+        return [*self.turns(), *self._added_turns]
+
+    def objective(self, turn: Turn, view: View) -> Objectives:
+        """What each of the turn's players minimises on one micro-batch, without regularizers."""
+        raise NotImplementedError
+
+    def stage(self, images_seen: int) -> Stage | None:
+        """The stage of growth, or None if the game does not grow."""
+        return None
+
+    def set_stage(self, stage: Stage) -> None:
+        """Make the networks stand at ``stage``; called when it changes."""
+
+
+class Regularizer(nn.Module):
+    """Anything that adds a term to a player's objective, changes its modules or gradients, or
+    constrains its weights. Every hook is optional; only those that a class overrides are called.
+
+    State lives in buffers and parameters, so it is saved, resumed and moved to the device.
+
+    Attributes:
+        input_gradients: Roles of the points (``real``, ``fake``) at which `terms` takes input
+            gradients in the main turn. The engine then makes the main forward pass serve for
+            them where it can (float32, not compiled), which saves one pass.
+    """
+
+    input_gradients: ClassVar[tuple[str, ...]] = ()
+
+    def attach(self, game: Game) -> None:
+        """Parametrize modules, add modules, players or turns; before optimizers and EMA exist."""
+
+    def images(self, images: Tensor, role: str, view: View) -> Tensor:
+        """Change what the discriminator sees: augmentation, instance noise."""
+        return images
+
+    def features(self, features: Tensor, role: str, view: View) -> Tensor:
+        """Change the discriminator's last map before its head: an information bottleneck."""
+        return features
+
+    def scores(self, real_logits: Tensor | None, fake_logits: Tensor, view: View) -> tuple[Tensor | None, Tensor]:
+        """Change what the adversarial loss sees: top-k. ``real_logits`` is None where it does without."""
+        return real_logits, fake_logits
+
+    def terms(self, turn: Turn, view: View) -> Objectives:
+        """Terms to add to the players' objectives on one micro-batch."""
+        return {}
+
+    def gradients(self, turn: Turn, gradients: dict[str, list[Tensor]]) -> None:
+        """Change gradients in place, after accumulation and averaging over ranks, before the step.
+
+        ``gradients[player]`` belongs, in order, to those of the player's parameters that have one.
+        """
+
+    def after_step(self, turn: Turn) -> None:
+        """Weight clipping, singular-value clamping, dual variables; after the turn's players stepped."""
+
+
+def overrides(regularizer: Regularizer, hook: str) -> bool:
+    """Whether a regularizer implements ``hook`` itself."""
+    return getattr(type(regularizer), hook) is not getattr(Regularizer, hook)

@@ -1,0 +1,71 @@
+"""The batches of each iteration, in an order that is indexed by images consumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ganlab import distributed
+from ganlab.contract import Game
+from ganlab.data.prepare import Images
+from ganlab.data.sampler import IndexedSampler
+from ganlab.plan import Progress, plan
+
+
+class Loader:
+    """An endless iterable: for each iteration the real images of every turn that takes new ones.
+
+    Each rank gets its slice of each micro-batch, so N ranks together see what one process sees.
+    There is no state to save: the next batch is a function of ``progress``. No worker processes:
+    the data is decoded before training, so a batch is one gather of rows.
+
+    Args:
+        images: The prepared data set.
+        game: Says what each iteration needs.
+        progress: Returns where the run stands when iteration starts.
+        batch_size: Global batch of one discriminator turn.
+        accumulate: Micro-batches of one evaluation.
+        seed: Of the order.
+        device: Where batches are made: where the data set is held.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        game: Game,
+        progress: Callable[[], Progress],
+        *,
+        batch_size: int,
+        accumulate: int,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.images, self.game, self.progress = images, game, progress
+        self.batch_size, self.accumulate = batch_size, accumulate
+        self.sampler = IndexedSampler(len(images.pixels), seed)
+        self.device = torch.device(device)
+
+    def __iter__(self) -> Iterator[dict[str, list[Tensor | None]]]:
+        progress = self.progress()
+        pixels, labels = self.images.pixels, self.images.labels
+        if self.device.type != "cpu":
+            pixels = pixels.to(self.device)
+            labels = labels.to(self.device) if labels is not None else None
+        while True:
+            iteration = plan(self.game, progress, self.batch_size)
+            batch: dict[str, list[Tensor | None]] = {"images": [], "labels": []}
+            position = progress.images_consumed
+            for slot in iteration.slots:
+                if slot.fresh:
+                    rows = self._own(self.sampler.indices(position, slot.batch)).to(self.device)
+                    batch["images"].append(pixels[rows])
+                    batch["labels"].append(labels[rows] if labels is not None else None)
+                    position += slot.batch
+            yield batch
+            progress = iteration.advance(progress)
+
+    def _own(self, rows: Tensor) -> Tensor:
+        world, rank = distributed.world_size(), distributed.rank()
+        return rows.view(self.accumulate, world, -1)[:, rank].reshape(-1)

@@ -1,0 +1,204 @@
+"""A set's decoded images in one file of the cache, made once and mapped into memory.
+
+The file is the pixels, image after image, then a JSON description, then the description's length and
+a magic word. It is written under another name by whoever holds the lock and renamed when it is
+complete, so a file of the final name is whole; its size and description are checked all the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import struct
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from ganlab.data.decode import Chunk, Failure
+from ganlab.data.progress import Progress
+from ganlab.errors import GanlabError
+
+# Part of the key: raise it whenever the layout below or the pixels that `ganlab.data.pixels` makes change.
+_VERSION = 1
+_MAGIC = b"GANLABPK"
+_END = struct.Struct("<Q8s")
+_RESERVE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Pack:
+    """An opened pack.
+
+    Attributes:
+        path: The file.
+        pixels: uint8 ``(N, C, H, W)``, mapped; a write would change the memory and not the file.
+        failures: The images of the set that are not in it.
+    """
+
+    path: Path
+    pixels: np.ndarray
+    failures: list[Failure]
+
+
+@dataclass(frozen=True)
+class PackFile:
+    """The place in the cache for one set at one size.
+
+    Args:
+        folder: The folder of packs.
+        fingerprint: The set's own, see `Dataset.fingerprint`.
+        image_shape: (channels, height, width).
+        total: Number of images in the set, undecodable ones included.
+    """
+
+    folder: Path
+    fingerprint: str
+    image_shape: tuple[int, int, int]
+    total: int
+
+    @property
+    def key(self) -> str:
+        what = json.dumps([_VERSION, self.fingerprint, self.image_shape, self.total])
+        channels, height, width = self.image_shape
+        return f"{height}x{width}x{channels}-{hashlib.blake2b(what.encode(), digest_size=16).hexdigest()}"
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.key}.pack"
+
+    def open(self) -> Pack | None:
+        """The pack, or None where there is none or it is not whole."""
+        try:
+            with self.path.open("rb") as file:
+                description = _read_description(file)
+            shape = (int(description["count"]), *self.image_shape)
+            if description["key"] != self.key or description["bytes"] != int(np.prod(shape)):
+                return None
+            failures = [Failure(*fields) for fields in description["failures"]]
+            if shape[0] + len(failures) != self.total:
+                return None
+            # Copy on write: torch wants writable memory, and the file must stay as it is.
+            pixels = np.memmap(self.path, np.uint8, mode="c", shape=shape) if shape[0] else np.empty(shape, np.uint8)
+        except (OSError, ValueError, KeyError, TypeError, struct.error):
+            return None
+        return Pack(self.path, pixels, failures)
+
+    def open_or_make(self, chunks: Iterable[Chunk], what: str) -> Pack:
+        """The pack, made from ``chunks`` if need be, by one process while the others wait.
+
+        Raises:
+            GanlabError: If the cache cannot be written, or the disk is full; no part of the pack stays.
+        """
+        pack = self.open()
+        if pack is not None:
+            return pack
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with _locked(self.folder / f"{self.key}.lock", f"another process is {what}; waiting for it"):
+                pack = self.open()
+                if pack is None:
+                    _remove_stale(self.folder, self.key)
+                    self._make(chunks, what)
+                    pack = self.open()
+        except OSError as error:
+            raise GanlabError(_explain(error, self.folder, what)) from error
+        if pack is None:
+            raise GanlabError(f"{self.path} was written and cannot be read back; is the disk of data.cache_dir sound?")
+        return pack
+
+    def _make(self, chunks: Iterable[Chunk], what: str) -> None:
+        needed = self.total * int(np.prod(self.image_shape)) + _RESERVE_BYTES
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise OSError(errno.ENOSPC, f"{_gib(needed)} are needed and {_gib(free)} are free")
+        partial = self.folder / f"{self.key}.{os.getpid()}.partial"
+        try:
+            with partial.open("wb") as file, Progress(what, self.total) as progress:
+                count, failures = 0, []
+                for chunk in chunks:
+                    file.write(chunk.pixels.data)
+                    count += len(chunk.pixels)
+                    failures += chunk.failures
+                    progress.update(chunk.total)
+                self._write_description(file, count, failures)
+                file.flush()
+                os.fsync(file.fileno())  # before the rename, or a crash could leave a name without contents
+            partial.replace(self.path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _write_description(self, file: BinaryIO, count: int, failures: list[Failure]) -> None:
+        description = {
+            "key": self.key,
+            "fingerprint": self.fingerprint,
+            "count": count,
+            "bytes": file.tell(),
+            "shape": ["image", "channel", "height", "width"],
+            "failures": [[failure.index, failure.name, failure.reason] for failure in failures],
+        }
+        encoded = json.dumps(description).encode()
+        file.write(encoded)
+        file.write(_END.pack(len(encoded), _MAGIC))
+
+
+def _read_description(file: BinaryIO) -> dict[str, Any]:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(-_END.size, os.SEEK_END)
+    length, magic = _END.unpack(file.read(_END.size))
+    if magic != _MAGIC or length > size:
+        raise ValueError("no pack")
+    file.seek(size - _END.size - length)
+    description: dict[str, Any] = json.loads(file.read(length))
+    if description["bytes"] + length + _END.size != size:
+        raise ValueError("not all pixels are there")
+    return description
+
+
+@contextmanager
+def _locked(path: Path, waiting: str) -> Iterator[None]:
+    """Hold the lock; the system frees it when its holder dies, however that happens."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{waiting} ({path.parent})", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_stale(folder: Path, own_key: str) -> None:
+    """Remove what killed processes left half-written: a partial file whose lock is free belongs to nobody."""
+    for partial in folder.glob("*.partial"):
+        key = partial.name.split(".")[0]
+        if key == own_key:  # whose lock we hold
+            partial.unlink(missing_ok=True)
+            continue
+        try:
+            with FileLock(folder / f"{key}.lock", timeout=0):
+                partial.unlink(missing_ok=True)
+        except (Timeout, OSError):
+            continue
+
+
+def _explain(error: OSError, folder: Path, what: str) -> str:
+    other = "set data.cache_dir or GANLAB_CACHE to a folder"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        detail = f" ({error.strerror})" if error.strerror else ""
+        return f"The disk of {folder} is full while {what}{detail}; free some space, or {other} on a larger disk."
+    return f"The cache {folder} cannot be written ({error.strerror or error}); {other} that can."
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB"

@@ -1,0 +1,26 @@
+"""What a user can cause, said in one sentence; the ground floor."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GanlabError(Exception):
+    """Something that the user can mend: what is wrong, where, and what to do.
+
+    The command line prints it without a traceback and exits with 2.
+    """
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'hinge'?`` when a known name is near, else an empty string."""
+    near = difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.55)
+    return f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+
+
+def one_of(choice: str, allowed: Iterable[str], what: str) -> None:
+    """Raise ``ValueError`` unless ``choice`` is allowed; ``what`` names the option."""
+    allowed = tuple(allowed)
+    if choice not in allowed:
+        raise ValueError(f"{what} must be one of {', '.join(allowed)}, got {choice!r}.{suggestion(str(choice), allowed)}")

@@ -1,0 +1,440 @@
+"""Configuration -> objects: the only place that builds."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganlab import plan, randomness, registry, schedules, schema
+from ganlab.averaging import Average
+from ganlab.contract import Game, Regularizer
+from ganlab.data.contract import Dataset
+from ganlab.data.prepare import Images, prepare
+from ganlab.errors import GanlabError, one_of, suggestion
+from ganlab.module import GANModule, Scheduled, Training
+from ganlab.schema import COMPONENT
+from ganlab.view import Setting
+
+Config = dict[str, Any]
+
+DATA_KEYS = (
+    "batch_size image_size image_channels num_classes mirror memory_budget_mib on_device undecodable".split()
+)  # keys of `data` that are every data set's; the others are the component's own
+
+
+@dataclass
+class Experiment:
+    """What a configuration describes.
+
+    Args:
+        config: Complete: nothing in it is left to be found out.
+        module: Plays the game.
+        images: The prepared data; None if only the networks were asked for.
+    """
+
+    config: Config
+    module: GANModule
+    images: Images | None
+
+
+def build(config: Config, with_data: bool = True) -> Experiment:
+    """Everything that training needs; without data only what sampling needs.
+
+    Args:
+        config: As `ganlab.config.read` gives it, or complete from a run folder.
+        with_data: False: the data set is not opened, and ``config`` must be complete.
+
+    Raises:
+        GanlabError: With every mistake in options, one sentence each.
+    """
+    _check_general(config)
+    components = {key: _component(config, key) for key in ("generator", "discriminator", "loss", "game", "prior")}
+    regularizers = {name: _regularizer_component(config, name) for name in config.get("reg") or {}}
+    optimizers = {player: _optimizer_component(config, player) for player in config.get("optimizer") or {}}
+    _raise_problems([*components.values(), *regularizers.values(), *optimizers.values()])
+    source = _source(config) if with_data else None
+    config = complete(config, source, components["generator"].component, components["discriminator"].component)
+    images = _prepare(config, source) if source is not None else None
+
+    for part in ("generator", "discriminator"):
+        components[part].arguments.update(_given(components[part].component, config))
+    generator = _with_seed(config, "generator", components["generator"].make)
+    discriminator = _with_seed(config, "discriminator", components["discriminator"].make)
+    memory_format = torch.channels_last if config["channels_last"] else torch.contiguous_format
+    loss, prior = components["loss"].make(), components["prior"].make()
+    parts = {"generator": generator, "discriminator": discriminator, "loss": loss}
+    game_class = components["game"].component
+    components["game"].arguments.update({n: p for n, p in parts.items() if n in schema.takes(game_class)})
+    game: Game = components["game"].make()
+    attached = {name: _with_seed(config, f"reg.{name}", part.make) for name, part in regularizers.items()}
+    for name, regularizer in attached.items():
+        _attach(name, regularizer, game, config)
+    for module in (game, *attached.values()):
+        module.to(memory_format=memory_format)  # type: ignore[call-overload]
+        _across_ranks(module, config["sync_batch_norm"])
+
+    average = _average(config, game)
+    setting = Setting(
+        prior=prior,
+        latent_dim=getattr(generator, "latent_dim", 0),
+        label_shares=_label_shares(config, images),
+        every_forward=config["state_updates"] == "every_forward",
+    )
+    images_per_step = plan.plan(game, plan.Progress(), config["data"]["batch_size"]).counted
+    factories, rates = _optimizers(game, optimizers, images_per_step)
+    scheduled = [
+        *components["loss"].scheduled(loss, images_per_step),
+        *components["prior"].scheduled(prior, images_per_step),
+        *(s for name, part in regularizers.items() for s in part.scheduled(attached[name], images_per_step)),
+    ]
+    training = Training(
+        seed=config["seed"],
+        batch_size=config["data"]["batch_size"],
+        accumulate=config["accumulate"],
+        channels_last=config["channels_last"],
+        mirror=config["data"]["mirror"],
+        clip=_clip(config, game),
+        compile=config["compile"],
+        log_every_steps=config["trainer"].get("log_every_n_steps", 50),
+        scheduled=scheduled,
+    )
+    module = GANModule(game, attached, factories, setting, average, training, rates, config)
+    return Experiment(config, module, images)
+
+
+def complete(config: Config, source: Dataset | None, generator: Any, discriminator: Any) -> Config:
+    """Fill in what the configuration leaves to the data and the model: size, channels, classes.
+
+    Raises:
+        GanlabError: If data and model cannot be brought together.
+    """
+    data = dict(config["data"])
+    if source is None:
+        missing = [key for key in ("image_size", "image_channels", "num_classes") if data[key] is None]
+        if missing:
+            raise GanlabError(f"The configuration is not complete: data.{missing[0]} is missing.")
+        return config
+    networks = (generator, discriminator)
+    if data["image_channels"] is None:
+        data["image_channels"] = source.native_channels
+    if data["image_size"] is None:
+        smallest = [s for s in (getattr(n, "smallest_image_size", None) for n in networks) if s is not None]
+        data["image_size"] = max(smallest) if smallest else source.native_size
+        if data["image_size"] is None:
+            raise GanlabError("The images have many sizes: say which one to train on, as data.image_size=64.")
+    if data["num_classes"] is None:
+        conditional = all("num_classes" in schema.takes(network) for network in networks)
+        data["num_classes"] = source.num_classes if conditional else 0
+    elif data["num_classes"] > 0 and source.num_classes != data["num_classes"]:
+        has = f"{source.num_classes} classes" if source.num_classes else "no labels"
+        raise GanlabError(
+            f"data.num_classes={data['num_classes']}, but the data set {config['data'][COMPONENT]!r} has {has}: "
+            f"leave data.num_classes out, or set it to 0 for an unconditional model."
+        )
+    size = data["image_size"]
+    data["image_size"] = size[0] if isinstance(size, (list, tuple)) and size[0] == size[1] else size
+    data["image_size"] = list(size) if isinstance(data["image_size"], tuple) else data["image_size"]
+    return {**config, "data": data}
+
+
+@dataclass
+class _Part:
+    """A component, its checked arguments, and where it stands in the configuration."""
+
+    key: str
+    component: Any
+    arguments: dict[str, Any]
+    problems: list[str]
+
+    def make(self) -> Any:
+        """Construct it; a ``ValueError`` becomes a sentence that names the override key."""
+        plain = {
+            name: schedules.parse(value, 1)(0) if schedules.is_schedule(value) else value
+            for name, value in self.arguments.items()
+        }
+        try:
+            return self.component(**plain)
+        except ValueError as error:
+            raise GanlabError(f"{self.key}: {_sentence(error)}") from error
+
+    def scheduled(self, built: Any, images_per_step: int) -> list[Scheduled]:
+        """What makes the numbers of ``built`` follow their schedules."""
+        found = []
+        for name, value in self.arguments.items():
+            if schedules.is_schedule(value):
+                if not isinstance(getattr(built, name, None), (int, float)):
+                    raise GanlabError(
+                        f"{self.key}.{name} cannot follow a schedule: {type(built).__name__} does not keep it as a "
+                        f"number of that name. Give one number."
+                    )
+                schedule = _schedule(f"{self.key}.{name}", value, images_per_step)
+                found.append(Scheduled(schedule, lambda v, name=name: object.__setattr__(built, name, v)))
+        return found
+
+
+def _part(kind: str, key: str, node: Any) -> _Part:
+    if not isinstance(node, Mapping) or not isinstance(node.get(COMPONENT), str):
+        raise GanlabError(f"The configuration has no {kind}: choose one as {key}=NAME, see `ganlab list`.")
+    component = registry.load(kind, node[COMPONENT])
+    values = {name: value for name, value in node.items() if name != COMPONENT}
+    arguments, problems = schema.check(kind, component, values, key)
+    return _Part(key, component, arguments, problems)
+
+
+def _component(config: Config, kind: str) -> _Part:
+    return _part(kind, kind, config.get(kind))
+
+
+def _regularizer_component(config: Config, name: str) -> _Part:
+    return _part("reg", f"reg.{name}", config["reg"][name])
+
+
+def _optimizer_component(config: Config, player: str) -> _Part:
+    return _part("optimizer", f"optimizer.{player}", config["optimizer"][player])
+
+
+def _raise_problems(parts: list[_Part]) -> None:
+    problems = [problem for part in parts for problem in part.problems]
+    if problems:
+        raise GanlabError(" ".join(problems))
+
+
+def _source(config: Config) -> Dataset:
+    node = {key: value for key, value in config["data"].items() if key not in DATA_KEYS}
+    part = _part("data", "data", node)
+    _raise_problems([part])
+    return part.make()
+
+
+def _prepare(config: Config, source: Dataset) -> Images:
+    data = config["data"]
+    try:
+        images = prepare(
+            source,
+            image_size=_pair(data["image_size"]),
+            image_channels=data["image_channels"],
+            memory_budget_mib=data["memory_budget_mib"],
+            undecodable=data["undecodable"],
+        )
+    except ValueError as error:
+        raise GanlabError(f"data: {_sentence(error)}") from error
+    if data["num_classes"] == 0 and images.labels is not None:
+        fields_of = {f.name: getattr(images, f.name) for f in fields(images)}
+        images = Images(**{**fields_of, "labels": None, "num_classes": 0, "class_names": ()})
+    return images
+
+
+def _given(component: Any, config: Config) -> dict[str, Any]:
+    data = config["data"]
+    size = data["image_size"]
+    values = {
+        "image_size": tuple(size) if isinstance(size, list) else size,
+        "image_channels": data["image_channels"],
+        "num_classes": data["num_classes"],
+    }
+    taken = schema.takes(component)
+    if data["num_classes"] and "num_classes" not in taken:
+        raise GanlabError(
+            f"{component.__name__} takes no class labels, but data.num_classes={data['num_classes']}: "
+            f"set data.num_classes=0 for an unconditional model."
+        )
+    return {name: value for name, value in values.items() if name in taken}
+
+
+def _with_seed(config: Config, what: str, make: Callable[[], Any]) -> Any:
+    """Initial weights depend on the seed and on what is initialised, on nothing else."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(randomness.key(config["seed"], "initialization", what))
+        return make()
+
+
+def _attach(name: str, regularizer: Any, game: Game, config: Config) -> None:
+    if not isinstance(regularizer, Regularizer):
+        raise GanlabError(
+            f"reg.{name}: {type(regularizer).__name__} is no ganlab.contract.Regularizer, so it has no hooks."
+        )
+    try:
+        _with_seed(config, f"reg.{name}.attach", lambda: regularizer.attach(game))
+    except ValueError as error:
+        raise GanlabError(f"reg.{name}: {_sentence(error)}") from error
+
+
+def _across_ranks(module: nn.Module, flag: bool) -> None:
+    for layer in module.modules():
+        if hasattr(layer, "across_ranks"):
+            layer.across_ranks = flag  # type: ignore[assignment]
+
+
+def _average(config: Config, game: Game) -> Average:
+    networks = {name: game.get_submodule(name) for name in game.averaged if hasattr(game, name)}
+    node = config["ema"]
+    known = list(inspect.signature(Average).parameters)[1:]
+    unknown = [key for key in node if key not in known]
+    if unknown:
+        raise GanlabError(f"ema.{unknown[0]} is no option.{suggestion(unknown[0], known)} Options: {', '.join(known)}.")
+    try:
+        return Average(networks, **node)
+    except ValueError as error:
+        raise GanlabError(f"ema.{_sentence(error)}") from error
+
+
+def _label_shares(config: Config, images: Images | None) -> torch.Tensor | None:
+    classes = config["data"]["num_classes"]
+    if not classes:
+        return None
+    if images is None or images.labels is None:
+        return torch.full((classes,), 1 / classes)
+    counts = torch.bincount(images.labels, minlength=classes).float()
+    return counts / counts.sum()
+
+
+def _optimizers(
+    game: Game, parts: Mapping[str, _Part], images_per_step: int
+) -> tuple[dict[str, Callable[..., Any]], dict[str, schedules.Schedule]]:
+    factories: dict[str, Callable[..., Any]] = {}
+    rates: dict[str, schedules.Schedule] = {}
+    for player in game.players:
+        if player not in parts:
+            raise GanlabError(f"The player {player!r} has no optimizer: add +optimizer/{player}=adam.")
+        part = parts[player]
+        arguments = dict(part.arguments)
+        for name, value in arguments.items():
+            if schedules.is_schedule(value):
+                schedule = _schedule(f"{part.key}.{name}", value, images_per_step)
+                if name != "lr":
+                    raise GanlabError(f"{part.key}.{name} cannot follow a schedule; only lr can.")
+                rates[player] = schedule
+                # some optimizers refuse a rate of 0, with which a warm-up may begin
+                arguments[name] = schedule(0) or max(schedule.start_value, schedule.end_value)
+        factories[player] = _optimizer_factory(part, arguments)
+    return factories, rates
+
+
+def _optimizer_factory(part: _Part, arguments: dict[str, Any]) -> Callable[..., Any]:
+    def make(parameters: Any) -> Any:
+        try:
+            return part.component(list(parameters), **arguments)
+        except ValueError as error:
+            raise GanlabError(f"{part.key}: {_sentence(error)}") from error
+
+    probe = [nn.Parameter(torch.zeros(1))]
+    make(probe)  # a rate out of range is to be refused now, not when training starts
+    return make
+
+
+def _schedule(key: str, value: Mapping[str, Any], images_per_step: int) -> schedules.Schedule:
+    try:
+        return schedules.parse(value, images_per_step)
+    except ValueError as error:
+        raise GanlabError(f"{key}: {_sentence(error)}") from error
+
+
+def _clip(config: Config, game: Game) -> dict[str, float]:
+    limits = {player: value for player, value in (config.get("clip") or {}).items() if value is not None}
+    for player, value in limits.items():
+        if player not in game.players:
+            raise GanlabError(
+                f"clip.{player}: the game has no such player.{suggestion(player, game.players)} "
+                f"Players: {', '.join(game.players)}."
+            )
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+            raise GanlabError(f"clip.{player} must be a positive number or null, got {value!r}.")
+    return limits
+
+
+_GENERAL: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
+    "seed": (int, lambda v: v >= 0, "at least 0"),
+    "accumulate": (int, lambda v: v >= 1, "at least 1"),
+    "sync_batch_norm": (bool, lambda v: True, ""),
+    "channels_last": (bool, lambda v: True, ""),
+    "compile": (bool, lambda v: True, ""),
+    "run.dir": (str | None, lambda v: v is None or bool(v.strip()), "a path"),
+    "run.max_kimg": (float | None, lambda v: v is None or v > 0, "positive"),
+    "data.batch_size": (int, lambda v: v >= 1, "at least 1"),
+    "data.image_size": (
+        int | tuple[int, int] | None,
+        lambda v: v is None or min(v if isinstance(v, tuple) else (v,)) >= 1,
+        "at least 1",
+    ),
+    "data.image_channels": (int | None, lambda v: v in (None, 1, 3), "1 or 3"),
+    "data.num_classes": (int | None, lambda v: v is None or v >= 0, "at least 0"),
+    "data.mirror": (bool, lambda v: True, ""),
+    "data.memory_budget_mib": (float, lambda v: v >= 0, "at least 0"),
+    "data.on_device": (bool, lambda v: True, ""),
+    "ema.half_life_kimg": (float, lambda v: v >= 0, "at least 0"),
+    "ema.ramp_up": (float | None, lambda v: v is None or v > 0, "positive"),
+    "ema.start_kimg": (float, lambda v: v >= 0, "at least 0"),
+    "checkpoint.every_steps": (int, lambda v: v >= 1, "at least 1"),
+    "checkpoint.keep": (int, lambda v: v >= 0, "at least 0"),
+    "sample.every_steps": (int, lambda v: v >= 1, "at least 1"),
+    "sample.count": (int, lambda v: v >= 1, "at least 1"),
+    "sample.keep": (int, lambda v: v >= 2, "at least 2"),
+    "sample.truncation": (float | None, lambda v: v is None or v > 0, "positive"),
+}
+
+
+def _check_general(config: Config) -> None:
+    """The keys that every run has: types and ranges; all problems at once."""
+    problems = []
+    for key, (annotation, allowed, words) in _GENERAL.items():
+        node: Any = config
+        *parents, last = key.split(".")
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or last not in node:
+            problems.append(f"The configuration has no {key}.")
+            continue
+        try:
+            value = schema.convert(node[last], annotation)
+        except ValueError as error:
+            problems.append(f"{key} {error}.")
+            continue
+        if not allowed(value):
+            problems.append(f"{key} must be {words}, got {node[last]!r}.")
+    for key, value, choices in (
+        ("state_updates", config.get("state_updates"), ("own_turn", "every_forward")),
+        ("data.undecodable", config.get("data", {}).get("undecodable"), ("error", "skip")),
+    ):
+        try:
+            one_of(str(value), choices, key)
+        except ValueError as error:
+            problems.append(str(error))
+    if not isinstance(config.get("trainer"), dict):
+        problems.append("trainer must be a mapping of Lightning's Trainer options.")
+    if problems:
+        raise GanlabError(" ".join(problems))
+
+
+def check_batch(module: GANModule, world_size: int) -> None:
+    """Every turn's batch must divide over ranks and accumulations.
+
+    Raises:
+        GanlabError: If one does not, with the nearest batch sizes that do.
+    """
+    options = module.training_options
+    for slot in plan.plan(module.game, module.progress, options.batch_size).slots:
+        parts = options.accumulate * world_size
+        if slot.batch % parts or slot.batch == 0:
+            below, above = options.batch_size // parts * parts, -(-options.batch_size // parts) * parts
+            near = " or ".join(str(n) for n in dict.fromkeys((below, above)) if n)
+            share = f" (a share of {slot.turn.batch:g} of it in one turn)" if slot.turn.batch != 1 else ""
+            raise GanlabError(
+                f"data.batch_size={options.batch_size}{share} does not divide into accumulate={options.accumulate} "
+                f"times {world_size} process{'es' if world_size > 1 else ''}: try data.batch_size={near}."
+            )
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+

@@ -1,0 +1,101 @@
+"""The standard game of a generator and a discriminator."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from ganlab.contract import Game, Objectives, Turn
+from ganlab.view import View
+
+LOGITS = ("real_logits", "fake_logits")
+# What a loss may ask for by naming it in its signature, beside the logits.
+SUPPLIES: dict[str, Callable[[View], Tensor]] = {
+    "real_images": lambda view: view.reals.images,
+    "fake_images": lambda view: view.fakes().images,
+    "real_features": lambda view: view.features(view.reals),
+    "fake_features": lambda view: view.features(view.fakes()),
+}
+
+
+class Standard(Game):
+    """Generator against discriminator, Goodfellow et al. 2014 (arXiv:1406.2661).
+
+    D minimises loss.discriminator(D(x), D(G(z))), ``discriminator_steps`` times an iteration, each
+    time on fresh real images and latents; then G minimises loss.generator(D(G(z))) once. Real
+    labels come from the data; fakes get labels drawn with the data's own class shares.
+
+    Args:
+        discriminator_steps: Turns of the discriminator in an iteration, at least 1.
+        fresh_reals: Whether a loss that compares with real images in the generator's turn gets new
+            ones there, as R3GAN (arXiv:2501.05441) does, or those of the discriminator's last turn.
+        update: ``alternating``; or ``simultaneous``, ``extragradient`` (arXiv:1802.10551, Adam as
+            in its algorithm 4), ``optimistic`` (arXiv:1711.00141).
+
+    Raises:
+        ValueError: If ``discriminator_steps`` is below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        loss: Any,
+        discriminator_steps: int = 1,
+        fresh_reals: bool = False,
+        update: str = "alternating",
+    ) -> None:
+        super().__init__(update)
+        if discriminator_steps < 1:
+            raise ValueError(f"discriminator_steps must be at least 1, got {discriminator_steps}.")
+        self.generator, self.discriminator = generator, discriminator
+        self.loss = loss
+        self.discriminator_steps = discriminator_steps
+        self.seat("discriminator", discriminator=discriminator)
+        self.seat("generator", generator=generator)
+        self._needs = {player: _needs(getattr(loss, player)) for player in self.players}
+        compares = any(name.startswith("real") for name in self._needs["generator"])
+        self._generator_reals = ("fresh" if fresh_reals else "same") if compares else None
+
+    def turns(self) -> Sequence[Turn]:
+        return (
+            Turn(("discriminator",), repeat=self.discriminator_steps, reals="fresh", counts=True),
+            Turn(("generator",), reals=self._generator_reals),  # type: ignore[arg-type]
+        )
+
+    def objective(self, turn: Turn, view: View) -> Objectives:
+        objectives: Objectives = {}
+        if turn.name != "main":  # a regularizer's own turn
+            return objectives
+        for player in turn.players:
+            if player in self._needs:
+                arguments = self._arguments(player, view)
+                objectives[player] = {"adversarial": getattr(self.loss, player)(**arguments)}
+                if player == "discriminator" and view.logged:
+                    for name in LOGITS:
+                        if name in arguments:
+                            view.note(f"{player}/{name}", arguments[name].mean())
+        return objectives
+
+
+    def _arguments(self, player: str, view: View) -> dict[str, Tensor]:
+        needs = self._needs[player]
+        # the reals first: the discriminator's running state moves with its first pass
+        logits = zip(LOGITS, view.scores(reals="real_logits" in needs), strict=True)
+        arguments = {name: value for name, value in logits if name in needs and value is not None}
+        return {**arguments, **{name: SUPPLIES[name](view) for name in needs if name in SUPPLIES}}
+
+
+def _needs(function: Callable[..., Tensor]) -> tuple[str, ...]:
+    """Names that a loss function requires; those with a default it can do without."""
+    parameters = inspect.signature(function).parameters.values()
+    names = tuple(p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD)
+    known = (*LOGITS, *SUPPLIES)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"the loss asks for {unknown[0]!r}, but the game supplies {', '.join(known)}.")
+    return names

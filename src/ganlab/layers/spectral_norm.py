@@ -1,0 +1,222 @@
+"""Spectral normalization as a parametrization of any network's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrize import ParametrizationList
+
+from ganlab.layers import state
+
+Module = TypeVar("Module", bound=nn.Module)
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)  # weight is (in, out, ...)
+ELIGIBLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Embedding, *TRANSPOSED)
+
+
+class SpectralNorm(nn.Module):
+    """W / σ(W), with σ the largest singular value of W as a matrix (out, rest), by power iteration.
+
+    v ← Wᵀu / max(‖Wᵀu‖, ε)        u ← Wv / max(‖Wv‖, ε)        σ = uᵀWv
+
+    Source: Miyato et al. 2018 (arXiv:1802.05957), algorithm 1 and eq. 9. The gradient flows through W
+    in σ, not through u and v (eq. 12).
+
+    One call makes ``iterations`` iterations from the stored u. They are stored in training where
+    `ganlab.layers.state.moves`; otherwise they are made afresh each time, as in the published code.
+    Inside `held` every call uses the vectors with which the block began.
+
+    Args:
+        weight: The weight to be parametrized; its shape and device count.
+        out_dim: Dimension of the outputs: 0, or 1 for transposed convolutions.
+        iterations: Power iterations a call.
+        eps: ε.
+
+    Raises:
+        ValueError: If ``iterations`` is below 1.
+    """
+
+    u: Tensor
+    left: Tensor
+    right: Tensor
+
+    def __init__(self, weight: Tensor, out_dim: int = 0, iterations: int = 1, eps: float = 1e-12) -> None:
+        super().__init__()
+        if iterations < 1:
+            raise ValueError(f"expected at least one power iteration, got {iterations}")
+        self.out_dim, self.iterations, self.eps = out_dim, iterations, eps
+        rows = weight.shape[out_dim]
+        start = F.normalize(torch.randn(rows, device=weight.device, dtype=weight.dtype), dim=0)
+        self.register_buffer("u", start)
+        # The vectors in use inside `held`. They are made anew for each block, so they are not saved.
+        self.register_buffer("left", start.clone(), persistent=False)
+        self.register_buffer("right", start.new_zeros(weight.numel() // rows), persistent=False)
+        self.held = False
+
+    def forward(self, weight: Tensor) -> Tensor:
+        with torch.autocast(weight.device.type, enabled=False):
+            if self.held:
+                u, v = self.left, self.right
+            else:
+                [(u, v)] = _iterate([self], [weight])
+            return _Normalize.apply(weight, u, v, self.out_dim)
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """``weight`` as (out, rest)."""
+        return _matrix(weight, self.out_dim)
+
+    @property
+    def stores(self) -> bool:
+        return self.training and state.moves()
+
+
+def _matrix(weight: Tensor, out_dim: int) -> Tensor:
+    # σ does not depend on the order of columns, so that one is taken which needs no copy.
+    if out_dim:
+        weight = weight.transpose(0, out_dim)
+    if weight.ndim == 4 and not weight.is_contiguous():
+        weight = weight.permute(0, 2, 3, 1)
+    return weight.reshape(weight.shape[0], -1)
+
+
+def _unmatrix(matrix: Tensor, like: Tensor, out_dim: int) -> Tensor:
+    """The inverse of `_matrix`."""
+    shaped = like.transpose(0, out_dim) if out_dim else like
+    if like.ndim == 4 and not shaped.is_contiguous():
+        rows, channels, height, width = shaped.shape
+        shaped = matrix.view(rows, height, width, channels).permute(0, 3, 1, 2)
+    else:
+        shaped = matrix.view(shaped.shape)
+    return shaped.transpose(0, out_dim) if out_dim else shaped
+
+
+class _Normalize(torch.autograd.Function):
+    """W/σ with σ = uᵀWv: by hand, as autograd makes twice as many passes over the weight.
+
+    dL/dW = G/σ − (Σ G∘W)/σ²·uvᵀ for G = dL/d(W/σ).
+    """
+
+    @staticmethod
+    def forward(ctx, weight: Tensor, u: Tensor, v: Tensor, out_dim: int) -> Tensor:  # type: ignore[override]
+        sigma = torch.dot(u, torch.mv(_matrix(weight, out_dim), v))
+        ctx.save_for_backward(weight, u, v)
+        ctx.out_dim = out_dim
+        return weight / sigma
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # type: ignore[override]
+        weight, u, v = ctx.saved_tensors
+        matrix = _matrix(weight, ctx.out_dim)
+        # From here on everything is differentiable, so that second derivatives exist.
+        sigma = torch.dot(u, torch.mv(matrix, v))
+        slope = (grad * weight).sum() / sigma.square()
+        return grad / sigma - _unmatrix(torch.outer(slope * u, v), weight, ctx.out_dim), None, None, None
+
+
+@torch.no_grad()
+def _iterate(norms: list[SpectralNorm], weights: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """``iterations`` power iterations for each: the new (u, v), stored where they are to be."""
+    matrices = [norm.matrix(weight) for norm, weight in zip(norms, weights, strict=True)]
+    lefts = [norm.u for norm in norms]
+    rights = lefts
+    for _ in range(norms[0].iterations):
+        rights = _normalized([torch.mv(m.t(), u) for m, u in zip(matrices, lefts, strict=True)], norms[0].eps)
+        lefts = _normalized([torch.mv(m, v) for m, v in zip(matrices, rights, strict=True)], norms[0].eps)
+    stored = [(norm.u, left) for norm, left in zip(norms, lefts, strict=True) if norm.stores]
+    if stored:
+        torch._foreach_copy_([u for u, _ in stored], [left for _, left in stored])
+    return list(zip(lefts, rights, strict=True))
+
+
+def _normalized(vectors: list[Tensor], eps: float) -> list[Tensor]:
+    lengths = torch._foreach_norm(vectors)
+    return list(torch._foreach_div(vectors, torch._foreach_clamp_min(lengths, eps)))
+
+
+def power_iterate(parametrizations: Iterable[ParametrizationList]) -> None:
+    """One step of every vector u at once, and the vectors that `held` then uses.
+
+    Vectors are stored under the same rule as in a forward pass. A loop over layers spends most of its
+    time in small operations: here only the two products with W are made layer by layer.
+    """
+    groups: dict[tuple[object, ...], list[tuple[SpectralNorm, Tensor]]] = {}
+    with torch.no_grad():
+        for parametrization in parametrizations:
+            norm, weight = _normalized_weight(parametrization)
+            groups.setdefault((norm.u.device, norm.u.dtype, norm.iterations, norm.eps), []).append((norm, weight))
+        for group in groups.values():
+            norms, weights = [norm for norm, _ in group], [weight for _, weight in group]
+            pairs = _iterate(norms, weights)
+            torch._foreach_copy_([norm.left for norm in norms], [u for u, _ in pairs])
+            torch._foreach_copy_([norm.right for norm in norms], [v for _, v in pairs])
+
+
+def _normalized_weight(parametrization: ParametrizationList) -> tuple[SpectralNorm, Tensor]:
+    """The `SpectralNorm` of ``parametrization`` and the weight that it is given."""
+    weight = parametrization.original
+    for step in parametrization:
+        if isinstance(step, SpectralNorm):
+            return step, weight
+        weight = step(weight)
+    raise LookupError("expected a parametrization with spectral norm")
+
+
+@contextmanager
+def held(parametrizations: Sequence[ParametrizationList]) -> Iterator[None]:
+    """One power iteration of everything in ``parametrizations``; every pass inside uses its vectors.
+
+    So a micro-batch's passes over real and fake images see the same σ and the vectors move once.
+    Normalized weights may be shared as well, by ``torch.nn.utils.parametrize.cached()`` around passes
+    that are all recorded by autograd, or all not, and between two steps of the optimizer.
+    """
+    power_iterate(parametrizations)
+    norms = [_normalized_weight(parametrization)[0] for parametrization in parametrizations]
+    for norm in norms:
+        norm.held = True
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.held = False
+
+
+def attached(network: nn.Module) -> list[ParametrizationList]:
+    """Every parametrization in ``network`` that has a `SpectralNorm`."""
+    return [
+        module
+        for module in network.modules()
+        if isinstance(module, ParametrizationList) and any(isinstance(step, SpectralNorm) for step in module)
+    ]
+
+
+def attach(network: nn.Module, *, iterations: int = 1, eps: float = 1e-12) -> list[ParametrizationList]:
+    """Parametrize the weight of every convolution, linear map and embedding of ``network``.
+
+    Modules marked by `exempt` and those that have it already are left alone. The parameter moves to
+    ``parametrizations.weight.original``, so this goes before optimizers and averages are made.
+
+    Returns:
+        The parametrizations of the whole network, for `held` and `power_iterate`.
+    """
+    for module in list(network.modules()):
+        if not isinstance(module, ELIGIBLE) or getattr(module, "exempt_from_spectral_norm", False):
+            continue
+        if parametrize.is_parametrized(module, "weight") and attached(module.get_submodule("parametrizations")):
+            continue
+        norm = SpectralNorm(module.weight.detach(), int(isinstance(module, TRANSPOSED)), iterations, eps)
+        norm.train(module.training)
+        # unsafe skips a trial run, which would move the vector
+        parametrize.register_parametrization(module, "weight", norm, unsafe=True)
+    return attached(network)
+
+
+def exempt(module: Module) -> Module:
+    """Mark ``module`` as one whose weight spectral norm leaves alone; returns it."""
+    module.exempt_from_spectral_norm = True  # type: ignore[assignment]
+    return module

@@ -1,0 +1,65 @@
+"""The loggers that ``logger=`` names, beside metrics.jsonl."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ganlab.errors import GanlabError, suggestion
+
+
+def make(nodes: dict[str, dict[str, Any]], folder: Path, config: dict[str, Any]) -> list[Any]:
+    """Lightning loggers for the names in ``logger``.
+
+    Raises:
+        GanlabError: If a package is missing, an option unknown, or Weights & Biases not logged in.
+    """
+    return [_maker(name)(dict(options or {}), folder, config) for name, options in (nodes or {}).items()]
+
+
+def _maker(name: str) -> Callable[[dict[str, Any], Path, dict[str, Any]], Any]:
+    makers = {"tensorboard": _tensorboard, "wandb": _wandb}
+    if name not in makers:
+        raise GanlabError(f"No logger is called {name!r}.{suggestion(name, makers)} Known: {', '.join(makers)}.")
+    return makers[name]
+
+
+def _tensorboard(options: dict[str, Any], folder: Path, config: dict[str, Any]) -> Any:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    _check("tensorboard", options, TensorBoardLogger)
+    try:
+        return TensorBoardLogger(**{"save_dir": folder, "name": "tensorboard", **options})
+    except ModuleNotFoundError as error:
+        raise GanlabError('logger=tensorboard needs a package: pip install "ganlab[tensorboard]".') from error
+
+
+def _wandb(options: dict[str, Any], folder: Path, config: dict[str, Any]) -> Any:
+    try:
+        import wandb
+    except ModuleNotFoundError as error:
+        raise GanlabError('logger=wandb needs a package: pip install "ganlab[wandb]".') from error
+    from lightning.pytorch.loggers import WandbLogger
+
+    _check("wandb", options, WandbLogger)
+    mode = os.environ.get("WANDB_MODE", "").lower()
+    offline = bool(options.get("offline")) or mode in ("offline", "disabled", "dryrun")
+    if not offline and not wandb.api.api_key:
+        raise GanlabError(
+            "logger=wandb, but nobody is logged in to Weights & Biases here: run `wandb login`, "
+            "or keep the log on this machine with logger.wandb.offline=true."
+        )
+    logger = WandbLogger(**{"save_dir": folder, "name": folder.name, **options, "config": config})
+    return logger
+
+
+def _check(name: str, options: dict[str, Any], logger: Any) -> None:
+    parameters = inspect.signature(logger).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    unknown = [option for option in options if option not in parameters]
+    if unknown:
+        raise GanlabError(f"logger.{name} has no option {unknown[0]!r}.{suggestion(unknown[0], parameters)}")

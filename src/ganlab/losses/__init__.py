@@ -1,0 +1,1 @@
+"""Adversarial losses: pure functions of logits, one class in one file."""

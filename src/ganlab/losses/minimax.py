@@ -1,0 +1,30 @@
+"""The minimax (saturating) loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Minimax:
+    """The original zero-sum game; G saturates: its gradient vanishes like sigmoid(D(G(z))) where D is sure.
+
+    D: E[softplus(-D(x))] + E[softplus(D(G(z)))]        G: E[log(1 - sigmoid(D(G(z))))] = -E[softplus(D(G(z)))]
+
+    Source: Goodfellow et al. 2014 (arXiv:1406.2661), eq. 1. D as in ``non_saturating``.
+
+    Attributes:
+        saturates: G's gradient vanishes where D is sure of the fakes, by definition.
+    """
+
+    saturates: ClassVar[bool] = True
+
+    def discriminator(self, *, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return -F.logsigmoid(real_logits).mean() - F.logsigmoid(-fake_logits).mean()
+
+    def generator(self, *, real_logits: Tensor | None = None, fake_logits: Tensor) -> Tensor:
+        return F.logsigmoid(-fake_logits).mean()

@@ -1,0 +1,259 @@
+"""BigGAN: hierarchical latents, a shared class embedding, attention and projection."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganlab.layers.attention import SelfAttention
+from ganlab.layers.geometry import Size, doublings
+from ganlab.layers.initialization import initialize
+from ganlab.layers.inputs import check_labels, check_latents
+from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
+from ganlab.layers.residual import DiscriminatorBlock, GeneratorBlock, ProjectionHead
+from ganlab.layers.spectral_norm import exempt
+
+FEWEST_DOUBLINGS = 3
+USUAL_ATTENTION = 64
+
+
+def generator_multiples(count: int) -> list[int]:
+    """Channels of the maps in units of ``width``, from the base on, for ``count`` doublings.
+
+    Halves with each doubling but the first, from 16 down to at least 1; with six or more doublings
+    the third keeps its 8 as well. Up to three doublings are the CIFAR network, 4 throughout.
+
+    Source: Brock et al. 2019 (arXiv:1809.11096), tab. 4 to 6 for 128, 256 and 512.
+    """
+    if count <= FEWEST_DOUBLINGS:
+        return [4] * (count + 1)
+    kept = [int(i >= 1) + int(i >= 3 and count >= 6) for i in range(count + 1)]
+    return [max(1, 16 >> (i - k)) for i, k in enumerate(kept)]
+
+
+def discriminator_multiples(count: int) -> list[int]:
+    """Channels of the blocks in units of ``width``, from the image on: the generator's, mirrored.
+
+    It begins at 1 with four doublings too, so it is the beginning of the network for five.
+    """
+    if count <= FEWEST_DOUBLINGS:
+        return generator_multiples(count)
+    return generator_multiples(max(count, 5))[::-1][: count + 1]
+
+
+def attention_places(attention: int | tuple[int, ...] | None, heights: list[int]) -> set[int]:
+    """Which of the blocks, whose maps have ``heights``, are followed by attention: the first of each height.
+
+    Raises:
+        ValueError: If there is no map of a height that is asked for.
+    """
+    if attention is None:
+        wanted = [USUAL_ATTENTION] if USUAL_ATTENTION in heights else []
+    else:
+        wanted = [height for height in ([attention] if isinstance(attention, int) else attention) if height]
+    for height in wanted:
+        if height not in heights:
+            known = ", ".join(str(h) for h in sorted(set(heights)))
+            raise ValueError(f"expected attention at a map's height, one of {known} (0 for none), got {height}")
+    return {heights.index(height) for height in wanted}
+
+
+class Generator(nn.Module):
+    """The generator of BigGAN.
+
+    z₀ -> linear -> [residual block conditioned on cᵢ, attention where asked] -> BN, relu, convolution, tanh
+
+    cᵢ = [shared(y), zᵢ] with hierarchical latents, where z = [z₀, z₁, ...] in equal parts, one for the
+    linear layer and one for each block; shared(y) without them. Gain and offset of each batch norm in
+    a block are linear in cᵢ, gain around 1. Without the shared embedding y is its class's unit vector,
+    so each layer has an embedding of its own. Without anything to condition on, batch norm is plain.
+
+    Source: Brock et al. 2019 (arXiv:1809.11096), app. B, fig. 15, tab. 4 to 6.
+
+    Args:
+        image_size: H, or (H, W): a base of 4 to 15 pixels doubled at least three times.
+        image_channels: C.
+        num_classes: 0 for none.
+        latent_dim: Length of z; rounded down to a multiple of the number of parts.
+        width: Channels of the largest map are once or more this (the paper's ch).
+        hierarchical: Whether each block sees its part of z.
+        shared_embedding: Whether classes have one embedding for all layers.
+        shared_dim: Its length.
+        attention: Heights of the maps that attention follows; 0 for none; None for 64 if there is one.
+        kernel_size: Of the blocks' convolutions, odd. 5 and 7 did not help the paper.
+        dilation: Of the blocks' convolutions. Nor did this.
+        upsampling: ``nearest`` or ``bilinear``. Nor did that.
+        initialization: ``orthogonal``, ``normal`` or ``xavier``.
+        norm_eps: ε of the conditional batch norms; that of the last one is 1e-5.
+        stored_variance: ``unbiased`` or ``biased`` running variance.
+        across_ranks: Whether batch statistics are those of all ranks.
+
+    Shape: z (B, latent_dim), y (B,) -> (B, C, H, W).
+
+    Raises:
+        ValueError: If the size or attention cannot be; when called, if z or y do not fit.
+    """
+
+    smallest_image_size = 32
+
+    def __init__(
+        self,
+        image_size: Size = 32,
+        image_channels: int = 3,
+        num_classes: int = 0,
+        *,
+        latent_dim: int = 120,
+        width: int = 64,
+        hierarchical: bool = True,
+        shared_embedding: bool = True,
+        shared_dim: int = 128,
+        attention: int | tuple[int, ...] | None = None,
+        kernel_size: int = 3,
+        dilation: int = 1,
+        upsampling: str = "nearest",
+        initialization: str = "orthogonal",
+        norm_eps: float = 1e-5,
+        stored_variance: str = "unbiased",
+        across_ranks: bool = True,
+    ) -> None:
+        super().__init__()
+        self.base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
+        height, breadth = (side * 2**count for side in self.base)
+        self.image_shape = (image_channels, height, breadth)
+        self.num_classes, self.hierarchical = num_classes, hierarchical
+        parts = count + 1 if hierarchical else 1
+        if latent_dim < parts:
+            raise ValueError(f"expected latent_dim to be at least {parts}, one a part of z, got {latent_dim}")
+        self.part = latent_dim // parts
+        self.latent_dim = self.part * parts
+
+        shared = shared_embedding and num_classes > 0
+        # Spectral norm on this embedding cripples the generator, so the published network has none.
+        self.embedding = exempt(nn.Embedding(num_classes, shared_dim)) if shared else None
+        condition_dim = (shared_dim if shared else num_classes) + (self.part if hierarchical else 0)
+
+        def norm(features: int) -> nn.Module:
+            options = {"across_ranks": across_ranks, "stored_variance": stored_variance}
+            if condition_dim == 0:
+                return BatchNorm(features, eps=norm_eps, **options)
+            if shared or hierarchical:
+                return ConditionalBatchNorm(features, condition_dim=condition_dim, eps=norm_eps, **options)
+            return ConditionalBatchNorm(features, num_classes=num_classes, eps=norm_eps, **options)
+
+        channels = [width * multiple for multiple in generator_multiples(count)]
+        heights = [self.base[0] * 2 ** (i + 1) for i in range(count)]
+        places = attention_places(attention, heights)
+        self.linear = nn.Linear(self.part, channels[0] * math.prod(self.base))
+        self.blocks = nn.ModuleList(
+            [
+                GeneratorBlock(n, m, norm, kernel_size=kernel_size, dilation=dilation, upsampling=upsampling)
+                for n, m in pairwise(channels)
+            ]
+        )
+        self.attentions = nn.ModuleDict({str(i): SelfAttention(channels[i + 1]) for i in sorted(places)})
+        self.output_norm = BatchNorm(channels[-1], across_ranks=across_ranks, stored_variance=stored_variance)
+        self.output = nn.Conv2d(channels[-1], image_channels, kernel_size, padding=kernel_size // 2)
+        initialize(self, initialization)
+
+    def embed(self, y: Tensor | None) -> Tensor | None:
+        """What stands for the class: (B, shared_dim), to be given to `synthesize`; interpolate between two of these.
+
+        Without a shared embedding it is the label, or its unit vector if it is joined with parts of z.
+        """
+        y = check_labels(y, self.num_classes)
+        if self.embedding is not None:
+            return self.embedding(y)
+        if y is None or not self.hierarchical:
+            return y
+        return F.one_hot(y, self.num_classes).to(self.linear.weight.dtype)
+
+    def synthesize(self, z: Tensor, embedded: Tensor | None) -> Tensor:
+        """Images from latents (B, latent_dim) and what `embed` made of labels."""
+        check_latents(z, self.latent_dim)
+        first, *rest = z.split(self.part, dim=1)
+        h = self.linear(first).unflatten(1, (-1, *self.base))
+        for i, block in enumerate(self.blocks):
+            given = [part for part in (embedded, rest[i] if rest else None) if part is not None]
+            h = block(h, torch.cat(given, 1) if len(given) == 2 else given[0] if given else None)
+            if str(i) in self.attentions:
+                h = self.attentions[str(i)](h)
+        return torch.tanh(self.output(F.relu(self.output_norm(h), inplace=True)))
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.synthesize(z, self.embed(y))
+
+
+class Discriminator(nn.Module):
+    """The discriminator of BigGAN.
+
+    [residual block, attention where asked] for each halving, and one more -> relu, sum, linear + projection
+
+    Up to 48 pixels it is the CIFAR network: as many blocks, of which the last two keep the map.
+
+    Source: Brock et al. 2019 (arXiv:1809.11096), app. B, fig. 15, tab. 4 to 6.
+
+    Args:
+        image_size: H, or (H, W): a base of 4 to 15 pixels doubled at least three times.
+        image_channels: C.
+        num_classes: With classes a projection is added to the logit; 0 for none.
+        width: Channels of the first block are once or more this (the paper's ch).
+        attention: Heights of the maps that attention follows; 0 for none; None for 64 if there is one.
+        kernel_size: Of the blocks' convolutions, odd.
+        dilation: Of the blocks' convolutions.
+        initialization: ``orthogonal``, ``normal`` or ``xavier``.
+
+    Shape: x (B, C, H, W), y (B,) -> features (B, feature_channels, h, w), logits (B,).
+
+    Raises:
+        ValueError: If the size or attention cannot be; when called, if y is missing.
+    """
+
+    smallest_image_size = 32
+
+    def __init__(
+        self,
+        image_size: Size = 32,
+        image_channels: int = 3,
+        num_classes: int = 0,
+        *,
+        width: int = 64,
+        attention: int | tuple[int, ...] | None = None,
+        kernel_size: int = 3,
+        dilation: int = 1,
+        initialization: str = "orthogonal",
+    ) -> None:
+        super().__init__()
+        base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
+        height, breadth = (side * 2**count for side in base)
+        self.image_shape = (image_channels, height, breadth)
+        self.num_classes = num_classes
+        channels = [width * multiple for multiple in discriminator_multiples(count)]
+        self.feature_channels = channels[-1]
+        halvings = count - 1 if count <= FEWEST_DOUBLINGS else count
+        heights = [height >> min(i + 1, halvings) for i in range(len(channels))]
+        places = attention_places(attention, heights)
+        self.blocks = nn.ModuleList(
+            [
+                DiscriminatorBlock(
+                    n, m, m, first=i == 0, downsample=i < halvings, kernel_size=kernel_size, dilation=dilation
+                )
+                for i, (n, m) in enumerate(zip([image_channels, *channels[:-1]], channels, strict=True))
+            ]
+        )
+        self.attentions = nn.ModuleDict({str(i): SelfAttention(channels[i]) for i in sorted(places)})
+        self.head = ProjectionHead(channels[-1], num_classes)
+        initialize(self, initialization)
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if str(i) in self.attentions:
+                x = self.attentions[str(i)](x)
+        return x
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.head(self.features(x, y), y)

@@ -1,0 +1,136 @@
+"""Multilayer perceptrons: for points, and the smallest networks for images."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.layers.geometry import Size, height_and_width
+from ganlab.layers.initialization import initialize
+from ganlab.layers.inputs import check_labels, check_latents
+
+
+def _layers(inputs: int, width: int, depth: int, activation: nn.Module) -> nn.Sequential:
+    sizes = [inputs] + [width] * depth
+    return nn.Sequential(*[layer for n, m in pairwise(sizes) for layer in (nn.Linear(n, m), activation)])
+
+
+class Generator(nn.Module):
+    """A multilayer perceptron from latents to points or small images.
+
+    x = [tanh](W relu(... relu(W [z, embed(y)])))
+
+    Source: the fully connected generator of Goodfellow et al. 2014 (arXiv:1406.2661), sec. 5. A point
+    with D coordinates is an image of size 1 with D channels.
+
+    Args:
+        image_size: H, or (H, W); 1 for points. Any.
+        image_channels: C; the number of coordinates for points.
+        num_classes: A label's embedding, of ``embedding_dim``, is appended to z; 0 for none.
+        latent_dim: Length of z.
+        width: Units a hidden layer.
+        depth: Hidden layers, at least 1.
+        bounded: Whether a tanh ends it. Images need one; points on the plane do not.
+        embedding_dim: Length of a label's embedding.
+        initialization: ``orthogonal``, ``normal`` or ``xavier``.
+
+    Shape: z (B, latent_dim), y (B,) -> (B, C, H, W).
+
+    Raises:
+        ValueError: If an option is out of range; when called, if z or y do not fit.
+    """
+
+    smallest_image_size = 1
+
+    def __init__(
+        self,
+        image_size: Size = 8,
+        image_channels: int = 1,
+        num_classes: int = 0,
+        *,
+        latent_dim: int = 64,
+        width: int = 256,
+        depth: int = 3,
+        bounded: bool = True,
+        embedding_dim: int = 32,
+        initialization: str = "xavier",
+    ) -> None:
+        super().__init__()
+        if depth < 1:
+            raise ValueError(f"expected depth to be at least 1, got {depth}")
+        self.image_shape = (image_channels, *height_and_width(image_size))
+        self.latent_dim, self.num_classes, self.bounded = latent_dim, num_classes, bounded
+        self.embedding = nn.Embedding(num_classes, embedding_dim) if num_classes else None
+        inputs = latent_dim + (embedding_dim if num_classes else 0)
+        self.hidden = _layers(inputs, width, depth, nn.ReLU())
+        self.output = nn.Linear(width, math.prod(self.image_shape))
+        initialize(self, initialization)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        check_latents(z, self.latent_dim)
+        y = check_labels(y, self.num_classes)
+        h = z if self.embedding is None else torch.cat([z, self.embedding(y)], 1)
+        x = self.output(self.hidden(h)).unflatten(1, self.image_shape)
+        return torch.tanh(x) if self.bounded else x
+
+
+class Discriminator(nn.Module):
+    """A multilayer perceptron from points or small images to logits.
+
+    f = lrelu(W ... lrelu(W [x, embed(y)]))        logit = w·f + b
+
+    Source: the fully connected discriminator of Goodfellow et al. 2014 (arXiv:1406.2661), sec. 5, with
+    leaky relus of slope 0.2 in place of maxout.
+
+    Args:
+        image_size: H, or (H, W); 1 for points. Any.
+        image_channels: C; the number of coordinates for points.
+        num_classes: A label's embedding, of ``embedding_dim``, is appended to x; 0 for none.
+        width: Units a hidden layer, and the length of the features.
+        depth: Hidden layers, at least 1.
+        embedding_dim: Length of a label's embedding.
+        initialization: ``orthogonal``, ``normal`` or ``xavier``.
+
+    Shape: x (B, C, H, W), y (B,) -> features (B, width), logits (B,).
+
+    Raises:
+        ValueError: If an option is out of range; when called, if y is missing.
+    """
+
+    smallest_image_size = 1
+
+    def __init__(
+        self,
+        image_size: Size = 8,
+        image_channels: int = 1,
+        num_classes: int = 0,
+        *,
+        width: int = 256,
+        depth: int = 3,
+        embedding_dim: int = 32,
+        initialization: str = "xavier",
+    ) -> None:
+        super().__init__()
+        if depth < 1:
+            raise ValueError(f"expected depth to be at least 1, got {depth}")
+        self.image_shape = (image_channels, *height_and_width(image_size))
+        self.num_classes, self.feature_channels = num_classes, width
+        self.embedding = nn.Embedding(num_classes, embedding_dim) if num_classes else None
+        inputs = math.prod(self.image_shape) + (embedding_dim if num_classes else 0)
+        self.hidden = _layers(inputs, width, depth, nn.LeakyReLU(0.2))
+        self.output = nn.Linear(width, 1)
+        initialize(self, initialization)
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        y = check_labels(y, self.num_classes)
+        h = x.flatten(1)
+        return self.hidden(h if self.embedding is None else torch.cat([h, self.embedding(y)], 1))
+
+    def head(self, features: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.output(features).squeeze(1)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.head(self.features(x, y), y)

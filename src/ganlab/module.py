@@ -1,0 +1,401 @@
+"""The LightningModule: runs a game's turns by manual optimization and knows no GAN by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.optim import Optimizer
+
+from ganlab import distributed
+from ganlab.averaging import Average
+from ganlab.contract import Game, Player, Regularizer, Stage, Turn
+from ganlab.layers import state
+from ganlab.plan import Plan, Progress, Slot, plan
+from ganlab.randomness import Stream, using
+from ganlab.schedules import Schedule
+from ganlab.view import Hooks, Points, Setting, View
+
+OptimizerFactory = Callable[[Iterator[nn.Parameter]], Optimizer]
+Batch = Mapping[str, Sequence[Tensor | None]]
+
+
+@dataclass
+class Scheduled:
+    """A number of a component that follows a schedule."""
+
+    schedule: Schedule
+    assign: Callable[[float], None]
+
+
+@dataclass
+class Training:
+    """How the game is played, whatever it is.
+
+    Args:
+        seed: First part of every key of randomness.
+        batch_size: Global batch of one discriminator turn.
+        accumulate: Micro-batches of one evaluation.
+        channels_last: Memory format of images.
+        mirror: Whether half of the real images are flipped.
+        clip: Maximal gradient norm of a player, by name.
+        compile: Whether networks and input gradients are compiled.
+        log_every_steps: Scalars are kept in iterations divisible by this.
+        scheduled: Numbers of losses, regularizers and so on that follow schedules.
+    """
+
+    seed: int = 0
+    batch_size: int = 64
+    accumulate: int = 1
+    channels_last: bool = True
+    mirror: bool = False
+    clip: Mapping[str, float] = field(default_factory=dict)
+    compile: bool = False
+    log_every_steps: int = 50
+    scheduled: Sequence[Scheduled] = ()
+
+
+class GANModule(L.LightningModule):
+    """Plays one iteration a ``training_step``: every turn once, or as often as it repeats.
+
+    Args:
+        game: Who plays; regularizers are attached already.
+        regularizers: By name.
+        optimizers: A factory a player.
+        setting: What views share: prior, labels, policies.
+        average: The moving averages.
+        training: How the game is played.
+        learning_rates: Schedules of players' learning rates.
+        config: The run's configuration, stored in checkpoints.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        regularizers: Mapping[str, Regularizer],
+        optimizers: Mapping[str, OptimizerFactory],
+        setting: Setting,
+        average: Average,
+        training: Training,
+        learning_rates: Mapping[str, Schedule] | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.game = game
+        self.regularizers = nn.ModuleDict(regularizers)
+        self.average = average
+        self.training_options = training
+        self.setting = setting
+        self.config = dict(config or {})
+        self.progress = Progress()
+        self.scalars: dict[str, Tensor] = {}
+        self.timer: Callable[[str], AbstractContextManager[Any]] = lambda part: nullcontext()
+        self._factories = optimizers
+        self._learning_rates = dict(learning_rates or {})
+        self._hooks = Hooks(list(regularizers.values()))
+        self._parameters_of = {n: [p for p in pl.parameters() if p.requires_grad] for n, pl in game.players.items()}
+        self._playing: tuple[str, ...] | None = None
+        self._stage: Stage | None = None
+        self._phase: int | None = None
+        self._rates: dict[str, list[float]] = {}
+        self._kept: dict[str, list[Tensor]] | None = None
+        self._steps_before: dict[str, list[Tensor]] = {}  # optimistic: each player's last step
+        self._parametrized = any(parametrize.is_parametrized(m) for m in game.modules())
+        if training.compile:
+            self._compile()
+
+    # --- Lightning's hooks
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        optimizers = []
+        for name, player in self.game.players.items():
+            optimizer = self._factories[name](iter(self._parameters_of[name]))
+            _correct_for_lazy_steps(optimizer, player)
+            self._rates[name] = [group["lr"] for group in optimizer.param_groups]
+            optimizers.append(optimizer)
+        return optimizers
+
+    def on_fit_start(self) -> None:
+        self._optimizers = dict(zip(self.game.players, self.optimizers(use_pl_optimizer=False), strict=True))  # type: ignore[arg-type]
+
+    @property
+    def optimizers_by_player(self) -> dict[str, Optimizer]:
+        return self._optimizers
+
+    def training_step(self, batch: Batch, batch_idx: int = 0) -> None:
+        options, before = self.training_options, self.progress
+        iteration = plan(self.game, before, options.batch_size)
+        self._enter_stage(before.images_seen)
+        for scheduled in options.scheduled:
+            scheduled.assign(scheduled.schedule(before.images_seen))
+        self._set_learning_rates(before.images_seen)
+        self._kept = {} if (before.iteration + 1) % options.log_every_steps == 0 else None
+        self._play(iteration, _Reals(batch, options, iteration.image_size))
+        with self.timer("EMA"):
+            self.average.follow(before.images_seen, iteration.counted)
+        self.progress = iteration.advance(before)
+        if self._kept is not None:
+            self.scalars = {name: torch.stack(values).mean() for name, values in self._kept.items()}
+        self._count_iteration()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["ganlab"] = {
+            "progress": dataclasses.asdict(self.progress),
+            "config": self.config,
+            "phase": self._phase,
+            "optimistic": self._steps_before,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        stored = checkpoint["ganlab"]
+        self.progress = Progress(**stored["progress"])
+        self._phase = stored["phase"]
+        self._steps_before = {
+            name: [tensor.to(self.device) for tensor in steps] for name, steps in stored["optimistic"].items()
+        }
+
+    # --- one iteration
+
+    def _play(self, iteration: Plan, reals: _Reals) -> None:
+        """All turns of an iteration, by the game's update rule."""
+        slots, update = iteration.slots, self.game.update
+        if update == "alternating":
+            for slot in slots:
+                self._evaluate(slot, reals)
+                self._step(slot.turn)
+            return
+        together = Turn(tuple(dict.fromkeys(player for slot in slots for player in slot.turn.players)))
+        if update == "extragradient":
+            # look ahead with the optimizers' own steps, then step from where we were with the
+            # gradients found there (ExtraAdam; the moments move in both)
+            origin = {player: [p.detach().clone() for p in self._parameters_of[player]] for player in together.players}
+            self._evaluate_all(slots, reals)
+            self._step(together, final=False)
+            self._evaluate_all(slots, reals)
+            for player, values in origin.items():
+                torch._foreach_copy_([p.detach() for p in self._parameters_of[player]], values)
+            self._step(together)
+            return
+        self._evaluate_all(slots, reals)
+        if update == "optimistic":
+            self._optimistic_step(together)
+        else:
+            self._step(together)
+
+    def _evaluate_all(self, slots: Sequence[Slot], reals: _Reals) -> None:
+        reals.rewind()
+        for slot in slots:
+            self._evaluate(slot, reals)
+
+    def _evaluate(self, slot: Slot, reals: _Reals) -> None:
+        """Add the gradients of a turn's players to their parameters' ``.grad``."""
+        options, turn = self.training_options, slot.turn
+        self._require_grad(turn.players)
+        if slot.fresh:
+            reals.next()
+        local = slot.batch // (options.accumulate * distributed.world_size())
+        cached = self._parametrized and not self.setting.every_forward and not options.compile
+        for micro in range(options.accumulate):
+            key = (options.seed, self.progress.images_seen, slot.index, micro)
+            stream = Stream(*key, device=self.device)
+            with using(stream), state.moving(False), parametrize.cached() if cached else nullcontext():
+                with self.timer("data"):
+                    points = reals.points(micro, local, stream, self.dtype) if turn.reals else None
+                view = View(
+                    self.game,
+                    self._hooks,
+                    turn,
+                    stream,
+                    self.setting,
+                    reals=points,
+                    batch=local,
+                    iteration=self.progress.iteration,
+                    images_seen=self.progress.images_seen,
+                    logged=self._kept is not None,
+                )
+                objectives = self._objectives(turn, view)
+            with self.timer("backward"):
+                last = len(objectives) - 1
+                for i, (player, terms) in enumerate(objectives.items()):
+                    total = torch.stack([t.float() if t.dtype is torch.bfloat16 else t for t in terms.values()]).sum()
+                    total = total / options.accumulate
+                    if total.requires_grad:
+                        total.backward(inputs=self._parameters_of[player], retain_graph=i < last)
+            self._keep(view, objectives)
+
+    def _objectives(self, turn: Turn, view: View) -> dict[str, dict[str, Tensor]]:
+        objectives = {player: dict(terms) for player, terms in self.game.objective(turn, view).items()}
+        for regularizer in self._hooks.terms:
+            with self.timer("penalty"):
+                for player, terms in regularizer.terms(turn, view).items():
+                    if player in turn.players:
+                        objectives.setdefault(player, {}).update(terms)
+        return {player: terms for player, terms in objectives.items() if terms}
+
+    def _step(self, turn: Turn, final: bool = True) -> None:
+        """Average gradients over ranks, let regularizers change them, clip, step the turn's players."""
+        gradients = {player: self._gradients(player) for player in turn.players}
+        distributed.average(g for group in gradients.values() for g in group)
+        for regularizer in self._hooks.gradients:
+            with self.timer("penalty"):
+                regularizer.gradients(turn, gradients)
+        with self.timer("optimizer"):
+            for player in turn.players:
+                limit = self.training_options.clip.get(player)
+                if limit is not None:
+                    nn.utils.clip_grads_with_norm_(
+                        self._parameters_of[player], limit, nn.utils.get_total_norm(gradients[player])
+                    )
+                self._optimizers[player].step()
+                self._optimizers[player].zero_grad(set_to_none=True)
+        if final:
+            for regularizer in self._hooks.after_step:
+                regularizer.after_step(turn)
+
+    def _optimistic_step(self, turn: Turn) -> None:
+        """w <- w + 2·Δ_t - Δ_(t-1), Δ the optimizer's own step (arXiv:1711.00141, algorithm 1)."""
+        lists = {player: [p.detach() for p in self._parameters_of[player]] for player in turn.players}
+        origin = {player: [w.clone() for w in weights] for player, weights in lists.items()}
+        self._step(turn)
+        for player, weights in lists.items():
+            step = torch._foreach_sub(weights, origin[player])
+            before = self._steps_before.get(player) or step
+            torch._foreach_add_(weights, step)
+            torch._foreach_sub_(weights, before)
+            self._steps_before[player] = list(step)
+
+    # --- inside
+
+    def _gradients(self, player: str) -> list[Tensor]:
+        # the only Python loop over parameters in a step; optimizers make the same one
+        return [p.grad for p in self._parameters_of[player] if p.grad is not None]
+
+    def _require_grad(self, players: tuple[str, ...]) -> None:
+        """Only who plays needs gradients: the other networks then keep no activations for weights.
+
+        A loop over parameters (about 0.1 microseconds each), run when the players change.
+        """
+        if players != self._playing:
+            for name, parameters in self._parameters_of.items():
+                for parameter in parameters:
+                    parameter.requires_grad_(name in players)
+            self._playing = players
+
+    def _enter_stage(self, images_seen: int) -> None:
+        stage = self.game.stage(images_seen)
+        if stage is None or stage == self._stage:
+            return
+        if self._phase is not None and stage.phase != self._phase:
+            for optimizer in self._optimizers.values():
+                optimizer.state.clear()
+        self.game.set_stage(stage)
+        self._stage, self._phase = stage, stage.phase
+
+    def _set_learning_rates(self, images_seen: int) -> None:
+        factors = self._stage.learning_rates if self._stage is not None else {}
+        for player in {*self._learning_rates, *factors}:
+            schedule, factor = self._learning_rates.get(player), factors.get(player, 1.0)
+            share = _lazy_share(self.game.players[player])
+            for group, rate in zip(self._optimizers[player].param_groups, self._rates[player], strict=True):
+                group["lr"] = factor * (rate if schedule is None else share * schedule(images_seen))
+
+    def _keep(self, view: View, objectives: Mapping[str, Mapping[str, Tensor]]) -> None:
+        if self._kept is None:
+            return
+        for player, terms in objectives.items():
+            prefix = player if view.turn.name == "main" else f"{player}/{view.turn.name}"
+            for name, value in terms.items():
+                self._kept.setdefault(f"{prefix}/{name}", []).append(value.detach().float())
+        for name, value in view.scalars.items():
+            self._kept.setdefault(name, []).append(value.float())
+
+    def _count_iteration(self) -> None:
+        """Make Lightning's ``global_step`` grow by one.
+
+        Lightning counts every ``step`` of every wrapped optimizer (issue 17958). The optimizers are
+        stepped unwrapped, so nothing is counted; then the hooks that Lightning put on the first
+        wrapper for this batch are called once. They are private names: a test pins them.
+        """
+        wrapped = self.optimizers()
+        first = wrapped[0] if isinstance(wrapped, list) else wrapped
+        first._on_before_step()  # type: ignore[union-attr]
+        first._on_after_step()  # type: ignore[union-attr]
+
+    def _compile(self) -> None:
+        for player in self.game.players.values():
+            for module in player.modules.values():
+                module.compile()  # keeps names, so checkpoints do not change
+        self.setting.double_backward = False
+        discriminator = getattr(self.game, "discriminator", None)
+        if discriminator is not None:
+
+            def input_gradient(images: Tensor, labels: Tensor | None) -> Tensor:
+                # torch.compile refuses double backward: the gradient is taken inside, so that the
+                # compiled whole is differentiated once
+                def total(x: Tensor) -> Tensor:
+                    return discriminator.head(discriminator.features(x, labels), labels).float().sum()
+
+                return torch.func.grad(total)(images)
+
+            compiled = torch.compile(input_gradient)
+
+            def without_autocast(images: Tensor, labels: Tensor | None) -> Tensor:
+                with torch.autocast(images.device.type, enabled=False):
+                    return compiled(images, labels)
+
+            self.setting.input_gradient = without_autocast
+
+
+class _Reals:
+    """The real images of one iteration, as the loader delivered them."""
+
+    def __init__(self, batch: Batch, options: Training, image_size: tuple[int, int] | None) -> None:
+        self.images, self.labels = batch["images"], batch["labels"]
+        self.options, self.image_size = options, image_size
+        self._current = -1
+
+    def next(self) -> None:
+        self._current += 1
+
+    def rewind(self) -> None:
+        self._current = -1
+
+    def points(self, micro: int, size: int, stream: Stream, dtype: torch.dtype) -> Points:
+        """Micro-batch ``micro`` of the current real images, as floats in [-1, 1]."""
+        images, labels = self.images[self._current], self.labels[self._current]
+        assert images is not None
+        start = micro * (len(images) // self.options.accumulate)
+        images = images[start : start + size]
+        if images.dtype is torch.uint8:
+            channels_last = self.options.channels_last and images.ndim == 4
+            memory_format = torch.channels_last if channels_last else torch.contiguous_format
+            images = images.to(dtype=dtype, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
+        if self.image_size is not None and images.shape[2:] != self.image_size:
+            images = nn.functional.adaptive_avg_pool2d(images, self.image_size)
+        if self.options.mirror:
+            flip = stream.draw("mirror", (len(images),), "uniform") < 0.5
+            images = torch.where(flip.view(-1, 1, 1, 1), images.flip(3), images)
+        return Points(images, labels[start : start + size] if labels is not None else None, "real")
+
+
+def _correct_for_lazy_steps(optimizer: Optimizer, player: Player) -> None:
+    """lr <- c·lr, beta <- beta^c with c of `_lazy_share` (StyleGAN2, arXiv:1912.04958, appendix B)."""
+    share = _lazy_share(player)
+    if share < 1:
+        for group in optimizer.param_groups:
+            group["lr"] *= share
+            if "betas" in group:
+                group["betas"] = tuple(beta**share for beta in group["betas"])
+
+
+def _lazy_share(player: Player) -> float:
+    """c = 1 / (1 + extra steps an iteration): k / (k + 1) for one lazy turn every k iterations."""
+    return 1 / (1 + player.lazy_steps)

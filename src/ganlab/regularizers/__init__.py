@@ -1,0 +1,1 @@
+"""Regularizers: one class in one file."""

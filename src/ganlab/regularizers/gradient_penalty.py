@@ -1,0 +1,50 @@
+"""The gradient penalty of WGAN-GP, and its kin."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganlab.regularizers.gradient_norm import power_of_norm
+from ganlab.regularizers.input_penalty import InputPenalty, checked_weight
+
+
+class GradientPenalty(InputPenalty):
+    """Gradient penalty: weight * E[(||dD/du|| - center)^2], or one-sided, weight * E[max(0, ||dD/du|| - center)^2].
+
+    The points u are interpolates a·x + (1 - a)·G(z), a ~ U[0, 1) one an image, with the labels of x;
+    the norm is that of the whole image. Where dD/du = 0 the gradient of the norm is taken as 0.
+
+    Source: Gulrajani et al. 2017 (arXiv:1704.00028), eq. 3; one-sided: its section 4 and Petzka et al.
+    2018 (arXiv:1709.08894), eq. 8; center 0 at interpolates: Thanh-Tung et al. 2019 (arXiv:1902.03984).
+    ``center=0`` at reals with weight gamma/2 is ``r1``.
+
+    Args:
+        weight: At least 0.
+        center: The norm that is free of charge, at least 0; the paper's is 1.
+        points: ``interpolated``, ``real``, ``fake`` or ``real_and_fake`` (the mean of both).
+        one_sided: Penalise norms above ``center`` only.
+        interval_steps: 1: in every turn of the discriminator; k > 1: every k-th iteration, k times as strong.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    def __init__(
+        self,
+        weight: float = 10.0,
+        center: float = 1.0,
+        points: str = "interpolated",
+        one_sided: bool = False,
+        interval_steps: int = 1,
+    ) -> None:
+        super().__init__("gradient_penalty", points, interval_steps)
+        self.weight = checked_weight("weight", weight)
+        self.center = checked_weight("center", center)
+        self.one_sided = one_sided
+
+    def penalty(self, squared: Tensor) -> Tensor:
+        if self.center == 0:  # no root: differentiable everywhere
+            return self.weight * squared
+        excess = power_of_norm(squared, 1) - self.center
+        return self.weight * (F.relu(excess) if self.one_sided else excess).square()

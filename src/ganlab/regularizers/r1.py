@@ -1,0 +1,30 @@
+"""R1."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganlab.regularizers.input_penalty import InputPenalty, checked_weight
+
+
+class R1(InputPenalty):
+    """R1: gamma/2 * E||dD/dx||^2 at real images.
+
+    Source: Mescheder et al. 2018 (arXiv:1801.04406), eq. 9. gamma is the paper's (and StyleGAN's):
+    GAN_stability's ``reg_param`` 10 is gamma 20.
+
+    Args:
+        gamma: Strength in the gamma/2 convention, at least 0.
+        interval_steps: 1: in every turn of the discriminator; k > 1: every k-th iteration, k times as
+            strong (StyleGAN2: 16).
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    def __init__(self, gamma: float = 10.0, interval_steps: int = 1) -> None:
+        super().__init__("r1", "real", interval_steps)
+        self.gamma = checked_weight("gamma", gamma)
+
+    def penalty(self, squared: Tensor) -> Tensor:
+        return self.gamma / 2 * squared

@@ -1,0 +1,28 @@
+"""R2."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganlab.regularizers.input_penalty import InputPenalty, checked_weight
+
+
+class R2(InputPenalty):
+    """R2: gamma/2 * E||dD/dx||^2 at fake images; the generator gets no gradient from it.
+
+    Source: Mescheder et al. 2018 (arXiv:1801.04406), eq. 10; with ``r1``, R3GAN's (arXiv:2501.05441).
+
+    Args:
+        gamma: Strength in the gamma/2 convention, at least 0.
+        interval_steps: 1: in every turn of the discriminator; k > 1: every k-th iteration, k times as strong.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    def __init__(self, gamma: float = 10.0, interval_steps: int = 1) -> None:
+        super().__init__("r2", "fake", interval_steps)
+        self.gamma = checked_weight("gamma", gamma)
+
+    def penalty(self, squared: Tensor) -> Tensor:
+        return self.gamma / 2 * squared

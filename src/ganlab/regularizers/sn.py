@@ -1,0 +1,47 @@
+"""Spectral normalization."""
+
+from __future__ import annotations
+
+import math
+
+from ganlab.contract import Game, Regularizer
+from ganlab.errors import GanlabError
+from ganlab.layers import spectral_norm
+from ganlab.regularizers.attachment import checked_players, networks
+
+
+class SpectralNormalization(Regularizer):
+    """Spectral normalization: every weight is divided by its largest singular value, W / sigma(W).
+
+    sigma is that of the reshaped kernel (out, in·h·w), by power iteration. It is attached to the
+    convolutions, linear maps and embeddings of the players' networks, a third party's too, as a
+    parametrization: the trained parameter becomes ``parametrizations.weight.original``. Layers that a
+    network exempts (a shared class embedding, the sampling-only ones) and modules that other
+    regularizers add stay as they are. The vectors move in the player's own turn, once a micro-batch.
+
+    Source: Miyato et al. 2018 (arXiv:1802.05957), algorithm 1.
+
+    Args:
+        players: Whose networks; BigGAN and SAGAN: [discriminator,generator].
+        iterations: Power iterations each time that the vectors move, at least 1.
+        eps: Smallest length that a vector is divided by, positive; BigGAN's is 1e-6.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    def __init__(self, players: tuple[str, ...] = ("discriminator",), iterations: int = 1, eps: float = 1e-12) -> None:
+        super().__init__()
+        if iterations < 1:
+            raise ValueError(f"iterations must be at least 1, got {iterations}")
+        if not 0 < eps < math.inf:
+            raise ValueError(f"eps must be positive and finite, got {eps}")
+        self.players, self.iterations, self.eps = checked_players(players), iterations, eps
+
+    def attach(self, game: Game) -> None:
+        for player in self.players:
+            found = networks(game, player, "sn")
+            for network in found:
+                spectral_norm.attach(network, iterations=self.iterations, eps=self.eps)
+            if not any(spectral_norm.attached(network) for network in found):
+                raise GanlabError(f"reg=sn finds no weights to normalize in the {player}: drop it from reg.sn.players.")

@@ -1,0 +1,102 @@
+"""A finished or running run, loaded for sampling: ``ganlab.load(run).sample(16)``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlab import checkpoints, experiment, run_folder, sampling, session
+from ganlab.errors import GanlabError
+
+
+class Run:
+    """The networks of a run, with its newest whole checkpoint.
+
+    Args:
+        folder: The run folder.
+        device: Where the networks are put.
+
+    Attributes:
+        folder: The run folder.
+        config: Its complete configuration.
+        generator: The averaged generator, in evaluation mode.
+        module: The whole training module.
+        iteration: Iterations that the checkpoint has seen.
+        messages: One sentence for each newer checkpoint that was damaged.
+
+    Raises:
+        GanlabError: If the folder is no run or holds no whole checkpoint.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], device: torch.device | str = "cpu") -> None:
+        self.folder = run_folder.existing(folder)
+        self.config = run_folder.read_config(self.folder)
+        path, checkpoint, self.messages = checkpoints.newest(self.folder / run_folder.CHECKPOINTS)
+        self.module = experiment.build(self.config, with_data=False).module
+        session.refuse_misfit(self.module, checkpoint, path)
+        self.module.load_state_dict(checkpoint["state_dict"])
+        self.module.on_load_checkpoint(checkpoint)
+        self.module.eval().to(device)
+        self.iteration = self.module.progress.iteration
+        if "generator" not in self.module.average:
+            raise GanlabError(f"The game of {self.folder} has no generator to sample from.")
+        self.generator: Any = self.module.average["generator"]
+
+    @property
+    def num_classes(self) -> int:
+        return int(self.config["data"]["num_classes"])
+
+    def sample(
+        self,
+        count: int,
+        labels: int | Sequence[int] | Tensor | None = None,
+        *,
+        truncation: float | None = None,
+        seed: int = 0,
+        batch: int = 64,
+    ) -> Tensor:
+        """Images, float32 (count, C, H, W) in [-1, 1] on the CPU; image i depends on (seed, i) alone.
+
+        Args:
+            count: How many.
+            labels: One class for all, one for each image, or None: drawn uniformly by the seed.
+            truncation: Latents come from the prior given that no |z_i| exceeds this; None: the prior.
+            seed: Any non-negative number.
+            batch: Images made at a time.
+
+        Raises:
+            GanlabError: If an argument is out of range or does not fit the model.
+        """
+        if count < 1:
+            raise GanlabError(f"count must be at least 1, got {count}.")
+        prior: Any = self.module.setting.prior
+        if truncation is not None:
+            if not truncation > 0:
+                raise GanlabError(f"truncation must be positive, got {truncation}.")
+            if not hasattr(prior, "truncated"):
+                raise GanlabError(f"The prior {type(prior).__name__} cannot be truncated: leave truncation out.")
+            prior = prior.truncated(truncation)
+        z = sampling.latents(prior, seed, count, self.generator.latent_dim)
+        return sampling.generate(self.generator, z, self._labels(labels, count, seed), batch)
+
+    def _labels(self, labels: Any, count: int, seed: int) -> Tensor | None:
+        classes = self.num_classes
+        if labels is not None and not classes:
+            raise GanlabError("labels were given, but the model is unconditional: leave them out.")
+        if not classes:
+            return None
+        if labels is None:
+            return sampling.labels(seed, count, classes)
+        chosen = torch.as_tensor(labels, dtype=torch.int64).reshape(-1)
+        if len(chosen) not in (1, count):
+            raise GanlabError(f"labels must be one class or {count} classes, got {len(chosen)}.")
+        chosen = chosen.expand(count).clone()
+        wrong = [int(c) for c in chosen if not 0 <= c < classes]
+        if wrong:
+            raise GanlabError(f"labels must be classes from 0 to {classes - 1}, got {wrong[0]}.")
+        return chosen

@@ -1,0 +1,107 @@
+"""Samples of a trained generator, each a function of (seed, its number), and pictures of them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ganlab import randomness
+from ganlab.errors import GanlabError
+from ganlab.randomness import Distribution
+
+LEAST_TILE = 32  # smaller images are enlarged so that an eye can read them
+
+
+def latents(prior: Any, seed: int, count: int, dim: int, start: int = 0) -> Tensor:
+    """(count, dim) latents; row i depends on (seed, start + i) alone, whatever the batch and device."""
+    rows = []
+    for number in range(start, start + count):
+
+        def draw(purpose: str, shape: Sequence[int], distribution: Distribution = "normal", number: int = number) -> Tensor:
+            generator = randomness.generator("cpu", seed, "sample", number, purpose)
+            return randomness.sample(generator, shape, distribution)
+
+        rows.append(prior(draw, 1, dim))
+    return torch.cat(rows) if rows else torch.empty(0, dim)
+
+
+@torch.no_grad()
+def generate(generator: nn.Module, z: Tensor, labels: Tensor | None, batch: int = 64) -> Tensor:
+    """G(z, y) in batches, float32 (N, C, H, W) in [-1, 1] on the CPU; the generator in evaluation mode."""
+    parameter = next(generator.parameters())
+    was_training = generator.training
+    generator.eval()
+    try:
+        images = []
+        for i in range(0, len(z), batch):
+            y = labels[i : i + batch].to(parameter.device) if labels is not None else None
+            part = generator(z[i : i + batch].to(parameter.device, parameter.dtype), y)
+            images.append(part.float().cpu().contiguous())
+    finally:
+        generator.train(was_training)
+    images = torch.cat(images)
+    if not torch.isfinite(images).all():
+        raise GanlabError("The generator makes NaN or infinite pixels: it has diverged. Sample an older checkpoint.")
+    return images
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """[-1, 1] -> 0..255, rounded; the inverse of x / 127.5 - 1."""
+    return images.add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def rows_by_class(count: int, num_classes: int) -> tuple[Tensor | None, int]:
+    """Labels of a grid with one row a class, and its number of columns; about ``count`` images.
+
+    Classes beyond what the count allows are left out of the grid.
+    """
+    if not num_classes:
+        return None, max(1, math.ceil(math.sqrt(count)))
+    rows = min(num_classes, max(1, count))
+    columns = max(1, count // rows)
+    return torch.arange(rows).repeat_interleave(columns), columns
+
+
+def grid(images: Tensor, columns: int) -> Tensor:
+    """Images (N, C, H, W) in [-1, 1] side by side: uint8 (C, H', W'), white between, small ones enlarged."""
+    pixels = to_uint8(images)
+    scale = max(1, math.ceil(LEAST_TILE / min(pixels.shape[2:])))
+    pixels = pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    count, channels, height, width = pixels.shape
+    gap = 2
+    rows = math.ceil(count / columns)
+    canvas = torch.full((channels, rows * (height + gap) + gap, columns * (width + gap) + gap), 255, dtype=torch.uint8)
+    for number, tile in enumerate(pixels):
+        row, column = divmod(number, columns)
+        top, left = gap + row * (height + gap), gap + column * (width + gap)
+        canvas[:, top : top + height, left : left + width] = tile
+    return canvas
+
+
+def write_png(canvas: Tensor, path: Path) -> None:
+    """Write uint8 (C, H, W), one or three channels, whole or not at all."""
+    array = canvas.permute(1, 2, 0).numpy()
+    picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array[:, :, :3])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        picture.save(temporary, format="PNG")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def labels(seed: int, count: int, num_classes: int) -> Tensor:
+    """(count,) classes, uniform; entry i depends on (seed, i) alone."""
+    drawn = [
+        int(torch.randint(num_classes, (), generator=randomness.generator("cpu", seed, "sample", i, "label")))
+        for i in range(count)
+    ]
+    return torch.tensor(drawn, dtype=torch.int64)

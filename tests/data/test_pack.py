@@ -1,0 +1,205 @@
+"""A pack is made once, whole or not at all, whatever happens to the processes that want it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from pictures import Counting
+
+from ganlab.data.decode import decode
+from ganlab.data.pack import PackFile
+from ganlab.errors import GanlabError
+
+COUNT = 400
+
+
+def place(cache: Path, source: Counting, size: int = 8) -> PackFile:
+    return PackFile(cache, source.fingerprint(), (1, size, size), len(source))
+
+
+def pack(cache: Path, source: Counting, size: int = 8):
+    return place(cache, source, size).open_or_make(decode(source, (size, size), 1, 0), "packing")
+
+
+def assert_good(packed, count: int = COUNT) -> None:
+    assert packed.pixels.shape == (count, 1, 8, 8)
+    assert (packed.pixels == (np.arange(count) % 251).reshape(-1, 1, 1, 1)).all()
+
+
+# Packs without importing torch. Says when it reaches image `stop` and then waits for ever.
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from pictures import Counting
+from ganlab.data.decode import decode
+from ganlab.data.pack import PackFile
+
+cache, log, stop, pause = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+
+class Slow(Counting):
+    def image(self, index):
+        if index == stop:
+            print("reached", flush=True)
+            time.sleep(1000)
+        time.sleep(pause)
+        return super().image(index)
+
+source = Slow(400, log=log)
+file = PackFile(cache, source.fingerprint(), (1, 8, 8), len(source))
+pack = file.open_or_make(decode(source, (8, 8), 1, 0), "packing")
+print(len(pack.pixels), int(pack.pixels.astype(int).sum()), flush=True)
+"""
+
+
+def start(cache: Path, log: Path, stop: int = -1, pause: float = 0.0) -> subprocess.Popen[str]:
+    folders = [str(Path(__file__).parent), *sys.path]
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(cache), str(log), str(stop), str(pause)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
+    )
+
+
+def test_a_killed_packer_leaves_nothing_that_is_taken_for_good(tmp_path):
+    cache, log = tmp_path / "cache", tmp_path / "log"
+    with start(cache, log, stop=300) as process:
+        assert process.stdout.readline() == "reached\n"
+        partials = list(cache.glob("*.partial"))
+        assert len(partials) == 1
+        assert place(cache, Counting(COUNT)).open() is None
+        process.send_signal(signal.SIGKILL)
+    assert partials[0].exists()
+    assert_good(pack(cache, Counting(COUNT, log=log)))
+    assert log.stat().st_size == 300 + COUNT
+    assert not list(cache.glob("*.partial"))
+
+
+def test_two_processes_at_once_pack_once(tmp_path):
+    cache, log = tmp_path / "cache", tmp_path / "log"
+    with start(cache, log, pause=0.001) as one, start(cache, log, pause=0.001) as other:
+        answers = [process.communicate() for process in (one, other)]
+    assert [out for out, _ in answers] == [f"{COUNT} {sum(i % 251 for i in range(COUNT)) * 64}\n"] * 2
+    assert log.stat().st_size == COUNT
+    assert len(list(cache.glob("*.pack"))) == 1
+    assert not list(cache.glob("*.partial"))
+    assert_good(pack(cache, Counting(COUNT)))
+
+
+def test_what_killed_packers_left_for_other_sets_is_cleaned_up_unless_they_live(tmp_path):
+    cache, log = tmp_path / "cache", tmp_path / "log"
+    with start(cache, log, stop=300) as process:
+        assert process.stdout.readline() == "reached\n"
+        pack(cache, Counting(7))
+        assert len(list(cache.glob("*.partial"))) == 1  # of a process that is at work
+        process.send_signal(signal.SIGKILL)
+    pack(cache, Counting(8))
+    assert not list(cache.glob("*.partial"))
+
+
+@pytest.mark.parametrize("change", ["count", "content", "size", "channels"])
+def test_the_key_changes_with_contents_and_options(tmp_path, change):
+    here = place(tmp_path, Counting(10))
+    there = {
+        "count": place(tmp_path, Counting(11)),
+        "content": place(tmp_path, Counting(10, bad=(1,))),
+        "size": place(tmp_path, Counting(10), size=16),
+        "channels": PackFile(tmp_path, Counting(10).fingerprint(), (3, 8, 8), 10),
+    }[change]
+    assert here.path != there.path
+    assert here.path == place(tmp_path, Counting(10)).path
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "a byte short", "a byte long", "description", "another set's"])
+def test_a_damaged_pack_is_made_again(tmp_path, damage):
+    source = Counting(COUNT, log=tmp_path / "log")
+    path = pack(tmp_path, source).path
+    whole = path.read_bytes()
+    path.write_bytes(
+        {
+            "empty": b"",
+            "half": whole[: len(whole) // 2],
+            "a byte short": whole[1:],
+            "a byte long": b"\0" + whole,
+            "description": whole[:-40] + bytes(24) + whole[-16:],
+            "another set's": pack(tmp_path, Counting(COUNT + 1)).path.read_bytes(),
+        }[damage]
+    )
+    assert place(tmp_path, source).open() is None
+    assert_good(pack(tmp_path, source))
+    assert (tmp_path / "log").stat().st_size == 2 * COUNT
+
+
+def test_a_pack_is_used_from_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    source = Counting(COUNT)
+    pack(tmp_path, source)
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("ganlab.data.pack.FileLock", refuse)
+    assert_good(pack(tmp_path, source))
+    with pytest.raises(GanlabError, match=r"cannot be written \(Read-only file system\); set data\.cache_dir"):
+        pack(tmp_path, Counting(3))
+
+
+def test_a_cache_below_a_file_is_told_in_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GanlabError, match=r"The cache .* cannot be written \(Not a directory\)"):
+        pack(tmp_path / "file" / "packs", Counting(3))
+
+
+def test_a_disk_that_fills_up_leaves_no_partial_file(tmp_path):
+    """The limit on the size of a file stands for the disk: the system refuses to write on, with EFBIG."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(GanlabError, match=r"is full while packing .*GANLAB_CACHE"):
+            pack(tmp_path, Counting(COUNT))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [*tmp_path.glob("*.partial"), *tmp_path.glob("*.pack")]
+    assert_good(pack(tmp_path, Counting(COUNT)))
+
+
+def test_a_disk_that_is_too_small_is_noticed_before_decoding(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**20))
+    with pytest.raises(GanlabError, match=r"is full while packing \(.* GiB are needed and .* GiB are free\)"):
+        pack(tmp_path, Counting(COUNT, log=tmp_path / "log"))
+    assert not (tmp_path / "log").exists()
+
+
+def test_ctrl_c_leaves_no_partial_file(tmp_path):
+    class Interrupted(Counting):
+        def image(self, index):
+            if index == 300:
+                raise KeyboardInterrupt
+            return super().image(index)
+
+    with pytest.raises(KeyboardInterrupt):
+        pack(tmp_path, Interrupted(COUNT))
+    assert not [*tmp_path.glob("*.partial"), *tmp_path.glob("*.pack")]
+
+
+def test_waiting_for_another_process_is_said(tmp_path):
+    cache, log = tmp_path / "cache", tmp_path / "log"
+    with start(cache, log, pause=0.002) as one:
+        while not list(cache.glob("*.partial")):
+            time.sleep(0.005)
+        with start(cache, log) as other:
+            _, said = other.communicate()
+        one.communicate()
+    assert "another process is packing; waiting for it" in said
+    assert log.stat().st_size == COUNT
