@@ -71,7 +71,8 @@ def dispatch(words: Sequence[str]) -> int:
         print(module.help_text() if hasattr(module, "help_text") else module.HELP)
         return 0
     flags = [word for word in rest if word.startswith("-") and word != "-"]
-    options = [word for word in rest if word not in flags and ("=" in word or word.startswith(("~", "+")))]
+    # a run folder of a sweep may be called 0_reg=sn
+    options = [w for w in rest if w not in flags and ("=" in w or w.startswith(("~", "+"))) and not os.path.isdir(w)]
     positional = [word for word in rest if word not in flags and word not in options]
     for flag in flags:
         allowed = getattr(module, "FLAGS", ())

@@ -159,7 +159,7 @@ class Regularizer(nn.Module):
             them where it can (float32, not compiled), which saves one pass.
     """
 
-    input_gradients: ClassVar[tuple[str, ...]] = ()
+    input_gradients: tuple[str, ...] = ()
 
     def attach(self, game: Game) -> None:
         """Parametrize modules, add modules, players or turns; before optimizers and EMA exist."""

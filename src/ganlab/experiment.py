@@ -52,11 +52,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     Raises:
         GanlabError: With every mistake in options, one sentence each.
     """
-    _check_general(config)
-    components = {key: _component(config, key) for key in ("generator", "discriminator", "loss", "game", "prior")}
-    regularizers = {name: _regularizer_component(config, name) for name in config.get("reg") or {}}
-    optimizers = {player: _optimizer_component(config, player) for player in config.get("optimizer") or {}}
-    _raise_problems([*components.values(), *regularizers.values(), *optimizers.values()])
+    components, regularizers, optimizers = check_options(config)
     source = _source(config) if with_data else None
     config = complete(config, source, components["generator"].component, components["discriminator"].component)
     images = _prepare(config, source) if source is not None else None
@@ -105,6 +101,21 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     )
     module = GANModule(game, attached, factories, setting, average, training, rates, config)
     return Experiment(config, module, images)
+
+
+def check_options(config: Config) -> tuple[dict[str, _Part], dict[str, _Part], dict[str, _Part]]:
+    """Check every key that can be checked without data: components, regularizers, optimizers.
+
+    Raises:
+        GanlabError: With every mistake in options, one sentence each.
+    """
+    _check_general(config)
+    kinds = ("generator", "discriminator", "loss", "game", "prior")
+    components = {kind: _part(kind, kind, config.get(kind)) for kind in kinds}
+    regularizers = {n: _part("reg", f"reg.{n}", node) for n, node in (config.get("reg") or {}).items()}
+    optimizers = {p: _part("optimizer", f"optimizer.{p}", node) for p, node in (config.get("optimizer") or {}).items()}
+    _raise_problems([*components.values(), *regularizers.values(), *optimizers.values()])
+    return components, regularizers, optimizers
 
 
 def complete(config: Config, source: Dataset | None, generator: Any, discriminator: Any) -> Config:
@@ -184,18 +195,6 @@ def _part(kind: str, key: str, node: Any) -> _Part:
     values = {name: value for name, value in node.items() if name != COMPONENT}
     arguments, problems = schema.check(kind, component, values, key)
     return _Part(key, component, arguments, problems)
-
-
-def _component(config: Config, kind: str) -> _Part:
-    return _part(kind, kind, config.get(kind))
-
-
-def _regularizer_component(config: Config, name: str) -> _Part:
-    return _part("reg", f"reg.{name}", config["reg"][name])
-
-
-def _optimizer_component(config: Config, player: str) -> _Part:
-    return _part("optimizer", f"optimizer.{player}", config["optimizer"][player])
 
 
 def _raise_problems(parts: list[_Part]) -> None:

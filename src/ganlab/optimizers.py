@@ -84,8 +84,7 @@ def rmsprop(
     """
     _at_least_zero(lr=lr, eps=eps, momentum=momentum, weight_decay=weight_decay)
     _decay("alpha", alpha)
-    options: dict[str, Any] = dict(lr=lr, alpha=alpha, eps=eps, momentum=momentum, weight_decay=weight_decay)
-    return torch.optim.RMSprop(params, **{k: float(v) for k, v in options.items()})
+    return torch.optim.RMSprop(params, float(lr), float(alpha), float(eps), float(weight_decay), float(momentum))
 
 
 def sgd(

@@ -43,7 +43,8 @@ class Normal:
         return self.scale * draw(PURPOSE, (batch, dim), "normal")
 
     def truncated(self, threshold: float) -> Truncated:
-        return Truncated(threshold, self.scale)
+        _positive("threshold", threshold)
+        return Truncated(threshold / self.scale, self.scale)
 
 
 @dataclass(frozen=True)
@@ -107,21 +108,23 @@ class Truncated:
         return (self.scale * t).to(uniform.dtype)
 
     def truncated(self, threshold: float) -> Truncated:
-        return replace(self, threshold=min(threshold, self.threshold))
+        _positive("threshold", threshold)
+        return replace(self, threshold=min(threshold / self.scale, self.threshold))
 
 
 def truncate(prior: Any, threshold: float) -> Prior:
-    """The prior whose draws beyond ``threshold`` are drawn again: truncation when sampling.
+    """The prior given that no |z_i| exceeds ``threshold``, as if those were drawn again: truncation when sampling.
 
     Args:
         prior: A prior with a method ``truncated(threshold)``, as all of ganlab's have.
-        threshold: In standard deviations of a normal prior; the largest |z| of a uniform one.
+        threshold: The largest |z_i|, positive.
 
     Raises:
         GanlabError: If the prior cannot be truncated, or not there.
     """
     if not hasattr(prior, "truncated"):
-        raise GanlabError(f"The prior {type(prior).__name__} cannot be truncated: it has no method truncated(threshold).")
+        name = type(prior).__name__
+        raise GanlabError(f"The prior {name} cannot be truncated: it has no method truncated(threshold).")
     try:
         return prior.truncated(threshold)
     except ValueError as error:

@@ -309,6 +309,8 @@ class View:
     def _eager_logits(self, points: Points) -> Tensor:
         discriminator = self.game.get_submodule("discriminator")
         eager = getattr(discriminator, "eager", discriminator)
+        if not hasattr(eager, "head"):  # ``forward`` itself: a compiled module compiles its call only
+            return eager.forward(self._seen(points), points.labels)
         features = eager.features(self._seen(points), points.labels)
         for regularizer in self.hooks.features:
             features = regularizer.features(features, points.role, self)

@@ -155,6 +155,14 @@ def test_stylegans_numbered_folders_are_no_classes(make, description):
     assert make({**STYLEGAN, **description}).labels is None
 
 
+@pytest.mark.parametrize("labels", [[["a.png", 0]], [["a.png", 0], ["b.png", 0], ["c.png", 0]]])
+def test_an_image_without_label_and_a_label_without_image_are_errors(make, labels):
+    with pytest.raises(
+        GanlabError, match=r"does not match its images: 1 (without a label|.* not there) \([bc]\.png\);"
+    ):
+        make({"a.png": 1, "b.png": 2, "dataset.json": described(labels)})
+
+
 def test_a_description_that_does_not_match_is_told_in_one_sentence(make):
     labels = [[name, 0] for name in list(STYLEGAN)[1:]] + [["gone.png", 1], ["lost.png", 1]]
     with pytest.raises(GanlabError) as caught:
@@ -239,6 +247,13 @@ def test_a_changed_time_counts_as_a_change(tmp_path):
     (tmp_path / "a.png").write_bytes(encoded(1))
     before = Folder(str(tmp_path)).fingerprint()
     os.utime(tmp_path / "a.png", (0, 0))
+    assert Folder(str(tmp_path)).fingerprint() != before
+
+
+def test_a_renamed_file_counts_as_a_change(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(1))
+    before = Folder(str(tmp_path)).fingerprint()
+    (tmp_path / "a.png").rename(tmp_path / "b.png")
     assert Folder(str(tmp_path)).fingerprint() != before
 
 

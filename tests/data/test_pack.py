@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,7 +39,6 @@ def assert_good(packed, count: int = COUNT) -> None:
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from types import SimpleNamespace
 from pictures import Counting
 from ganlab.data.decode import decode
 from ganlab.data.pack import PackFile
@@ -62,35 +60,53 @@ print(len(pack.pixels), int(pack.pixels.astype(int).sum()), flush=True)
 """
 
 
-def start(cache: Path, log: Path, stop: int = -1, pause: float = 0.0) -> subprocess.Popen[str]:
-    folders = [str(Path(__file__).parent), *sys.path]
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(cache), str(log), str(stop), str(pause)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
-    )
+@pytest.fixture
+def start():
+    """Starts processes that pack, and ends them with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def call(cache: Path, log: Path, stop: int = -1, pause: float = 0.0) -> subprocess.Popen[str]:
+        folders = [str(Path(__file__).parent), *filter(None, sys.path)]
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", SCRIPT, str(cache), str(log), str(stop), str(pause)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
+            )
+        )
+        return started[-1]
+
+    yield call
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
-def test_a_killed_packer_leaves_nothing_that_is_taken_for_good(tmp_path):
+def kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=10)
+
+
+def test_a_killed_packer_leaves_nothing_that_is_taken_for_good(tmp_path, start):
     cache, log = tmp_path / "cache", tmp_path / "log"
-    with start(cache, log, stop=300) as process:
-        assert process.stdout.readline() == "reached\n"
-        partials = list(cache.glob("*.partial"))
-        assert len(partials) == 1
-        assert place(cache, Counting(COUNT)).open() is None
-        process.send_signal(signal.SIGKILL)
+    process = start(cache, log, stop=300)
+    assert process.stdout.readline() == "reached\n"
+    partials = list(cache.glob("*.partial"))
+    assert len(partials) == 1
+    assert place(cache, Counting(COUNT)).open() is None
+    kill(process)
     assert partials[0].exists()
     assert_good(pack(cache, Counting(COUNT, log=log)))
     assert log.stat().st_size == 300 + COUNT
     assert not list(cache.glob("*.partial"))
 
 
-def test_two_processes_at_once_pack_once(tmp_path):
+def test_two_processes_at_once_pack_once(tmp_path, start):
     cache, log = tmp_path / "cache", tmp_path / "log"
-    with start(cache, log, pause=0.001) as one, start(cache, log, pause=0.001) as other:
-        answers = [process.communicate() for process in (one, other)]
+    processes = [start(cache, log, pause=0.001) for _ in range(2)]
+    answers = [process.communicate(timeout=60) for process in processes]
     assert [out for out, _ in answers] == [f"{COUNT} {sum(i % 251 for i in range(COUNT)) * 64}\n"] * 2
     assert log.stat().st_size == COUNT
     assert len(list(cache.glob("*.pack"))) == 1
@@ -98,13 +114,23 @@ def test_two_processes_at_once_pack_once(tmp_path):
     assert_good(pack(cache, Counting(COUNT)))
 
 
-def test_what_killed_packers_left_for_other_sets_is_cleaned_up_unless_they_live(tmp_path):
+def test_waiting_for_another_process_is_said(tmp_path, start):
     cache, log = tmp_path / "cache", tmp_path / "log"
-    with start(cache, log, stop=300) as process:
-        assert process.stdout.readline() == "reached\n"
-        pack(cache, Counting(7))
-        assert len(list(cache.glob("*.partial"))) == 1  # of a process that is at work
-        process.send_signal(signal.SIGKILL)
+    process = start(cache, log, stop=300)
+    assert process.stdout.readline() == "reached\n"
+    other = start(cache, log)
+    assert "another process is packing; waiting for it" in other.stderr.readline()
+    kill(process)
+    assert other.communicate(timeout=60)[0].startswith(f"{COUNT} ")
+
+
+def test_what_killed_packers_left_for_other_sets_is_cleaned_up_unless_they_live(tmp_path, start):
+    cache, log = tmp_path / "cache", tmp_path / "log"
+    process = start(cache, log, stop=300)
+    assert process.stdout.readline() == "reached\n"
+    pack(cache, Counting(7))
+    assert len(list(cache.glob("*.partial"))) == 1  # of a process that is at work
+    kill(process)
     pack(cache, Counting(8))
     assert not list(cache.glob("*.partial"))
 
@@ -134,7 +160,7 @@ def test_a_damaged_pack_is_made_again(tmp_path, damage):
             "a byte short": whole[1:],
             "a byte long": b"\0" + whole,
             "description": whole[:-40] + bytes(24) + whole[-16:],
-            "another set's": pack(tmp_path, Counting(COUNT + 1)).path.read_bytes(),
+            "another set's": pack(tmp_path, Counting(COUNT, bad=(0,))).path.read_bytes(),
         }[damage]
     )
     assert place(tmp_path, source).open() is None
@@ -191,15 +217,3 @@ def test_ctrl_c_leaves_no_partial_file(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         pack(tmp_path, Interrupted(COUNT))
     assert not [*tmp_path.glob("*.partial"), *tmp_path.glob("*.pack")]
-
-
-def test_waiting_for_another_process_is_said(tmp_path):
-    cache, log = tmp_path / "cache", tmp_path / "log"
-    with start(cache, log, pause=0.002) as one:
-        while not list(cache.glob("*.partial")):
-            time.sleep(0.005)
-        with start(cache, log) as other:
-            _, said = other.communicate()
-        one.communicate()
-    assert "another process is packing; waiting for it" in said
-    assert log.stat().st_size == COUNT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -206,6 +207,7 @@ def test_what_is_alive_does_not_grow_with_the_set():
     source.image = lambda index: asked.append(index) or np.zeros((8, 8), np.uint8)
     chunks = decode(source, (8, 8), 1, num_workers=2)
     next(chunks)
+    time.sleep(0.2)
     chunks.close()
     assert len(asked) <= 64 * 6
 

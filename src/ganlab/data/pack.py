@@ -67,7 +67,7 @@ class PackFile:
 
     @property
     def key(self) -> str:
-        what = json.dumps([_VERSION, self.fingerprint, self.image_shape, self.total])
+        what = json.dumps([_VERSION, self.fingerprint, self.total])
         channels, height, width = self.image_shape
         return f"{height}x{width}x{channels}-{hashlib.blake2b(what.encode(), digest_size=16).hexdigest()}"
 

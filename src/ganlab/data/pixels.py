@@ -37,11 +37,7 @@ def eight_bit(picture: Picture) -> Image.Image:
     Raises:
         ValueError: If the brightness of the picture's values is not defined (floating point, 32 bits).
     """
-    if isinstance(picture, np.ndarray):
-        image = _from_array(picture)
-    else:
-        picture.load()  # first: Pillow turns some formats upright itself while loading, and some have EXIF at their end
-        image = _upright(picture)
+    image = _from_array(picture) if isinstance(picture, np.ndarray) else _upright(picture)
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):

@@ -43,3 +43,21 @@ class SelfAttention(nn.Module):
         weights = torch.softmax(query.transpose(1, 2) @ key, dim=-1)  # (B, H·W, H·W/4)
         attended = (weights @ value.transpose(1, 2)).transpose(1, 2)  # (B, C/2, H·W)
         return torch.addcmul(x, self.gamma, self.output(attended.unflatten(2, x.shape[2:])))
+
+
+def attention_places(attention: int | tuple[int, ...], heights: list[int]) -> list[int]:
+    """Which of the blocks, whose maps have ``heights``, attention follows: the first of each height asked for.
+
+    Args:
+        attention: One height or several; 0 for none.
+        heights: Of the blocks' maps, in order.
+
+    Raises:
+        ValueError: If there is no map of a height that is asked for.
+    """
+    wanted = [height for height in ((attention,) if isinstance(attention, int) else attention) if height]
+    for height in wanted:
+        if height not in heights:
+            known = ", ".join(str(h) for h in sorted(set(heights)))
+            raise ValueError(f"expected attention to be the height of a map, one of {known} (0 for none), got {height}")
+    return sorted({heights.index(height) for height in wanted})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.layers.attention import SelfAttention
+from ganlab.layers.attention import SelfAttention, attention_places
 from ganlab.layers.geometry import Size, doublings
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents
@@ -43,23 +44,6 @@ def discriminator_multiples(count: int) -> list[int]:
     if count <= FEWEST_DOUBLINGS:
         return generator_multiples(count)
     return generator_multiples(max(count, 5))[::-1][: count + 1]
-
-
-def attention_places(attention: int | tuple[int, ...] | None, heights: list[int]) -> set[int]:
-    """Which of the blocks, whose maps have ``heights``, are followed by attention: the first of each height.
-
-    Raises:
-        ValueError: If there is no map of a height that is asked for.
-    """
-    if attention is None:
-        wanted = [USUAL_ATTENTION] if USUAL_ATTENTION in heights else []
-    else:
-        wanted = [height for height in ([attention] if isinstance(attention, int) else attention) if height]
-    for height in wanted:
-        if height not in heights:
-            known = ", ".join(str(h) for h in sorted(set(heights)))
-            raise ValueError(f"expected attention at a map's height, one of {known} (0 for none), got {height}")
-    return {heights.index(height) for height in wanted}
 
 
 class Generator(nn.Module):
@@ -137,7 +121,7 @@ class Generator(nn.Module):
         condition_dim = (shared_dim if shared else num_classes) + (self.part if hierarchical else 0)
 
         def norm(features: int) -> nn.Module:
-            options = {"across_ranks": across_ranks, "stored_variance": stored_variance}
+            options: dict[str, Any] = {"across_ranks": across_ranks, "stored_variance": stored_variance}
             if condition_dim == 0:
                 return BatchNorm(features, eps=norm_eps, **options)
             if shared or hierarchical:
@@ -146,7 +130,8 @@ class Generator(nn.Module):
 
         channels = [width * multiple for multiple in generator_multiples(count)]
         heights = [self.base[0] * 2 ** (i + 1) for i in range(count)]
-        places = attention_places(attention, heights)
+        usual = USUAL_ATTENTION if USUAL_ATTENTION in heights else 0
+        places = attention_places(usual if attention is None else attention, heights)
         self.linear = nn.Linear(self.part, channels[0] * math.prod(self.base))
         self.blocks = nn.ModuleList(
             [
@@ -154,7 +139,7 @@ class Generator(nn.Module):
                 for n, m in pairwise(channels)
             ]
         )
-        self.attentions = nn.ModuleDict({str(i): SelfAttention(channels[i + 1]) for i in sorted(places)})
+        self.attentions = nn.ModuleDict({str(i): SelfAttention(channels[i + 1]) for i in places})
         self.output_norm = BatchNorm(channels[-1], across_ranks=across_ranks, stored_variance=stored_variance)
         self.output = nn.Conv2d(channels[-1], image_channels, kernel_size, padding=kernel_size // 2)
         initialize(self, initialization)
@@ -235,7 +220,8 @@ class Discriminator(nn.Module):
         self.feature_channels = channels[-1]
         halvings = count - 1 if count <= FEWEST_DOUBLINGS else count
         heights = [height >> min(i + 1, halvings) for i in range(len(channels))]
-        places = attention_places(attention, heights)
+        usual = USUAL_ATTENTION if USUAL_ATTENTION in heights else 0
+        places = attention_places(usual if attention is None else attention, heights)
         self.blocks = nn.ModuleList(
             [
                 DiscriminatorBlock(
@@ -244,7 +230,7 @@ class Discriminator(nn.Module):
                 for i, (n, m) in enumerate(zip([image_channels, *channels[:-1]], channels, strict=True))
             ]
         )
-        self.attentions = nn.ModuleDict({str(i): SelfAttention(channels[i]) for i in sorted(places)})
+        self.attentions = nn.ModuleDict({str(i): SelfAttention(channels[i]) for i in places})
         self.head = ProjectionHead(channels[-1], num_classes)
         initialize(self, initialization)
 

@@ -120,8 +120,8 @@ class Discriminator(nn.Module):
 
     halving residual blocks -> residual blocks that keep the map -> relu, pooling, linear (+ projection)
 
-    Block i has width·min(growthⁱ, 16) channels. Inside a block the first convolution keeps the number
-    of channels and the second changes it.
+    Block i has width·min(growthⁱ, 16) channels. The first convolution of a block keeps the number of
+    channels and the second changes it, but in the first block.
 
     Source: Miyato et al. 2018 (arXiv:1802.05957), tab. 3 to 5; Miyato & Koyama 2018 (arXiv:1802.05637).
     The CIFAR networks of the papers are width 128, growth 1, halvings 2, plain_blocks 2.
@@ -135,8 +135,9 @@ class Discriminator(nn.Module):
         halvings: Blocks that halve the map; None halves it down to the base, 4 to 15 pixels.
         plain_blocks: Blocks that keep the map, at the end.
         pooling: ``sum``, or ``mean`` as in WGAN-GP.
-        thin_first: Whether the first block's first convolution too keeps the number of channels, the
-            image's, as in one published code; the papers' first block is wide at once.
+        wide: Whether the first convolution of a block changes the number of channels, and not the second.
+        thin_first: Whether in the first block too the second one does, as in one published code; the
+            papers' first block is wide in any case.
         shortcut_activation: Whether the shortcuts start behind the block's first relu: an in-place
             relu of one published code makes them. The papers' do not.
         initialization: ``xavier`` (gain √2 in the blocks), ``orthogonal`` or ``normal``.
@@ -160,6 +161,7 @@ class Discriminator(nn.Module):
         halvings: int | None = None,
         plain_blocks: int = 1,
         pooling: str = "sum",
+        wide: bool = False,
         thin_first: bool = False,
         shortcut_activation: bool = False,
         initialization: str = "xavier",
@@ -183,7 +185,7 @@ class Discriminator(nn.Module):
                 DiscriminatorBlock(
                     n,
                     m,
-                    m if i == 0 and not thin_first else n,
+                    m if wide or (i == 0 and not thin_first) else n,
                     first=i == 0,
                     downsample=i < halvings,
                     shortcut_activation=shortcut_activation,

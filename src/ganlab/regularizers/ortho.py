@@ -57,13 +57,14 @@ class Ortho(Regularizer):
 
     Source: Brock et al. 2019 (arXiv:1809.11096), eq. 3 and eq. 2, written with the filters as rows;
     eq. 2 is from Brock et al. 2017 (arXiv:1609.07093), which takes absolute values. BigGAN-PyTorch adds
-    half of this gradient: its strength s is ``weight`` s / 2.
+    half of this gradient: its strength s is a ``weight`` of s / 2.
 
     Args:
         weight: beta of the paper, at least 0; the paper's is 1e-4.
         form: ``off_diagonal`` or ``full``.
         players: Whose networks; BigGAN: [generator].
-        exclude: Parts of names of modules whose parameters are left alone: BigGAN's shared embedding.
+        exclude: Paths of modules, from the network, whose parameters are left alone: the class embedding
+            that BigGAN's layers share.
 
     Raises:
         ValueError: If an option is out of range.
@@ -74,7 +75,7 @@ class Ortho(Regularizer):
         weight: float = 1e-4,
         form: str = "off_diagonal",
         players: tuple[str, ...] = ("generator",),
-        exclude: tuple[str, ...] = ("shared",),
+        exclude: tuple[str, ...] = ("embedding", "shared"),
     ) -> None:
         super().__init__()
         one_of(form, FORMS, "form")
@@ -146,7 +147,7 @@ def find_layouts(network: nn.Module, exclude: tuple[str, ...]) -> list[tuple[nn.
             holders.update((id(listed), module) for listed in module.parametrizations.values())  # type: ignore[union-attr,operator]
     found = []
     for path, module in network.named_modules():
-        if not set(path.split(".")) & set(exclude):
+        if not any(f"{path}.".startswith(f"{prefix}.") for prefix in exclude):
             layout = _layout(holders.get(id(module), module))
             found += [(p, layout) for p in module.parameters(recurse=False) if p.ndim >= 2]
     return found

@@ -16,7 +16,7 @@ class SpectralNormalization(Regularizer):
     sigma is that of the reshaped kernel (out, in·h·w), by power iteration. It is attached to the
     convolutions, linear maps and embeddings of the players' networks, a third party's too, as a
     parametrization: the trained parameter becomes ``parametrizations.weight.original``. Layers that a
-    network exempts (a shared class embedding, the sampling-only ones) and modules that other
+    network exempts (a shared class embedding, tables of conditional normalization) and modules that other
     regularizers add stay as they are. The vectors move in the player's own turn, once a micro-batch.
 
     Source: Miyato et al. 2018 (arXiv:1802.05957), algorithm 1.

@@ -18,10 +18,7 @@ GENERATOR_SEES = ("mean", "sample")
 
 
 class Bottleneck(nn.Module):
-    """mean and log(std) of a code of each position of a feature map, and the way back: 1x1 convolutions.
-
-    Linear maps over the channels (dimension 1), so that (B, C), (B, C, H, W) and others all pass.
-    """
+    """Mean and log(std) of a code at each position of a feature map, and the way back: 1x1 convolutions."""
 
     def __init__(self, feature_channels: int, channels: int) -> None:
         super().__init__()
@@ -30,13 +27,127 @@ class Bottleneck(nn.Module):
         self.back = nn.Linear(channels, feature_channels)
 
 
-def pointwise(layer: nn.Linear, x: Tensor) -> Tensor:
-    """``layer`` at every position: (B, C, ...) -> (B, K, ...)."""
-    return layer(x.movedim(1, -1)).movedim(-1, 1)  # without a copy where channels lie last in memory
+class VariationalInformationBottleneck(Regularizer):
+    """Variational discriminator bottleneck (VGAN): the discriminator sees its features through noise.
+
+    code ~ N(mean(f), std(f)^2) at each position of the last map f, and D's head gets
+    back(leaky_relu(code)), with 1x1 convolutions mean, log(std) and back (to the channels of f, so that
+    it goes with every discriminator that has ``features`` and ``head``). D minimises in addition
+
+    beta * (KL - I_c),  KL = 1/2 E_real[KL(N(mean, std^2) || N(0, 1))] + 1/2 E_fake[the same]
+
+    in nats, summed over channels, averaged over positions and images, and after each of its steps
+    beta <- max(0, beta + beta_step * (KL - I_c)). That KL is the mean over ranks and micro-batches.
+
+    Source: Peng et al. 2019 (arXiv:1810.00821), eqs. 7 to 10 and 13; architecture and numbers from its
+    code (github.com/akanazawa/vgan), whose discriminator is a linear map of the leaky_relu(code), without
+    ``back``. With ``r1`` at gamma 20 it is its VGAN-GP. The paper says that the generator sees the mean;
+    the code samples. The bottleneck is not changed by ``sn`` or ``ortho``.
+
+    Args:
+        channels: Channels of the code, at least 1; K of the paper.
+        information: I_c, in nats a position, at least 0; 0.1 for CIFAR-10, 0.2 for CelebA with R1.
+        initial_beta: beta at the start, at least 0.
+        beta_step: Step of the dual ascent, at least 0; 0 holds beta.
+        generator_sees: In the turns of others: the ``mean`` of the code, or a ``sample``.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    beta: Tensor
+
+    def __init__(
+        self,
+        channels: int = 256,
+        information: float = 0.1,
+        initial_beta: float = 0.1,
+        beta_step: float = 1e-5,
+        generator_sees: str = "mean",
+    ) -> None:
+        super().__init__()
+        if channels < 1:
+            raise ValueError(f"channels must be at least 1, got {channels}")
+        one_of(generator_sees, GENERATOR_SEES, "generator_sees")
+        self.channels, self.generator_sees = channels, generator_sees
+        self.information = checked_weight("information", information)
+        self.beta_step = checked_weight("beta_step", beta_step)
+        self.player = "discriminator"
+        self.register_buffer("beta", torch.tensor(checked_weight("initial_beta", initial_beta)))
+        self._divergences: list[Tensor] = []  # of the micro-batches since the last step
+
+    def attach(self, game: Game) -> None:
+        self.player = owner(game, "discriminator", "vib")
+        discriminator = game.get_submodule("discriminator")
+        missing = [name for name in ("features", "head") if not callable(getattr(discriminator, name, None))]
+        if missing:
+            raise GanlabError(
+                f"reg=vib sits between a discriminator's features(x, y) and head(features, y), "
+                f"and {type(discriminator).__name__} has no {' and no '.join(missing)}."
+            )
+        channels = getattr(discriminator, "feature_channels", None) or _count_channels(game, discriminator)
+        self.bottleneck = Bottleneck(channels, self.channels)
+        game.seat(self.player, vib=self.bottleneck)
+
+    def features(self, features: Tensor, role: str, view: View) -> Tensor:
+        code = mean = pointwise(self.bottleneck.mean, features)
+        trains = view.turn.has(self.player)
+        if trains or self.generator_sees == "sample":
+            log_std = pointwise(self.bottleneck.log_std, features)
+            noise = view.draw(f"vib of {role}", mean.shape, "normal")
+            code = mean + log_std.exp() * noise.to(mean)
+            if trains:
+                # the first pass counts: a penalty may make another one
+                view.notes.setdefault((self, role), (mean, log_std))
+        return pointwise(self.bottleneck.back, F.leaky_relu(code, 0.2))
+
+    def terms(self, turn: Turn, view: View) -> Objectives:
+        codes = [view.notes[self, role] for role in ("real", "fake") if (self, role) in view.notes]
+        if turn.name != "main" or not turn.has(self.player) or not codes:
+            return {}
+        kl = torch.stack([divergence(mean, log_std) for mean, log_std in codes]).mean()
+        self._divergences.append(kl.detach())
+        if view.logged:
+            view.note(f"{self.player}/vib_kl", kl)
+            view.note(f"{self.player}/vib_beta", self.beta.clone())
+        return {self.player: {"vib": self.beta * (kl - self.information)}}
+
+    @torch.no_grad()
+    def after_step(self, turn: Turn) -> None:
+        if self._divergences:
+            kl = distributed.mean(torch.stack(self._divergences).mean())
+            self.beta.add_(self.beta_step * (kl - self.information)).clamp_(min=0)
+            self._divergences.clear()
 
 
 def divergence(mean: Tensor, log_std: Tensor) -> Tensor:
-    """KL(N(mean, std^2) || N(0, 1)) in nats: summed over channels, averaged over images and positions."""
-    mean, log_std = mean.float() if mean.dtype.itemsize < 4 else mean, log_std.to(mean.dtype)
-    mean, log_std = _single(mean), _single(log_std)
+    """KL(N(mean, std^2) || N(0, 1)) in nats, summed over channels, averaged over the rest; at least float32."""
+    if mean.dtype in (torch.bfloat16, torch.float16):
+        mean, log_std = mean.float(), log_std.float()
     return ((mean.square() + (2 * log_std).exp() - 1) / 2 - log_std).sum(1).mean()
+
+
+def pointwise(layer: nn.Linear, x: Tensor) -> Tensor:
+    """``layer`` at every position: (B, C, ...) -> (B, K, ...), without a copy where channels lie last in memory."""
+    return layer(x.movedim(1, -1)).movedim(-1, 1)
+
+
+def _count_channels(game: Game, discriminator: nn.Module) -> int:
+    """Channels of the discriminator's features, from a pass over one black image that changes nothing."""
+    shapes = [getattr(network, "image_shape", None) for network in (discriminator, getattr(game, "generator", None))]
+    shape = next((s for s in shapes if s is not None), None)
+    if shape is None:
+        raise GanlabError(
+            f"reg=vib must know how many channels the features of {type(discriminator).__name__} have: "
+            f"give it an attribute feature_channels."
+        )
+    like = next(discriminator.parameters())
+    modes = [(module, module.training) for module in discriminator.modules()]
+    labels = like.new_zeros(1, dtype=torch.long) if getattr(discriminator, "num_classes", 0) else None
+    discriminator.eval()
+    try:
+        with torch.no_grad(), state.moving(False):
+            return discriminator.features(like.new_zeros(1, *shape), labels).shape[1]  # type: ignore[operator]
+    finally:
+        for module, mode in modes:
+            module.training = mode
