@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,7 @@ class Average(nn.ModuleDict):
         ramp_up: float | None = 0.05,
         start_kimg: float = 0.0,
     ) -> None:
+        self._lists: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]] | None = None
         super().__init__({name: copy.deepcopy(network) for name, network in networks.items()})
         for name, number in (("half_life_kimg", half_life_kimg), ("ramp_up", ramp_up or 0), ("start_kimg", start_kimg)):
             if number < 0:
@@ -63,30 +65,26 @@ class Average(nn.ModuleDict):
         """Move towards the networks as they are after an iteration."""
         averages, sources, copies, originals = self._tensors()
         decay = self.decay(images_seen, images)
-        if decay > 0:
+        if averages and decay > 0:
             torch._foreach_lerp_(averages, sources, 1 - decay)
-        else:
+        elif averages:
             torch._foreach_copy_(averages, sources)
         if copies:
             torch._foreach_copy_(copies, originals)
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Average:
+        self._lists = None  # buffers get new tensors when a module is moved
+        return super()._apply(fn, recurse)  # type: ignore[return-value]
+
     def _tensors(self) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-        # Found anew each time would be a Python loop over parameters in the hot loop; the lists
-        # stay valid because loading and moving keep the Parameter objects, except when `.to` gives
-        # buffers new storage, which the check below notices.
-        if not hasattr(self, "_lists") or self._lists[0][0].device != self._lists[1][0].device:
-            averages, sources, copies, originals = [], [], [], []
+        """What is averaged with what, and what is copied from what: found once, no loop each time."""
+        if self._lists is None:
+            averages, sources, copies, originals = self._lists = [], [], [], []
             for name, source in self._sources.items():
-                average = self[name]
-                for (key, mine), (_, theirs) in zip(_named(average), _named(source), strict=True):
-                    statistic = key.rpartition(".")[2] in AVERAGED_BUFFERS
-                    if isinstance(mine, nn.Parameter) or (statistic and mine.is_floating_point()):
-                        averages.append(mine.detach() if isinstance(mine, nn.Parameter) else mine)
-                        sources.append(theirs.detach() if isinstance(theirs, nn.Parameter) else theirs)
-                    else:
-                        copies.append(mine)
-                        originals.append(theirs)
-            self._lists = averages, sources, copies, originals
+                for (key, mine), (_, theirs) in zip(_named(self[name]), _named(source), strict=True):
+                    averaged = isinstance(mine, nn.Parameter) or key.rpartition(".")[2] in AVERAGED_BUFFERS
+                    (averages if averaged else copies).append(mine)
+                    (sources if averaged else originals).append(theirs)
         return self._lists
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,7 +97,6 @@ class GANModule(L.LightningModule):
         self.config = dict(config or {})
         self.progress = Progress()
         self.scalars: dict[str, Tensor] = {}
-        self.timer: Callable[[str], AbstractContextManager[Any]] = lambda part: nullcontext()
         self._factories = optimizers
         self._learning_rates = dict(learning_rates or {})
         self._hooks = Hooks(list(regularizers.values()))
@@ -139,7 +138,7 @@ class GANModule(L.LightningModule):
         self._set_learning_rates(before.images_seen)
         self._kept = {} if (before.iteration + 1) % options.log_every_steps == 0 else None
         self._play(iteration, _Reals(batch, options, iteration.image_size))
-        with self.timer("EMA"):
+        with self.setting.timer("EMA"):
             self.average.follow(before.images_seen, iteration.counted)
         self.progress = iteration.advance(before)
         if self._kept is not None:
@@ -207,7 +206,7 @@ class GANModule(L.LightningModule):
             key = (options.seed, self.progress.images_seen, slot.index, micro)
             stream = Stream(*key, device=self.device)
             with using(stream), state.moving(False), parametrize.cached() if cached else nullcontext():
-                with self.timer("data"):
+                with self.setting.timer("data"):
                     points = reals.points(micro, local, stream, self.dtype) if turn.reals else None
                 view = View(
                     self.game,
@@ -222,7 +221,7 @@ class GANModule(L.LightningModule):
                     logged=self._kept is not None,
                 )
                 objectives = self._objectives(turn, view)
-            with self.timer("backward"):
+            with self.setting.timer("backward"):
                 last = len(objectives) - 1
                 for i, (player, terms) in enumerate(objectives.items()):
                     total = torch.stack([t.float() if t.dtype is torch.bfloat16 else t for t in terms.values()]).sum()
@@ -234,7 +233,7 @@ class GANModule(L.LightningModule):
     def _objectives(self, turn: Turn, view: View) -> dict[str, dict[str, Tensor]]:
         objectives = {player: dict(terms) for player, terms in self.game.objective(turn, view).items()}
         for regularizer in self._hooks.terms:
-            with self.timer("penalty"):
+            with self.setting.timer("penalty"):
                 for player, terms in regularizer.terms(turn, view).items():
                     if player in turn.players:
                         objectives.setdefault(player, {}).update(terms)
@@ -245,9 +244,9 @@ class GANModule(L.LightningModule):
         gradients = {player: self._gradients(player) for player in turn.players}
         distributed.average(g for group in gradients.values() for g in group)
         for regularizer in self._hooks.gradients:
-            with self.timer("penalty"):
+            with self.setting.timer("penalty"):
                 regularizer.gradients(turn, gradients)
-        with self.timer("optimizer"):
+        with self.setting.timer("optimizer"):
             for player in turn.players:
                 limit = self.training_options.clip.get(player)
                 if limit is not None:
@@ -378,7 +377,7 @@ class _Reals:
             channels_last = self.options.channels_last and images.ndim == 4
             memory_format = torch.channels_last if channels_last else torch.contiguous_format
             images = images.to(dtype=dtype, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
-        if self.image_size is not None and images.shape[2:] != self.image_size:
+        if images.ndim == 4 and self.image_size not in (None, tuple(images.shape[2:])):
             images = nn.functional.adaptive_avg_pool2d(images, self.image_size)
         if self.options.mirror:
             flip = stream.draw("mirror", (len(images),), "uniform") < 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,7 @@ class Setting:
         double_backward: Whether the networks' main pass can be differentiated twice (compiled
             ones cannot).
         input_gradient: A compiled replacement for the eager input gradient, or None.
+        timer: Surrounds each part of an iteration, for the benchmark.
     """
 
     prior: Callable[[Draw, int, int], Tensor]
@@ -64,6 +66,7 @@ class Setting:
     every_forward: bool = False
     double_backward: bool = True
     input_gradient: Callable[[Tensor, Tensor | None], Tensor] | None = None
+    timer: Callable[[str], AbstractContextManager[Any]] = nullcontext
 
 
 class View:
@@ -280,7 +283,8 @@ class View:
         call = module if method == "forward" else getattr(module, method)
         part_of = object() if part_of is None else part_of
         first = self._first_pass.setdefault(name, part_of) is part_of
-        with state.moving(self.setting.every_forward or (self._plays(name) and first)):
+        moves = self.setting.every_forward or (self._plays(name) and first)
+        with state.moving(moves), self.setting.timer(f"{name} forward"):
             return call(*inputs)
 
     # --- inside

@@ -148,6 +148,19 @@ def test_the_key_changes_with_contents_and_options(tmp_path, change):
     assert here.path == place(tmp_path, Counting(10)).path
 
 
+def test_a_pack_larger_than_memory_can_be_opened(tmp_path):
+    """Twice the memory, in a file that takes no space on the disk: mapped plainly, Linux answers ENOMEM."""
+    count = 2 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    file = PackFile(tmp_path, "large", (1, 1024, 1024), count)
+    with file.path.open("wb") as sparse:
+        sparse.truncate(count * 2**20)
+        sparse.seek(count * 2**20)
+        file._write_description(sparse, count, [])
+    packed = file.open()
+    assert packed.pixels.shape == (count, 1, 1024, 1024)
+    packed.pixels[count - 1, 0, 0, 0] = 1
+
+
 @pytest.mark.parametrize("damage", ["empty", "half", "a byte short", "a byte long", "description", "another set's"])
 def test_a_damaged_pack_is_made_again(tmp_path, damage):
     source = Counting(COUNT, log=tmp_path / "log")

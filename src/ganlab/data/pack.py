@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import struct
@@ -32,6 +33,7 @@ _VERSION = 1
 _MAGIC = b"GANLABPK"
 _END = struct.Struct("<Q8s")
 _RESERVE_BYTES = 64 * 2**20
+_NORESERVE = 0x4000 if sys.platform == "linux" else 0  # mmap.MAP_NORESERVE, which Python 3.10 does not have
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,9 @@ class PackFile:
             failures = [Failure(*fields) for fields in description["failures"]]
             if shape[0] + len(failures) != self.total:
                 return None
-            # Copy on write: torch wants writable memory, and the file must stay as it is.
-            pixels = np.memmap(self.path, np.uint8, mode="c", shape=shape) if shape[0] else np.empty(shape, np.uint8)
         except (OSError, ValueError, KeyError, TypeError, struct.error):
             return None
-        return Pack(self.path, pixels, failures)
+        return Pack(self.path, _map(self.path, shape), failures)
 
     def open_or_make(self, chunks: Iterable[Chunk], what: str) -> Pack:
         """The pack, made from ``chunks`` if need be, by one process while the others wait.
@@ -148,6 +148,26 @@ class PackFile:
         encoded = json.dumps(description).encode()
         file.write(encoded)
         file.write(_END.pack(len(encoded), _MAGIC))
+
+
+def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The beginning of the file as an array: copied on write, as torch wants writable memory and the file must stay.
+
+    Linux refuses such a mapping when it is larger than memory, unless it is told to reserve none for it.
+    """
+    if 0 in shape:
+        return np.empty(shape, np.uint8)
+    count = int(np.prod(shape))
+    options = {"access": mmap.ACCESS_COPY} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE | _NORESERVE}
+    try:
+        with path.open("rb") as file:
+            memory = mmap.mmap(file.fileno(), count, **options)
+    except OSError as error:
+        raise GanlabError(
+            f"{path} cannot be mapped into memory ({error.strerror}); if vm.overcommit_memory is 2 or ulimit -v is set, "
+            "change that, or raise data.memory_budget_mib."
+        ) from error
+    return np.frombuffer(memory, np.uint8).reshape(shape)
 
 
 def _read_description(file: BinaryIO) -> dict[str, Any]:

@@ -18,10 +18,10 @@ class Minimax:
     Source: Goodfellow et al. 2014 (arXiv:1406.2661), eq. 1. D as in ``non_saturating``.
 
     Attributes:
-        saturates: G's gradient vanishes where D is sure of the fakes, by definition.
+        saturates: Players whose gradients vanish, by definition, where their opponent is sure.
     """
 
-    saturates: ClassVar[bool] = True
+    saturates: ClassVar[tuple[str, ...]] = ("generator",)
 
     def discriminator(self, *, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return -F.logsigmoid(real_logits).mean() - F.logsigmoid(-fake_logits).mean()

@@ -152,14 +152,10 @@ class Generator(nn.Module):
         condition_dim = class_dim + (latent_dim if hierarchical else 0)
 
         def norm(features: int) -> nn.Module:
-            options: dict[str, Any] = {
-                "eps": norm_eps,
-                "across_ranks": across_ranks,
-                "stored_variance": stored_variance,
-            }
+            options: dict[str, Any] = {"across_ranks": across_ranks, "stored_variance": stored_variance}
             if condition_dim == 0:
-                return BatchNorm(features, **options)
-            return ConditionalBatchNorm(features, condition_dim=condition_dim, **options)
+                return BatchNorm(features, eps=norm_eps, **options)
+            return ConditionalBatchNorm(features, condition_dim=condition_dim, eps=norm_eps, **options)
 
         channels = [width * multiple for multiple in generator_multiples(count)]
         heights = [self.base[0] * 2 ** (i + 1) for i in range(count)]

@@ -1,0 +1,367 @@
+"""How fast a training iteration is, where its time goes, and what a hand-written loop would take."""
+
+from __future__ import annotations
+
+import copy
+import json
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ganlab import experiment, randomness, trainer
+from ganlab.callbacks.recorder import Recorder
+from ganlab.checkpoints import AtomicCheckpointIO
+from ganlab.data.loader import Loader
+from ganlab.errors import GanlabError
+from ganlab.games.standard import Standard
+from ganlab.layers import state
+from ganlab.module import GANModule
+
+
+@dataclass
+class Settings:
+    """How to measure.
+
+    Args:
+        warmup: Iterations that are not counted.
+        iterations: Iterations of one repeat.
+        repeats: Repeats; the median over all iterations of all repeats is reported.
+        compare: ``plain``: a hand-written loop with the same arithmetic, in turns with ganlab's.
+    """
+
+    warmup: int = 10
+    iterations: int = 10
+    repeats: int = 5
+    compare: str | None = None
+
+
+@dataclass
+class Parts:
+    """Exclusive time of nested parts: while an inner part runs, the outer one stands still."""
+
+    device: torch.device
+    seconds: dict[str, float] = field(default_factory=dict)
+    _open: list[str] = field(default_factory=list)
+    _since: float = 0.0
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        self._switch(part)
+        try:
+            yield
+        finally:
+            self._switch(None)
+
+    def _switch(self, part: str | None) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        now = time.perf_counter()
+        if self._open:
+            self.seconds[self._open[-1]] = self.seconds.get(self._open[-1], 0.0) + now - self._since
+        if part is None:
+            self._open.pop()
+        else:
+            self._open.append(part)
+        self._since = now
+
+
+class Meter(L.Callback):
+    """Times iterations of a Trainer, everything that Lightning and the callbacks do included, and lets
+    the rival play the same number of iterations in between, outside of the clock.
+
+    Attributes:
+        mine, rivals: Seconds of each counted iteration.
+    """
+
+    def __init__(self, settings: Settings, rival: PlainLoop | None) -> None:
+        self.settings, self.rival = settings, rival
+        self.mine: list[float] = []
+        self.rivals: list[float] = []
+        self.parts: Parts | None = None
+        self._batches: list[Any] = []
+        self._done = 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._synchronize(pl_module)
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._synchronize(pl_module)
+        seconds = time.perf_counter() - self._started
+        self._done += 1
+        counted = self._done > self.settings.warmup
+        measured = self.settings.warmup + self.settings.iterations * self.settings.repeats
+        if counted and self._done <= measured:
+            self.mine.append(seconds)
+        if self.rival is not None and self._done <= measured:
+            self._batches.append(batch)
+            if len(self._batches) == self.settings.iterations or self._done in (self.settings.warmup, measured):
+                self._play_rival(pl_module, counted)
+        if self._done == measured and self.parts is None:  # the rest is for the parts
+            assert isinstance(pl_module, GANModule)
+            self.parts = pl_module.setting.timer = Parts(pl_module.device)
+            self.finished = (seconds, pl_module.progress.iteration)
+        self._synchronize(pl_module)
+        self._started = time.perf_counter()
+
+    def _play_rival(self, module: L.LightningModule, counted: bool) -> None:
+        assert self.rival is not None
+        for batch in self._batches:
+            self.rival.prepare(batch)
+            self._synchronize(module)
+            started = time.perf_counter()
+            self.rival.iterate()
+            self._synchronize(module)
+            if counted:
+                self.rivals.append(time.perf_counter() - started)
+        self._batches.clear()
+        if self._done >= self.settings.warmup + self.settings.iterations * self.settings.repeats:
+            self.rival.difference = self.rival.compare(module)
+
+    @staticmethod
+    def _synchronize(module: L.LightningModule) -> None:
+        if module.device.type == "cuda":
+            torch.cuda.synchronize(module.device)
+
+
+class PlainLoop:
+    """The same arithmetic as a hand-written PyTorch loop for the standard game: the same networks,
+    loss, optimizers, memory format and average, and nothing else.
+
+    Latents, labels and rows of the data are made beforehand, outside of the clock; gathering the rows,
+    which a loop needs too, is inside.
+
+    Raises:
+        GanlabError: If the configuration does more than such a loop.
+    """
+
+    def __init__(self, module: GANModule, loader: Loader) -> None:
+        game, options = module.game, module.training_options
+        if type(game) is not Standard or game.update != "alternating" or options.accumulate != 1 or options.clip:
+            raise GanlabError("compare=plain is for game=standard with alternating updates, accumulate=1 and no clip.")
+        hooked = [r for name in vars(module._hooks) for r in getattr(module._hooks, name)]
+        if hooked or module.setting.every_forward or options.compile or options.mirror:
+            raise GanlabError(
+                "compare=plain compares the bare game: leave out regularizers with terms (reg=none or reg=sn), "
+                "state_updates, compile and data.mirror."
+            )
+        self.module, self.loader, self.loss, self.steps = module, loader, game.loss, game.discriminator_steps
+        self.generator, self.discriminator = copy.deepcopy(game.generator), copy.deepcopy(game.discriminator)
+        self.average = copy.deepcopy(module.average["generator"]) if "generator" in module.average else None
+        self.optimizers = {
+            name: module._factories[name](iter(list(network.parameters())))
+            for name, network in (("generator", self.generator), ("discriminator", self.discriminator))
+        }
+        self.parametrized = any(parametrize.is_parametrized(m) for m in self.discriminator.modules())
+        self.images_seen = 0
+        self.difference = float("nan")
+
+    def prepare(self, batch: Any) -> None:
+        """Make what the iteration will need; not timed."""
+        options, setting, game = self.module.training_options, self.module.setting, self.module.game
+        del game
+        device = self.module.device
+        size = options.batch_size
+        pixels = self.loader.images.pixels
+        self.rows = [torch.randint(len(pixels), (size,)) for _ in range(self.steps)]
+        self.reals = list(zip(batch["images"], batch["labels"], strict=True))
+        self.latents, self.labels = [], []
+        for turn in range(self.steps + 1):
+            stream = randomness.Stream(options.seed, self.images_seen, turn, 0, device=device)
+            self.latents.append(setting.prior(stream.draw, size, setting.latent_dim))
+            labels = None
+            if setting.label_shares is not None:
+                uniform = stream.draw("labels", (size,), "uniform")
+                labels = torch.searchsorted(setting.label_shares.cumsum(0), uniform, right=True)
+                labels = labels.clamp_(max=len(setting.label_shares) - 1)
+            self.labels.append(labels)
+
+    def iterate(self) -> None:
+        """One iteration, as one would write it by hand."""
+        size = self.module.training_options.batch_size
+        memory_format = (
+            torch.channels_last if self.module.training_options.channels_last else torch.contiguous_format
+        )
+        pixels = self.loader.images.pixels
+        for step, (images, real_labels) in enumerate(self.reals):
+            gathered = pixels[self.rows[step]]  # the cost of a batch; its content is the rival's
+            del gathered
+            x = images.to(dtype=torch.float32, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
+            z, y = self.latents[step], self.labels[step]
+            with state.moving(False), self._shared_weights():
+                with torch.no_grad():
+                    fake = self.generator(z, y)
+                with state.moving(True):
+                    real_logits = self.discriminator(x, real_labels)
+                fake_logits = self.discriminator(fake, y)
+                loss = self.loss.discriminator(real_logits=real_logits, fake_logits=fake_logits)
+            self._step("discriminator", loss)
+        self.discriminator.requires_grad_(False)
+        with state.moving(False), self._shared_weights():
+            with state.moving(True):
+                fake = self.generator(self.latents[-1], self.labels[-1])
+            loss = self.loss.generator(fake_logits=self.discriminator(fake, self.labels[-1]))
+        self._step("generator", loss)
+        self.discriminator.requires_grad_(True)
+        counted = size * self.steps
+        if self.average is not None:
+            decay = self.module.average.decay(self.images_seen, counted)
+            with torch.no_grad():
+                torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - decay)
+        self.images_seen += counted
+
+    def compare(self, module: L.LightningModule) -> float:
+        """Largest relative distance of a network's weights from ganlab's, over the whole vector."""
+        assert isinstance(module, GANModule)
+        distances = []
+        for mine, theirs in ((self.generator, module.game.generator), (self.discriminator, module.game.discriminator)):
+            a = nn.utils.parameters_to_vector([p.detach().contiguous() for p in mine.parameters()])  # type: ignore[union-attr]
+            b = nn.utils.parameters_to_vector([p.detach().contiguous() for p in theirs.parameters()])  # type: ignore[union-attr]
+            distances.append(float((a - b).norm() / b.norm()))
+        return max(distances)
+
+    def _shared_weights(self) -> Any:
+        from contextlib import nullcontext
+
+        return parametrize.cached() if self.parametrized else nullcontext()
+
+    def _step(self, name: str, loss: Tensor) -> None:
+        loss.backward()
+        self.optimizers[name].step()
+        self.optimizers[name].zero_grad(set_to_none=True)
+
+
+def run(config: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Measure one configuration.
+
+    Raises:
+        GanlabError: If it cannot be trained, or compared.
+    """
+    built = experiment.build(config)
+    module = built.module
+    assert built.images is not None
+    with tempfile.TemporaryDirectory(prefix="ganlab-bench-") as folder:
+        meter = Meter(settings, None)
+        parts_iterations = max(settings.iterations, 3)
+        steps = settings.warmup + settings.iterations * settings.repeats + parts_iterations
+        options = {**config["trainer"], "max_steps": steps}
+        lightning_trainer = trainer.make(options, [Recorder(Path(folder)), meter], [], AtomicCheckpointIO())
+        experiment.check_batch(module, lightning_trainer.world_size)
+        if lightning_trainer.world_size > 1:
+            raise GanlabError("`ganlab bench` measures one process: take trainer.devices=1.")
+        loader = Loader(
+            built.images,
+            module.game,
+            lambda: module.progress,
+            batch_size=built.config["data"]["batch_size"],
+            accumulate=built.config["accumulate"],
+            seed=built.config["seed"],
+            device=lightning_trainer.strategy.root_device if built.config["data"]["on_device"] else "cpu",
+        )
+        if settings.compare is not None:
+            module.to(lightning_trainer.strategy.root_device)
+            meter.rival = PlainLoop(module, loader)
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        lightning_trainer.fit(module, train_dataloaders=_timed(loader, meter))
+    return _result(built, meter, parts_iterations)
+
+
+def _timed(loader: Loader, meter: Meter) -> Any:
+    class Timed:
+        def __iter__(self) -> Iterator[Any]:
+            batches = iter(loader)
+            while True:
+                if meter.parts is None:
+                    yield next(batches)
+                else:
+                    with meter.parts("data"):
+                        batch = next(batches)
+                    yield batch
+
+    return Timed()
+
+
+def _result(built: experiment.Experiment, meter: Meter, parts_iterations: int) -> dict[str, Any]:
+    module, config = built.module, built.config
+    median = statistics.median(meter.mine)
+    images = round(module.progress.images_seen / module.progress.iteration)
+    assert meter.parts is not None
+    total = sum(meter.parts.seconds.values())
+    cuda = module.device.type == "cuda"
+    peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    result: dict[str, Any] = {
+        "generator": config["generator"]["component"],
+        "discriminator": config["discriminator"]["component"],
+        "loss": config["loss"]["component"],
+        "reg": sorted(config["reg"] or {}),
+        "image_size": config["data"]["image_size"],
+        "batch_size": config["data"]["batch_size"],
+        "device": str(module.device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "iterations_measured": len(meter.mine),
+        "seconds_per_iteration": median,
+        "fastest_iteration": min(meter.mine),
+        "slowest_iteration": max(meter.mine),
+        "images_per_second": images / median,
+        "shares": {part: s / total for part, s in sorted(meter.parts.seconds.items(), key=lambda item: -item[1])},
+        "peak_memory_mib": peak / 2**20,
+        "parameters": {name: _count(player.modules.values()) for name, player in module.game.players.items()},
+    }
+    if meter.rival is not None:
+        plain = statistics.median(meter.rivals)
+        result["plain"] = {
+            "seconds_per_iteration": plain,
+            "ratio": median / plain,
+            "weights_differ_by": meter.rival.difference,
+        }
+    return result
+
+
+def _count(modules: Any) -> int:
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def report(result: dict[str, Any]) -> str:
+    """A table for people and one line of JSON for programs."""
+    rows: list[tuple[str, str]] = [
+        ("images/s", f"{result['images_per_second']:.1f}"),
+        (
+            "seconds per iteration",
+            f"{result['seconds_per_iteration']:.4f} (median of {result['iterations_measured']}, "
+            f"{result['fastest_iteration']:.4f} to {result['slowest_iteration']:.4f})",
+        ),
+        *((f"  {part}", f"{100 * share:.1f} %") for part, share in result["shares"].items()),
+        ("peak memory", f"{result['peak_memory_mib']:.0f} MiB"),
+        *((f"parameters of {player}", f"{count:,}") for player, count in result["parameters"].items()),
+    ]
+    if "plain" in result:
+        plain = result["plain"]
+        rows += [
+            ("plain loop", f"{plain['seconds_per_iteration']:.4f} seconds per iteration"),
+            ("ganlab / plain", f"{plain['ratio']:.3f}"),
+            ("weights differ by", f"{plain['weights_differ_by']:.1e} (relative)"),
+        ]
+    width = max(len(name) for name, _ in rows)
+    heading = (
+        f"{result['generator']} against {result['discriminator']}, loss {result['loss']}, "
+        f"reg {', '.join(result['reg']) or 'none'}, {result['image_size']} pixels, batch {result['batch_size']}, "
+        f"{result['device']} ({result['threads']} threads), torch {result['torch']}"
+    )
+    return "\n".join([heading, *(f"{name:<{width}}  {value}" for name, value in rows), json.dumps(result)])
+
+

@@ -1,0 +1,58 @@
+"""How found and expected are compared, and what is put back afterwards."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def close(what: str, found: Tensor, expected: Tensor, tolerance: float) -> None:
+    scale = float(expected.detach().abs().max()) + 1e-6
+    distance = float((found.detach() - expected.detach()).abs().max())
+    require(distance <= tolerance * max(scale, 1e-3), f"{what}: expected {expected}, got {found}")
+
+
+def check_slope(what: str, value: Callable[[], Tensor], parameters: list[nn.Parameter], step: float = 1e-6) -> None:
+    """The gradient of ``value()`` along a random direction against a central difference."""
+    gradients = torch.autograd.grad(value(), parameters, allow_unused=True)
+    random = torch.Generator().manual_seed(3)
+    directions = [torch.randn(p.shape, generator=random, dtype=p.dtype) for p in parameters]
+    slope = sum(float((g * d).sum()) for g, d in zip(gradients, directions, strict=True) if g is not None)
+    values: list[float] = []
+    for sign in (1, -2, 1):  # there, to the other side, and back
+        with torch.no_grad():
+            torch._foreach_add_(list(parameters), directions, alpha=sign * step)
+        if len(values) < 2:
+            values.append(float(value().detach()))
+    difference = (values[0] - values[1]) / (2 * step)
+    size = math.sqrt(sum(float(g.square().sum()) for g in gradients if g is not None))
+    require(
+        abs(slope - difference) <= 1e-3 * abs(difference) + 1e-5 * size + 1e-7,
+        f"{what}: its gradient along a direction is {slope:.8g}, but differences give {difference:.8g}",
+    )
+
+
+@contextmanager
+def untouched(module: nn.Module) -> Iterator[nn.Module]:
+    """A copy to do with as one likes; torch's generator is restored."""
+    with torch.random.fork_rng(devices=[]):
+        yield copy.deepcopy(module)
+
+
+@contextmanager
+def kept(*modules: nn.Module) -> Iterator[None]:
+    """Put everything that the block moves in ``modules`` back."""
+    before = [{name: tensor.clone() for name, tensor in module.state_dict().items()} for module in modules]
+    yield
+    for module, state_dict in zip(modules, before, strict=True):
+        module.load_state_dict(state_dict)
