@@ -8,8 +8,6 @@ a stray ``train.yaml`` cannot hijack a run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -26,17 +24,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ganlab import registry, schema
+from ganlab import catalog, registry, schema
+from ganlab.catalog import conf_dir
 from ganlab.errors import GanlabError, suggestion
 
 OPEN_NODES = ("trainer", "clip", "logger")  # any key may be set here; who reads them checks them
 OPTIONAL_GROUPS = ("reg", "logger", "experiment")  # beside the components' own
-
-
-def conf_dir() -> Path:
-    """ganlab's own YAML: inside the wheel, or beside ``src`` in a checkout."""
-    packaged = Path(__file__).with_name("conf")
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 class ComponentSource(ConfigSource):
@@ -103,11 +96,8 @@ class ComponentSource(ConfigSource):
 
 class SearchPath(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        user = Path.cwd() / "conf"
-        if user.is_dir() and user.resolve() != conf_dir().resolve():
-            search_path.append("working directory", f"file://{user}")
-        for point in entry_points(group="ganlab.conf"):
-            search_path.append(registry.distribution(point), f"pkg://{point.value}")
+        for provider, folder in catalog.preset_folders()[1:]:  # the first is ganlab's own, where Hydra starts
+            search_path.append(provider, f"file://{folder}")
         search_path.append("entry points", "ganlab://")
 
 
@@ -191,9 +181,9 @@ def choices(group: str) -> list[str]:
 
 def _is_group(override: Override) -> bool:
     key = override.key_or_group.lstrip("+~")
-    return "@" in key or key.split("/")[0].partition(".")[0] == key.partition("/")[0] and bool(
+    return "@" in key or (key.split("/")[0].partition(".")[0] == key.partition("/")[0] and bool(
         GlobalHydra.instance().config_loader().get_group_options(key.partition("@")[0])
-    )
+    ))
 
 
 def _compose(lines: Sequence[str]) -> DictConfig:

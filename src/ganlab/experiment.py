@@ -23,7 +23,7 @@ from ganlab.view import Setting
 Config = dict[str, Any]
 
 DATA_KEYS = (
-    "batch_size image_size image_channels num_classes mirror memory_budget_mib on_device undecodable".split()
+    ["batch_size", "image_size", "image_channels", "num_classes", "mirror", "memory_budget_mib", "on_device", "undecodable"]
 )  # keys of `data` that are every data set's; the others are the component's own
 
 

@@ -47,13 +47,19 @@ def _wandb(options: dict[str, Any], folder: Path, config: dict[str, Any]) -> Any
     _check("wandb", options, WandbLogger)
     mode = os.environ.get("WANDB_MODE", "").lower()
     offline = bool(options.get("offline")) or mode in ("offline", "disabled", "dryrun")
-    if not offline and not wandb.api.api_key:
+    if not offline and not _logged_in(wandb):
         raise GanlabError(
             "logger=wandb, but nobody is logged in to Weights & Biases here: run `wandb login`, "
             "or keep the log on this machine with logger.wandb.offline=true."
         )
     logger = WandbLogger(**{"save_dir": folder, "name": folder.name, **options, "config": config})
     return logger
+
+
+def _logged_in(wandb: Any) -> bool:
+    if "prompt" in inspect.signature(wandb.login).parameters:
+        return bool(wandb.login(prompt=False))
+    return bool(wandb.api.api_key)  # older versions
 
 
 def _check(name: str, options: dict[str, Any], logger: Any) -> None:

@@ -79,14 +79,21 @@ def using(stream: Stream) -> Iterator[Stream]:
 
     torch's global generators are left as they were found.
     """
+    # not torch.manual_seed and fork_rng: where CUDA is not in use those queue a call with a formatted
+    # stack for every backend, which takes a millisecond and is kept for ever
+    generators = [torch.default_generator]
+    if stream.device.type == "cuda":
+        generators.append(torch.cuda.default_generators[stream.device.index or 0])
+    states = [generator.get_state() for generator in generators]
+    for generator in generators:
+        generator.manual_seed(key(*stream.parts, "torch", distributed.rank()))
     _current.append(stream)
-    devices = [stream.device] if stream.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(key(*stream.parts, "torch", distributed.rank()))
-        try:
-            yield stream
-        finally:
-            _current.pop()
+    try:
+        yield stream
+    finally:
+        _current.pop()
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
 
 
 def noise(purpose: str, like: Tensor, shape: Sequence[int], *, per_rank: bool = False) -> Tensor:

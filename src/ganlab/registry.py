@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, EntryPoints, entry_points
 from typing import Any, TypeVar
 
 from ganlab.errors import GanlabError, suggestion
@@ -87,10 +87,10 @@ def find(kind: str, name: str) -> EntryPoint | None:
         raise GanlabError(
             f"No {what} is called {name!r}.{suggestion(name, names(kind))} Installed: {', '.join(names(kind))}."
         )
-    owners = sorted({distribution(point) for point in found})
-    if len(owners) > 1:
+    claims = owners(kind, name)
+    if len(claims) > 1:
         raise GanlabError(
-            f"Two packages provide the {KINDS[kind].what} {name!r}: {' and '.join(owners)}. "
+            f"Two packages provide the {KINDS[kind].what} {name!r}: {' and '.join(claims)}. "
             f"Uninstall one of them or rename its entry point."
         )
     return found[0]
@@ -117,18 +117,42 @@ def load(kind: str, name: str) -> Any:
 
 def distribution(point: EntryPoint) -> str:
     """Name of the distribution that an entry point comes from."""
-    return point.dist.name if point.dist is not None else point.value
+    return _distribution_name(point.dist) if point.dist is not None else point.value
+
+
+def owners(kind: str, name: str) -> list[str]:
+    """The distributions that provide a component of this name: one, if all is well."""
+    return sorted({distribution(point) for point in _points(kind) if point.name == name})
+
+
+@cache
+def points(group: str) -> tuple[EntryPoint, ...]:
+    """All entry points of a group; the metadata of installed distributions is read once a process."""
+    return tuple(_metadata().select(group=group))
+
+
+def forget() -> None:
+    """Read the metadata of installed distributions anew when it is next needed."""
+    for cached in (points, _metadata, _distribution_name):
+        cached.cache_clear()
 
 
 def _known_kind(kind: str) -> None:
     if kind not in KINDS:
-        raise GanlabError(f"No kind of component is called {kind!r}.{suggestion(kind, KINDS)} Kinds: {', '.join(KINDS)}.")
+        raise GanlabError(
+            f"No kind of component is called {kind!r}.{suggestion(kind, KINDS)} Kinds: {', '.join(KINDS)}."
+        )
 
 
-@lru_cache(maxsize=None)
-def _installed(group: str) -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group=group))
+@cache
+def _distribution_name(found: Distribution) -> str:
+    return found.name
+
+
+@cache
+def _metadata() -> EntryPoints:
+    return entry_points()
 
 
 def _points(kind: str) -> tuple[EntryPoint, ...]:
-    return _installed(KINDS[kind].group)
+    return points(KINDS[kind].group)

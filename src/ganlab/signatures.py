@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import re
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ def package_folder(package: str) -> Path | None:
     return next((f for f in folders if f.is_dir()), None)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module(name: str) -> _Module | None:
     file = source_file(name)
     if file is None:
@@ -225,7 +225,7 @@ def _fields(where: _Module, node: ast.ClassDef) -> dict[str, Option]:
                 continue
             default = _value(where, given["default"]) if "default" in given else REQUIRED
             if "default_factory" in given:
-                made = {"list": [], "tuple": [], "dict": {}}
+                made: dict[str, Any] = {"list": [], "tuple": [], "dict": {}}
                 factory = ast.unparse(given["default_factory"])
                 default = made.get(factory, Expression(f"{factory}()"))
         fields[item.target.id] = Option(item.target.id, annotation, default)
@@ -262,12 +262,12 @@ def _value(where: _Module, node: ast.expr, steps: int = _FOLLOWED) -> Any:
             named = home.names.get(original) if home else None
         if home is not None and isinstance(named, (ast.Assign, ast.AnnAssign)) and named.value is not None:
             return _value(home, named.value, steps - 1)
-    if isinstance(node, ast.Attribute):  # a member of an Enum
-        found = _find(where.name, node.value.id) if isinstance(node.value, ast.Name) else None
-        for item in found[1].body if found else ():
-            targets = item.targets if isinstance(item, ast.Assign) else []
-            if any(isinstance(t, ast.Name) and t.id == node.attr for t in targets):
-                return _value(found[0], item.value, 0)  # type: ignore[index, union-attr]
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):  # a member of an Enum
+        found = _find(where.name, node.value.id)
+        members = [item for item in found[1].body if isinstance(item, ast.Assign)] if found else []
+        for member in members:
+            if found and any(isinstance(t, ast.Name) and t.id == node.attr for t in member.targets):
+                return _value(found[0], member.value, 0)
     return Expression(ast.unparse(node))
 
 

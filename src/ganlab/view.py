@@ -185,8 +185,8 @@ class View:
         def make() -> Points:
             real, fake = self.reals, self.fakes(grad=False)
             a = self.draw("interpolation", (self.batch,), "uniform")
-            a = a.to(real.images.dtype).view(-1, *[1] * (real.images.ndim - 1))
-            images = torch.lerp(fake.images.detach(), real.images.detach(), a)
+            ends = [points.images.detach().to(a.dtype) for points in (fake, real)]  # bf16 under autocast
+            images = torch.lerp(*ends, a.view(-1, *[1] * (real.images.ndim - 1)))
             return Points(images.requires_grad_(), real.labels, "interpolated")
 
         return self._once("interpolated", make)

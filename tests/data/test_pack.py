@@ -190,7 +190,9 @@ def test_a_pack_is_used_from_a_cache_that_cannot_be_written(tmp_path, monkeypatc
 
     monkeypatch.setattr("ganlab.data.pack.FileLock", refuse)
     assert_good(pack(tmp_path, source))
-    with pytest.raises(GanlabError, match=r"cannot be written \(Read-only file system\); set data\.cache_dir"):
+    with pytest.raises(
+        GanlabError, match=r"cannot be written \(Read-only file system\); set the environment variable GANLAB_CACHE"
+    ):
         pack(tmp_path, Counting(3))
 
 

@@ -79,7 +79,7 @@ def test_transparency_is_composited_on_white(mode):
     values = noise(16, 16, len(mode))
     colour, alpha = values[..., :-1].astype(float), values[..., -1:] / 255
     expected = (alpha * colour + (1 - alpha) * 255).squeeze()
-    assert np.abs(shown(stored(Image.fromarray(values, mode), "PNG")) - expected).max() <= 1
+    assert np.abs(shown(stored(Image.fromarray(values), "PNG")) - expected).max() <= 1
 
 
 def test_sixteen_bit_grey_spans_the_whole_range():
@@ -108,7 +108,7 @@ def test_sixteen_bit_grey_with_alpha_is_composited_on_white():
 
 def test_cmyk_is_ink_on_white():
     inks = np.array([[[0, 0, 0, 0], [0, 0, 0, 255], [255, 0, 0, 0], [0, 255, 255, 0]]], dtype=np.uint8)
-    image = stored(Image.fromarray(inks, "CMYK"), "TIFF")
+    image = stored(Image.merge("CMYK", [Image.fromarray(inks[..., ink]) for ink in range(4)]), "TIFF")
     assert image.mode == "CMYK"
     assert shown(image).tolist() == [[[255, 255, 255], [0, 0, 0], [0, 255, 255], [255, 0, 0]]]
 

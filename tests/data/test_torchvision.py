@@ -18,7 +18,11 @@ from ganlab.errors import GanlabError
 
 @pytest.fixture
 def vision():
-    return pytest.importorskip("torchvision", reason="torchvision is not installed", exc_type=ImportError)
+    try:
+        import torchvision
+    except (ImportError, RuntimeError, OSError) as error:
+        pytest.skip(f"torchvision cannot be imported: {error}")
+    return torchvision
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def randomise(network: nn.Module, seed: str) -> None:
         elif tensor.ndim >= 2:
             values = values * (1.5 / max(1, tensor[0].numel()) ** 0.5)
         else:
-            values = 0.5 * values
+            values = 0.2 * values
         tensor.copy_(values)
 
 
@@ -125,12 +125,14 @@ def converge(network: nn.Module) -> None:
         parametrization[0].u.copy_(left[:, 0])
 
 
-def inputs(case: str, step: int, generator: nn.Module) -> tuple[Tensor, Tensor, Tensor | None]:
+def inputs(
+    case: str, step: int, generator: Any, precision: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """z, x and y of one forward pass."""
     z = numbers(f"{case}/z{step}", (BATCH, generator.latent_dim))
     x = torch.tanh(numbers(f"{case}/x{step}", (BATCH, *generator.image_shape)))
     y = (numbers(f"{case}/y{step}", (BATCH,)).abs() * 7).long() % CLASSES if generator.num_classes else None
-    return z, x, y
+    return z.to(precision), x.to(precision), y
 
 
 STATE = (".u", "running_mean", "running_var")
@@ -145,9 +147,10 @@ def outputs(
         converge: Called with each network before evaluation, where that takes stored vectors for σ.
     """
     found: dict[str, Tensor] = {}
+    precision = next(generator.parameters()).dtype
     with torch.no_grad():
         for step in range(3):
-            z, x, y = inputs(case, step, generator)
+            z, x, y = inputs(case, step, generator, precision)
             for name, network, given in (("G", generator, z), ("D", discriminator, x)):
                 found[f"train{step}/{name}"] = network.train()(given, y)
         for name, network in (("G", generator), ("D", discriminator)):
@@ -155,7 +158,7 @@ def outputs(
             found.update({f"state/{name}/{key}": value.clone() for key, value in state.items()})
             if converge is not None:
                 converge(network)
-        z, x, y = inputs(case, 3, generator)
+        z, x, y = inputs(case, 3, generator, precision)
         for name, network, given in (("G", generator, z), ("D", discriminator, x)):
             found[f"eval/{name}"] = network.eval()(given, y)
     return found

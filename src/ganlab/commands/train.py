@@ -13,6 +13,8 @@ FLAGS = ("-m", "--multirun", "--cfg")
 def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
     from ganlab import config
 
+    if "--cfg" in flags and list(words) == ["job"]:  # as Hydra's users write it
+        words = []
     if words:
         return _from_folder(words, options)
     if "-m" in flags or "--multirun" in flags:

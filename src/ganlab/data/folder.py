@@ -36,7 +36,7 @@ class Folder(ImageFiles):
             raise GanlabError(f"There is no folder {path}; set data.path to a folder of images.")
         if not self._root.is_dir():
             raise GanlabError(f"{path} is a file; set data.path to a folder of images, or data=zip to read an archive.")
-        super().__init__(f"the folder {path}", _walk(self._root), labels, lambda name: (self._root / name).read_bytes())
+        super().__init__(path, _walk(self._root), labels, lambda name: (self._root / name).read_bytes())
 
     def fingerprint(self) -> str:
         """Names, sizes and times of all files, and how a sample of them begins.

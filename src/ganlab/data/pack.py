@@ -33,7 +33,7 @@ _VERSION = 1
 _MAGIC = b"GANLABPK"
 _END = struct.Struct("<Q8s")
 _RESERVE_BYTES = 64 * 2**20
-_NORESERVE = 0x4000 if sys.platform == "linux" else 0  # mmap.MAP_NORESERVE, which Python 3.10 does not have
+_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)  # Python 3.10 lacks the name
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class PackFile:
         except OSError as error:
             raise GanlabError(_explain(error, self.folder, what)) from error
         if pack is None:
-            raise GanlabError(f"{self.path} was written and cannot be read back; is the disk of data.cache_dir sound?")
+            raise GanlabError(f"{self.path} was written and cannot be read back; is that disk sound?")
         return pack
 
     def _make(self, chunks: Iterable[Chunk], what: str) -> None:
@@ -164,8 +164,8 @@ def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray:
             memory = mmap.mmap(file.fileno(), count, **options)
     except OSError as error:
         raise GanlabError(
-            f"{path} cannot be mapped into memory ({error.strerror}); if vm.overcommit_memory is 2 or ulimit -v is set, "
-            "change that, or raise data.memory_budget_mib."
+            f"{path} cannot be mapped into memory ({error.strerror}); change vm.overcommit_memory=2 or ulimit -v, "
+            "whichever is set, or raise data.memory_budget_mib."
         ) from error
     return np.frombuffer(memory, np.uint8).reshape(shape)
 
@@ -213,7 +213,7 @@ def _remove_stale(folder: Path, own_key: str) -> None:
 
 
 def _explain(error: OSError, folder: Path, what: str) -> str:
-    other = "set data.cache_dir or GANLAB_CACHE to a folder"
+    other = "set the environment variable GANLAB_CACHE to a folder"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         detail = f" ({error.strerror})" if error.strerror else ""
         return f"The disk of {folder} is full while {what}{detail}; free some space, or {other} on a larger disk."

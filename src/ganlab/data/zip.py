@@ -41,7 +41,7 @@ class Zip(ImageFiles):
         except OSError as error:
             raise GanlabError(f"{path} cannot be read ({error.strerror}); mend data.path.") from error
         names = (info.filename for info in self._archive.infolist() if not info.is_dir())
-        super().__init__(f"the archive {path}", names, labels, self._archive.read)
+        super().__init__(path, names, labels, self._archive.read)
 
     def fingerprint(self) -> str:
         """Names, sizes and checksums, as the archive's directory has them."""

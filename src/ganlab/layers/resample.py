@@ -54,9 +54,10 @@ class _Resampling(nn.Conv2d):
 
     def folded_kernel(self) -> Tensor:
         """w * 1₂ₓ₂ as (out, K+1, K+1, in)."""
-        rows, channels, side, _ = self.weight.shape
-        with torch.autocast(self.weight.device.type, enabled=False):
-            kernel = self.shifts @ self.weight.permute(0, 2, 3, 1).reshape(rows, side * side, channels)
+        weight = self.weight  # once: a parametrized weight is computed, and its state moves, with each access
+        rows, channels, side, _ = weight.shape
+        with torch.autocast(weight.device.type, enabled=False):
+            kernel = self.shifts @ weight.permute(0, 2, 3, 1).reshape(rows, side * side, channels)
         return kernel.view(rows, side + 1, side + 1, channels)
 
 

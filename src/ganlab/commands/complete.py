@@ -1,0 +1,142 @@
+"""``ganlab complete -- WORDS``: what the last of the words may become. Called by the shells' scripts."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ganlab import catalog, cli, registry
+from ganlab.catalog import NONE, Key
+from ganlab.errors import GanlabError
+
+HELP = "ganlab complete -- WORDS: prints what the last word may become, for the scripts of `ganlab completion`."
+
+_PATHS = ("path", "dir", "out")  # options that take a file or a folder
+_DEPTH = 3  # a run of a sweep is sweeps/DATE/JOB
+
+
+def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
+    typed = list(words[1:] if words[:1] == ["--"] else words) or [""]
+    try:
+        found = [c for c in candidates(typed) if c.startswith(typed[-1])]
+    except GanlabError:  # a shell wants candidates or silence
+        found = []
+    print("\n".join(dict.fromkeys(found)))
+    return 0
+
+
+def candidates(words: Sequence[str]) -> Iterable[str]:
+    """What may stand in place of the last of ``words``, which follow ``ganlab`` on the command line."""
+    command, *before, current = words if len(words) > 1 else ["", words[0]]
+    if not command:
+        return [*cli.COMMANDS, "--help", "--version"]
+    if command not in cli.COMMANDS:
+        return []
+    if current.startswith("-"):
+        return [*getattr(importlib.import_module(f"ganlab.commands.{command}"), "FLAGS", ()), "--help"]
+    if "=" in current:
+        return _values(*current.partition("=")[::2], before)
+    if command == "completion":
+        return ["bash", "zsh", "fish"]
+    if command == "list":
+        return catalog.groups()
+    if command == "show":
+        return _names(before)
+    if command == "resume":
+        return [*_runs(current), *(_keys(before) if before else [])]
+    if command == "sample":
+        return [*_runs(current), *_own(command)]
+    return [*_groups(), *_own(command), *_keys(before)]
+
+
+def _own(command: str) -> list[str]:
+    """The options that a command has beside those of a run."""
+    options = getattr(importlib.import_module(f"ganlab.commands.{command}"), "DEFAULTS", {})
+    return [f"{name}=" for name in options]
+
+
+def _names(before: Sequence[str]) -> Iterator[str]:
+    """Kinds, and the names of the kind that was said, or of all."""
+    groups = catalog.groups()
+    if not any(word in groups for word in before):
+        yield from groups
+    for group in [word for word in before if word in groups][-1:] or groups:
+        yield from (choice.name for choice in catalog.choices(group))
+
+
+def _groups() -> Iterator[str]:
+    for group in catalog.groups():
+        if group == "optimizer":
+            yield from ("optimizer/generator=", "optimizer/discriminator=")
+        elif group != "trainer":
+            yield f"{group}="
+
+
+def _keys(before: Sequence[str]) -> list[str]:
+    return [f"{key.key}=" for key in _options(before)]
+
+
+def _options(before: Sequence[str]) -> list[Key]:
+    """The options of the components that a command line chooses so far, and of the default ones."""
+    chosen = dict(catalog.run_defaults())
+    for word in before:
+        group, sign, names = word.partition("=")
+        if sign and group.partition("/")[0] in catalog.groups():
+            chosen[group] = tuple(re.findall(r"[\w-]+", names))
+    keys: dict[str, Key] = {}
+    # a model first: generator=, discriminator= and optimizer/... are swapped on top of it
+    for group in sorted(chosen, key=lambda g: (g != "experiment", g != "model")):
+        keys = {key: k for key, k in keys.items() if not key.startswith(group.replace("/", ".") + ".")}
+        for name in chosen[group]:
+            try:
+                keys.update({key.key: key for key in catalog.keys(group, name)})
+            except GanlabError:  # half-typed or unknown
+                continue
+    keys.update({key.key: key for key in (*catalog.run_keys(), *catalog.trainer_keys())})
+    return list(keys.values())
+
+
+def _values(key: str, value: str, before: Sequence[str]) -> Iterator[str]:
+    group = key.partition("/")[0]
+    if group in catalog.groups():
+        names = [choice.name for choice in catalog.choices(group)]
+        head = re.match(r"(.*[\[,])?", value).group()  # type: ignore[union-attr]
+        taken = re.findall(r"[\w-]+", head)
+        yield from (f"{key}={head}{name}" for name in names if name not in taken)
+        if catalog.is_optional(group) and not head:
+            yield f"{key}={NONE}"
+        if head.startswith("[") and value[len(head) :] in names:
+            yield f"{key}={value}]"
+        if not value and (group == "logger" or (group in registry.KINDS and registry.KINDS[group].many)):
+            yield f"{key}=["
+        return
+    if key.rpartition(".")[2] in _PATHS:
+        yield from (f"{key}={path}" for path in _paths(value))
+    option = next((k.option for k in _options(before) if k.key == key), None)
+    if option is not None and (isinstance(option.default, bool) or "bool" in option.annotation.split(" | ")):
+        yield from (f"{key}=true", f"{key}=false")
+    for choices in re.findall(r"Literal\[(.*?)\]", option.annotation if option is not None else ""):
+        yield from (f"{key}={choice.strip(' ')[1:-1]}" for choice in choices.split(","))
+
+
+def _paths(start: str) -> Iterator[str]:
+    folder, _, name = start.rpartition("/")
+    base = Path(f"{folder}/" if "/" in start else ".").expanduser()
+    if base.is_dir():
+        for path in sorted(base.iterdir()):
+            if path.name.startswith(name) and (name or not path.name.startswith(".")):
+                yield f"{folder}{'/' if '/' in start else ''}{path.name}{'/' if path.is_dir() else ''}"
+
+
+def _runs(start: str) -> Iterator[str]:
+    """Folders with a config.yaml: under ``runs`` and ``sweeps``, here, and under what was typed."""
+    folder = start.rpartition("/")[0]
+    roots = [folder] if folder else [".", "runs", "sweeps"]
+    for root in roots:
+        for depth in range(1, _DEPTH if root != "." else 2):
+            for config in sorted(Path(root).expanduser().glob("*/" * depth + "config.yaml")):
+                yield config.parent.as_posix()
+    if folder and (Path(folder).expanduser() / "config.yaml").is_file():
+        yield folder

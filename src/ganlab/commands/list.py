@@ -1,0 +1,35 @@
+"""``ganlab list``: what is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ganlab import catalog, help_pages
+from ganlab.errors import GanlabError, suggestion
+
+HELP = """ganlab list [KIND ...]
+
+Everything that is installed, or only some kinds: ganlab list loss reg
+
+Components of other packages and of ./conf are marked with where they come from. Nothing is
+imported, so a package that is broken is listed like any other."""
+
+
+def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
+    groups = catalog.groups()
+    if options:
+        raise GanlabError(f"`ganlab list` takes kinds alone, got {options[0]!r}. Kinds: {', '.join(groups)}.")
+    for word in words:
+        if word not in groups:
+            raise GanlabError(f"There is no kind {word!r}.{suggestion(word, groups)} Kinds: {', '.join(groups)}.")
+    pages = []
+    for group in dict.fromkeys(words) or groups:
+        choices = catalog.choices(group)
+        if words or len(choices) > (group == "trainer"):  # the one set of Trainer options is no choice
+            lines = help_pages.summary_lines(choices) or ["  none is installed"]
+            what = "" if groups[group] == group else f"{groups[group]}    "
+            pages.append("\n".join([f"{group}: {what}({help_pages.how_to_type(group)})", *lines]))
+    print("\n\n".join(pages))
+    if not words:
+        print("\n`ganlab show NAME`: formula, paper and options. `ganlab train --help`: how to combine them.")
+    return 0

@@ -1,0 +1,114 @@
+"""``ganlab show KIND NAME``: a component or preset, without importing it where its source tells enough."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from ganlab import catalog, help_pages, registry, schema, signatures
+from ganlab.catalog import Choice, Key, Part
+from ganlab.errors import GanlabError, suggestion
+
+HELP = """ganlab show [KIND] NAME [NAME ...]
+
+The formula, the paper, and every option with its default and the key to type:
+
+  ganlab show loss hinge
+  ganlab show hinge wasserstein      the kind may be left out where the name is unique
+  ganlab show loss=wgan_gp           a preset: its YAML, and what it composes"""
+
+
+def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
+    asked = [*words]
+    for option in options:  # loss=hinge, as it is typed elsewhere
+        group, _, name = option.partition("=")
+        asked += [group.partition("/")[0], name]
+    if not asked:
+        raise GanlabError("`ganlab show` wants a name: ganlab show loss hinge. `ganlab list` has them all.")
+    pages = []
+    for group, name in _resolve(asked):
+        choice = catalog.find(group, name)
+        pages.append(_component(choice) if choice.preset is None and group != "model" else _preset(choice))
+    print(f"\n\n{'-' * help_pages.WIDTH}\n\n".join(pages))
+    return 0
+
+
+def _resolve(words: Sequence[str]) -> list[tuple[str, str]]:
+    """(kind, name) of each name; a kind holds for the names after it."""
+    names = {group: [choice.name for choice in catalog.choices(group)] for group in catalog.groups()}
+    found: list[tuple[str, str]] = []
+    kind = ""
+    for number, word in enumerate(words):
+        if word in names and word not in names.get(kind, ()):
+            kind = word
+            if number + 1 == len(words) or words[number + 1] in names:
+                raise GanlabError(f"Which {word}? `ganlab show {word} NAME` with one of {', '.join(names[word])}.")
+        else:
+            found.append((kind or _kind_of(word, names), word))
+    return found
+
+
+def _kind_of(name: str, names: dict[str, list[str]]) -> str:
+    kinds = [group for group, known in names.items() if name in known]
+    if len(kinds) > 1:
+        ways = " or ".join(f"`ganlab show {kind} {name}`" for kind in kinds)
+        raise GanlabError(f"{name!r} is the name of several things: {ways}.")
+    if not kinds:
+        known = {*names, *(n for found in names.values() for n in found)}
+        raise GanlabError(f"Nothing is called {name!r}.{suggestion(name, known)} `ganlab list` has all names.")
+    return kinds[0]
+
+
+def _component(choice: Choice) -> str:
+    kind, name = choice.group, choice.name
+    point = registry.find(kind, name)  # refuses a name that two packages claim
+    text = catalog.signature(kind, name)
+    if text.options is None:  # no source, or a base class out of sight
+        component = registry.load(kind, name)
+        text = signatures.live(component, schema.options(kind, component))
+    source = f"{choice.provider}, {point.value}" if point is not None else choice.provider
+    part = catalog.compose("optimizer/generator" if kind == "optimizer" else kind, name)[0][0]
+    keys = [Key(f"{part.key}.{o.name}", o, text.arguments.get(o.name, "")) for o in text.options or ()]
+    lines = [f"{_typed(part)}    ({registry.KINDS[kind].what}; {source})", "", text.body or "It has no docstring.", ""]
+    lines += _table(keys)
+    if kind == "optimizer":
+        lines += ["", f"The same for the other players: optimizer/discriminator={name}, optimizer.discriminator.lr=..."]
+    return "\n".join(lines)
+
+
+def _preset(choice: Choice) -> str:
+    source = choice.provider if choice.preset is None else f"{choice.provider}, {choice.preset}"
+    lines = [f"{choice.group}={choice.name}    (preset; {source})", ""]
+    if choice.preset is not None:
+        text = catalog.preset(choice.group, choice.preset)
+        lines += [textwrap.indent(text.text.rstrip() or text.summary, "    "), ""]
+    parts, _ = catalog.compose(choice.group, choice.name)
+    if parts:
+        width = max(len(_typed(part)) for part in parts)
+        about = [catalog.signature(part.kind, part.name).summary for part in parts]
+        lines += ["It composes:", ""]
+        for part, what in zip(parts, about, strict=True):
+            lines.append(help_pages.one_line(f"  {_typed(part):<{width}}  ", what))
+        lines.append("")
+    return "\n".join([*lines, *_table(catalog.keys(choice.group, choice.name))])
+
+
+def _typed(part: Part) -> str:
+    return f"{part.key.replace('.', '/')}={part.name}" if part.kind == "optimizer" else f"{part.kind}={part.name}"
+
+
+def _table(keys: Sequence[Key]) -> list[str]:
+    """The options as they are typed, with their types, defaults and explanations."""
+    if not keys:
+        return ["It has no options."]
+    typed = [help_pages.assignment(key) for key in keys]
+    wide, narrow = max(map(len, typed)), max(len(key.option.annotation) for key in keys)
+    missing = " (those without one must be given)" if any(key.required for key in keys) else ""
+    lines = [f"Options, as they are typed, with their defaults{missing}:", ""]
+    for word, key in zip(typed, keys, strict=True):
+        start = f"  {word:<{wide}}  {key.option.annotation:<{narrow}}  "
+        if len(start) <= help_pages.WIDTH // 2:
+            lines += help_pages.hanging(start, key.about.split())
+        else:
+            lines += [start.rstrip(), *(help_pages.hanging(" " * 8, key.about.split()) if key.about else [])]
+    return lines

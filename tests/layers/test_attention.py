@@ -1,0 +1,63 @@
+"""Attention against a loop over positions written from the equations."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.autograd import gradgradcheck
+
+from ganlab.layers.attention import SelfAttention, attention_places
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+def test_attention_equals_a_loop_over_positions(layout) -> None:
+    """β[i, j] = exp(θᵢ·φⱼ)/Σⱼ exp(θᵢ·φⱼ), out[i] = x[i] + γ·W_o Σⱼ β[i, j] gⱼ; φ and g max-pooled 2×2."""
+    torch.manual_seed(0)
+    attention = SelfAttention(16).double().to(memory_format=layout)
+    with torch.no_grad():
+        attention.gamma.fill_(0.7)
+    x = torch.randn(2, 16, 4, 6, dtype=torch.float64).contiguous(memory_format=layout)
+    theta, phi, g, o = (
+        getattr(attention, name).weight.detach()[:, :, 0, 0] for name in ("query", "key", "value", "output")
+    )
+    expected = torch.empty_like(x)
+    for b in range(2):
+        keys, values = [], []
+        for i in range(0, 4, 2):
+            for j in range(0, 6, 2):
+                window = [x[b, :, i + di, j + dj] for di in (0, 1) for dj in (0, 1)]
+                keys.append(torch.stack([phi @ p for p in window]).amax(0))
+                values.append(torch.stack([g @ p for p in window]).amax(0))
+        for i in range(4):
+            for j in range(6):
+                scores = torch.stack([(theta @ x[b, :, i, j]) @ key for key in keys]).exp()
+                attended = sum(s / scores.sum() * value for s, value in zip(scores, values, strict=True))
+                expected[b, :, i, j] = x[b, :, i, j] + 0.7 * (o @ attended)
+    torch.testing.assert_close(attention(x), expected)
+
+
+def test_attention_starts_as_the_identity() -> None:
+    x = torch.randn(2, 8, 4, 4)
+    assert torch.equal(SelfAttention(8)(x), x)
+
+
+def test_attention_can_be_differentiated_twice() -> None:
+    torch.manual_seed(0)
+    attention = SelfAttention(8).double()
+    with torch.no_grad():
+        attention.gamma.fill_(0.5)
+    x = torch.randn(1, 8, 2, 4, dtype=torch.float64, requires_grad=True)
+    assert gradgradcheck(attention, (x,))
+
+
+def test_too_few_channels_and_unknown_heights_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected at least 8 channels where attention is, got 4"):
+        SelfAttention(4)
+    with pytest.raises(ValueError, match=r"one of 8, 16, 32 .0 for none., got 64"):
+        attention_places(64, [8, 16, 32])
+
+
+def test_attention_follows_the_first_block_of_each_height_asked_for() -> None:
+    assert attention_places((8, 16), [16, 8, 8, 8]) == [0, 1]
+    assert attention_places(0, [16, 8]) == []
+    assert attention_places((), [16, 8]) == []

@@ -1,0 +1,35 @@
+"""Image sizes as bases and doublings."""
+
+from __future__ import annotations
+
+import pytest
+
+from ganlab.layers.geometry import doublings
+
+
+@pytest.mark.parametrize(
+    ("size", "base", "count"),
+    [(8, (4, 4), 1), (32, (4, 4), 3), (48, (6, 6), 3), (512, (4, 4), 7), ((64, 96), (4, 6), 4), (36, (9, 9), 2)],
+)
+def test_a_size_is_a_base_doubled_so_often(size, base, count) -> None:
+    assert doublings(size) == (base, count)
+
+
+@pytest.mark.parametrize(
+    ("size", "near"), [(4, "8"), (33, "32 or 36"), (50, "48 or 52"), (9, "8 or 10"), (31, "30 or 32"), (1, "8")]
+)
+def test_other_sizes_are_refused_and_the_nearest_named(size, near) -> None:
+    with pytest.raises(ValueError, match=f"got {size}; nearest for the side is {near}$"):
+        doublings(size)
+
+
+def test_a_network_that_doubles_more_often_needs_larger_images() -> None:
+    with pytest.raises(ValueError, match="at least 3 times, got 16; nearest for the side is 32"):
+        doublings(16, least=3)
+    assert doublings(40, least=3) == ((5, 5), 3)
+
+
+@pytest.mark.parametrize("size", [0, -8, (8,), (8, 8, 8), 8.0])
+def test_what_is_no_size_is_refused(size) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        doublings(size)

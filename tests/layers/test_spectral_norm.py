@@ -1,0 +1,202 @@
+"""Spectral norm against singular value decompositions, a loop from the paper, and torch's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.autograd import gradcheck, gradgradcheck
+from torch.nn.utils import parametrize
+
+from ganlab.layers import spectral_norm, state
+from ganlab.layers.spectral_norm import SpectralNorm, attach, attached, exempt, held, power_iterate
+
+LAYERS = {
+    "conv": lambda: nn.Conv2d(3, 5, 3),
+    "pointwise": lambda: nn.Conv2d(4, 6, 1),
+    "grouped": lambda: nn.Conv2d(4, 6, 3, groups=2),
+    "transposed": lambda: nn.ConvTranspose2d(3, 5, 4),
+    "linear": lambda: nn.Linear(7, 4),
+    "embedding": lambda: nn.Embedding(6, 3),
+    "conv1d": lambda: nn.Conv1d(3, 5, 3),
+}
+
+
+def as_matrix(layer: nn.Module) -> torch.Tensor:
+    weight = layer.parametrizations.weight.original
+    return (weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight).flatten(1)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+def test_after_many_iterations_the_largest_singular_value_is_one(kind, layout) -> None:
+    torch.manual_seed(0)
+    layer = LAYERS[kind]().to(memory_format=layout)
+    weight = layer.weight.detach().clone()
+    attach(layer)
+    for _ in range(200):
+        normalized = layer.weight
+    sigma = torch.linalg.matrix_norm(as_matrix(layer), 2)
+    torch.testing.assert_close(normalized, weight / sigma)
+
+
+def test_each_call_makes_one_iteration_of_algorithm_1() -> None:
+    """ṽ = Wᵀũ/‖Wᵀũ‖, ũ = Wṽ/‖Wṽ‖, σ = ũᵀWṽ, as in arXiv:1802.05957, by loops over rows and columns."""
+    torch.manual_seed(0)
+    layer = nn.Linear(4, 3).double()
+    attach(layer)
+    matrix, u = as_matrix(layer).detach(), layer.parametrizations.weight[0].u.clone()
+    for _ in range(3):
+        v = torch.stack([sum(matrix[i, j] * u[i] for i in range(3)) for j in range(4)])
+        v = v / v.square().sum().sqrt()
+        u = torch.stack([sum(matrix[i, j] * v[j] for j in range(4)) for i in range(3)])
+        u = u / u.square().sum().sqrt()
+        sigma = sum(u[i] * matrix[i, j] * v[j] for i in range(3) for j in range(4))
+        torch.testing.assert_close(layer.weight, matrix / sigma)
+        torch.testing.assert_close(layer.parametrizations.weight[0].u, u)
+
+
+def test_several_iterations_a_call_equal_several_calls() -> None:
+    torch.manual_seed(0)
+    once, thrice = nn.Linear(4, 3), nn.Linear(4, 3)
+    attach(once)
+    attach(thrice, iterations=3)
+    thrice.load_state_dict(once.state_dict())
+    for _ in range(3):
+        expected = once.weight
+    torch.testing.assert_close(thrice.weight, expected)
+
+
+def test_the_vector_moves_only_in_training_and_where_state_moves() -> None:
+    layer = nn.Linear(4, 3)
+    attach(layer)
+    norm = layer.parametrizations.weight[0]
+    before = norm.u.clone()
+    with state.moving(False):
+        first = layer.weight
+    layer.eval()
+    second = layer.weight
+    assert torch.equal(norm.u, before)
+    assert torch.equal(first, second)
+    layer.train()
+    assert torch.equal(layer.weight, first)
+    assert not torch.equal(norm.u, before)
+
+
+@pytest.mark.parametrize("kind", ["conv", "transposed", "linear"])
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+def test_the_gradient_goes_through_the_weight_alone(kind, memory) -> None:
+    """d/dW of Σ D∘W/(uᵀWv) with u and v constants, by autograd on the formula itself."""
+    torch.manual_seed(0)
+    layer = LAYERS[kind]().double().to(memory_format=memory)
+    attach(layer)
+    with torch.no_grad():
+        u = layer.parametrizations.weight[0].u.clone()
+        v = nn.functional.normalize(as_matrix(layer).T @ u, dim=0)
+        u = nn.functional.normalize(as_matrix(layer) @ v, dim=0)
+    normalized = layer.weight
+    direction = torch.randn_like(normalized)
+    (normalized * direction).sum().backward()
+    found = layer.parametrizations.weight.original.grad.clone()
+    original = layer.parametrizations.weight.original
+    (expected,) = torch.autograd.grad((original / (u @ as_matrix(layer) @ v) * direction).sum(), original)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize("out_dim", [0, 1])
+def test_the_normalized_weight_has_first_and_second_derivatives(layout, out_dim) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(3, 2, 2, 2, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    norm = SpectralNorm(weight.detach(), out_dim)
+    power = [norm.matrix(weight.detach()), norm.u]
+    norm.left.copy_(power[1])
+    norm.right.copy_(nn.functional.normalize(power[0].T @ power[1], dim=0))
+    norm.held = True  # u and v are constants
+    assert gradcheck(norm, (weight,))
+    assert gradgradcheck(norm, (weight,))
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3), nn.ConvTranspose2d(8, 4, 2), nn.Linear(5, 4)
+    )
+
+
+def test_iterating_all_at_once_equals_iterating_each() -> None:
+    one, all_at_once = network(), network()
+    attach(one)
+    parametrizations = attach(all_at_once)
+    all_at_once.load_state_dict(one.state_dict())
+    for _ in range(2):
+        _ = [layer.weight for layer in one]
+        power_iterate(parametrizations)
+    for a, b in zip(one, all_at_once, strict=True):
+        torch.testing.assert_close(a.parametrizations.weight[0].u, b.parametrizations.weight[0].u)
+    before = [parametrization[0].u.clone() for parametrization in parametrizations]
+    with state.moving(False):
+        power_iterate(parametrizations)
+    for parametrization, vector in zip(parametrizations, before, strict=True):
+        assert torch.equal(parametrization[0].u, vector)
+
+
+def test_inside_held_every_pass_sees_one_sigma_and_the_vectors_move_once() -> None:
+    one, several = network(), network()
+    attach(one)
+    parametrizations = attach(several)
+    several.load_state_dict(one.state_dict())
+    expected = [layer.weight for layer in one]
+    with held(parametrizations), parametrize.cached():
+        for _ in range(3):
+            for layer, want in zip(several, expected, strict=True):
+                torch.testing.assert_close(layer.weight, want)
+    for a, b in zip(one, several, strict=True):
+        torch.testing.assert_close(a.parametrizations.weight[0].u, b.parametrizations.weight[0].u)
+    assert not any(parametrization[0].held for parametrization in parametrizations)
+
+
+def test_held_without_moving_state_uses_a_fresh_iteration_and_stores_nothing() -> None:
+    layer = nn.Linear(4, 3)
+    parametrizations = attach(layer)
+    before = parametrizations[0][0].u.clone()
+    with state.moving(False), held(parametrizations):
+        inside = layer.weight
+    assert torch.equal(parametrizations[0][0].u, before)
+    assert torch.equal(inside, layer.eval().weight)
+
+
+def test_a_state_dict_goes_round_with_the_vectors() -> None:
+    one = network()
+    attach(one)
+    _ = [layer.weight for layer in one]
+    other = network()
+    attach(other)
+    other.load_state_dict(one.state_dict())
+    assert {name for name in one.state_dict() if name.endswith(".u")}
+    for a, b in zip(one.eval(), other.eval(), strict=True):
+        assert torch.equal(a.weight, b.weight)
+
+
+def test_marked_modules_and_those_that_have_it_are_left_alone() -> None:
+    net = nn.ModuleDict({"a": exempt(nn.Embedding(3, 4)), "b": nn.Linear(4, 4), "c": nn.BatchNorm2d(3)})
+    assert len(attach(net)) == 1
+    assert len(attach(net)) == 1
+    assert len(attached(net)) == 1
+    assert len(net["b"].parametrizations.weight) == 1
+    assert not parametrize.is_parametrized(net["a"])
+
+
+def test_a_network_under_autocast_is_normalized_in_single_precision() -> None:
+    layer = nn.Linear(64, 64)
+    attach(layer)
+    layer.eval()
+    expected = layer.weight
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer.weight, expected)
+        assert layer.weight.dtype == torch.float32
+
+
+def test_no_iteration_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected at least one power iteration, got 0"):
+        spectral_norm.attach(nn.Linear(2, 2), iterations=0)

@@ -1,0 +1,73 @@
+"""Discriminators whose input gradients are known exactly, and views of one turn of a toy game."""
+
+import torch
+from torch import Tensor, nn
+
+from ganlab import randomness
+from ganlab.contract import Turn
+from ganlab.games.standard import Standard
+from ganlab.layers import state
+from ganlab.losses.non_saturating import NonSaturating
+from ganlab.testing import ToyGenerator, toy_view
+
+DISCRIMINATOR = Turn(("discriminator",), reals="fresh")
+GENERATOR = Turn(("generator",), reals=None)
+
+
+class Linear(nn.Module):
+    """D(x) = w·x: dD/dx = w everywhere."""
+
+    feature_channels = 1
+
+    def __init__(self, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.w = nn.Parameter(torch.randn(image_shape, generator=torch.Generator().manual_seed(7)))
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return (x * self.w).flatten(1).sum(1, keepdim=True)
+
+    def head(self, features: Tensor, y: Tensor | None = None) -> Tensor:
+        return features.squeeze(1)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.head(self.features(x, y), y)
+
+
+class Quadratic(Linear):
+    """D(x) = 1/2 w·x^2: dD/dx = w x."""
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return (x.square() * self.w).flatten(1).sum(1, keepdim=True) / 2
+
+
+class Rehearsal:
+    """A standard game of a toy generator and a given discriminator, its regularizers, and its turns."""
+
+    def __init__(self, discriminator: nn.Module, *regularizers, image_shape=(2, 4, 4), dtype=torch.float64) -> None:
+        generator = ToyGenerator(image_shape)
+        self.game = Standard(generator=generator, discriminator=discriminator, loss=NonSaturating())
+        self.regularizers = regularizers
+        for regularizer in regularizers:
+            regularizer.attach(self.game)
+        for module in (self.game, *regularizers):
+            module.to(dtype)
+        shape = (6, *image_shape)
+        self.reals = torch.rand(shape, generator=torch.Generator().manual_seed(1)).to(dtype) * 2 - 1
+
+    def view(self, turn: Turn = DISCRIMINATOR, key: tuple[int, ...] = (0,)):
+        return toy_view(self.game, self.regularizers, turn, reals=self.reals.clone(), key=key)
+
+    def terms(self, turn: Turn = DISCRIMINATOR, key: tuple[int, ...] = (0,), view=None) -> dict[str, dict[str, Tensor]]:
+        """Terms of the regularizers alone; after the game's own objective, as in the engine."""
+        view = self.view(turn, key) if view is None else view
+        found: dict[str, dict[str, Tensor]] = {}
+        with randomness.using(view.stream), state.moving(False):
+            self.game.objective(turn, view)
+            for regularizer in self.regularizers:
+                for player, terms in regularizer.terms(turn, view).items():
+                    found.setdefault(player, {}).update(terms)
+        return found
+
+    def term(self, name: str, turn: Turn = DISCRIMINATOR, key: tuple[int, ...] = (0,), view=None) -> Tensor:
+        return self.terms(turn, key, view)["discriminator"][name]

@@ -1,0 +1,41 @@
+"""Norms of gradients: any memory format, finite slopes at zero."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from ganlab.regularizers.gradient_norm import power_of_norm, squared_norm
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4, 5), (3, 2), (3,), (3, 2, 2, 2, 2)])
+def test_it_sums_squares_of_every_image(shape):
+    g = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    expected = torch.stack([sum(v**2 for v in image.flatten()) for image in g])
+    assert_close(squared_norm(g), expected)
+
+
+def test_it_makes_no_copy_of_channels_last_gradients():
+    """One temporary, the squares, in the gradient's own strides."""
+    g = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        squared_norm(g)
+    names = {event.name for event in profile.events()}
+    assert not names & {"aten::clone", "aten::contiguous", "aten::copy_", "aten::reshape"}
+
+
+@pytest.mark.parametrize("exponent", [1.0, 1.5, 2.0, 6.0])
+def test_slopes_are_right_to_second_order_and_zero_at_zero(exponent):
+    def of_gradient(g):
+        return power_of_norm(squared_norm(g), exponent)
+
+    g = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert_close(of_gradient(g), torch.linalg.vector_norm(g, dim=1) ** exponent)
+    torch.autograd.gradcheck(of_gradient, g)
+    torch.autograd.gradgradcheck(of_gradient, g)
+    zero = torch.zeros(2, 3, requires_grad=True)
+    value = of_gradient(zero)
+    (first,) = torch.autograd.grad(value.sum(), zero, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), zero)
+    for tensor in (value, first, second):
+        assert tensor.isfinite().all()
+    assert_close(first, torch.zeros(2, 3))

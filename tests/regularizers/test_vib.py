@@ -1,0 +1,180 @@
+"""The variational discriminator bottleneck: arXiv:1810.00821."""
+
+import pytest
+import torch
+from rehearsals import DISCRIMINATOR, GENERATOR, Linear, Rehearsal
+from torch import nn
+from torch.distributions import Normal, kl_divergence
+from torch.testing import assert_close
+
+from ganlab.contract import Turn
+from ganlab.errors import GanlabError
+from ganlab.regularizers.r1 import R1
+from ganlab.regularizers.vib import VariationalInformationBottleneck, divergence, pointwise
+from ganlab.testing import ToyDiscriminator, check_regularizer, toy_game
+
+
+@pytest.mark.parametrize("generator_sees", ["mean", "sample"])
+def test_it_keeps_the_contract(generator_sees):
+    assert check_regularizer(VariationalInformationBottleneck(channels=3, generator_sees=generator_sees)) == []
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 4, 4), (5, 3)])
+def test_the_divergence_sums_channels_and_averages_positions_and_images(shape):
+    """Against torch.distributions' KL(N(mean, std) || N(0, 1)), with log(std), not log(variance)."""
+    mean, log_std = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = kl_divergence(Normal(mean, log_std.exp()), Normal(0.0, 1.0)).sum(1).mean()
+    assert_close(divergence(mean, log_std), expected)
+    assert divergence(torch.zeros(shape), torch.zeros(shape)) == 0
+
+
+def test_in_half_precision_the_divergence_is_taken_in_float32():
+    mean, log_std = torch.full((2, 256), 3.0, dtype=torch.bfloat16), torch.zeros(2, 256, dtype=torch.bfloat16)
+    assert_close(divergence(mean, log_std), torch.tensor(256 * 4.5))
+
+
+@pytest.mark.parametrize("image_shape", [(2, 8, 8), (2,)])
+def test_it_equals_a_loop_written_from_the_paper(image_shape):
+    """code = mean + exp(log_std) noise, head(back(leaky_relu(code))); beta (1/2 KL_real + 1/2 KL_fake - I_c)."""
+    regularizer = VariationalInformationBottleneck(channels=3, information=0.2, initial_beta=0.7)
+    play = Rehearsal(ToyDiscriminator(image_shape), regularizer, image_shape=image_shape)
+    view = play.view()
+    value = play.term("vib", view=view)
+    net, discriminator, keyed = regularizer.bottleneck, play.game.discriminator, play.view()
+    divergences, logits = [], []
+    for role, images in (("real", play.reals), ("fake", view.fakes(grad=False).images.detach())):
+        features = discriminator.features(images)
+        at = features.movedim(1, -1)  # (B, ..., C)
+        mean, std = at @ net.mean.weight.T + net.mean.bias, (at @ net.log_std.weight.T + net.log_std.bias).exp()
+        divergences.append(kl_divergence(Normal(mean, std), Normal(0.0, 1.0)).sum(-1).mean())
+        noise = keyed.draw(f"vib of {role}", mean.movedim(-1, 1).shape).movedim(1, -1)
+        code = mean + std * noise
+        code = torch.where(code > 0, code, 0.2 * code)
+        logits.append(discriminator.head((code @ net.back.weight.T + net.back.bias).movedim(-1, 1)))
+    assert_close(value, 0.7 * (sum(divergences) / 2 - 0.2))
+    assert_close(list(view.scores()), logits)
+
+
+def test_a_position_of_a_map_passes_like_a_vector():
+    """The maps are 1x1 convolutions."""
+    layer, x = nn.Linear(3, 5), torch.randn(2, 3, 4, 6)
+    assert_close(pointwise(layer, x), nn.functional.conv2d(x, layer.weight[..., None, None], layer.bias))
+    assert_close(pointwise(layer, x[..., 0, 0]), layer(x[..., 0, 0]))
+
+
+def step(regularizer, *divergences):
+    regularizer._divergences.extend(torch.tensor(d) for d in divergences)
+    regularizer.after_step(DISCRIMINATOR)
+    return regularizer.beta.item()
+
+
+def test_beta_rises_above_the_information_and_falls_to_zero_below_it():
+    """beta <- max(0, beta + beta_step (KL - I_c)), once a step, with the mean KL over micro-batches."""
+    regularizer = VariationalInformationBottleneck(information=0.5, initial_beta=1.0, beta_step=0.1)
+    assert_close(step(regularizer, 2.5), 1.2)
+    assert_close(step(regularizer, 1.0, 2.0), 1.3)
+    assert_close(step(regularizer, 0.0), 1.25)
+    assert_close(step(regularizer), 1.25)  # a turn without it
+    assert_close(VariationalInformationBottleneck(initial_beta=0.3).beta.item(), 0.3)
+    regularizer.beta.fill_(0.01)
+    assert step(regularizer, 0.0) == 0.0
+
+
+def test_beta_moves_by_the_divergence_that_the_step_saw():
+    regularizer = VariationalInformationBottleneck(channels=3, information=0.1, initial_beta=0.4, beta_step=0.2)
+    play = Rehearsal(ToyDiscriminator((2, 8, 8)), regularizer, image_shape=(2, 8, 8))
+    kl = play.term("vib").item() / 0.4 + 0.1
+    regularizer.after_step(DISCRIMINATOR)
+    assert_close(regularizer.beta.item(), 0.4 + 0.2 * (kl - 0.1))
+    assert "beta" in regularizer.state_dict()
+
+
+@pytest.mark.parametrize("generator_sees", ["mean", "sample"])
+def test_the_generator_pays_nothing_and_sees_the_mean_or_a_sample(generator_sees):
+    regularizer = VariationalInformationBottleneck(channels=3, generator_sees=generator_sees)
+    play = Rehearsal(ToyDiscriminator((2, 8, 8)), regularizer, image_shape=(2, 8, 8))
+    before = regularizer.beta.clone()
+    view = play.view(GENERATOR)
+    assert play.terms(GENERATOR, view=view) == {}
+    regularizer.after_step(GENERATOR)
+    assert torch.equal(regularizer.beta, before)
+    net, discriminator = regularizer.bottleneck, play.game.discriminator
+    code = pointwise(net.mean, discriminator.features(view.fakes().images))
+    through_mean = discriminator.head(pointwise(net.back, nn.functional.leaky_relu(code, 0.2)))
+    equal = torch.allclose(view.logits(view.fakes()), through_mean)
+    assert equal == (generator_sees == "mean")
+
+
+def test_noise_of_one_role_does_not_depend_on_who_asks_first():
+    """So a penalty that makes a pass of its own leaves the main pass what it was."""
+    play = Rehearsal(
+        ToyDiscriminator((2, 8, 8)), VariationalInformationBottleneck(channels=3), R1(), image_shape=(2, 8, 8)
+    )
+    first, second = play.view(), play.view()
+    real = first.logits(first.reals)
+    second.logits(second.fakes())
+    second.input_gradient(second.interpolated())
+    assert torch.equal(real, second.logits(second.reals))
+
+
+def test_its_modules_are_the_discriminators_and_trained_through_r1_too():
+    regularizer = VariationalInformationBottleneck(channels=3)
+    play = Rehearsal(ToyDiscriminator((2, 8, 8)), regularizer, R1(), image_shape=(2, 8, 8))
+    parameters = list(play.game.players["discriminator"].parameters())
+    assert all(any(p is q for q in parameters) for p in regularizer.bottleneck.parameters())
+    gradients = torch.autograd.grad(play.term("r1"), list(regularizer.bottleneck.parameters()), allow_unused=True)
+    assert gradients[0].any()
+
+
+def test_in_the_turn_of_a_lazy_penalty_it_samples_but_is_no_term():
+    regularizer = VariationalInformationBottleneck(channels=3)
+    play = Rehearsal(ToyDiscriminator((2, 8, 8)), regularizer, R1(interval_steps=2), image_shape=(2, 8, 8))
+    terms = play.terms(Turn(("discriminator",), every=2, name="r1"))
+    assert set(terms["discriminator"]) == {"r1"}
+    assert not regularizer._divergences
+
+
+def test_a_discriminator_without_features_and_head_is_refused_with_the_reason():
+    game = toy_game()
+    game.discriminator = nn.Linear(2, 1)
+    with pytest.raises(GanlabError, match="and Linear has no features and no head"):
+        VariationalInformationBottleneck().attach(game)
+
+
+def test_channels_of_features_are_counted_where_the_discriminator_does_not_say():
+    class Silent(Linear):
+        feature_channels = None
+
+        def __init__(self):
+            super().__init__((2, 4, 4))
+            self.norm = nn.BatchNorm2d(2)
+
+        def features(self, x, y=None):
+            return self.norm(x)
+
+    game = toy_game((2, 4, 4))
+    game.discriminator = Silent()
+    before = game.discriminator.norm.num_batches_tracked.clone()
+    regularizer = VariationalInformationBottleneck(channels=3)
+    regularizer.attach(game)
+    assert regularizer.bottleneck.mean.in_features == 2
+    assert game.discriminator.norm.training
+    assert torch.equal(game.discriminator.norm.num_batches_tracked, before)
+    game.discriminator.image_shape = game.generator.image_shape = None
+    with pytest.raises(GanlabError, match="give it an attribute feature_channels"):
+        VariationalInformationBottleneck().attach(game)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": 0}, "channels must be at least 1, got 0"),
+        ({"information": -0.1}, "information must be finite and at least 0"),
+        ({"initial_beta": float("inf")}, "initial_beta must be finite and at least 0"),
+        ({"beta_step": -1e-5}, "beta_step must be finite and at least 0"),
+        ({"generator_sees": "median"}, "generator_sees must be one of mean, sample"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        VariationalInformationBottleneck(**options)

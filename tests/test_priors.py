@@ -1,0 +1,114 @@
+"""Priors against moments of their distributions, and truncation against drawing again."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from ganlab.errors import GanlabError
+from ganlab.priors import Normal, Truncated, Uniform, truncate
+from ganlab.randomness import Stream
+
+COUNT, DIM = 20_000, 50  # 1e6 numbers: a standard error of 1e-3 standard deviations
+
+
+def draw(prior, seed=0, batch=COUNT, dim=DIM):
+    return prior(Stream(seed).draw, batch, dim)
+
+
+def test_every_prior_gives_float32_of_the_asked_shape_from_the_key_alone():
+    for prior in (Normal(), Uniform(), Truncated()):
+        torch.manual_seed(1)
+        first = draw(prior, batch=3, dim=7)
+        torch.manual_seed(2)
+        assert torch.equal(first, draw(prior, batch=3, dim=7))
+        assert not torch.equal(first, draw(prior, seed=1, batch=3, dim=7))
+        assert first.shape == (3, 7)
+        assert first.dtype == torch.float32
+
+
+def test_normal_has_mean_0_and_the_standard_deviation_scale():
+    z = draw(Normal(scale=1.5))
+    assert abs(z.mean().item()) < 5e-3
+    assert_close(z.std().item(), 1.5, rtol=5e-3, atol=0)
+
+
+def test_uniform_fills_its_interval():
+    """Variance (b - a)^2 / 12."""
+    z = draw(Uniform(low=-1.0, high=3.0))
+    assert z.min() >= -1
+    assert z.max() < 3
+    assert_close((z.mean().item(), z.var().item()), (1.0, 16 / 12), rtol=5e-3, atol=5e-3)
+
+
+@pytest.mark.parametrize(("threshold", "published"), [(0.5, 0.0806), (1.0, 0.2911), (2.0, 0.7737)])
+def test_truncated_has_the_published_variance(threshold, published):
+    """Var = 1 - 2h phi(h) / (2 Phi(h) - 1), which is .0806, .2911, .7737; E z^4 from the same recursion,
+    E z^4 = 3 E z^2 - 2h^3 phi(h) / (2 Phi(h) - 1). Clamping at h would give a larger variance.
+    """
+    density = math.exp(-(threshold**2) / 2) / math.sqrt(2 * math.pi)
+    mass = math.erf(threshold / math.sqrt(2))
+    variance = 1 - 2 * threshold * density / mass
+    fourth = 3 * variance - 2 * threshold**3 * density / mass
+    assert round(variance, 4) == published
+    z = draw(Truncated(threshold)).double()
+    assert z.abs().max() <= threshold
+    assert abs(z.mean().item()) < 5e-3 * threshold
+    assert_close((z.var().item(), z.pow(4).mean().item()), (variance, fourth), rtol=6e-3, atol=0)
+
+
+def test_truncated_has_the_distribution_of_drawing_again():
+    """Quantiles of 1e6 truncated numbers against those of normal numbers of which larger ones were thrown away."""
+    kept = torch.randn(4_000_000, generator=torch.Generator().manual_seed(5))
+    kept = kept[kept.abs() <= 0.7]
+    points = torch.linspace(0.02, 0.98, 25)
+    expected = torch.quantile(kept[:1_000_000], points)
+    assert_close(torch.quantile(draw(Truncated(0.7)).flatten(), points), expected, rtol=0, atol=4e-3)
+
+
+@pytest.mark.parametrize("threshold", [1e-4, 6.0, 40.0])
+def test_truncated_is_finite_for_any_uniform_number(threshold):
+    """Also at u = 0 and the largest float32 below 1, where erf(threshold) is 1 in float32; and symmetric there."""
+    ends = torch.tensor([[0.0, 1 - 2.0**-24]])
+    low, high = Truncated(threshold)(lambda *_: ends, 1, 2).flatten().tolist()
+    assert math.isfinite(low)
+    assert_close(low, -high)
+    assert 0 < high <= threshold
+
+
+def test_truncating_a_prior_gives_it_given_that_no_number_exceeds_the_threshold():
+    assert truncate(Normal(), 0.7) == Truncated(0.7)
+    assert truncate(Normal(scale=2.0), 0.5) == Truncated(threshold=0.25, scale=2.0)
+    assert truncate(Truncated(2.0), 0.5) == Truncated(0.5)
+    assert truncate(Truncated(0.4), 0.5) == Truncated(0.4)
+    assert truncate(Uniform(), 0.5) == Uniform(-0.5, 0.5)
+    assert truncate(Uniform(-0.2, 1.0), 0.5) == Uniform(-0.2, 0.5)
+    assert draw(truncate(Normal(scale=2.0), 0.5)).abs().max() <= 0.5
+
+
+def test_a_prior_that_cannot_be_truncated_says_so():
+    def sphere(draw, batch, dim):
+        return torch.nn.functional.normalize(draw("latents", (batch, dim), "normal"))
+
+    with pytest.raises(GanlabError, match="The prior function cannot be truncated"):
+        truncate(sphere, 0.5)
+    with pytest.raises(GanlabError, match="cannot be truncated at 0.5: high must be above low"):
+        truncate(Uniform(0.6, 1.0), 0.5)
+    with pytest.raises(GanlabError, match="cannot be truncated at -1: threshold must be positive"):
+        truncate(Normal(), -1)
+
+
+@pytest.mark.parametrize(
+    ("prior", "options", "message"),
+    [
+        (Normal, {"scale": 0.0}, "scale must be positive"),
+        (Uniform, {"low": 1.0}, "high must be above low"),
+        (Uniform, {"high": float("inf")}, "both finite"),
+        (Truncated, {"threshold": -0.5}, "threshold must be positive"),
+        (Truncated, {"scale": float("nan")}, "scale must be positive"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(prior, options, message):
+    with pytest.raises(ValueError, match=message):
+        prior(**options)
