@@ -185,8 +185,9 @@ class View:
         def make() -> Points:
             real, fake = self.reals, self.fakes(grad=False)
             a = self.draw("interpolation", (self.batch,), "uniform")
-            ends = [points.images.detach().to(a.dtype) for points in (fake, real)]  # bf16 under autocast
-            images = torch.lerp(*ends, a.view(-1, *[1] * (real.images.ndim - 1)))
+            dtype = torch.promote_types(real.images.dtype, torch.float32)  # fakes are bf16 under autocast
+            ends = [points.images.detach().to(dtype) for points in (fake, real)]
+            images = torch.lerp(*ends, a.to(dtype).view(-1, *[1] * (real.images.ndim - 1)))
             return Points(images.requires_grad_(), real.labels, "interpolated")
 
         return self._once("interpolated", make)

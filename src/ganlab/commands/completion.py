@@ -20,7 +20,7 @@ every new shell:
 _BASH = r"""_ganlab() {
     local line="${COMP_LINE:0:COMP_POINT}" current candidate head=""
     local -a typed
-    read -r -a typed <<< "$line"
+    read -r -a typed <<< "${line//[\'\"\\]/}"
     case "$line" in *[[:space:]]) typed+=("") ;; esac
     current="${typed[${#typed[@]}-1]}"
     case "$COMP_WORDBREAKS" in *=*) case "$current" in *=*) head="${current%=*}=" ;; esac ;; esac
@@ -40,7 +40,7 @@ complete -o nospace -F _ganlab ganlab
 _ZSH = r"""#compdef ganlab
 _ganlab() {
     local -a found open closed
-    found=("${(@f)$(command "${(Q)words[1]}" complete -- "${(@Q)words[2,CURRENT]}" 2>/dev/null)}")
+    found=("${(@f)$(command "${(Q)words[1]}" complete -- "${(@)words[2,CURRENT]//[\'\"\\]/}" 2>/dev/null)}")
     open=(${(M)found:#*(=|/|\[)})
     closed=(${found:#*(=|/|\[)})
     [[ "${words[CURRENT]}" == *=*\[* ]] && { open+=($closed); closed=() }

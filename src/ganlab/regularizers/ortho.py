@@ -86,7 +86,10 @@ class Ortho(Regularizer):
 
     def attach(self, game: Game) -> None:
         # In plain dictionaries: a module held as an attribute would become part of this one.
-        self._seats = {name: (game.players[name], networks(game, name, "ortho")) for name in self.players}
+        self._seats = {}
+        for name in self.players:
+            modules = networks(game, name, "ortho")
+            self._seats[name] = (game.players[name], modules)
 
     @torch.no_grad()
     def gradients(self, turn: Turn, gradients: dict[str, list[Tensor]]) -> None:
