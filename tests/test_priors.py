@@ -93,7 +93,7 @@ def test_a_prior_that_cannot_be_truncated_says_so():
 
     with pytest.raises(GanlabError, match="The prior function cannot be truncated"):
         truncate(sphere, 0.5)
-    with pytest.raises(GanlabError, match="cannot be truncated at 0.5: high must be above low"):
+    with pytest.raises(GanlabError, match=r"cannot be truncated at 0.5: high must be above low"):
         truncate(Uniform(0.6, 1.0), 0.5)
     with pytest.raises(GanlabError, match="cannot be truncated at -1: threshold must be positive"):
         truncate(Normal(), -1)

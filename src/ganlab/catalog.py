@@ -21,6 +21,7 @@ from ganlab.schema import REQUIRED, Option
 from ganlab.signatures import Signature
 
 OWN = "ganlab"
+USER = "./conf"
 NONE = "none"
 PRESET_GROUPS = {
     "experiment": "complete recipe",
@@ -98,7 +99,7 @@ def preset_folders() -> list[tuple[str, Path]]:
     folders = [(OWN, conf_dir())]
     user = Path.cwd() / "conf"
     if user.is_dir() and user.resolve() != conf_dir().resolve():
-        folders.append(("./conf", user))
+        folders.append((USER, user))
     for point in registry.points("ganlab.conf"):
         folder = signatures.package_folder(point.value)
         if folder is not None:
@@ -112,6 +113,11 @@ def groups() -> dict[str, str]:
     return {name: known[name] for name in dict.fromkeys([*_ORDER, *registry.KINDS, *known])}
 
 
+def takes_several(group: str) -> bool:
+    """Whether a run may name several: ``reg=[sn,ortho]``."""
+    return group == "logger" or (group in registry.KINDS and registry.KINDS[group].many)
+
+
 def is_optional(group: str) -> bool:
     """Whether ``none`` is a choice."""
     return group in ("logger", "experiment") or (group in registry.KINDS and registry.KINDS[group].optional)
@@ -121,13 +127,19 @@ def choices(group: str) -> list[Choice]:
     """What a group offers, by name; the first provider in the search order wins."""
     found: dict[str, Choice] = {}
     for provider, folder in preset_folders():
-        for file in sorted((folder / group).glob("*.yaml")):
-            found.setdefault(file.stem, Choice(group, file.stem, provider, file))
+        presets = [Choice(group, file.stem, provider, file) for file in sorted((folder / group).glob("*.yaml"))]
+        for choice in presets:
+            _add(found, choice)
     for choice in _components(group):
-        first = found.setdefault(choice.name, choice)
-        if first is not choice and first.provider != choice.provider and group != "model":
-            found[choice.name] = replace(first, rivals=(*first.rivals, choice.provider, *choice.rivals))
+        _add(found, choice)
     return [found[name] for name in sorted(found)]
+
+
+def _add(found: dict[str, Choice], choice: Choice) -> None:
+    """The first of a name wins; another package that claims it is its rival. A folder of the user's is none."""
+    first = found.setdefault(choice.name, choice)
+    if USER not in (first.provider, choice.provider) and choice.provider not in (first.provider, *first.rivals):
+        found[choice.name] = replace(first, rivals=(*first.rivals, choice.provider, *choice.rivals))
 
 
 def _components(group: str) -> Iterator[Choice]:

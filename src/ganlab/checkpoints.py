@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from ganlab.errors import GanlabError
+from ganlab.plan import Progress
 
 LAST, NEXT = "last.ckpt", "next.ckpt"
 
@@ -49,7 +51,8 @@ class AtomicCheckpointIO(CheckpointIO):
                 pass
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        return load(Path(path), map_location)
+        # on the CPU unless told otherwise: a run of a GPU is to go on where there is none
+        return load(Path(path), "cpu" if map_location is None else map_location)
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
@@ -73,9 +76,25 @@ def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         raise GanlabError(f"{path} does not exist.") from error
     except Exception as error:  # whatever a torn or foreign file makes zipfile, pickle or torch raise
         raise GanlabError(f"{path} is no whole checkpoint ({type(error).__name__}: {_short(error)}).") from error
-    if not isinstance(checkpoint, Mapping) or "ganlab" not in checkpoint or "state_dict" not in checkpoint:
+    if not _is_ours(checkpoint):
         raise GanlabError(f"{path} is no checkpoint of ganlab.")
     return dict(checkpoint)
+
+
+def _is_ours(checkpoint: Any) -> bool:
+    """Whether what a file holds has the parts that a run is continued from."""
+    if not isinstance(checkpoint, Mapping) or not isinstance(checkpoint.get("ganlab"), Mapping):
+        return False
+    progress, weights = checkpoint["ganlab"].get("progress"), checkpoint.get("state_dict")
+    return (
+        isinstance(progress, Mapping)
+        and set(progress) == {field.name for field in fields(Progress)}
+        and all(isinstance(number, int) and number >= 0 for number in progress.values())
+        and {"phase", "optimistic"} <= set(checkpoint["ganlab"])
+        and isinstance(checkpoint.get("optimizer_states"), list)
+        and isinstance(weights, Mapping)
+        and all(isinstance(weight, torch.Tensor) for weight in weights.values())
+    )
 
 
 def candidates(folder: Path) -> list[Path]:
@@ -90,7 +109,7 @@ def newest(folder: Path, map_location: Any = "cpu") -> tuple[Path, dict[str, Any
     Raises:
         GanlabError: If there is none.
     """
-    messages = []
+    messages: list[str] = []
     for path in candidates(folder):
         try:
             return path, load(path, map_location), messages

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 from ganlab.errors import GanlabError, suggestion
 
@@ -27,6 +28,7 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: prints a sentence and exits with 2 for what the user can mend."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = dispatch(words)
         sys.stdout.flush()
@@ -99,6 +101,13 @@ def usage() -> str:
             "  ganlab COMMAND --help                              more about one command",
         ]
     )
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """SIGTERM where nothing is to be brought to an end: leave, and clean up on the way."""
+    if _is_first_rank():
+        os.write(2, b"ganlab: terminated.\n")
+    sys.exit(128 + number)
 
 
 def _is_first_rank() -> bool:

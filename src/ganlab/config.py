@@ -32,6 +32,9 @@ OPEN_NODES = ("trainer", "clip", "logger")  # any key may be set here; who reads
 OPTIONAL_GROUPS = ("reg", "logger", "experiment")  # beside the components' own
 
 
+Names = list[str]  # inside the class, `list` is one of its methods
+
+
 class ComponentSource(ConfigSource):
     """Every installed component is an option of its kind's config group, without any YAML.
 
@@ -53,7 +56,7 @@ class ComponentSource(ConfigSource):
         group, name = self._split(config_path)
         return name in self._names(group)
 
-    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+    def list(self, config_path: str, results_filter: ObjectType | None) -> Names:
         group = config_path.strip("/")
         if not group:
             return [] if results_filter is ObjectType.CONFIG else [*registry.KINDS, "model", *OPTIONAL_GROUPS]
@@ -81,7 +84,7 @@ class ComponentSource(ConfigSource):
             provider="ganlab", path=f"ganlab://{group}/{name}", config=OmegaConf.create(content), header=header
         )
 
-    def _names(self, group: str) -> list[str]:
+    def _names(self, group: str) -> Names:
         kind = group.partition("/")[0]
         if kind == "model":
             return sorted({*registry.names("generator")} & {*registry.names("discriminator")})
@@ -116,10 +119,10 @@ def read(overrides: Sequence[str]) -> dict[str, Any]:
     parsed = parse(overrides)
     sweeps = [o.input_line for o in parsed if o.is_sweep_override()]
     if sweeps:
-        raise GanlabError(
-            f"{sweeps[0]!r} has several values: sweep over them with `ganlab train -m`, "
-            f"or give a list as {sweeps[0].replace('=', '=[', 1)}]."
-        )
+        key, _, values = sweeps[0].partition("=")
+        one_only = key in catalog.groups() and not catalog.takes_several(key)
+        hint = "" if one_only or "(" in values else f" If {key} takes a list, write {key}=[{values}]."
+        raise GanlabError(f"{sweeps[0]!r} has several values: sweep over them with `ganlab train -m`.{hint}")
     return compose_one(parsed)
 
 
@@ -129,6 +132,7 @@ def compose_one(parsed: Sequence[Override]) -> dict[str, Any]:
     install()
     with initialize_config_dir(str(conf_dir()), job_name="ganlab", version_base="1.3"):
         groups = {o.get_key_element().lstrip("+~"): o for o in parsed if _is_group(o)}
+        _check_choices(groups.values())
         chosen = [o.input_line for o in groups.values() if o.input_line]
         _refuse_unknown_keys([o for o in parsed if not _is_group(o)], _compose(chosen))
         lines = [open_line(o) for o in parsed]
@@ -156,9 +160,10 @@ def parse(overrides: Iterable[str]) -> list[Override]:
         try:
             parsed.append(parser.parse_override(word))
         except HydraException as error:
+            key, _, value = word.partition("=")
             raise GanlabError(
-                f"{word!r} cannot be read: {_one_line(error.__cause__ or error)}. "
-                f"Quote values that hold spaces or signs: 'key=\"value\"'."
+                f"{word!r} cannot be read: brackets and quotes must be closed, and a value that holds signs such as "
+                f"= or : stands in quotes of its own: '{key}=\"{value}\"'."
             ) from error
     return parsed
 
@@ -181,9 +186,45 @@ def choices(group: str) -> list[str]:
 
 def _is_group(override: Override) -> bool:
     key = override.key_or_group.lstrip("+~")
-    return "@" in key or (key.split("/")[0].partition(".")[0] == key.partition("/")[0] and bool(
-        GlobalHydra.instance().config_loader().get_group_options(key.partition("@")[0])
-    ))
+    return "@" in key or (
+        key.split("/")[0].partition(".")[0] == key.partition("/")[0]
+        and bool(GlobalHydra.instance().config_loader().get_group_options(key.partition("@")[0]))
+    )
+
+
+def _check_choices(overrides: Iterable[Override]) -> None:
+    """Refuse names that a group does not have, and several where a run has one."""
+    problems = []
+    for override in overrides:
+        group, value = override.get_key_element().lstrip("+~").partition("@")[0], override.value()
+        kind = group.partition("/")[0]
+        none = f" For none of it write {group}={catalog.NONE}." if catalog.is_optional(group) else ""
+        if override.is_delete() or (kind not in catalog.groups() and "/" in group):  # hydra/...: Hydra's own business
+            continue
+        if value is None or value == "":
+            problems.append(f"{group}= wants a name.{none} See `ganlab list {kind}`.")
+        elif isinstance(value, dict):
+            problems.append(f"{group}= wants a name; options are set one by one, as {group}.OPTION=VALUE.")
+        elif isinstance(value, list) and not catalog.takes_several(kind):
+            problems.append(f"A run has one {kind}, got {override.input_line!r}: choose one, or sweep with -m.")
+        else:
+            for name in value if isinstance(value, list) else [value]:
+                problems += _check_name(group, kind, name)
+    if problems:
+        raise GanlabError(" ".join(problems))
+
+
+def _check_name(group: str, kind: str, name: Any) -> list[str]:
+    known = sorted(GlobalHydra.instance().config_loader().get_group_options(group))
+    what = registry.KINDS[kind].what if kind in registry.KINDS else group
+    if str(name) not in known and "/" not in str(name):  # a folder in the user's ./conf may have folders
+        return [f"No {what} is called {str(name)!r}.{suggestion(str(name), known)} Known: {', '.join(known)}."]
+    claims = [choice for choice in catalog.choices(kind) if choice.name == name and choice.rivals]
+    return [
+        f"{choice.group}={name} is claimed by {' and '.join([choice.provider, *choice.rivals])}: "
+        f"uninstall all but one of them."
+        for choice in claims
+    ]
 
 
 def _compose(lines: Sequence[str]) -> DictConfig:
@@ -200,23 +241,37 @@ def _compose(lines: Sequence[str]) -> DictConfig:
             f"Known: {', '.join(options) or 'none'}."
         ) from error
     except HydraException as error:
-        raise GanlabError(_one_line(error)) from error
+        raise GanlabError(_explained(_one_line(error))) from error
     except OmegaConfBaseException as error:
         raise GanlabError(_one_line(error)) from error
+
+
+def _explained(message: str) -> str:
+    """What Hydra says about a group that no default names, in the user's words."""
+    group = message.partition("Could not override '")[2].partition("'")[0]
+    if group == "optimizer":
+        return "optimizer= names no player: write optimizer/generator=NAME or optimizer/discriminator=NAME."
+    if group.startswith("optimizer/"):
+        return f"No player {group.partition('/')[2]!r} has an optimizer yet: add one as +{group}=NAME."
+    return message
 
 
 def _refuse_unknown_keys(overrides: Sequence[Override], config: DictConfig) -> None:
     problems = []
     for override in overrides:
         key = override.get_key_element()
-        if key.startswith(("+", "~")) or key.split(".")[0] in OPEN_NODES:
+        if key.startswith("~"):
+            continue
+        key = key.lstrip("+")
+        parts = key.split(".")
+        if parts[0] in OPEN_NODES:
+            problems += _unused_logger(key, parts, config)
             continue
         node: Any = config
-        parts = key.split(".")
         for depth, part in enumerate(parts):
             known = [str(k) for k in node] if isinstance(node, DictConfig) else []
             if part not in known:
-                problems.append(_unknown_key(key, ".".join(parts[:depth]), part, known))
+                problems.append(_unknown_key(key, ".".join(parts[:depth]), part, known, config))
                 break
             node = node._get_node(part)
             node = node if isinstance(node, DictConfig) else None
@@ -224,16 +279,33 @@ def _refuse_unknown_keys(overrides: Sequence[Override], config: DictConfig) -> N
         raise GanlabError(" ".join(problems))
 
 
-def _unknown_key(key: str, parent: str, part: str, known: list[str]) -> str:
+def _unused_logger(key: str, parts: Sequence[str], config: DictConfig) -> list[str]:
+    if parts[0] != "logger" or len(parts) < 3 or parts[1] in (config.get("logger") or {}):
+        return []
+    return [f"{key!r} has no effect because the logger {parts[1]!r} is not in use: add it as logger={parts[1]}."]
+
+
+def _unknown_key(key: str, parent: str, part: str, known: list[str], config: DictConfig) -> str:
     if not parent:
         groups = [*registry.KINDS, "model", *OPTIONAL_GROUPS]
-        known = sorted({*known, *groups} - {"optimizer"})
-        return f"{key!r} is no option.{suggestion(part, known)} Known here: {', '.join(known)}."
+        known = sorted({*known, *groups} - {"optimizer", "hydra"})
+        plain = OmegaConf.to_container(config, resolve=False)
+        last = key.rpartition(".")[2]
+        same = [full for full in _full_keys(plain, "") if full.endswith(f".{last}")]  # max_steps: trainer.max_steps
+        near = f" Did you mean {' or '.join(map(repr, same))}?" if same else suggestion(part, known)
+        return f"{key!r} is no option.{near} Known here: {', '.join(known)}."
     if parent == "reg" and part in registry.names("reg"):
         return f"{key!r} has no effect because the regularizer {part!r} is not in use: add it as reg={part}."
     near = suggestion(part, known).replace("'", f"'{parent}.", 1) if known else ""
     listed = ", ".join(k for k in known if k != schema.COMPONENT)
     return f"{key!r} is no option.{near} {f'Known in {parent}: {listed}.' if listed else f'{parent} has no options.'}"
+
+
+def _full_keys(node: Any, prefix: str) -> Iterable[str]:
+    for name, value in node.items() if isinstance(node, dict) else ():
+        key = f"{prefix}.{name}" if prefix else str(name)
+        yield key
+        yield from _full_keys(value, key)
 
 
 def _refuse_doubles(lines: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ sees is a `ganlab.view.View`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -163,6 +164,10 @@ class Regularizer(nn.Module):
 
     def attach(self, game: Game) -> None:
         """Parametrize modules, add modules, players or turns; before optimizers and EMA exist."""
+
+    def during(self, turn: Turn) -> AbstractContextManager[None]:
+        """Surrounds the evaluation of one micro-batch; not called with ``state_updates=every_forward``."""
+        return nullcontext()
 
     def images(self, images: Tensor, role: str, view: View) -> Tensor:
         """Change what the discriminator sees: augmentation, instance noise."""

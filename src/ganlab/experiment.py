@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import torch
@@ -184,7 +185,7 @@ class _Part:
                         f"number of that name. Give one number."
                     )
                 schedule = _schedule(f"{self.key}.{name}", value, images_per_step)
-                found.append(Scheduled(schedule, lambda v, name=name: object.__setattr__(built, name, v)))
+                found.append(Scheduled(schedule, partial(object.__setattr__, built, name)))
         return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from ganlab import catalog, registry
+from ganlab import catalog
 from ganlab.catalog import NONE, OWN, Choice, Key, spell
 
 WIDTH = 100
@@ -132,9 +132,8 @@ def how_to_type(group: str) -> str:
     """``reg=NAME, reg=[NAME,...] or reg=none``."""
     if group == "optimizer":
         return "optimizer/PLAYER=NAME, PLAYER being generator or discriminator"
-    many = group == "logger" or (group in registry.KINDS and registry.KINDS[group].many)
     none = f" or {group}={NONE}" if catalog.is_optional(group) else ""
-    return f"{group}=NAME" + (f", {group}=[NAME,...]" if many else "") + none
+    return f"{group}=NAME" + (f", {group}=[NAME,...]" if catalog.takes_several(group) else "") + none
 
 
 def one_line(start: str, text: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -97,6 +97,7 @@ class GANModule(L.LightningModule):
         self.config = dict(config or {})
         self.progress = Progress()
         self.scalars: dict[str, Tensor] = {}
+        self.objective_names: set[str] = set()  # those of the scalars that players minimise
         self._factories = optimizers
         self._learning_rates = dict(learning_rates or {})
         self._hooks = Hooks(list(regularizers.values()))
@@ -105,6 +106,7 @@ class GANModule(L.LightningModule):
         self._stage: Stage | None = None
         self._phase: int | None = None
         self._rates: dict[str, list[float]] = {}
+        self._options: dict[str, list[dict[str, Any]]] = {}
         self._kept: dict[str, list[Tensor]] | None = None
         self._steps_before: dict[str, list[Tensor]] = {}  # optimistic: each player's last step
         self._parametrized = any(parametrize.is_parametrized(m) for m in game.modules())
@@ -119,11 +121,19 @@ class GANModule(L.LightningModule):
             optimizer = self._factories[name](iter(self._parameters_of[name]))
             _correct_for_lazy_steps(optimizer, player)
             self._rates[name] = [group["lr"] for group in optimizer.param_groups]
+            self._options[name] = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
             optimizers.append(optimizer)
         return optimizers
 
     def on_fit_start(self) -> None:
         self._optimizers = dict(zip(self.game.players, self.optimizers(use_pl_optimizer=False), strict=True))  # type: ignore[arg-type]
+
+    def on_train_start(self) -> None:
+        # a checkpoint brings the numbers of its optimizers along; those of the configuration count
+        for name, optimizer in self._optimizers.items():
+            for group, options in zip(optimizer.param_groups, self._options[name], strict=True):
+                group.update(options)
+        self._steps_before = {n: [step.to(self.device) for step in s] for n, s in self._steps_before.items()}
 
     @property
     def optimizers_by_player(self) -> dict[str, Optimizer]:
@@ -157,9 +167,7 @@ class GANModule(L.LightningModule):
         stored = checkpoint["ganlab"]
         self.progress = Progress(**stored["progress"])
         self._phase = stored["phase"]
-        self._steps_before = {
-            name: [tensor.to(self.device) for tensor in steps] for name, steps in stored["optimistic"].items()
-        }
+        self._steps_before = dict(stored["optimistic"])
 
     # --- one iteration
 
@@ -201,13 +209,12 @@ class GANModule(L.LightningModule):
         if slot.fresh:
             reals.next()
         local = slot.batch // (options.accumulate * distributed.world_size())
-        cached = self._parametrized and not self.setting.every_forward and not options.compile
         for micro in range(options.accumulate):
             key = (options.seed, self.progress.images_seen, slot.index, micro)
             stream = Stream(*key, device=self.device)
-            with using(stream), state.moving(False), parametrize.cached() if cached else nullcontext():
+            with using(stream), state.moving(False), self._weights_held(turn):
                 with self.setting.timer("data"):
-                    points = reals.points(micro, local, stream, self.dtype) if turn.reals else None
+                    points = reals.points(micro, local, stream, cast(torch.dtype, self.dtype)) if turn.reals else None
                 view = View(
                     self.game,
                     self._hooks,
@@ -229,6 +236,18 @@ class GANModule(L.LightningModule):
                     if total.requires_grad:
                         total.backward(inputs=self._parameters_of[player], retain_graph=i < last)
             self._keep(view, objectives)
+
+    @contextmanager
+    def _weights_held(self, turn: Turn) -> Iterator[None]:
+        """Within one micro-batch weights do not change: parametrized ones are computed once."""
+        if not self._parametrized or self.setting.every_forward or self.training_options.compile:
+            yield
+            return
+        with ExitStack() as stack:
+            for regularizer in self._hooks.during:
+                stack.enter_context(regularizer.during(turn))
+            stack.enter_context(parametrize.cached())
+            yield
 
     def _objectives(self, turn: Turn, view: View) -> dict[str, dict[str, Tensor]]:
         objectives = {player: dict(terms) for player, terms in self.game.objective(turn, view).items()}
@@ -312,6 +331,7 @@ class GANModule(L.LightningModule):
         for player, terms in objectives.items():
             prefix = player if view.turn.name == "main" else f"{player}/{view.turn.name}"
             for name, value in terms.items():
+                self.objective_names.add(f"{prefix}/{name}")
                 self._kept.setdefault(f"{prefix}/{name}", []).append(value.detach().float())
         for name, value in view.scalars.items():
             self._kept.setdefault(name, []).append(value.float())

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, EntryPoints, entry_points
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ganlab.errors import GanlabError, suggestion
 
@@ -151,7 +151,7 @@ def _distribution_name(found: Distribution) -> str:
 
 @cache
 def _metadata() -> EntryPoints:
-    return entry_points()
+    return cast(EntryPoints, entry_points())  # Python 3.10 and 3.11 call it SelectableGroups
 
 
 def _points(kind: str) -> tuple[EntryPoint, ...]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganlab import checkpoints, experiment, run_folder, sampling, session
 from ganlab.errors import GanlabError
+from ganlab.priors import truncate
 
 
 class Run:
@@ -71,15 +72,14 @@ class Run:
         Raises:
             GanlabError: If an argument is out of range or does not fit the model.
         """
-        if count < 1:
-            raise GanlabError(f"count must be at least 1, got {count}.")
+        for name, number, least in (("count", count, 1), ("batch", batch, 1), ("seed", seed, 0)):
+            if not isinstance(number, int) or isinstance(number, bool) or number < least:
+                raise GanlabError(f"{name} must be a whole number of at least {least}, got {number!r}.")
         prior: Any = self.module.setting.prior
         if truncation is not None:
-            if not truncation > 0:
-                raise GanlabError(f"truncation must be positive, got {truncation}.")
-            if not hasattr(prior, "truncated"):
-                raise GanlabError(f"The prior {type(prior).__name__} cannot be truncated: leave truncation out.")
-            prior = prior.truncated(truncation)
+            if isinstance(truncation, bool) or not isinstance(truncation, (int, float)) or not truncation > 0:
+                raise GanlabError(f"truncation must be a positive number, got {truncation!r}.")
+            prior = truncate(prior, truncation)
         z = sampling.latents(prior, seed, count, self.generator.latent_dim)
         return sampling.generate(self.generator, z, self._labels(labels, count, seed), batch)
 
@@ -91,7 +91,13 @@ class Run:
             return None
         if labels is None:
             return sampling.labels(seed, count, classes)
-        chosen = torch.as_tensor(labels, dtype=torch.int64).reshape(-1)
+        try:
+            chosen = torch.as_tensor(labels).cpu().reshape(-1)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise GanlabError(f"labels must be one class or a list of classes, got {labels!r}.") from error
+        if chosen.is_floating_point() or chosen.is_complex() or chosen.dtype is torch.bool:
+            raise GanlabError(f"labels must be whole numbers, got {labels!r}.")
+        chosen = chosen.long()
         if len(chosen) not in (1, count):
             raise GanlabError(f"labels must be one class or {count} classes, got {len(chosen)}.")
         chosen = chosen.expand(count).clone()

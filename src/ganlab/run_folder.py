@@ -6,11 +6,14 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -18,6 +21,7 @@ from ganlab.errors import GanlabError
 
 CONFIG, METRICS, ENVIRONMENT = "config.yaml", "metrics.jsonl", "environment.json"
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
+LOCK = ".lock"
 
 
 def new(folder: str | None) -> Path:
@@ -39,6 +43,53 @@ def new(folder: str | None) -> Path:
     if (path / CHECKPOINTS).is_dir() and any((path / CHECKPOINTS).glob("*.ckpt")):
         raise GanlabError(f"run.dir={folder} holds a run already: continue it with `ganlab resume {folder}`.")
     return path
+
+
+@contextmanager
+def claimed(folder: str | os.PathLike[str] | None, again: bool = False) -> Iterator[Path]:
+    """A run folder for this process alone: made if it is new, and taken back if nothing was put into it.
+
+    Args:
+        folder: Where the run goes; None: a new folder named for the time.
+        again: The folder holds a run that is to go on.
+
+    Raises:
+        GanlabError: If the folder cannot be made, or another process trains in it.
+    """
+    path = Path(folder).absolute() if again and folder is not None else new(None if folder is None else str(folder))
+    made = [parent for parent in (path, *path.parents) if not parent.exists()]
+    try:
+        while True:
+            try:
+                path.mkdir(parents=True, exist_ok=folder is not None)
+                break
+            except FileExistsError:  # another run that was started in the same second
+                path = new(None)
+                made[:1] = [path]
+    except OSError as error:
+        raise GanlabError(f"The run folder {path} cannot be made: {error.strerror or error}.") from error
+    lock = FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise GanlabError(
+            f"Another process is training in {path}: wait for it or stop it first, or take another run.dir."
+        ) from error
+    except (OSError, NotImplementedError):  # a file system without locks, or full
+        pass
+    try:
+        yield path
+    finally:
+        try:
+            (path / LOCK).unlink(missing_ok=True)
+        except OSError:
+            pass
+        lock.release()
+        for parent in made:
+            try:
+                parent.rmdir()
+            except OSError:  # something is in it
+                break
 
 
 def existing(folder: str | os.PathLike[str]) -> Path:

@@ -39,14 +39,14 @@ def generate(generator: nn.Module, z: Tensor, labels: Tensor | None, batch: int 
     was_training = generator.training
     generator.eval()
     try:
-        images = []
+        parts = []
         for i in range(0, len(z), batch):
             y = labels[i : i + batch].to(parameter.device) if labels is not None else None
             part = generator(z[i : i + batch].to(parameter.device, parameter.dtype), y)
-            images.append(part.float().cpu().contiguous())
+            parts.append(part.float().cpu().contiguous())
     finally:
         generator.train(was_training)
-    images = torch.cat(images)
+    images = torch.cat(parts)
     if not torch.isfinite(images).all():
         raise GanlabError("The generator makes NaN or infinite pixels: it has diverged. Sample an older checkpoint.")
     return images
@@ -67,6 +67,24 @@ def rows_by_class(count: int, num_classes: int) -> tuple[Tensor | None, int]:
     rows = min(num_classes, max(1, count))
     columns = max(1, count // rows)
     return torch.arange(rows).repeat_interleave(columns), columns
+
+
+def spread(count: int, classes: Sequence[int]) -> list[int]:
+    """``count`` labels in the order of ``classes``, as many of each, one more of the first ones."""
+    each, more = divmod(count, len(classes))
+    return [c for i, c in enumerate(classes) for _ in range(each + (i < more))]
+
+
+def rows(images: Tensor, labels: Sequence[int]) -> tuple[Tensor, int]:
+    """Images of equal labels in one row each, with white at the end of shorter rows, and the number of columns."""
+    runs: list[list[Tensor]] = []
+    for i, image in enumerate(images):
+        if i == 0 or labels[i] != labels[i - 1]:
+            runs.append([])
+        runs[-1].append(image)
+    columns = max(map(len, runs))
+    white = torch.ones_like(images[0])
+    return torch.stack([tile for row in runs for tile in row + [white] * (columns - len(row))]), columns
 
 
 def grid(images: Tensor, columns: int) -> Tensor:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
+import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ from ganlab.checkpoints import AtomicCheckpointIO
 from ganlab.data.loader import Loader
 from ganlab.errors import GanlabError
 from ganlab.module import GANModule
+from ganlab.priors import truncate
+from ganlab.schema import COMPONENT
 
 # What must stay as it was for a checkpoint to fit.
 FIXED = ("generator", "discriminator", "game")
@@ -58,11 +63,16 @@ def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
     Raises:
         GanlabError: For everything that a user can mend.
     """
-    main = rank_zero_only.rank in (None, 0)
-    folder = folder or (run_folder.new(config["run"]["dir"]) if main else Path(config["run"]["dir"] or "runs"))
+    trainer.check(config.get("trainer"))
+    experiment.check_options(config)
+    given = folder or config["run"]["dir"]
+    if _writes() and folder is None and given is not None:
+        run_folder.new(given)  # refused before the data is decoded
     built = experiment.build(config)
-    built.config["run"] = {**built.config["run"], "dir": str(folder)}
-    return _fit(built, folder, None)
+    if not _writes():
+        return _fit(built, Path(given or "runs"), None)
+    with run_folder.claimed(folder or config["run"]["dir"]) as claimed:
+        return _fit(built, claimed, None)
 
 
 def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
@@ -76,22 +86,41 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
     """
     before = run_folder.read_config(folder)
     config = changed(before, overrides or {})
-    path, checkpoint, messages = checkpoints.newest(folder / run_folder.CHECKPOINTS)
-    if rank_zero_only.rank in (None, 0):
-        for message in messages:
-            print(f"{message} The one before it, {path.name}, is used.", flush=True)
+    trainer.check(config.get("trainer"))
+    experiment.check_options(config)
     refuse_other_networks(before, config)
-    built = experiment.build(config)
-    refuse_misfit(built.module, checkpoint, path)
-    steps = config["trainer"].get("max_steps", -1)
-    done = checkpoint["ganlab"]["progress"]["iteration"]
+    with run_folder.claimed(folder, again=True) if _writes() else nullcontext():
+        path, checkpoint, messages = checkpoints.newest(folder / run_folder.CHECKPOINTS)
+        if _writes():
+            for message in messages:
+                print(f"{message} The one before it, {path.name}, is used.", file=sys.stderr, flush=True)
+        refuse_finished(folder, config, checkpoint)
+        built = experiment.build(config)
+        try:
+            refuse_misfit(built.module, checkpoint, path)
+        except GanlabError as error:
+            change = _because_of_a_change(before, config, overrides or {})
+            raise (error if change is None else change) from None
+        return _fit(built, folder, path, checkpoint["ganlab"]["progress"]["iteration"])
+
+
+def refuse_finished(folder: Path, config: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> None:
+    """A run that has done what its configuration asks for needs a longer one.
+
+    Raises:
+        GanlabError: If nothing is left to do.
+    """
+    steps, max_kimg = config["trainer"].get("max_steps", -1), config["run"]["max_kimg"]
+    done, images = (checkpoint["ganlab"]["progress"][key] for key in ("iteration", "images_seen"))
     if 0 <= steps <= done:
-        raise GanlabError(
-            f"The run has done {done} of trainer.max_steps={steps} iterations: to go on, give more, "
-            f"as in `ganlab resume {folder} trainer.max_steps={2 * done}`."
-        )
-    built.config["run"] = {**built.config["run"], "dir": str(folder)}
-    return _fit(built, folder, path, done)
+        reached, more = f"{done} of trainer.max_steps={steps} iterations", f"trainer.max_steps={max(2 * done, 1)}"
+    elif max_kimg is not None and images >= 1000 * max_kimg:
+        reached, more = f"{images / 1000:g} of run.max_kimg={max_kimg:g} kimg", f"run.max_kimg={2 * max_kimg:g}"
+    else:
+        return
+    raise GanlabError(
+        f"The run has done {reached}, so it is finished: to go on, give more, as in `ganlab resume {folder} {more}`."
+    )
 
 
 def changed(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,15 +136,21 @@ def changed(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
 
     new = copy.deepcopy(dict(config))
     for key, value in overrides.items():
+        if key == "run.dir":
+            raise GanlabError("run.dir cannot change: a run goes on in its own folder, which may be moved or copied.")
         *parents, last = key.split(".")
         node: Any = new
         for parent in parents:
             node = node.get(parent) if isinstance(node, dict) else None
         open_node = bool(parents) and parents[0] in OPEN_NODES
         if not isinstance(node, dict) or (last not in node and not open_node):
-            known = list(node) if isinstance(node, dict) else list(new)
-            raise GanlabError(f"The run has no option {key!r}.{suggestion(last, known)}")
+            inside, known = ([".".join(parents)], list(node)) if isinstance(node, dict) else ([], list(new))
+            near = suggestion(last if inside else key, known)
+            where = f" Options of {inside[0]}: {', '.join(known)}." if inside and parents else ""
+            raise GanlabError(f"The run has no option {key!r}.{near}{where}")
         if isinstance(node.get(last), dict) and not isinstance(value, dict) and "from" not in node[last]:
+            raise GanlabError(f"{key}={value}: what {key} names cannot be exchanged in a run that has begun; start a new run.")
+        if last == COMPONENT and node.get(last) != value:
             raise GanlabError(f"{key}={value}: a component cannot be exchanged in a run that has begun; start a new run.")
         node[last] = value
     return new
@@ -163,12 +198,40 @@ def refuse_misfit(module: GANModule, checkpoint: Mapping[str, Any], path: Path) 
         raise GanlabError(f"{path} belongs to another model: {'; '.join(misfits[:3])}{more}.")
 
 
+def _because_of_a_change(
+    before: Mapping[str, Any], after: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> GanlabError | None:
+    """Which of the changed options made the checkpoint unfit, if one did."""
+
+    def value(config: Mapping[str, Any], key: str) -> Any:
+        node: Any = config
+        for part in key.split("."):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        return node
+
+    for key in overrides:
+        if key.split(".")[0] in ("reg", "game", "prior", "loss") and value(before, key) != value(after, key):
+            return GanlabError(
+                f"{key} cannot change from {value(before, key)} to {value(after, key)}: the weights in the checkpoint "
+                f"belong to modules built with {key}={value(before, key)}. Start a new run."
+            )
+    return None
+
+
+def _writes() -> bool:
+    """Whether this process is the one that writes: the first rank, on whatever node."""
+    return getattr(rank_zero_only, "rank", None) in (None, 0)
+
+
 def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, done: int | None = None) -> Outcome:
     config, module = built.config, built.module
-    main = rank_zero_only.rank in (None, 0)
+    config["run"] = {**config["run"], "dir": str(folder)}
+    main = _writes()
     io = AtomicCheckpointIO()
     recorder = Recorder(folder)
     stopping = Stopping(config["run"]["max_kimg"])
+    if config["sample"]["truncation"] is not None:
+        truncate(module.setting.prior, config["sample"]["truncation"])  # refused now, not at the first grid
     grids = Grids(folder, seed=config["seed"], **config["sample"])
     whole_last = done if checkpoint is not None and checkpoint.name == checkpoints.LAST else None
     saving = Saving(folder, io, last_step=whole_last, **config["checkpoint"])
@@ -194,11 +257,12 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
     )
     _fit_with_sentences(lightning_trainer, module, loader, checkpoint)
     if main:
-        _say_where(folder, grids.last, recorder, module, stopping.received)
+        _say_where(folder, grids.last, recorder, module, stopping.received, config)
     return Outcome(folder, grids.last, recorder.session_images_per_second, stopping.received)
 
 
 def _fit_with_sentences(trainer: L.Trainer, module: GANModule, loader: Loader, checkpoint: Path | None) -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         trainer.fit(module, train_dataloaders=loader, ckpt_path=str(checkpoint) if checkpoint is not None else None)
     except RuntimeError as error:
@@ -209,6 +273,14 @@ def _fit_with_sentences(trainer: L.Trainer, module: GANModule, loader: Loader, c
                 f"take accumulate={2 * module.training_options.accumulate}."
             ) from error
         raise
+    except SystemExit as error:  # what Lightning makes of a KeyboardInterrupt
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+    finally:  # Lightning leaves SIGINT ignored when it was interrupted
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def _prepare_folder(folder: Path, config: dict[str, Any]) -> None:
@@ -221,11 +293,24 @@ def _prepare_folder(folder: Path, config: dict[str, Any]) -> None:
     print(f"run: {folder}", flush=True)
 
 
-def _say_where(folder: Path, grid: Path | None, recorder: Recorder, module: GANModule, received: int | None) -> None:
+def _say_where(
+    folder: Path,
+    grid: Path | None,
+    recorder: Recorder,
+    module: GANModule,
+    received: int | None,
+    config: Mapping[str, Any],
+) -> None:
+    max_kimg, max_steps = config["run"]["max_kimg"], config["trainer"].get("max_steps", -1)
     if received is not None:
         print(
             f"Stopped by {signal.Signals(received).name} after iteration {module.progress.iteration}. "
             f"Continue with: ganlab resume {folder}"
+        )
+    elif max_kimg is not None and module.progress.iteration == max_steps and module.progress.kimg < max_kimg:
+        print(
+            f"trainer.max_steps={max_steps} ended the run before run.max_kimg={max_kimg:g}. "
+            f"Continue with: ganlab resume {folder} trainer.max_steps=-1"
         )
     if grid is not None:
         print(f"samples: {grid}")

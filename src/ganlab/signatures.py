@@ -136,9 +136,7 @@ def _module(name: str) -> _Module | None:
     return _Module(name, file.name == "__init__.py", names)
 
 
-def _find(
-    module: str, attribute: str, steps: int = _FOLLOWED
-) -> tuple[_Module, ast.ClassDef | ast.FunctionDef] | None:
+def _find(module: str, attribute: str, steps: int = _FOLLOWED) -> tuple[_Module, ast.ClassDef | ast.FunctionDef] | None:
     """Where a class or function is defined, through imports and aliases."""
     where = _module(module)
     node = where.names.get(attribute) if where else None
@@ -241,9 +239,7 @@ def _parameters(where: _Module, function: ast.FunctionDef, skip: int = 0) -> dic
     found = {}
     for argument, default in pairs:
         annotation = ast.unparse(argument.annotation).strip("'\"") if argument.annotation else ""
-        found[argument.arg] = Option(
-            argument.arg, annotation, REQUIRED if default is None else _value(where, default)
-        )
+        found[argument.arg] = Option(argument.arg, annotation, REQUIRED if default is None else _value(where, default))
     return found
 
 

@@ -43,7 +43,7 @@ def run(options: Sequence[str]) -> int:
         print(f"job {len(jobs)}: {name}", flush=True)
         resolved: Any = OmegaConf.to_container(composed, resolve=True)
         run_folder.write_config(folder, {**resolved, "run": {**resolved["run"], "dir": str(folder)}})
-        code = _start(folder)
+        code = _start(folder, interrupted)
         jobs.append((str(folder), code))
         if code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
             interrupted.append(code)
@@ -96,17 +96,17 @@ def _lines(parsed: Sequence[Override]) -> list[str]:
     return lines
 
 
-def _start(folder: Path) -> int:
+def _start(folder: Path, interrupted: list[int]) -> int:
+    """Run a job to its end; what interrupts the sweep stops the job in good order and is noted."""
     process = subprocess.Popen([sys.executable, "-m", "ganlab", "train", str(folder)])
-    forward = signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
-    try:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:  # the terminal sent it to the job as well, which is finishing its iteration
-                continue
-    finally:
-        signal.signal(signal.SIGTERM, forward)
+    while True:
+        try:
+            code = process.wait()
+            return 128 - code if code < 0 else code  # as a shell counts those that a signal has killed
+        except (KeyboardInterrupt, SystemExit) as error:  # Ctrl-C, SIGTERM
+            interrupted.append(128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 128 + signal.SIGTERM)
+            # a terminal has sent Ctrl-C to the job as well, which heeds the first signal that it gets
+            process.terminate()
 
 
 def _summarise(jobs: Sequence[tuple[str, int]], interrupted: Sequence[int]) -> int:

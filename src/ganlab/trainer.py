@@ -46,7 +46,7 @@ def make(options: dict[str, Any], callbacks: Sequence[L.Callback], loggers: Sequ
     Raises:
         GanlabError: For options that are unknown, ganlab's own, or that this machine cannot do.
     """
-    _check(options)
+    check(options)
     _quiet()
     given = {"accelerator": "auto", "devices": 1, "num_nodes": 1, "log_every_n_steps": 50, "max_steps": -1, **options}
     accelerator, devices = _hardware(given)
@@ -73,7 +73,14 @@ def make(options: dict[str, Any], callbacks: Sequence[L.Callback], loggers: Sequ
         raise GanlabError(f"trainer: {' '.join(str(error).split())}") from error
 
 
-def _check(options: dict[str, Any]) -> None:
+def check(options: Any) -> None:
+    """What can be said of the ``trainer`` node before anything is built.
+
+    Raises:
+        GanlabError: With every problem found.
+    """
+    if not isinstance(options, dict):
+        raise GanlabError(f"trainer must be a mapping of Lightning's Trainer options, got {options!r}.")
     known = [name for name in inspect.signature(L.Trainer).parameters if name not in OWNED]
     problems = []
     for name in options:

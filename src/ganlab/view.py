@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ class Hooks:
         def of(hook: str) -> list[Regularizer]:
             return [r for r in regularizers if overrides(r, hook)]
 
+        self.during = of("during")
         self.images, self.features, self.scores = of("images"), of("features"), of("scores")
         self.terms, self.gradients, self.after_step = of("terms"), of("gradients"), of("after_step")
         self.input_gradients = {role for r in regularizers for role in r.input_gradients}
@@ -186,8 +187,8 @@ class View:
             real, fake = self.reals, self.fakes(grad=False)
             a = self.draw("interpolation", (self.batch,), "uniform")
             dtype = torch.promote_types(real.images.dtype, torch.float32)  # fakes are bf16 under autocast
-            ends = [points.images.detach().to(dtype) for points in (fake, real)]
-            images = torch.lerp(*ends, a.to(dtype).view(-1, *[1] * (real.images.ndim - 1)))
+            x, y = (points.images.detach().to(dtype) for points in (fake, real))
+            images = torch.lerp(x, y, a.to(dtype).view(-1, *[1] * (real.images.ndim - 1)))
             return Points(images.requires_grad_(), real.labels, "interpolated")
 
         return self._once("interpolated", make)
@@ -319,4 +320,4 @@ class View:
         features = eager.features(self._seen(points), points.labels)
         for regularizer in self.hooks.features:
             features = regularizer.features(features, points.role, self)
-        return eager.head(features, points.labels)
+        return discriminator.head(features, points.labels)

@@ -11,79 +11,17 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from engine import BATCH, DIM, D, Engine, G, pair, points
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab.averaging import Average
 from ganlab.contract import Game, Objectives, Regularizer, Stage, Turn
 from ganlab.games.standard import Standard
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.losses.relativistic import Relativistic
-from ganlab.module import GANModule, Training
 from ganlab.plan import plan
-from ganlab.priors import Normal
 from ganlab.randomness import Stream
-from ganlab.view import Setting, View
-
-BATCH, DIM = 8, 2
-
-
-class G(nn.Module):
-    latent_dim, num_classes = 3, 0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = nn.Linear(3, DIM)
-
-    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.net(z)
-
-
-class D(nn.Module):
-    num_classes, feature_channels = 0, 4
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body, self.out = nn.Linear(DIM, 4), nn.Linear(4, 1)
-
-    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return torch.tanh(self.body(x))
-
-    def head(self, features: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.out(features).squeeze(1)
-
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.head(self.features(x, y), y)
-
-
-class Engine:
-    """A GANModule played by hand, without a Trainer: SGD of rate 1, so steps are gradients."""
-
-    def __init__(self, game: Game, regularizers: dict[str, Regularizer] | None = None, **training: object) -> None:
-        for regularizer in (regularizers or {}).values():
-            regularizer.attach(game)
-        self.game = game
-        sgd = {player: lambda params: torch.optim.SGD(list(params), lr=1.0) for player in game.players}
-        options = Training(batch_size=BATCH, log_every_steps=1, **training)  # type: ignore[arg-type]
-        self.module = GANModule(game, regularizers or {}, sgd, Setting(Normal(), 3), Average({}), options)
-        self.module._optimizers = dict(zip(game.players, self.module.configure_optimizers(), strict=True))
-        self.module._count_iteration = lambda: None  # type: ignore[method-assign]
-        self.turns_played: list[Turn] = []
-        evaluate = self.module._evaluate
-        self.module._evaluate = lambda slot, reals: (self.turns_played.append(slot.turn), evaluate(slot, reals))[1]  # type: ignore[method-assign,func-returns-value]
-
-    def iterate(self, *reals: Tensor) -> None:
-        needed = sum(slot.fresh for slot in plan(self.game, self.module.progress, BATCH).slots)
-        images = list(reals) or [points(i) for i in range(needed)]
-        self.module.training_step({"images": images, "labels": [None] * len(images)})
-
-    def z(self, index: int, images_seen: int = 0) -> Tensor:
-        """The latents that the turn at ``index`` draws."""
-        return Normal()(Stream(0, images_seen, index, 0).draw, BATCH, 3)
-
-
-def points(seed: int) -> Tensor:
-    return torch.randn(BATCH, DIM, generator=torch.Generator().manual_seed(seed))
+from ganlab.view import View
 
 
 def moved(before: nn.Module, after: nn.Module) -> list[Tensor]:
@@ -98,11 +36,6 @@ def gradient(loss: Tensor, module: nn.Module) -> list[Tensor]:
 
 def assert_same(mine: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
     torch.testing.assert_close(list(mine), list(theirs), rtol=1e-4, atol=1e-6)
-
-
-def pair() -> tuple[G, D]:
-    torch.manual_seed(0)
-    return G(), D()
 
 
 class EBGAN(Standard):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
 from ganlab.layers import resample
-from ganlab.layers.resample import DownsampleConv2d, UpsampleConv2d, add_upsampled, upsample
+from ganlab.layers.resample import DownsampleConv2d, UpsampleConv2d, upsample
 
 SIZES = [(2, 3, 4, 4), (1, 5, 6, 4), (3, 1, 1, 3)]
 
@@ -60,15 +60,6 @@ def test_few_pixels_go_the_plain_way_with_the_same_result(kind, monkeypatch: pyt
     folded = conv(x)
     monkeypatch.setattr(resample, "FEWEST_PIXELS", 10**9)
     torch.testing.assert_close(conv(x), folded)
-
-
-@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
-def test_adding_a_smaller_map_equals_upsampling_it_first(mode, layout) -> None:
-    large, small = torch.randn(2, 3, 8, 12).contiguous(memory_format=layout), torch.randn(2, 3, 4, 6)
-    torch.testing.assert_close(
-        add_upsampled(large, small.contiguous(memory_format=layout), mode), large + upsample(small, mode)
-    )
 
 
 @pytest.mark.parametrize("kind", [UpsampleConv2d, DownsampleConv2d])

@@ -18,7 +18,9 @@ def test_it_equals_a_loop_over_images():
     real, fake, m = [-2.0, 0.3, 1.7, 40.0], [-1.7, -0.2, 2.5], 1.5
     expected = sum(max(0.0, m - r) for r in real) / 4 + sum(max(0.0, m + f) for f in fake) / 3
     loss = Hinge(margin=m)
-    assert_close(loss.discriminator(real_logits=torch.tensor(real), fake_logits=torch.tensor(fake)), torch.tensor(expected))
+    assert_close(
+        loss.discriminator(real_logits=torch.tensor(real), fake_logits=torch.tensor(fake)), torch.tensor(expected)
+    )
     assert_close(loss.generator(fake_logits=torch.tensor(fake)), torch.tensor(-sum(fake) / 3))
 
 

@@ -7,6 +7,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from ganlab.layers import spectral_norm
+from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
 from ganlab.models import biggan, biggan_deep, dcgan, mlp, sagan, sngan
 
 FAMILIES = {"mlp": mlp, "dcgan": dcgan, "sngan": sngan, "sagan": sagan, "biggan": biggan, "biggan_deep": biggan_deep}
@@ -180,11 +181,22 @@ def test_what_the_paper_tried_without_gain_can_be_tried(option) -> None:
         )
 
 
+@pytest.mark.parametrize(("normalization", "layers"), [("none", 0), ("batch", 7), ("conditional", 7)])
+def test_a_biggan_discriminator_may_have_batch_norm_before_each_relu_but_the_images(normalization, layers) -> None:
+    discriminator = biggan.Discriminator(32, 3, 4, width=2, normalization=normalization)
+    assert len([m for m in discriminator.modules() if isinstance(m, BatchNorm)]) == layers
+    assert len([m for m in discriminator.modules() if isinstance(m, ConditionalBatchNorm)]) == layers * (
+        normalization == "conditional"
+    )
+    discriminator(torch.randn(2, 3, 32, 32), torch.tensor([0, 3])).sum().backward()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: biggan.Generator(32, attention=64, width=2), "one of 8, 16, 32 .0 for none., got 64"),
         (lambda: biggan.Discriminator(32, attention=32, width=2), "one of 8, 16 .0 for none., got 32"),
+        (lambda: biggan.Discriminator(32, width=2, normalization="conditional"), "expected classes for normalization"),
         (lambda: biggan.Generator(32, latent_dim=3), "expected latent_dim to be at least 4"),
         (lambda: sngan.Discriminator(32, halvings=6), "expected halvings to be 1 to 5 at 32x32, got 6"),
         (lambda: sngan.Discriminator(32, plain_blocks=-1), "expected plain_blocks to be 0 or more, got -1"),

@@ -63,5 +63,5 @@ def test_a_game_without_a_discriminator_is_refused():
 
 
 def test_a_negative_gamma_is_refused():
-    with pytest.raises(ValueError, match="gamma must be finite and at least 0, got -0.1"):
+    with pytest.raises(ValueError, match=r"gamma must be finite and at least 0, got -0.1"):
         R1(gamma=-0.1)

@@ -33,5 +33,5 @@ def test_with_r1_both_are_terms():
 
 
 def test_a_negative_gamma_is_refused():
-    with pytest.raises(ValueError, match="gamma must be finite and at least 0, got -0.1"):
+    with pytest.raises(ValueError, match=r"gamma must be finite and at least 0, got -0.1"):
         R2(gamma=-0.1)

@@ -81,7 +81,7 @@ def test_a_player_without_weights_is_refused():
 
     with pytest.raises(GanlabError, match="reg=sn finds no weights to normalize in the discriminator"):
         SpectralNormalization().attach(Scale())
-    with pytest.raises(GanlabError, match="reg.sn.players: this game has no player 'encoder'"):
+    with pytest.raises(GanlabError, match=r"reg.sn.players: this game has no player 'encoder'"):
         SpectralNormalization(players=("encoder",)).attach(toy_game())
 
 

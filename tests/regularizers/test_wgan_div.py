@@ -40,7 +40,10 @@ def test_real_and_fake_is_half_of_the_sum_of_both():
 
 
 def test_with_power_two_at_reals_it_is_r1_of_twice_the_factor():
-    div, r1 = Rehearsal(Quadratic((2, 4, 4)), WGANDiv(k=1.5, p=2, points="real")), Rehearsal(Quadratic((2, 4, 4)), R1(3.0))
+    div, r1 = (
+        Rehearsal(Quadratic((2, 4, 4)), WGANDiv(k=1.5, p=2, points="real")),
+        Rehearsal(Quadratic((2, 4, 4)), R1(3.0)),
+    )
     assert_close(div.term("wgan_div"), r1.term("r1"))
 
 

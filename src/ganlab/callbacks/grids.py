@@ -12,6 +12,7 @@ import numpy as np
 from ganlab import sampling
 from ganlab.errors import GanlabError
 from ganlab.module import GANModule
+from ganlab.priors import truncate
 from ganlab.run_folder import SAMPLES
 
 
@@ -57,7 +58,7 @@ class Grids(L.Callback):
             return  # points of a plane are no picture
         prior = module.setting.prior
         if self.truncation is not None:
-            prior = prior.truncated(self.truncation)  # type: ignore[attr-defined]
+            prior = truncate(prior, self.truncation)
         labels, columns = sampling.rows_by_class(self.count, generator.num_classes)
         count = len(labels) if labels is not None else self.count
         z = sampling.latents(prior, self.seed, count, generator.latent_dim)
@@ -74,7 +75,11 @@ class Grids(L.Callback):
         self.last = path
         self._thin_out()
         for logger in trainer.loggers:
-            _log_picture(logger, canvas.permute(1, 2, 0).numpy(), module)
+            try:
+                _log_picture(logger, canvas.permute(1, 2, 0).numpy(), module)
+            except OSError as error:
+                name = type(logger).__name__
+                print(f"{name} cannot write a grid ({error.strerror or error}): training goes on.", file=sys.stderr)
 
     def _thin_out(self) -> None:
         grids = sorted(self.folder.glob("iteration_*.png"))

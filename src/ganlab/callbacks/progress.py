@@ -61,7 +61,7 @@ class ProgressLine(L.Callback):
         words += [f"{progress.kimg:.1f} kimg", f"{speed:.0f} images/s"]
         left = self._seconds_left(module, (progress.iteration - iteration) / seconds, speed)
         words += [f"{_clock(left)} left"] if left is not None else []
-        losses = self._losses()
+        losses = self._losses(module)
         words += [losses] if losses else []
         line = " · ".join(words)
         if self.terminal:
@@ -78,11 +78,11 @@ class ProgressLine(L.Callback):
             left.append((1000 * self.max_kimg - module.progress.images_seen) / images_per_second)
         return max(min(left), 0.0) if left else None
 
-    def _losses(self) -> str:
+    def _losses(self, module: GANModule) -> str:
         totals: dict[str, float] = {}
         for name, value in self.recorder.latest.items():
-            player, _, term = name.partition("/")
-            if not term.endswith("_logits"):
+            if name in module.objective_names:
+                player = name.partition("/")[0]
                 totals[player] = totals.get(player, 0.0) + value
         return " ".join(f"{player} {value:.3f}" for player, value in totals.items())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -36,7 +37,7 @@ class Recorder(L.Callback):
         self.latest: dict[str, float] = {}
         self.images_per_second = 0.0
         self.session_images_per_second = 0.0
-        self._complained = False
+        self._complained: set[object] = set()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, GANModule)
@@ -78,37 +79,64 @@ class Recorder(L.Callback):
         position = {"iteration": progress.iteration, "kimg": progress.kimg}
         line = json.dumps({**position, **{k: _json_number(v) for k, v in scalars.items()}})
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            _append(self.path, f"{line}\n".encode())
         except OSError as error:
-            if not self._complained:
-                print(f"{self.path} cannot be written ({error.strerror}): training goes on.", file=sys.stderr)
-            self._complained = True
+            self._complain(self.path, error)
         for logger in trainer.loggers:
-            # the step of a logger is an integer: it counts images, so 1000 are one kimg
-            logger.log_metrics({**scalars, "kimg": progress.kimg}, step=progress.images_seen)
+            try:
+                # the step of a logger is an integer: it counts images, so 1000 are one kimg
+                logger.log_metrics({**scalars, "kimg": progress.kimg}, step=progress.images_seen)
+            except OSError as error:
+                self._complain(type(logger).__name__, error)
+
+    def _complain(self, what: object, error: OSError) -> None:
+        """Once a session and thing: the disk may stay full for hours."""
+        if what not in self._complained:
+            print(f"{what} cannot be written ({error.strerror or error}): training goes on.", file=sys.stderr, flush=True)
+        self._complained.add(what)
 
     def _forget_after(self, iteration: int) -> None:
         """Drop lines that a killed run wrote after the checkpoint that is being continued."""
-        if not self.path.is_file():
-            return
-        temporary = self.path.with_name(f".{METRICS}.part")
-        with self.path.open(encoding="utf-8") as old, temporary.open("w", encoding="utf-8") as kept:
-            for line in old:
-                try:
-                    if json.loads(line)["iteration"] <= iteration:
-                        kept.write(line)
-                except (ValueError, KeyError):  # the torn last line of a killed run
-                    continue
-        os.replace(temporary, self.path)
+        try:
+            old = self.path.read_bytes() if self.path.is_file() else b""
+            kept = b"".join(line for line in old.splitlines(keepends=True) if _is_from_before(line, iteration))
+            if old.startswith(kept):  # the usual case, and the one that needs no space on the disk
+                with self.path.open("ab") as file:
+                    file.truncate(len(kept))
+            else:
+                temporary = self.path.with_name(f".{METRICS}.part")
+                temporary.write_bytes(kept)
+                os.replace(temporary, self.path)
+        except OSError as error:
+            self._complain(self.path, error)
 
 
 def diverged(what: str, module: GANModule) -> str:
     """The sentence for a run whose numbers are no numbers any more."""
     return (
-        f"The run has diverged: {what} at iteration {module.progress.iteration}. The last checkpoint is from before; "
+        f"The run has diverged: {what} at iteration {module.progress.iteration}. Checkpoints hold finite weights only; "
         f"try lower learning rates (optimizer.discriminator.lr), reg=sn, or clip.discriminator=1.0."
     )
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Append whole or not at all."""
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(before)
+            raise
+
+
+def _is_from_before(line: bytes, iteration: int) -> bool:
+    """Whether a line is whole (the last one of a killed run may not be) and no later than ``iteration``."""
+    try:
+        return line.endswith(b"\n") and bool(json.loads(line)["iteration"] <= iteration)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _json_number(value: float) -> float | None:

@@ -14,7 +14,7 @@ from ganlab.callbacks.recorder import diverged
 from ganlab.checkpoints import AtomicCheckpointIO
 from ganlab.errors import GanlabError
 from ganlab.module import GANModule
-from ganlab.run_folder import CHECKPOINTS
+from ganlab.run_folder import CHECKPOINTS, SAMPLES
 
 
 class Saving(L.Callback):
@@ -39,7 +39,8 @@ class Saving(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
-            checkpoints.clean(self.folder)
+            for folder in (self.folder, self.folder.parent, self.folder.parent / SAMPLES):
+                checkpoints.clean(folder)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -68,9 +69,11 @@ class Saving(L.Callback):
                 return
             except OSError as error:
                 failure = error
+        whole = (self.folder / checkpoints.LAST).is_file()
+        stays = "the one before stays" if whole else "there is none yet"
         print(
             f"The checkpoint of iteration {module.progress.iteration} could not be written to {self.folder} "
-            f"({failure.strerror or failure}): the one before stays, and training goes on.",
+            f"({failure.strerror or failure}): {stays}, and training goes on.",
             file=sys.stderr,
             flush=True,
         )

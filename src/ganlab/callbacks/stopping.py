@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from types import FrameType
 from typing import Any
 
@@ -50,6 +50,7 @@ class Stopping(L.Callback):
             dist.all_reduce(flag, op=dist.ReduceOp.MAX, group=self._group)
             self.received = int(flag) or None
         if self.received is not None:
+            trainer.fit_loop.epoch_loop.min_steps = None  # trainer.min_steps would make Lightning go on
             trainer.should_stop = True
         self._check_budget(trainer, pl_module)
 
@@ -67,6 +68,9 @@ class Stopping(L.Callback):
         if self.received is not None and number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt
+        if self.received is not None:
+            return
         self.received = number
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        sys.stderr.write(f"\n{name}: finishing this iteration, then writing a checkpoint.\n")
+        # not through sys.stderr, whose buffer the signal may have interrupted
+        os.write(2, f"\n{name}: finishing this iteration, then writing a checkpoint.\n".encode())

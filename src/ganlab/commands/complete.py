@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ganlab import catalog, cli, registry
+from ganlab import catalog, cli
 from ganlab.catalog import NONE, Key
 from ganlab.errors import GanlabError
 
@@ -109,7 +109,7 @@ def _values(key: str, value: str, before: Sequence[str]) -> Iterator[str]:
             yield f"{key}={NONE}"
         if head.startswith("[") and value[len(head) :] in names:
             yield f"{key}={value}]"
-        if not value and (group == "logger" or (group in registry.KINDS and registry.KINDS[group].many)):
+        if not value and catalog.takes_several(group):
             yield f"{key}=["
         return
     if key.rpartition(".")[2] in _PATHS:

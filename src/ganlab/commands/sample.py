@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from ganlab.errors import GanlabError, suggestion
 HELP = """ganlab sample RUN [key=value ...]
 
   count=64          images
-  labels=null       a class, a list of classes [0,1,2], or null: one row a class
+  labels=null       a class, a list of classes [0,1,2], or null, all classes: one row a class
   truncation=null   latents given that no |z_i| exceeds this; null: the whole prior
   seed=0            image i depends on (seed, i) alone
   columns=null      of the grid
@@ -60,9 +61,9 @@ def _check(chosen: dict[str, Any]) -> None:
             chosen[key] = schema.convert(chosen[key], annotation)
         except ValueError as error:
             raise GanlabError(f"{key} {error}.") from error
-    for key in ("count", "columns"):
-        if chosen[key] is not None and chosen[key] < 1:
-            raise GanlabError(f"{key} must be at least 1, got {chosen[key]}.")
+    for key, least in (("count", 1), ("columns", 1), ("seed", 0)):
+        if chosen[key] is not None and chosen[key] < least:
+            raise GanlabError(f"{key} must be at least {least}, got {chosen[key]}.")
     if chosen["out"] is not None and Path(chosen["out"]).suffix.lower() != ".png":
         raise GanlabError(f"out must end in .png, got {chosen['out']!r}.")
 
@@ -73,18 +74,16 @@ def _sample(folder: str, chosen: dict[str, Any]) -> int:
 
     run = Run(folder)
     for message in run.messages:
-        print(f"{message} An older checkpoint is used.")
+        print(f"{message} An older checkpoint is used.", file=sys.stderr)
     count, labels, columns = chosen["count"], chosen["labels"], chosen["columns"]
     if labels is None and run.num_classes:
-        rows, in_row = sampling.rows_by_class(count, run.num_classes)
-        if rows is not None and len(rows) == count:
-            labels, columns = rows, columns or in_row
-        else:  # not a whole number a class: spread the classes evenly all the same
-            import torch
-
-            labels = torch.arange(count) * run.num_classes // count
-            columns = columns or math.ceil(count / min(count, run.num_classes))
+        labels = list(range(run.num_classes))
+    by_class = isinstance(labels, list) and len(labels) != count
+    if by_class:
+        labels = sampling.spread(count, labels)
     images = run.sample(count, labels, truncation=chosen["truncation"], seed=chosen["seed"])
+    if by_class and columns is None:
+        images, columns = sampling.rows(images, labels)
     canvas = sampling.grid(images, columns or math.ceil(math.sqrt(count)))
     out = Path(chosen["out"]) if chosen["out"] else run.folder / "samples" / f"sample_seed{chosen['seed']}.png"
     try:

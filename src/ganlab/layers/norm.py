@@ -163,8 +163,7 @@ class ConditionalBatchNorm(BatchNorm):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:  # type: ignore[override]
         shape = (*condition.shape[:1], -1, *[1] * (x.ndim - 2))
         gain, offset = self.gain(condition).view(shape), self.offset(condition).view(shape)
-        normalized = super().forward(x)
-        return torch.addcmul(offset + normalized, normalized, gain)
+        return torch.addcmul(offset, super().forward(x), 1 + gain)
 
 
 @contextmanager

@@ -124,12 +124,3 @@ class DownsampleConv2d(_Resampling):
             return F.avg_pool2d(super().forward(x), 2)
         kernel = 0.25 * self.folded_kernel().permute(0, 3, 1, 2)  # (out, in, K+1, K+1)
         return F.conv2d(x, kernel, self.bias, stride=2, padding=self.padding)
-
-
-def add_upsampled(large: Tensor, small: Tensor, mode: str = "nearest") -> Tensor:
-    """``large + upsample(small)`` without making the upsampled map where that is not needed."""
-    if mode != "nearest":
-        return large + upsample(small, mode)
-    height, width = small.shape[2:]
-    blocks = large.unflatten(3, (width, 2)).unflatten(2, (height, 2))  # (B, C, H, 2, W, 2)
-    return (blocks + small[:, :, :, None, :, None]).flatten(4, 5).flatten(2, 3)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ganlab.errors import one_of
 from ganlab.layers.inputs import check_labels
-from ganlab.layers.resample import DownsampleConv2d, UpsampleConv2d, add_upsampled
+from ganlab.layers.resample import DownsampleConv2d, UpsampleConv2d, upsample
 
 POOLINGS = ("sum", "mean")
 
@@ -56,7 +56,7 @@ class GeneratorBlock(nn.Module):
         h = self.conv1(F.relu(self.norm1(x, *given), inplace=True))
         h = self.conv2(F.relu(self.norm2(h, *given), inplace=True))
         # A 1×1 convolution commutes with upsampling, and is done on the smaller map.
-        return add_upsampled(h, self.shortcut(x), self.upsampling)
+        return h + upsample(self.shortcut(x), self.upsampling)
 
 
 class DiscriminatorBlock(nn.Module):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
-from torch.nn import functional as F
+
+from ganlab.losses.softplus import softplus
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Minimax:
     saturates: ClassVar[tuple[str, ...]] = ("generator",)
 
     def discriminator(self, *, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        return -F.logsigmoid(real_logits).mean() - F.logsigmoid(-fake_logits).mean()
+        return softplus(-real_logits).mean() + softplus(fake_logits).mean()
 
     def generator(self, *, real_logits: Tensor | None = None, fake_logits: Tensor) -> Tensor:
-        return F.logsigmoid(-fake_logits).mean()
+        return -softplus(fake_logits).mean()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn import functional as F
+
+from ganlab.losses.softplus import softplus
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,10 @@ class Relativistic:
     """
 
     def discriminator(self, *, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        return -F.logsigmoid(_difference(real_logits, fake_logits)).mean()
+        return softplus(-_difference(real_logits, fake_logits)).mean()
 
     def generator(self, *, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        return -F.logsigmoid(-_difference(real_logits, fake_logits)).mean()
+        return softplus(_difference(real_logits, fake_logits)).mean()
 
 
 def _difference(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from ganlab import distributed
+from ganlab.losses.softplus import softplus
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class RelativisticAverage:
 
     def discriminator(self, *, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         real, fake = _against_the_other_mean(real_logits, fake_logits)
-        return -F.logsigmoid(real).mean() - F.logsigmoid(-fake).mean()
+        return softplus(-real).mean() + softplus(fake).mean()
 
     def generator(self, *, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         real, fake = _against_the_other_mean(real_logits, fake_logits)
-        return -F.logsigmoid(fake).mean() - F.logsigmoid(-real).mean()
+        return softplus(-fake).mean() + softplus(real).mean()
 
 
 def _against_the_other_mean(real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganlab.errors import one_of
 from ganlab.layers.attention import SelfAttention, attention_places
 from ganlab.layers.geometry import Size, doublings
 from ganlab.layers.initialization import initialize
@@ -189,12 +190,15 @@ class Discriminator(nn.Module):
         attention: Heights of the maps that attention follows; 0 for none; None for 64 if there is one.
         kernel_size: Of the blocks' convolutions, odd.
         dilation: Of the blocks' convolutions.
+        normalization: ``none``; ``batch`` or ``conditional`` batch norm before each relu of the blocks,
+            which did not help the paper.
         initialization: ``orthogonal``, ``normal`` or ``xavier``.
+        across_ranks: Whether batch statistics are those of all ranks.
 
     Shape: x (B, C, H, W), y (B,) -> features (B, feature_channels, h, w), logits (B,).
 
     Raises:
-        ValueError: If the size or attention cannot be; when called, if y is missing.
+        ValueError: If the size, attention or normalization cannot be; when called, if y is missing.
     """
 
     smallest_image_size = 32
@@ -209,13 +213,24 @@ class Discriminator(nn.Module):
         attention: int | tuple[int, ...] | None = None,
         kernel_size: int = 3,
         dilation: int = 1,
+        normalization: str = "none",
         initialization: str = "orthogonal",
+        across_ranks: bool = True,
     ) -> None:
         super().__init__()
+        one_of(normalization, ("none", "batch", "conditional"), "normalization")
+        if normalization == "conditional" and num_classes == 0:
+            raise ValueError("expected classes for normalization=conditional, got none: take batch")
         base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
         height, breadth = (side * 2**count for side in base)
         self.image_shape = (image_channels, height, breadth)
-        self.num_classes = num_classes
+        self.num_classes, self.conditional = num_classes, normalization == "conditional"
+
+        def norm(features: int) -> nn.Module:
+            if self.conditional:
+                return ConditionalBatchNorm(features, num_classes=num_classes, across_ranks=across_ranks)
+            return BatchNorm(features, across_ranks=across_ranks)
+
         channels = [width * multiple for multiple in discriminator_multiples(count)]
         self.feature_channels = channels[-1]
         halvings = count - 1 if count <= FEWEST_DOUBLINGS else count
@@ -225,7 +240,14 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList(
             [
                 DiscriminatorBlock(
-                    n, m, m, first=i == 0, downsample=i < halvings, kernel_size=kernel_size, dilation=dilation
+                    n,
+                    m,
+                    m,
+                    first=i == 0,
+                    downsample=i < halvings,
+                    kernel_size=kernel_size,
+                    dilation=dilation,
+                    norm=None if normalization == "none" else norm,
                 )
                 for i, (n, m) in enumerate(zip([image_channels, *channels[:-1]], channels, strict=True))
             ]
@@ -235,8 +257,9 @@ class Discriminator(nn.Module):
         initialize(self, initialization)
 
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        condition = check_labels(y, self.num_classes) if self.conditional else None
         for i, block in enumerate(self.blocks):
-            x = block(x)
+            x = block(x, condition)
             if str(i) in self.attentions:
                 x = self.attentions[str(i)](x)
         return x

@@ -16,7 +16,7 @@ from ganlab.layers.geometry import Size, doublings
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
-from ganlab.layers.resample import UpsampleConv2d, add_upsampled
+from ganlab.layers.resample import UpsampleConv2d, upsample
 from ganlab.layers.residual import ProjectionHead
 from ganlab.layers.spectral_norm import exempt
 from ganlab.models.biggan import FEWEST_DOUBLINGS, USUAL_ATTENTION, discriminator_multiples, generator_multiples
@@ -54,7 +54,7 @@ class BottleneckUp(nn.Module):
         h = self.conv3(F.relu(self.norm3(h, *given), inplace=True))
         h = self.conv4(F.relu(self.norm4(h, *given), inplace=True))
         kept = x[:, : self.out_channels]
-        return add_upsampled(h, kept) if self.up else h + kept
+        return h + (upsample(kept) if self.up else kept)
 
 
 class BottleneckDown(nn.Module):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
-from ganlab.contract import Game, Regularizer
+from torch.nn.utils.parametrize import ParametrizationList
+
+from ganlab.contract import Game, Regularizer, Turn
 from ganlab.errors import GanlabError
-from ganlab.layers import spectral_norm
+from ganlab.layers import spectral_norm, state
 from ganlab.regularizers.attachment import checked_players, networks
 
 
@@ -36,6 +40,7 @@ class SpectralNormalization(Regularizer):
             raise ValueError(f"iterations must be at least 1, got {iterations}")
         if not 0 < eps < math.inf:
             raise ValueError(f"eps must be positive and finite, got {eps}")
+        self._attached: dict[str, list[ParametrizationList]] = {}
         self.players, self.iterations, self.eps = checked_players(players), iterations, eps
 
     def attach(self, game: Game) -> None:
@@ -43,5 +48,14 @@ class SpectralNormalization(Regularizer):
             found = networks(game, player, "sn")
             for network in found:
                 spectral_norm.attach(network, iterations=self.iterations, eps=self.eps)
-            if not any(spectral_norm.attached(network) for network in found):
+            self._attached[player] = [p for network in found for p in spectral_norm.attached(network)]
+            if not self._attached[player]:
                 raise GanlabError(f"reg=sn finds no weights to normalize in the {player}: drop it from reg.sn.players.")
+
+    @contextmanager
+    def during(self, turn: Turn) -> Iterator[None]:
+        with ExitStack() as stack:
+            for player, parametrizations in self._attached.items():
+                with state.moving(turn.has(player)):  # all of the player's vectors at once
+                    stack.enter_context(spectral_norm.held(parametrizations))
+            yield

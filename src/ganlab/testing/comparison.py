@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,13 +47,6 @@ def _difference(
     for p, start in zip(parameters, before, strict=True):
         p.data = start
     return (values[0] - values[1]) / (2 * step)
-
-
-@contextmanager
-def untouched(module: nn.Module) -> Iterator[nn.Module]:
-    """A copy to do with as one likes; torch's generator is restored."""
-    with torch.random.fork_rng(devices=[]):
-        yield copy.deepcopy(module)
 
 
 @contextmanager

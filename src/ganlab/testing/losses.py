@@ -14,6 +14,7 @@ from ganlab.testing.comparison import close, require
 CONFIDENT = 30.0  # logits at which sigmoid is 0 or 1 in float32
 
 
+@torch.random.fork_rng(devices=[])
 def check_loss(loss: Any) -> None:
     """Check an adversarial loss: two pure functions of logits, a mean over images each.
 
@@ -40,7 +41,6 @@ def _check_loss_of(player: str, function: Callable[..., Tensor], alive: bool) ->
     for dtype in (torch.float32, torch.float64):
         wrong = (low, high) if player == "discriminator" else (high, low)
         value, gradients = _slopes(function, *(logits.to(dtype) for logits in wrong))
-        require(value.shape == (), f"{player} must return a scalar, got shape {tuple(value.shape)}")
         require(value.dtype == dtype, f"{player} must keep {dtype}, returned {value.dtype}")
         _check_signs(player, gradients, at="logits of 0.5 on the wrong side")
         for real, fake in ((CONFIDENT, -CONFIDENT), (-CONFIDENT, CONFIDENT)):
@@ -89,6 +89,7 @@ def _check_derivatives(player: str, function: Callable[..., Tensor]) -> None:
 def _slopes(function: Callable[..., Tensor], real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     real, fake = real.clone().requires_grad_(), fake.clone().requires_grad_()
     value = _call(function, real, fake)
+    require(value.shape == (), f"a loss must return a scalar, got shape {tuple(value.shape)}")
     gradients = torch.autograd.grad(value, (real, fake), allow_unused=True)
     named = zip(("real_logits", "fake_logits"), gradients, strict=True)
     return value.detach(), {name: gradient for name, gradient in named if gradient is not None}
@@ -98,9 +99,9 @@ def _call(function: Callable[..., Tensor], real: Tensor, fake: Tensor) -> Tensor
     """Call with what the game would give: the arguments that have no default."""
     generator = torch.Generator().manual_seed(1)
     given = {"real_logits": real, "fake_logits": fake}
-    for name, shape in (("images", (len(real), 3, 4, 4)), ("features", (len(real), 6, 2, 2))):
+    for name, shape in (("images", (6, 3, 4, 4)), ("features", (6, 8, 2, 2))):
         for kind in ("real", "fake"):
-            given[f"{kind}_{name}"] = torch.randn(shape, generator=generator).to(real)
+            given[f"{kind}_{name}"] = torch.randn(shape, generator=generator).to(real)[torch.arange(len(real)) % 6]
     parameters = inspect.signature(function).parameters.values()
     needed = [p.name for p in parameters if p.default is p.empty and p.kind is p.KEYWORD_ONLY]
     unknown = [name for name in needed if name not in given]

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from ganlab import randomness
 from ganlab.layers import state
-from ganlab.testing.comparison import check_slope, close, require, untouched
+from ganlab.testing.comparison import check_slope, close, require
 
 
+@torch.random.fork_rng(devices=[])
 def check_generator(generator: nn.Module, batch: int = 3) -> list[str]:
     """Check a generator: ``forward(z, y=None) -> images``, ``latent_dim``, ``num_classes``, ``image_shape``.
 
@@ -27,20 +28,21 @@ def check_generator(generator: nn.Module, batch: int = 3) -> list[str]:
     y = torch.arange(batch) % classes if classes else None
     shape = (batch, *generator.image_shape)  # type: ignore[misc]
     skipped = _check_network(generator, (z, y), shape)
-    with untouched(generator) as network:
-        network.eval()
-        with torch.no_grad():
-            together, again = network(z, y), network(z, y)
-            if torch.equal(together, again):
-                alone = network(z[1:2], None if y is None else y[1:2])
-                close("an image made alone, in evaluation", alone, together[1:2], 1e-4)
-            else:
-                skipped.append("images made alone and together are not compared: the generator draws noise")
-        if classes > 1:
-            _check_labels(network, z, classes)
+    network = copy.deepcopy(generator)
+    network.eval()
+    with torch.no_grad():
+        together, again = network(z, y), network(z, y)
+        if torch.equal(together, again):
+            alone = network(z[1:2], None if y is None else y[1:2])
+            close("an image made alone, in evaluation", alone, together[1:2], 1e-4)
+        else:
+            skipped.append("images made alone and together are not compared: the generator draws noise")
+    if classes > 1:
+        _check_labels(network, z, classes)
     return skipped
 
 
+@torch.random.fork_rng(devices=[])
 def check_discriminator(
     discriminator: nn.Module, image_shape: Sequence[int] | None = None, batch: int = 4
 ) -> list[str]:
@@ -60,7 +62,8 @@ def check_discriminator(
     x = torch.rand(batch, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1  # type: ignore[misc]
     y = torch.arange(batch) % classes if classes else None
     skipped = _check_network(discriminator, (x, y), (batch,))
-    with untouched(discriminator) as network, state.moving(False):
+    network = copy.deepcopy(discriminator)
+    with state.moving(False):
         if hasattr(network, "head") and hasattr(network, "features"):
             features = network.features(x, y)  # type: ignore[operator]
             close("head(features(x, y), y) against forward", network.head(features, y), network(x, y), 1e-5)  # type: ignore[operator]
@@ -71,7 +74,8 @@ def check_discriminator(
             skipped.append("features and head are not compared with forward: the discriminator has none")
         if classes > 1:
             _check_labels(network, x, classes)
-    with untouched(discriminator) as network, state.moving(False):
+    network = copy.deepcopy(discriminator)
+    with state.moving(False):
         network.double()
         x = x.double().requires_grad_()
 
@@ -87,7 +91,8 @@ def _check_network(network: nn.Module, inputs: tuple[Tensor, Tensor | None], sha
     skipped = []
     x, y = inputs
     for dtype in (torch.float32, torch.float64):
-        with untouched(network) as copied, state.moving(False):
+        copied = copy.deepcopy(network)
+        with state.moving(False):
             given = x.to(dtype, copy=True).requires_grad_()
             output = copied.to(dtype)(given, y)
             name = type(network).__name__
@@ -99,7 +104,8 @@ def _check_network(network: nn.Module, inputs: tuple[Tensor, Tensor | None], sha
             gradients = [given.grad, *(p.grad for p in copied.parameters() if p.grad is not None)]
             require(all(g is not None and bool(g.isfinite().all()) for g in gradients), f"{name}: gradients not finite")
             require(any(bool(g.any()) for g in gradients[1:]), f"{name}: no parameter gets a gradient")  # type: ignore[union-attr]
-    with untouched(network) as copied, torch.no_grad():
+    copied = copy.deepcopy(network)
+    with torch.no_grad():
         copied.train()
         before = {name: buffer.clone() for name, buffer in copied.named_buffers()}
         outputs = []
@@ -137,7 +143,8 @@ def _check_network(network: nn.Module, inputs: tuple[Tensor, Tensor | None], sha
 
 def _check_labels(network: nn.Module, x: Tensor, classes: int) -> None:
     """Outputs depend on labels once weights are not as at the start, where class tables are often equal."""
-    with untouched(network) as copied, torch.no_grad(), state.moving(False):
+    copied = copy.deepcopy(network)
+    with torch.no_grad(), state.moving(False):
         copied.eval()
         for parameter in copied.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))

@@ -15,6 +15,7 @@ from ganlab.testing.comparison import check_slope, close, kept, require
 from ganlab.testing.toys import rehearse, toy_game
 
 
+@torch.random.fork_rng(devices=[])
 def check_regularizer(regularizer: Regularizer, *, exact_gradient: bool = True) -> list[str]:
     """Check a regularizer on two toy games, one of images and one of points in the plane.
 
@@ -123,8 +124,7 @@ def _check_state(regularizer: Regularizer, game: Game, played: Regularizer, shap
 
 def _attached(regularizer: Regularizer, shape: Sequence[int], seed: int = 0) -> tuple[Game, Regularizer]:
     fresh = copy.deepcopy(regularizer)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        game = toy_game(shape)
-        fresh.attach(game)
+    torch.manual_seed(seed)
+    game = toy_game(shape)
+    fresh.attach(game)
     return game.double(), fresh.double()

@@ -1,0 +1,1 @@
+"""A loss, a regularizer and an experiment for ganlab, to copy from."""

@@ -1,0 +1,40 @@
+"""Logit squeezing."""
+
+from __future__ import annotations
+
+import math
+
+from ganlab.contract import Game, Objectives, Regularizer, Turn
+from ganlab.regularizers.attachment import owner
+from ganlab.view import View
+
+
+class LogitSqueezing(Regularizer):
+    """Logit squeezing: weight * (E[D(x)^2] + E[D(G(z))^2]) / 2 keeps the discriminator from being too sure.
+
+    Source: Kannan et al. 2018 (arXiv:1803.06373), "clean logit squeezing", there for classifiers; on
+    real images alone it is ganlab's ``drift``.
+
+    Args:
+        weight: At least 0.
+
+    Raises:
+        ValueError: If ``weight`` is negative or not finite.
+    """
+
+    def __init__(self, weight: float = 0.01) -> None:
+        super().__init__()
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"weight must be finite and at least 0, got {weight}")
+        self.weight = float(weight)
+        self.player = "discriminator"
+
+    def attach(self, game: Game) -> None:
+        self.player = owner(game, "discriminator", "logit_squeezing")
+
+    def terms(self, turn: Turn, view: View) -> Objectives:
+        if turn.name != "main" or not turn.has(self.player):
+            return {}
+        logits = (view.logits(view.reals), view.logits(view.fakes()))  # the loss has asked for them: no second pass
+        squares = sum(scores.square().mean() for scores in logits)
+        return {self.player: {"logit_squeezing": self.weight * squares / 2}}

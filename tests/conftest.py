@@ -1,0 +1,123 @@
+"""What several test modules share: tiny runs in this process, and the installed command in others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+# the smallest run: dcgan on the embedded digits, classes and all; an iteration takes some 15 ms
+TINY = (
+    "model=dcgan",
+    "generator.width=4",
+    "generator.latent_dim=8",
+    "discriminator.width=4",
+    "data.batch_size=8",
+    "sample.count=10",
+    "trainer.log_every_n_steps=1",
+    "trainer.accelerator=cpu",
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_the_handlers_as_they_were() -> Iterator[None]:
+    """Bit-equality is promised for the same number of threads; a command line may change signal handlers."""
+    threads, handlers = torch.get_num_threads(), {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Callable[..., Path]:
+    """``train("loss=hinge", name="a")``: a tiny run in this process; returns its folder."""
+
+    def start(*options: str, name: str = "run", steps: int = 4) -> Path:
+        from ganlab import config, session
+
+        words = [*TINY, f"trainer.max_steps={steps}", f"run.dir={tmp_path / name}", *options]
+        return session.start(config.read(words)).folder
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny finished run of 4 iterations, checkpoints at 1, 2, 3 and 4; not to be changed."""
+    from ganlab import config, session
+
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    words = [*TINY, "trainer.max_steps=4", "checkpoint.every_steps=1", "sample.every_steps=2", f"run.dir={folder}"]
+    return session.start(config.read(words)).folder
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of ``finished`` that a test may damage."""
+    import shutil
+
+    return Path(shutil.copytree(finished, tmp_path / "copied"))
+
+
+class Command:
+    """``ganlab WORDS`` in a process of its own."""
+
+    def __init__(self, words: Sequence[str], folder: Path, **environment: str) -> None:
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ganlab", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            start_new_session=True,
+        )
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 120) -> None:
+        """Until something is true; fails with the output if the process ends before, or time runs out."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.process.kill()
+                out, err = self.process.communicate()
+                pytest.fail(f"the process ended or hung before the condition was true:\n{out}\n{err}")
+            time.sleep(0.005)
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self, seconds: float = 120) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        try:
+            out, err = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            out, err = self.process.communicate()
+            pytest.fail(f"the process did not end:\n{out}\n{err}")
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """``command("train", ...)``: starts the command line in a process; what is left at the end is killed."""
+    started: list[Command] = []
+
+    def start(*words: str, **environment: str) -> Command:
+        started.append(Command(words, tmp_path, **environment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            os.killpg(one.process.pid, signal.SIGKILL)
+            one.process.communicate()

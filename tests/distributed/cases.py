@@ -1,0 +1,218 @@
+"""What every rank plays, and one process too: games, and bare collectives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from engine import Engine, NormalizedDiscriminator, NormalizedGenerator, images, shares
+from torch import Tensor, nn
+
+from ganlab import distributed, randomness, registry
+from ganlab.contract import Game
+from ganlab.layers.norm import BatchNorm
+from ganlab.randomness import Stream
+from ganlab.view import Setting, View
+
+ITERATIONS = 5  # ten steps of the discriminator
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A game of two tiny networks with batch norm.
+
+    Args:
+        loss: Name of the loss.
+        reg: Name of each regularizer -> its options.
+        num_classes: 0: unconditional.
+        generator: Name of a family; None: the tiny network.
+        discriminator: The same.
+        clip: Largest gradient norm of the discriminator.
+        update: The game's update rule.
+        every_forward: When layers' state moves.
+        iterations: How many are played.
+        averaged: False: gradients are not averaged over ranks, as if the all-reduce had been forgotten.
+        across_ranks: False: batch norm takes each rank's own statistics.
+    """
+
+    loss: str = "non_saturating"
+    reg: dict[str, Options] = field(default_factory=dict)
+    num_classes: int = 0
+    generator: str | None = None
+    discriminator: str | None = None
+    clip: float | None = None
+    update: str = "alternating"
+    every_forward: bool = False
+    iterations: int = ITERATIONS
+    averaged: bool = True
+    across_ranks: bool = True
+
+
+# Strengths at which every penalty is felt beside the loss.
+FELT: dict[str, Options] = {
+    "drift": {"weight": 1.0},
+    "ortho": {"weight": 1e-3, "players": ["generator", "discriminator"]},
+    "sn": {"players": ["generator", "discriminator"]},
+    "vib": {"channels": 6, "beta_step": 0.1},
+    "gradient_penalty": {"weight": 1.0},
+    "wgan_div": {"k": 0.2, "p": 3.0},
+}
+
+
+def reg(*names: str, **options: Options) -> dict[str, Options]:
+    return {**{name: FELT.get(name, {}) for name in names}, **options}
+
+
+LOSSES = {f"loss={name}": Case(loss=name) for name in registry.names("loss")}
+REGULARIZERS = {f"reg={name}": Case(reg=reg(name)) for name in registry.names("reg")}
+COMBINATIONS = {
+    "hinge, sn and ortho": Case(loss="hinge", reg=reg("sn", "ortho")),
+    "wgan_gp with drift": Case(loss="wasserstein", reg=reg("gradient_penalty", "drift")),
+    "vib with r1": Case(reg=reg("vib", "r1")),
+    "vib sampling for the generator": Case(reg={"vib": {**FELT["vib"], "generator_sees": "sample"}}),
+    "r1 and r2 in lazy turns": Case(reg={"r1": {"interval_steps": 2}, "r2": {"interval_steps": 3}}),
+    "wgan_div at both kinds of images": Case(
+        loss="wasserstein", reg={"wgan_div": {**FELT["wgan_div"], "points": "real_and_fake"}}
+    ),
+    "everything at once": Case(loss="relativistic_average", reg=reg("sn", "ortho", "vib", "r1", "r2", "drift")),
+    "clipping": Case(clip=0.05),
+    "extragradient": Case(update="extragradient"),
+    "state in every pass": Case(reg=reg("sn"), every_forward=True),
+}
+FAMILIES = {
+    f"family={name}": Case(loss="hinge", reg=reg("sn"), generator=name, discriminator=name, num_classes=2, iterations=2)
+    for name in sorted({*registry.names("generator")} & {*registry.names("discriminator")})
+}
+CLASSES = 3
+EQUAL: dict[str, Case] = {
+    **LOSSES,
+    **REGULARIZERS,
+    **{f"{name}, conditional": replace(case, num_classes=CLASSES) for name, case in {**LOSSES, **REGULARIZERS}.items()},
+    **{name: replace(case, num_classes=CLASSES) for name, case in COMBINATIONS.items()},
+    **FAMILIES,
+}
+NOT_AVERAGED = {name: replace(case, averaged=False, iterations=1) for name, case in {**LOSSES, **REGULARIZERS}.items()}
+APART = {"own statistics": Case(across_ranks=False, iterations=1)}
+
+
+def network(kind: str, name: str | None, num_classes: int) -> nn.Module:
+    torch.manual_seed(randomness.key(kind, 7))
+    if name is None:
+        return (NormalizedGenerator if kind == "generator" else NormalizedDiscriminator)(num_classes)
+    component = registry.load(kind, name)
+    options = {"width": 4, **({"latent_dim": 6} if kind == "generator" else {})}
+    size = max(registry.load(k, name).smallest_image_size for k in ("generator", "discriminator"))
+    return component(image_size=size, image_channels=1, num_classes=num_classes, **options)
+
+
+def play(case: Case) -> dict[str, Any]:
+    """Gradients of every step of the first iteration; weights and buffers at the end."""
+    generator = network("generator", case.generator, case.num_classes)
+    discriminator = network("discriminator", case.discriminator, case.num_classes)
+    for module in (*generator.modules(), *discriminator.modules()):
+        if isinstance(module, BatchNorm):
+            module.across_ranks = case.across_ranks
+    loss = registry.load("loss", case.loss)()
+    game: Game = registry.load("game", "standard")(
+        generator=generator, discriminator=discriminator, loss=loss, discriminator_steps=2, update=case.update
+    )
+    torch.manual_seed(8)
+    regularizers = {name: registry.load("reg", name)(**options) for name, options in case.reg.items()}
+    setting = Setting(
+        registry.load("prior", "normal")(),
+        generator.latent_dim,
+        label_shares=shares(case.num_classes),
+        every_forward=case.every_forward,
+    )
+    clip = {} if case.clip is None else {"discriminator": case.clip}
+    engine = Engine(game, regularizers, rate=0.05, setting=setting, clip=clip, accumulate=2)
+    average, distributed.average = distributed.average, distributed.average if case.averaged else lambda tensors: None
+    try:
+        data = images(num_classes=case.num_classes, shape=generator.image_shape)
+        engine.play(data)
+        first = engine.gradients[:]
+        engine.play(data, case.iterations - 1)
+    finally:
+        distributed.average = average
+    weights = {name: torch.cat([p.detach().flatten() for p in player.parameters()]) for name, player in game.players.items()}
+    return {"gradients": first, "weights": weights, "state": engine.state()}
+
+
+# --- bare collectives: what a rank has, and what one process computes from everything
+
+
+def collective(x: Tensor, w: Tensor, mean: Callable[[Tensor], Tensor], gather: Callable[[Tensor], Tensor]) -> Tensor:
+    """A loss of this rank's x that other ranks' x enter twice, in no linear way."""
+    h = torch.tanh(x * w)
+    everyone = gather(h)
+    return (h.square() * mean(h.exp().mean(0))).mean() + (h[:, None] - everyone[None]).pow(4).mean()
+
+
+def whole(rank: int, world: int) -> tuple[Tensor, Tensor]:
+    random = torch.Generator().manual_seed(3)
+    x = torch.randn(3 * world, 4, generator=random, dtype=torch.float64)
+    w = torch.randn(4, generator=random, dtype=torch.float64)
+    return x.chunk(world)[rank].clone().requires_grad_(), w.requires_grad_()
+
+
+def adjoints() -> dict[str, Tensor]:
+    """First and second derivatives of `collective` on this rank."""
+    x, w = whole(distributed.rank(), distributed.world_size())
+    value = collective(x, w, View.mean, View.gather)
+    gx, gw = torch.autograd.grad(value, (x, w), create_graph=True)
+    penalty = gx.square().sum() + value
+    second = torch.autograd.grad(penalty, (x, w))
+    return {"value": value.detach(), "x": gx.detach(), "w": gw.detach(), "second x": second[0], "second w": second[1]}
+
+
+def draws() -> dict[str, Tensor]:
+    """What a stream gives this rank; dropout in a micro-batch of two iterations."""
+    stream = Stream(0, 64, 1, 0)
+    found = {"slice": stream.draw("latents", (3, 2)), "own": stream.draw_on_rank("noise", (3, 2))}
+    found["second slice"] = stream.draw("latents", (3, 2), "uniform")
+    for images_seen in (0, 64):
+        with randomness.using(Stream(0, images_seen, 0, 0)):
+            found[f"dropout at {images_seen}"] = nn.functional.dropout(torch.ones(64))
+    return found
+
+
+def broadcast() -> dict[str, Tensor]:
+    """Networks that differ between ranks, before and after the strategy sets up a module."""
+    from ganlab.strategy import ReplicaStrategy
+
+    torch.manual_seed(distributed.rank())
+    module = NormalizedGenerator().to(memory_format=torch.channels_last)
+    module.norm.running_mean.normal_()
+    module.norm.num_batches_tracked.fill_(distributed.rank() + 5)
+    found = {"before": module.conv.weight.detach().clone()}
+    strategy = ReplicaStrategy()
+    strategy.model = module
+    strategy.configure_ddp()
+    found["wrapped"] = torch.tensor(strategy.model is not module)
+    found.update({name: tensor.detach().clone() for name, tensor in module.state_dict().items()})
+    return found
+
+
+def averages() -> dict[str, Tensor]:
+    """`distributed.average` of tensors of two dtypes and of strange strides."""
+    rank = distributed.rank()
+    tensors = {
+        "float": torch.arange(6.0).view(2, 3) + rank,
+        "double": torch.full((2,), 1.0 + 4 * rank, dtype=torch.float64),
+        "strided": (torch.arange(16.0).view(1, 4, 2, 2) * (rank + 1)).contiguous(memory_format=torch.channels_last),
+        "scalar": torch.tensor(float(rank)),
+    }
+    distributed.average(tensors.values())
+    return tensors
+
+
+BARE: dict[str, Callable[[], dict[str, Tensor]]] = {f.__name__: f for f in (adjoints, draws, broadcast, averages)}
+
+
+def run_all() -> dict[str, Any]:
+    """Everything, by name."""
+    cases = {**EQUAL, **{f"not averaged: {n}": c for n, c in NOT_AVERAGED.items()}, **APART}
+    return {**{name: play(case) for name, case in cases.items()}, **{name: f() for name, f in BARE.items()}}
