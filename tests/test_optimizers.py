@@ -90,11 +90,14 @@ def test_moments_of_a_checkpoint_may_have_other_strides_than_the_weights():
 
 def test_rmsprop_divides_by_the_root_of_the_mean_square():
     def rule(w, g, t, memory):
+        g = g + 0.1 * w
         square = memory["s"] = 0.8 * memory.get("s", 0) + 0.2 * g**2
-        return w - 0.02 * g / (square.sqrt() + 1e-3)
+        step = memory["b"] = 0.5 * memory.get("b", 0) + g / (square.sqrt() + 1e-3)
+        return w - 0.02 * step
 
     weights = parameters()
-    assert_close(trained(rmsprop(weights, lr=0.02, alpha=0.8, eps=1e-3), weights), by_hand(rule))
+    optimizer = rmsprop(weights, lr=0.02, alpha=0.8, eps=1e-3, momentum=0.5, weight_decay=0.1)
+    assert_close(trained(optimizer, weights), by_hand(rule))
 
 
 def test_sgd_with_momentum_and_decay_sums_gradients():

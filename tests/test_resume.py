@@ -87,7 +87,7 @@ def test_state_that_a_resumed_run_needs_is_not_constant(train):
     assert not torch.equal(early["ganlab"]["optimistic"]["generator"][0], late["ganlab"]["optimistic"]["generator"][0])
 
 
-ROBUST = ["reg=[sn,r1]", "reg.r1.interval_steps=3", "accumulate=2", "checkpoint.every_steps=2", "checkpoint.keep=2"]
+ROBUST = ["reg=[sn,r1]", "reg.r1.interval_steps=3", "accumulate=2", "checkpoint.every_steps=2", "checkpoint.keep=1"]
 STEPS = 8
 
 # a checkpoint at iterations 2, 4, 6, 8: the renames are next; next, step, last; next, step, last; ...
@@ -122,7 +122,7 @@ def test_a_run_killed_at_this_moment_resumes_as_if_nothing_had_happened(tmp_path
     assert_bit_equal(state(folder), state(uninterrupted))
     assert metrics(folder) == metrics(uninterrupted)
     assert not [name for name in files(folder) if name.endswith(".part") or "next" in name]
-    assert len(list((folder / run_folder.CHECKPOINTS).iterdir())) <= 3
+    assert len(list((folder / run_folder.CHECKPOINTS).iterdir())) <= 2
 
 
 def test_a_run_killed_at_random_times_again_and_again_resumes_as_if_nothing_had_happened(tmp_path, uninterrupted):
@@ -211,7 +211,7 @@ REFUSED = {
     "optimizer.generator.lr=-1": "optimizer.generator: lr must be",
     "sample.count=1.5": "sample.count must be a whole number",
     "data=5": "cannot be exchanged",
-    "seed=0,1": "seed=0,1",
+    "seed=0,1": "seed=0,1 has several values",
 }
 
 

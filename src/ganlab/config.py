@@ -23,6 +23,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from ganlab import catalog, registry, schema
 from ganlab.catalog import conf_dir
@@ -54,13 +55,13 @@ class ComponentSource(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         group, name = self._split(config_path)
-        return name in self._names(group)
+        return name in _names(group)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> Names:
         group = config_path.strip("/")
         if not group:
             return [] if results_filter is ObjectType.CONFIG else [*registry.KINDS, "model", *OPTIONAL_GROUPS]
-        return [] if results_filter is ObjectType.GROUP else self._names(group)
+        return [] if results_filter is ObjectType.GROUP else _names(group)
 
     def load_config(self, config_path: str) -> ConfigResult:
         group, name = self._split(config_path)
@@ -84,17 +85,18 @@ class ComponentSource(ConfigSource):
             provider="ganlab", path=f"ganlab://{group}/{name}", config=OmegaConf.create(content), header=header
         )
 
-    def _names(self, group: str) -> Names:
-        kind = group.partition("/")[0]
-        if kind == "model":
-            return sorted({*registry.names("generator")} & {*registry.names("discriminator")})
-        none = ["none"] if group in OPTIONAL_GROUPS else []
-        return [*none, *(registry.names(kind) if kind in registry.KINDS else [])]
-
     @staticmethod
     def _split(config_path: str) -> tuple[str, str]:
         group, _, name = config_path.strip("/").removesuffix(".yaml").rpartition("/")
         return group, name
+
+
+def _names(group: str) -> Names:
+    kind = group.partition("/")[0]
+    if kind == "model":
+        return sorted({*registry.names("generator")} & {*registry.names("discriminator")})
+    none = ["none"] if group in OPTIONAL_GROUPS else []
+    return [*none, *(registry.names(kind) if kind in registry.KINDS else [])]
 
 
 class SearchPath(SearchPathPlugin):
@@ -119,7 +121,7 @@ def read(overrides: Sequence[str]) -> dict[str, Any]:
     parsed = parse(overrides)
     sweeps = [o.input_line for o in parsed if o.is_sweep_override()]
     if sweeps:
-        key, _, values = sweeps[0].partition("=")
+        key, _, values = str(sweeps[0]).partition("=")
         one_only = key in catalog.groups() and not catalog.takes_several(key)
         hint = "" if one_only or "(" in values else f" If {key} takes a list, write {key}=[{values}]."
         raise GanlabError(f"{sweeps[0]!r} has several values: sweep over them with `ganlab train -m`.{hint}")
@@ -134,16 +136,33 @@ def compose_one(parsed: Sequence[Override]) -> dict[str, Any]:
         groups = {o.get_key_element().lstrip("+~"): o for o in parsed if _is_group(o)}
         _check_choices(groups.values())
         chosen = [o.input_line for o in groups.values() if o.input_line]
-        _refuse_unknown_keys([o for o in parsed if not _is_group(o)], _compose(chosen))
-        lines = [open_line(o) for o in parsed]
-        config = _compose(lines)
-        _refuse_doubles(lines)
+        others = [o for o in parsed if not _is_group(o)]
+        config = _compose(chosen)
+        if others:
+            _refuse_unknown_keys(others, config)
+            config = _compose([open_line(o) for o in parsed])
+        if chosen:
+            _refuse_doubles(chosen)
         try:
             plain = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException as error:
             raise GanlabError(f"The configuration cannot be resolved: {_one_line(error)}") from error
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    return settle(plain, parsed)
+
+
+def settle(composed: Any, parsed: Iterable[Override]) -> dict[str, Any]:
+    """Take out of a composed configuration what a model says of another optimizer than the one chosen on top.
+
+    ``model=dcgan optimizer/generator=sgd`` keeps DCGAN's learning rate and loses Adam's betas; what the
+    user typed stays, and is refused later if it is no option.
+    """
+    typed = {override.get_key_element().lstrip("+") for override in parsed}
+    players = dict(composed.get("optimizer") or {})
+    for player, node in players.items():
+        if isinstance(node, dict) and node.get(schema.COMPONENT) in registry.names("optimizer"):
+            known = {schema.COMPONENT, *schema.options("optimizer", registry.load("optimizer", node[schema.COMPONENT]))}
+            players[player] = {k: v for k, v in node.items() if k in known or f"optimizer.{player}.{k}" in typed}
+    return {**{str(key): value for key, value in composed.items()}, "optimizer": players}
 
 
 def parse(overrides: Iterable[str]) -> list[Override]:
@@ -217,7 +236,8 @@ def _check_choices(overrides: Iterable[Override]) -> None:
 def _check_name(group: str, kind: str, name: Any) -> list[str]:
     known = sorted(GlobalHydra.instance().config_loader().get_group_options(group))
     what = registry.KINDS[kind].what if kind in registry.KINDS else group
-    if str(name) not in known and "/" not in str(name):  # a folder in the user's ./conf may have folders
+    nested = "/" in str(name) and not str(name).startswith(("/", "."))  # folders in the user's ./conf
+    if str(name) not in known and not nested:
         return [f"No {what} is called {str(name)!r}.{suggestion(str(name), known)} Known: {', '.join(known)}."]
     claims = [choice for choice in catalog.choices(kind) if choice.name == name and choice.rivals]
     return [
@@ -244,6 +264,8 @@ def _compose(lines: Sequence[str]) -> DictConfig:
         raise GanlabError(_explained(_one_line(error))) from error
     except OmegaConfBaseException as error:
         raise GanlabError(_one_line(error)) from error
+    except YAMLError as error:
+        raise GanlabError(f"A preset is no YAML: {' '.join(str(error).split())}") from error
 
 
 def _explained(message: str) -> str:

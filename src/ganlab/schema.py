@@ -6,7 +6,7 @@ import collections.abc as abc
 import inspect
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -31,11 +31,14 @@ def options(kind: str, component: Any) -> dict[str, Option]:
     """The options of a component: its constructor's parameters less those that the experiment gives."""
     given = registry.KINDS[kind].given
     hints = _hints(component)
+    made = {f.name: f.default_factory for f in getattr(component, "__dataclass_fields__", {}).values()}
     found = {}
     for parameter in inspect.signature(component).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name in given:
             continue
-        default = REQUIRED if parameter.default is parameter.empty else plain(parameter.default)
+        factory = made.get(parameter.name, MISSING)
+        value = parameter.default if factory is MISSING else factory()
+        default = REQUIRED if value is parameter.empty else plain(value)
         found[parameter.name] = Option(parameter.name, hints.get(parameter.name, Any), default)
     return found
 
@@ -121,7 +124,7 @@ def convert(value: Any, annotation: Any) -> Any:
             raise ValueError(f"must be true or false, got {value!r}")
         return value
     if annotation is int:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
+        if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
             raise ValueError(f"must be a whole number, got {value!r}")
         return int(value)
     if annotation is float:

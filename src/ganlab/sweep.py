@@ -23,6 +23,10 @@ from omegaconf import DictConfig, OmegaConf
 from ganlab import config, experiment, run_folder
 
 
+class _Interrupted(BaseException):
+    """Leaves Hydra's loop over jobs, which heeds no `Exception` of theirs."""
+
+
 def run(options: Sequence[str]) -> int:
     """Run every job of a sweep; returns the exit code.
 
@@ -35,24 +39,27 @@ def run(options: Sequence[str]) -> int:
     interrupted: list[int] = []
 
     def job(composed: DictConfig) -> None:
-        if interrupted:
-            return
         runtime = HydraConfig.get()
         name = str(runtime.job.override_dirname) or "the only job"
         folder = Path(runtime.runtime.output_dir)
         print(f"job {len(jobs)}: {name}", flush=True)
-        resolved: Any = OmegaConf.to_container(composed, resolve=True)
+        task = config.parse(HydraConfig.get().overrides.task)
+        resolved = config.settle(OmegaConf.to_container(composed, resolve=True), task)
         run_folder.write_config(folder, {**resolved, "run": {**resolved["run"], "dir": str(folder)}})
         code = _start(folder, interrupted)
         jobs.append((str(folder), code))
         if code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
             interrupted.append(code)
+        if interrupted:
+            raise _Interrupted
 
     command_line = sys.argv
     sys.argv = [command_line[0], "--multirun", *_lines(parsed)]
     GlobalHydra.instance().clear()
     try:
         hydra.main(version_base="1.3", config_path=str(config.conf_dir()), config_name="train")(job)()
+    except _Interrupted:
+        pass
     finally:
         sys.argv = command_line
     return _summarise(jobs, interrupted)

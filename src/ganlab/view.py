@@ -313,11 +313,10 @@ class View:
         return role in self.hooks.input_gradients and self._plays("discriminator") and self._serves_twice()
 
     def _eager_logits(self, points: Points) -> Tensor:
-        discriminator = self.game.get_submodule("discriminator")
-        eager = getattr(discriminator, "eager", discriminator)
-        if not hasattr(eager, "head"):  # ``forward`` itself: a compiled module compiles its call only
-            return eager.forward(self._seen(points), points.labels)
-        features = eager.features(self._seen(points), points.labels)
+        discriminator = cast(Any, self.game.get_submodule("discriminator"))
+        if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
+            return discriminator.forward(self._seen(points), points.labels)
+        features = discriminator.features(self._seen(points), points.labels)
         for regularizer in self.hooks.features:
             features = regularizer.features(features, points.role, self)
         return discriminator.head(features, points.labels)

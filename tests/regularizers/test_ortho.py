@@ -116,10 +116,12 @@ def test_under_spectral_norm_it_acts_on_the_weight_before_the_division():
         game, both = Networks().double(), [Ortho(weight=1.0), SpectralNormalization(players=("generator",))]
         for i in order:
             both[i].attach(game)
-        original = game.generator["convolution"].parametrizations.weight.original
-        expected = 4 * quarter_slope(original.detach().flatten(1), "off_diagonal")
-        found = game.gradients(both[0])["convolution.parametrizations.weight.original"]
-        assert_close(found.flatten(1), expected)
+        found = game.gradients(both[0])
+        for name, rows in (("convolution", 0), ("up", 1)):
+            weight = f"{name}.parametrizations.weight.original"
+            original = game.generator.get_parameter(weight).detach().transpose(0, rows).flatten(1)
+            expected = 4 * quarter_slope(original, "off_diagonal")
+            assert_close(found[weight].transpose(0, rows).flatten(1), expected)
 
 
 def test_it_acts_on_the_networks_of_the_game_not_on_those_of_other_regularizers():

@@ -36,6 +36,7 @@ class Saving(L.Callback):
     ) -> None:
         self.folder, self.io, self.every_steps, self.keep = folder / CHECKPOINTS, io, every_steps, keep
         self.last_step = last_step
+        self._tried: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
@@ -51,10 +52,11 @@ class Saving(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, GANModule)
-        if pl_module.progress.iteration != self.last_step:
+        if pl_module.progress.iteration not in (self.last_step, self._tried):
             self._save(trainer, pl_module)
 
     def _save(self, trainer: L.Trainer, module: GANModule) -> None:
+        self._tried = module.progress.iteration
         norms = torch._foreach_norm([p.detach() for p in module.game.parameters()])
         if not torch.isfinite(torch.stack([n.float() for n in norms]).sum()):
             raise GanlabError(diverged("weights are NaN or infinite", module))

@@ -21,5 +21,9 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
     from ganlab import config, run_folder, session
 
     folder = run_folder.existing(words[0])
-    overrides = {o.get_key_element().lstrip("+"): o.value() for o in config.parse(options)}
+    parsed = config.parse(options)
+    for override in parsed:
+        if override.is_sweep_override():
+            raise GanlabError(f"{override.input_line} has several values, and a run is resumed with one.")
+    overrides = {o.get_key_element().lstrip("+"): o.value() for o in parsed}
     return session.resume(folder, overrides).exit_code

@@ -40,6 +40,8 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
         key = override.get_key_element()
         if key not in DEFAULTS:
             raise GanlabError(f"`ganlab sample` has no option {key!r}.{suggestion(key, DEFAULTS)} Options: {', '.join(DEFAULTS)}.")
+        if override.is_sweep_override():
+            raise GanlabError(f"{override.input_line} has several values: a list is written {key}=[A,B].")
         chosen[key] = override.value()
     _check(chosen)
     return _sample(words[0], chosen)

@@ -75,7 +75,6 @@ class Generator(nn.Module):
         initialization: ``orthogonal``, ``normal`` or ``xavier``.
         norm_eps: ε of the conditional batch norms; that of the last one is 1e-5.
         stored_variance: ``unbiased`` or ``biased`` running variance.
-        across_ranks: Whether batch statistics are those of all ranks.
 
     Shape: z (B, latent_dim), y (B,) -> (B, C, H, W).
 
@@ -103,7 +102,6 @@ class Generator(nn.Module):
         initialization: str = "orthogonal",
         norm_eps: float = 1e-5,
         stored_variance: str = "unbiased",
-        across_ranks: bool = True,
     ) -> None:
         super().__init__()
         self.base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
@@ -122,7 +120,7 @@ class Generator(nn.Module):
         condition_dim = (shared_dim if shared else num_classes) + (self.part if hierarchical else 0)
 
         def norm(features: int) -> nn.Module:
-            options: dict[str, Any] = {"across_ranks": across_ranks, "stored_variance": stored_variance}
+            options: dict[str, Any] = {"stored_variance": stored_variance}
             if condition_dim == 0:
                 return BatchNorm(features, eps=norm_eps, **options)
             if shared or hierarchical:
@@ -141,7 +139,7 @@ class Generator(nn.Module):
             ]
         )
         self.attentions = nn.ModuleDict({str(i): SelfAttention(channels[i + 1]) for i in places})
-        self.output_norm = BatchNorm(channels[-1], across_ranks=across_ranks, stored_variance=stored_variance)
+        self.output_norm = BatchNorm(channels[-1], stored_variance=stored_variance)
         self.output = nn.Conv2d(channels[-1], image_channels, kernel_size, padding=kernel_size // 2)
         initialize(self, initialization)
 
@@ -193,7 +191,6 @@ class Discriminator(nn.Module):
         normalization: ``none``; ``batch`` or ``conditional`` batch norm before each relu of the blocks,
             which did not help the paper.
         initialization: ``orthogonal``, ``normal`` or ``xavier``.
-        across_ranks: Whether batch statistics are those of all ranks.
 
     Shape: x (B, C, H, W), y (B,) -> features (B, feature_channels, h, w), logits (B,).
 
@@ -215,7 +212,6 @@ class Discriminator(nn.Module):
         dilation: int = 1,
         normalization: str = "none",
         initialization: str = "orthogonal",
-        across_ranks: bool = True,
     ) -> None:
         super().__init__()
         one_of(normalization, ("none", "batch", "conditional"), "normalization")
@@ -228,8 +224,8 @@ class Discriminator(nn.Module):
 
         def norm(features: int) -> nn.Module:
             if self.conditional:
-                return ConditionalBatchNorm(features, num_classes=num_classes, across_ranks=across_ranks)
-            return BatchNorm(features, across_ranks=across_ranks)
+                return ConditionalBatchNorm(features, num_classes=num_classes)
+            return BatchNorm(features)
 
         channels = [width * multiple for multiple in discriminator_multiples(count)]
         self.feature_channels = channels[-1]

@@ -111,7 +111,6 @@ class Generator(nn.Module):
         norm_eps: ε of the conditional batch norms; the released weights have 1e-4, there in all.
         output_norm_eps: ε of the last batch norm.
         stored_variance: ``unbiased`` or ``biased`` running variance.
-        across_ranks: Whether batch statistics are those of all ranks.
 
     Shape: z (B, latent_dim), y (B,) -> (B, C, H, W).
 
@@ -137,7 +136,6 @@ class Generator(nn.Module):
         norm_eps: float = 1e-5,
         output_norm_eps: float = 1e-5,
         stored_variance: str = "unbiased",
-        across_ranks: bool = True,
     ) -> None:
         super().__init__()
         if depth < 1:
@@ -152,7 +150,7 @@ class Generator(nn.Module):
         condition_dim = class_dim + (latent_dim if hierarchical else 0)
 
         def norm(features: int) -> nn.Module:
-            options: dict[str, Any] = {"across_ranks": across_ranks, "stored_variance": stored_variance}
+            options: dict[str, Any] = {"stored_variance": stored_variance}
             if condition_dim == 0:
                 return BatchNorm(features, eps=norm_eps, **options)
             return ConditionalBatchNorm(features, condition_dim=condition_dim, eps=norm_eps, **options)
@@ -169,9 +167,7 @@ class Generator(nn.Module):
             self.blocks.append(BottleneckUp(n, m, norm, up=True))
             if i in places:
                 self.attentions[str(len(self.blocks) - 1)] = SelfAttention(m)
-        self.output_norm = BatchNorm(
-            channels[-1], eps=output_norm_eps, across_ranks=across_ranks, stored_variance=stored_variance
-        )
+        self.output_norm = BatchNorm(channels[-1], eps=output_norm_eps, stored_variance=stored_variance)
         self.output = nn.Conv2d(channels[-1], image_channels, 3, padding=1)
         initialize(self, initialization)
 

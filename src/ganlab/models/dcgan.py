@@ -32,7 +32,6 @@ class Generator(nn.Module):
         latent_dim: Length of z.
         width: Channels of the largest map before the image; the paper has 128 at 64 pixels.
         initialization: ``normal`` as in the paper, ``orthogonal`` or ``xavier``.
-        across_ranks: Whether batch statistics are those of all ranks.
 
     Shape: z (B, latent_dim), y (B,) -> (B, C, H, W).
 
@@ -51,7 +50,6 @@ class Generator(nn.Module):
         latent_dim: int = 100,
         width: int = 64,
         initialization: str = "normal",
-        across_ranks: bool = True,
     ) -> None:
         super().__init__()
         self.base, count = doublings(image_size)
@@ -61,7 +59,7 @@ class Generator(nn.Module):
         widths = [width * 2**i for i in reversed(range(count))]
         self.embedding = nn.Embedding(num_classes, latent_dim) if num_classes else None
         self.linear = nn.Linear(latent_dim * (2 if num_classes else 1), widths[0] * math.prod(self.base), bias=False)
-        self.norms = nn.ModuleList([BatchNorm(channels, across_ranks=across_ranks) for channels in widths])
+        self.norms = nn.ModuleList([BatchNorm(channels) for channels in widths])
         self.convs = nn.ModuleList(
             [
                 nn.ConvTranspose2d(n, m, 4, stride=2, padding=1, bias=i == count - 1)
@@ -99,7 +97,6 @@ class Discriminator(nn.Module):
         batch_norm: Whether there is batch norm, as in the paper. Gradient penalties are defined for
             one image at a time, so with them, and with spectral norm, it is usually left out.
         initialization: ``normal`` as in the paper, ``orthogonal`` or ``xavier``.
-        across_ranks: Whether batch statistics are those of all ranks.
 
     Shape: x (B, C, H, W), y (B,) -> features (B, feature_channels, h, w), logits (B,).
 
@@ -118,7 +115,6 @@ class Discriminator(nn.Module):
         width: int = 64,
         batch_norm: bool = True,
         initialization: str = "normal",
-        across_ranks: bool = True,
     ) -> None:
         super().__init__()
         base, count = doublings(image_size)
@@ -135,10 +131,7 @@ class Discriminator(nn.Module):
             ]
         )
         self.norms = nn.ModuleList(
-            [
-                BatchNorm(m, across_ranks=across_ranks) if normalize else nn.Identity()
-                for m, normalize in zip(widths, normalized, strict=True)
-            ]
+            [BatchNorm(m) if normalize else nn.Identity() for m, normalize in zip(widths, normalized, strict=True)]
         )
         self.linear = nn.Linear(widths[-1] * math.prod(base), 1)
         self.embedding = nn.Embedding(num_classes, widths[-1]) if num_classes else None

@@ -35,7 +35,6 @@ class Generator(sngan.Generator):
         upsampling: ``nearest``, or ``bilinear``.
         initialization: ``xavier`` (gain √2 in the blocks), ``orthogonal`` or ``normal``.
         norm_eps: ε of batch norm.
-        across_ranks: Whether batch statistics are those of all ranks.
 
     Shape: z (B, latent_dim), y (B,) -> (B, C, H, W).
 
@@ -58,7 +57,6 @@ class Generator(sngan.Generator):
         upsampling: str = "nearest",
         initialization: str = "xavier",
         norm_eps: float = 1e-5,
-        across_ranks: bool = True,
     ) -> None:
         attention = usual_attention(image_size) if attention is None else attention
         super().__init__(
@@ -71,7 +69,6 @@ class Generator(sngan.Generator):
             upsampling=upsampling,
             initialization=initialization,
             norm_eps=norm_eps,
-            across_ranks=across_ranks,
         )
         count = len(self.blocks)
         channels = sngan.widths(count, width, growth)[::-1]

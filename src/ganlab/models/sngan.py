@@ -64,7 +64,6 @@ class Generator(nn.Module):
         upsampling: ``nearest`` as in the authors' code, or ``bilinear``.
         initialization: ``xavier`` (gain √2 in the blocks), ``orthogonal`` or ``normal``.
         norm_eps: ε of batch norm.
-        across_ranks: Whether batch statistics are those of all ranks.
 
     Shape: z (B, latent_dim), y (B,) -> (B, C, H, W).
 
@@ -86,7 +85,6 @@ class Generator(nn.Module):
         upsampling: str = "nearest",
         initialization: str = "xavier",
         norm_eps: float = 1e-5,
-        across_ranks: bool = True,
     ) -> None:
         super().__init__()
         self.base, count = doublings(image_size)
@@ -97,12 +95,12 @@ class Generator(nn.Module):
 
         def norm(features: int) -> nn.Module:
             if num_classes == 0:
-                return BatchNorm(features, eps=norm_eps, across_ranks=across_ranks)
-            return ConditionalBatchNorm(features, num_classes=num_classes, eps=norm_eps, across_ranks=across_ranks)
+                return BatchNorm(features, eps=norm_eps)
+            return ConditionalBatchNorm(features, num_classes=num_classes, eps=norm_eps)
 
         self.linear = nn.Linear(latent_dim, channels[0] * math.prod(self.base))
         self.blocks = nn.ModuleList([GeneratorBlock(n, m, norm, upsampling=upsampling) for n, m in pairwise(channels)])
-        self.output_norm = BatchNorm(width, eps=norm_eps, across_ranks=across_ranks)
+        self.output_norm = BatchNorm(width, eps=norm_eps)
         self.output = nn.Conv2d(width, image_channels, 3, padding=1)
         initialize_residual(self, initialization)
 
