@@ -38,7 +38,7 @@ CONVERTED = [
     ("a/b", Path, Path("a/b")),
     ("round", Shape, Shape.ROUND),
     ("sum", Literal["sum", "mean"], "sum"),
-    (None, Optional[int], None),
+    (None, Optional[int], None),  # noqa: UP045
     (3, int | None, 3),
     (3, float | int, 3),
     ([1, 2], int | tuple[int, ...], (1, 2)),
@@ -76,7 +76,7 @@ REFUSED = [
     ("men", Literal["sum", "mean"], "must be one of sum, mean, got 'men'; did you mean 'mean'"),
     ("x", int | None, "must be a whole number or null, got 'x'"),
     ("x", int | tuple[int, ...], r"must be a whole number or a list such as \[a,b\], got 'x'"),
-    ("x", Union[float, bool], "must be a number or true or false, got 'x'"),
+    ("x", Union[float, bool], "must be a number or true or false, got 'x'"),  # noqa: UP007
     ("ab", tuple[str, ...], r"must be a list such as \[a,b\], got 'ab'"),
     ([1], tuple[float, float], r"must have 2 entries, got \[1\]"),
     ([1, "x"], tuple[int, ...], "must be a whole number, got 'x'"),

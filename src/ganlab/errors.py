@@ -23,4 +23,5 @@ def one_of(choice: str, allowed: Iterable[str], what: str) -> None:
     """Raise ``ValueError`` unless ``choice`` is allowed; ``what`` names the option."""
     allowed = tuple(allowed)
     if choice not in allowed:
-        raise ValueError(f"{what} must be one of {', '.join(allowed)}, got {choice!r}.{suggestion(str(choice), allowed)}")
+        near = suggestion(str(choice), allowed)
+        raise ValueError(f"{what} must be one of {', '.join(allowed)}, got {choice!r}.{near}")

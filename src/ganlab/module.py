@@ -126,7 +126,9 @@ class GANModule(L.LightningModule):
         return optimizers
 
     def on_fit_start(self) -> None:
-        self._optimizers = dict(zip(self.game.players, self.optimizers(use_pl_optimizer=False), strict=True))  # type: ignore[arg-type]
+        if self.setting.label_shares is not None:
+            self.setting.label_shares = self.setting.label_shares.to(self.device)
+        self._optimizers = dict(zip(self.game.players, self.trainer.optimizers, strict=True))
 
     def on_train_start(self) -> None:
         # a checkpoint brings the numbers of its optimizers along; those of the configuration count

@@ -95,7 +95,7 @@ class Run:
             chosen = torch.as_tensor(labels).cpu().reshape(-1)
         except (TypeError, ValueError, RuntimeError) as error:
             raise GanlabError(f"labels must be one class or a list of classes, got {labels!r}.") from error
-        if chosen.is_floating_point() or chosen.is_complex() or chosen.dtype is torch.bool:
+        if len(chosen) and (chosen.is_floating_point() or chosen.is_complex() or chosen.dtype is torch.bool):
             raise GanlabError(f"labels must be whole numbers, got {labels!r}.")
         chosen = chosen.long()
         if len(chosen) not in (1, count):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -37,7 +38,9 @@ OWNED = {
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 
 
-def make(options: dict[str, Any], callbacks: Sequence[L.Callback], loggers: Sequence[Any], io: AtomicCheckpointIO) -> L.Trainer:
+def make(
+    options: dict[str, Any], callbacks: Sequence[L.Callback], loggers: Sequence[Any], io: AtomicCheckpointIO
+) -> L.Trainer:
     """A Trainer for manual optimization over an endless loader.
 
     Args:
@@ -90,7 +93,8 @@ def check(options: Any) -> None:
             problems.append(f"Lightning's Trainer has no option {name!r}.{suggestion(name, known)}")
     precision = str(options.get("precision", "32-true"))
     if {"32": "32-true", "64": "64-true", "None": "32-true"}.get(precision, precision) not in PRECISIONS:
-        advice = "16-bit floats overflow in gradient penalties and need a scaler a player; " if "16" in precision else ""
+        half = "16-bit floats overflow in gradient penalties and need a scaler a player; "
+        advice = half if "16" in precision else ""
         problems.append(f"trainer.precision={precision} is not supported: {advice}use {', '.join(PRECISIONS)}.")
     for name in ("max_steps", "log_every_n_steps", "num_nodes"):
         value = options.get(name, 1)
@@ -113,9 +117,17 @@ def _hardware(options: dict[str, Any]) -> tuple[str, Any]:
             )
     if accelerator in ("gpu", "cuda"):
         if not gpus:
-            raise GanlabError(f"trainer.accelerator={accelerator}, but torch sees no GPU: take trainer.accelerator=cpu.")
+            raise GanlabError(
+                f"trainer.accelerator={accelerator}, but torch sees no GPU: take trainer.accelerator=cpu."
+            )
         if _count(devices, accelerator) > gpus:
-            raise GanlabError(f"trainer.devices={devices}, but this machine has {gpus} GPU(s): take trainer.devices={gpus}.")
+            raise GanlabError(
+                f"trainer.devices={devices}, but this machine has {gpus} GPU(s): take trainer.devices={gpus}."
+            )
+    # two processes on one core are slow but a fair trial; sixty-four are a typo
+    cores = max(os.cpu_count() or 1, 2)
+    if accelerator == "cpu" and _count(devices, "cpu") > cores:
+        raise GanlabError(f"trainer.devices={devices}, but this machine has {cores} cores: take at most that many.")
     return accelerator, devices
 
 

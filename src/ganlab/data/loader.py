@@ -53,6 +53,8 @@ class Loader:
         if self.device.type != "cpu":
             pixels = pixels.to(self.device)
             labels = labels.to(self.device) if labels is not None else None
+        # a copy from pinned memory does not make the host wait for the GPU
+        pin = self.device.type == "cpu" and torch.cuda.is_available()
         while True:
             iteration = plan(self.game, progress, self.batch_size)
             batch: dict[str, list[Tensor | None]] = {"images": [], "labels": []}
@@ -60,8 +62,10 @@ class Loader:
             for slot in iteration.slots:
                 if slot.fresh:
                     rows = self._own(self.sampler.indices(position, slot.batch)).to(self.device)
-                    batch["images"].append(pixels[rows])
-                    batch["labels"].append(labels[rows] if labels is not None else None)
+                    chosen = pixels[rows], labels[rows] if labels is not None else None
+                    images, classes = (t.pin_memory() if pin and t is not None else t for t in chosen)
+                    batch["images"].append(images)
+                    batch["labels"].append(classes)
                     position += slot.batch
             yield batch
             progress = iteration.advance(progress)
