@@ -32,16 +32,16 @@ def refused(capsys, *words):
 WRONG = {
     # names
     "trian": "There is no command 'trian'. Did you mean 'train'?",
-    "train loss=hindge": "No loss is called 'hindge'. Did you mean 'hinge'?",
+    "train loss=hindge": "No adversarial loss is called 'hindge'. Did you mean 'hinge'?",
     "train model=bigan": "No model is called 'bigan'. Did you mean 'biggan'",
     "train reg=snn": "'snn'",
-    "train data=zipp": "No data is called 'zipp'. Did you mean 'zip'?",
+    "train data=zipp": "No data set is called 'zipp'. Did you mean 'zip'?",
     "train lss=hinge": "'lss' is no option. Did you mean 'loss'?",
     "train data.batchsize=8": "'data.batchsize' is no option. Did you mean 'data.batch_size'?",
     "train loss.margn=1": "'loss.margn' is no option. Did you mean 'loss.margin'?",
     "train reg.sn.x=1": "'reg.sn.x' has no effect because the regularizer 'sn' is not in use: add it as reg=sn",
     "train checkpoint.every=3": "Did you mean 'checkpoint.every_steps'?",
-    "train trainer.max_step=3": "Lightning's Trainer has no option 'max_step'. Did you mean 'max_steps'?",
+    "train trainer.max_step=3": "Lightning's Trainer has no option 'max_step'. Did you mean 'max_steps'",
     "train logger=tensorbord": "tensorboard",
     "train --fast": "`ganlab train` has no flag --fast.",
     "train hinge": "'hinge' is neither an option (key=value) nor a folder with a config.yaml.",
@@ -216,7 +216,7 @@ def test_whatever_an_edited_config_holds_ends_in_a_sentence_or_works(copied, fin
     monkeypatch.setattr(session, "_fit_with_sentences", lambda *a: None)
     monkeypatch.setattr(session, "_say_where", lambda *a: None)
     tracebacks = []
-    nonsense = [None, -3, "x", [1], {}, {"a": {"b": 1}}, 1e400, "out"]
+    nonsense = [None, 0, -3, "x", [1], {"a": {"b": 1}}, 1e400, "out"]
     for path in leaves(good):
         for value in nonsense:
             changed = copy.deepcopy(good)
@@ -266,7 +266,6 @@ def test_an_import_path_in_a_config_is_not_imported(copied, capsys, tmp_path, mo
 
     def spring(content):
         node = content[kind]["generator"] if kind == "optimizer" else content[kind]
-        node.clear()
         node.update(component="trap:Trap", _target_="trap.Trap")
 
     edited(copied, spring)

@@ -160,7 +160,15 @@ def test_an_experiment_in_the_users_conf_is_read_through_its_overrides(
 ) -> None:
     file = tmp_path / "conf/experiment/mine.yaml"
     file.parent.mkdir(parents=True)
-    text = "# @package _global_\n# My recipe\ndefaults:\n  - override /loss: r1\n  - override /reg: [sn]\nloss: {}\nseed: 3\n"
+    lines = (
+        "# @package _global_",
+        "# My recipe",
+        "defaults:",
+        "  - override /loss: r1",
+        "  - override /reg: [sn]",
+        "seed: 3",
+    )
+    text = "\n".join(lines)
     file.write_text(text)
     (tmp_path / "conf/experiment/torn.yaml").write_text("{")
     monkeypatch.chdir(tmp_path)
@@ -173,11 +181,11 @@ def test_an_experiment_in_the_users_conf_is_read_through_its_overrides(
 
 
 def test_a_wrong_kind_or_name_is_told_apart() -> None:
-    with pytest.raises(GanlabError, match="There is no kind 'los'. Did you mean 'loss'"):
+    with pytest.raises(GanlabError, match=r"There is no kind 'los'. Did you mean 'loss'"):
         catalog.find("los", "hinge")
-    with pytest.raises(GanlabError, match="No loss is called 'sn'. There is reg=sn."):
+    with pytest.raises(GanlabError, match=r"No loss is called 'sn'. There is reg=sn."):
         catalog.find("loss", "sn")
-    with pytest.raises(GanlabError, match="No loss is called 'hindge'. Did you mean 'hinge'"):
+    with pytest.raises(GanlabError, match=r"No loss is called 'hindge'. Did you mean 'hinge'"):
         catalog.find("loss", "hindge")
 
 
@@ -222,7 +230,7 @@ def test_help_list_show_and_completion_import_nothing_heavy() -> None:
     program = (
         "import sys\nfrom ganlab import cli\n"
         f"for words in {lines}:\n    assert cli.dispatch(words) == 0\n"
-        f"sys.exit(' '.join(m for m in {HEAVY} if m in sys.modules))"
+        f"sys.exit(' '.join(m for m in {HEAVY} if m in sys.modules) or None)"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

@@ -140,7 +140,7 @@ def test_networks_are_swapped_on_top_of_a_model_in_any_order() -> None:
 
 def test_an_optimizer_is_swapped_on_top_of_a_model_without_the_others_numbers() -> None:
     composed = config.read(["model=biggan", "optimizer/generator=sgd", "optimizer.generator.momentum=0.5"])
-    expected = {"component": "sgd", "lr": 1e-4, "momentum": 0.5, "nesterov": False, "weight_decay": 0.0}
+    expected = {"component": "sgd", "lr": 0.01, "momentum": 0.5, "nesterov": False, "weight_decay": 0.0}
     assert composed["optimizer"]["generator"] == expected
     experiment.check_options(composed)
     typed = config.read(["optimizer/generator=sgd", "optimizer.generator.betas=[0,0.9]"])

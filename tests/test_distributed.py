@@ -26,6 +26,14 @@ VISIBLE = 1e-2  # what a wrong gradient differs by at least
 PER_BLOCK = ("left", "right")  # spectral norm's vectors of one block, made anew for each
 
 
+def ranks(name: str) -> list[dict[str, Any]]:
+    """What each rank found in a case."""
+    found = [rank[name] for rank in results()]
+    for result in found:
+        assert "error" not in result, result["error"]
+    return found
+
+
 @cache
 def alone(name: str) -> dict[str, Any]:
     return cases.play(cases.EQUAL[name])
@@ -34,8 +42,7 @@ def alone(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", cases.EQUAL)
 def test_two_ranks_find_the_gradients_of_one_process(name: str) -> None:
     expected = alone(name)["gradients"]
-    for rank in results():
-        found = rank[name]["gradients"]
+    for found in (rank["gradients"] for rank in ranks(name)):
         assert [player for player, _ in found] == [player for player, _ in expected]
         for (player, mine), (_, theirs) in zip(found, expected, strict=True):
             assert theirs.norm() > 0, player
@@ -44,7 +51,7 @@ def test_two_ranks_find_the_gradients_of_one_process(name: str) -> None:
 
 @pytest.mark.parametrize("name", cases.EQUAL)
 def test_after_ten_steps_two_ranks_have_the_weights_and_the_state_of_one_process(name: str) -> None:
-    first, second = (rank[name] for rank in results())
+    first, second = ranks(name)
     for player, expected in alone(name)["weights"].items():
         assert torch.equal(first["weights"][player], second["weights"][player]), "the ranks drift apart"
         assert distance(first["weights"][player], expected) < TOLERANCE, player
@@ -57,8 +64,7 @@ def test_after_ten_steps_two_ranks_have_the_weights_and_the_state_of_one_process
 @pytest.mark.parametrize("name", cases.NOT_AVERAGED)
 def test_without_the_all_reduce_gradients_would_be_visibly_others(name: str) -> None:
     expected = alone(name)["gradients"]
-    for rank in results():
-        found = rank[f"not averaged: {name}"]["gradients"]
+    for found in (rank["gradients"] for rank in ranks(f"not averaged: {name}")):
         for player in ("discriminator", "generator"):
             mine, theirs = (torch.cat([g for p, g in found_or if p == player]) for found_or in (found, expected))
             assert distance(mine, theirs) > VISIBLE, player
@@ -66,7 +72,7 @@ def test_without_the_all_reduce_gradients_would_be_visibly_others(name: str) -> 
 
 def test_batch_statistics_of_each_rank_alone_would_give_visibly_other_gradients() -> None:
     expected = alone("loss=non_saturating")["gradients"]
-    for (_, mine), (_, theirs) in zip(results()[0]["own statistics"]["gradients"], expected, strict=True):
+    for (_, mine), (_, theirs) in zip(ranks("own statistics")[0]["gradients"], expected, strict=True):
         assert distance(mine, theirs) > VISIBLE
 
 

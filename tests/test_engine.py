@@ -273,7 +273,8 @@ class NoHostReads(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = function._schema.name.partition("::")[2]
-        assert name not in self.WAITS, f"{name} makes the host wait for the device"
+        mask = name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1])
+        assert name not in self.WAITS and not mask, f"{name} makes the host wait for the device"
         return function(*args, **(kwargs or {}))
 
 
@@ -321,7 +322,7 @@ def test_a_step_reads_no_value_on_the_host() -> None:
 def test_the_watch_for_host_reads_sees_one() -> None:
     for read in (float, bool, int, Tensor.item, torch.nonzero, lambda t: t.tolist(), lambda t: t[t > 0]):
         with pytest.raises(AssertionError, match="wait"), NoHostReads():
-            read(torch.ones(1))
+            read(torch.ones(1))  # type: ignore[operator]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

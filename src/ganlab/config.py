@@ -8,8 +8,10 @@ a stray ``train.yaml`` cannot hijack a run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
@@ -69,6 +71,8 @@ class ComponentSource(ConfigSource):
         if name == "none" and group in OPTIONAL_GROUPS:
             content: dict[str, Any] = {}
             package = "_global_" if group == "experiment" else None
+        elif group.startswith("optimizer/") and name in _optimizer_presets():  # one file serves every player
+            content = yaml.safe_load(_optimizer_presets()[name].read_text(encoding="utf-8"))
         elif group == "model":  # a generator and a discriminator of one name are a model
             content = {"defaults": [{f"/{part}": name} for part in ("generator", "discriminator")]}
             content["defaults"] += [{f"/optimizer/{part}": "adam"} for part in ("generator", "discriminator")]
@@ -95,8 +99,15 @@ def _names(group: str) -> Names:
     kind = group.partition("/")[0]
     if kind == "model":
         return sorted({*registry.names("generator")} & {*registry.names("discriminator")})
+    if group.startswith("optimizer/"):
+        return sorted({*registry.names(kind), *_optimizer_presets()})
     none = ["none"] if group in OPTIONAL_GROUPS else []
     return [*none, *(registry.names(kind) if kind in registry.KINDS else [])]
+
+
+def _optimizer_presets() -> dict[str, Path]:
+    """conf/optimizer/NAME.yaml, which Hydra would look for below optimizer/PLAYER/."""
+    return {choice.name: choice.preset for choice in catalog.choices("optimizer") if choice.preset is not None}
 
 
 class SearchPath(SearchPathPlugin):

@@ -171,7 +171,7 @@ class _Part:
         }
         try:
             return self.component(**plain)
-        except ValueError as error:
+        except (ValueError, ArithmeticError, RuntimeError) as error:  # torch's own of a negative width are RuntimeErrors
             raise GanlabError(f"{self.key}: {_sentence(error)}") from error
 
     def scheduled(self, built: Any, images_per_step: int) -> list[Scheduled]:
@@ -396,6 +396,12 @@ def _check_general(config: Config) -> None:
             continue
         if not allowed(value):
             problems.append(f"{key} must be {words}, got {node[last]!r}.")
+    for section in ("run", "checkpoint", "sample"):
+        known = [key.partition(".")[2] for key in _GENERAL if key.startswith(f"{section}.")]
+        node = config.get(section)
+        for name in node if isinstance(node, dict) else ():
+            if name not in known:
+                problems.append(f"{section}.{name} is no option.{suggestion(str(name), known)} Options: {', '.join(known)}.")
     for key, value, choices in (
         ("state_updates", config.get("state_updates"), ("own_turn", "every_forward")),
         ("data.undecodable", config.get("data", {}).get("undecodable"), ("error", "skip")),

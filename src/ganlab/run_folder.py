@@ -22,6 +22,11 @@ from ganlab.errors import GanlabError
 CONFIG, METRICS, ENVIRONMENT = "config.yaml", "metrics.jsonl", "environment.json"
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 LOCK = ".lock"
+# What a configuration consists of; those of NESTED hold one mapping a name.
+SECTIONS = ("generator", "discriminator", "loss", "game", "prior", "optimizer", "data", "ema")
+SECTIONS += ("checkpoint", "sample", "run", "trainer")
+OPTIONAL_SECTIONS = ("reg", "clip", "logger")
+NESTED = ("optimizer", "reg")
 
 
 def new(folder: str | None) -> Path:
@@ -116,12 +121,31 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = OmegaConf.to_container(OmegaConf.load(folder / CONFIG), resolve=True)
     except (OSError, OmegaConfBaseException, ValueError, AttributeError) as error:
-        raise GanlabError(f"{folder / CONFIG} cannot be read: {str(error).splitlines()[0]}") from error
+        raise GanlabError(f"{folder / CONFIG} cannot be read: {str(error).splitlines()[0]}.") from error
     except Exception as error:  # yaml's own errors; yaml is OmegaConf's dependency, not ours
-        raise GanlabError(f"{folder / CONFIG} is no YAML: {' '.join(str(error).split())[:150]}") from error
-    if not isinstance(config, dict):
-        raise GanlabError(f"{folder / CONFIG} holds no configuration.")
+        raise GanlabError(f"{folder / CONFIG} is no YAML: {' '.join(str(error).split())[:150]}.") from error
+    check(config, folder)
+    assert isinstance(config, dict)
     return {str(key): value for key, value in config.items()}
+
+
+def check(config: Any, folder: Path) -> None:
+    """Whether a configuration that somebody may have edited has the form of one; values are checked by who reads them.
+
+    Raises:
+        GanlabError: If not.
+    """
+    if not isinstance(config, dict) or not config:
+        raise GanlabError(f"{folder / CONFIG} holds no configuration.")
+    for name in (*SECTIONS, *OPTIONAL_SECTIONS):
+        section = config.get(name)
+        inner = section.values() if name in NESTED and isinstance(section, dict) else ()
+        if section is None and name in OPTIONAL_SECTIONS:
+            continue
+        if not isinstance(section, dict) or not all(isinstance(key, str) for key in section):
+            raise GanlabError(f"{folder / CONFIG}: {name} must be a mapping of options, got {section!r}.")
+        if not all(isinstance(node, dict) for node in inner):
+            raise GanlabError(f"{folder / CONFIG}: each entry of {name} must be a mapping of options, got {section!r}.")
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:

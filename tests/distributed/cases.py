@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -103,9 +105,24 @@ def network(kind: str, name: str | None, num_classes: int) -> nn.Module:
     if name is None:
         return (NormalizedGenerator if kind == "generator" else NormalizedDiscriminator)(num_classes)
     component = registry.load(kind, name)
-    options = {"width": 4, **({"latent_dim": 6} if kind == "generator" else {})}
+    known = inspect.signature(component).parameters
     size = max(registry.load(k, name).smallest_image_size for k in ("generator", "discriminator"))
-    return component(image_size=size, image_channels=1, num_classes=num_classes, **options)
+    given = {"image_size": size, "image_channels": 1, "num_classes": num_classes, "latent_dim": 6, "depth": 1}
+    given = {option: value for option, value in given.items() if option in known}
+    for width in (4, 8, 16):  # attention needs some
+        try:
+            return component(**given, **({"width": width} if "width" in known else {}))
+        except ValueError as error:
+            refusal = error
+    raise refusal
+
+
+def attempt(case: Case) -> dict[str, Any]:
+    """`play`, or the error: one broken component must not take the other cases with it."""
+    try:
+        return play(case)
+    except Exception:
+        return {"error": traceback.format_exc()}
 
 
 def play(case: Case) -> dict[str, Any]:
@@ -215,4 +232,4 @@ BARE: dict[str, Callable[[], dict[str, Tensor]]] = {f.__name__: f for f in (adjo
 def run_all() -> dict[str, Any]:
     """Everything, by name."""
     cases = {**EQUAL, **{f"not averaged: {n}": c for n, c in NOT_AVERAGED.items()}, **APART}
-    return {**{name: play(case) for name, case in cases.items()}, **{name: f() for name, f in BARE.items()}}
+    return {**{name: attempt(case) for name, case in cases.items()}, **{name: f() for name, f in BARE.items()}}

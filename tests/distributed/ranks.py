@@ -18,13 +18,21 @@ LIMIT_SECONDS = 240
 TESTS = Path(__file__).parents[1]
 
 
-@cache
 def results() -> list[dict[str, Any]]:
     """What `cases.run_all` gave on each rank.
 
     Raises:
         RuntimeError: If a rank fails or all are not done in time; nothing is left running.
     """
+    found = _once()
+    if isinstance(found, str):
+        raise RuntimeError(found)
+    return found
+
+
+@cache
+def _once() -> list[dict[str, Any]] | str:
+    """The results, or what went wrong: a failure too is found out once only."""
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder, f"{rank}.pt") for rank in range(WORLD)]
         logs = [Path(folder, f"{rank}.log") for rank in range(WORLD)]
@@ -52,5 +60,5 @@ def results() -> list[dict[str, Any]]:
         codes = [process.returncode for process in processes]
         if any(codes):
             said = "\n".join(f"rank {rank}:\n{log.read_text()[-3000:]}" for rank, log in enumerate(logs))
-            raise RuntimeError(f"the ranks ended with {codes} (limit {LIMIT_SECONDS} s)\n{said}")
+            return f"the ranks ended with {codes} (limit {LIMIT_SECONDS} s)\n{said}"
         return [torch.load(output, weights_only=True) for output in outputs]

@@ -32,11 +32,14 @@ class Standard(Game):
         discriminator_steps: Turns of the discriminator in an iteration, at least 1.
         fresh_reals: Whether a loss that compares with real images in the generator's turn gets new
             ones there, as R3GAN (arXiv:2501.05441) does, or those of the discriminator's last turn.
+        generator_batch: Fakes in the generator's turn, as a share of ``data.batch_size``; SNGAN and
+            WGAN-GP took 2.
         update: ``alternating``; or ``simultaneous``, ``extragradient`` (arXiv:1802.10551, Adam as
             in its algorithm 4), ``optimistic`` (arXiv:1711.00141).
 
     Raises:
-        ValueError: If ``discriminator_steps`` is below 1.
+        ValueError: If ``discriminator_steps`` is below 1, or ``generator_batch`` not positive, or not 1
+            though the loss compares fakes with real images.
     """
 
     def __init__(
@@ -47,24 +50,29 @@ class Standard(Game):
         loss: Any,
         discriminator_steps: int = 1,
         fresh_reals: bool = False,
+        generator_batch: float = 1.0,
         update: str = "alternating",
     ) -> None:
         super().__init__(update)
         if discriminator_steps < 1:
             raise ValueError(f"discriminator_steps must be at least 1, got {discriminator_steps}.")
+        if not generator_batch > 0:
+            raise ValueError(f"generator_batch must be positive, got {generator_batch}.")
         self.generator, self.discriminator = generator, discriminator
         self.loss = loss
-        self.discriminator_steps = discriminator_steps
+        self.discriminator_steps, self.generator_batch = discriminator_steps, generator_batch
         self.seat("discriminator", discriminator=discriminator)
         self.seat("generator", generator=generator)
         self._needs = {player: _needs(getattr(loss, player)) for player in self.players}
         compares = any(name.startswith("real") for name in self._needs["generator"])
+        if compares and generator_batch != 1:
+            raise ValueError(f"generator_batch must be 1 for a loss that compares fakes with reals, got {generator_batch}.")
         self._generator_reals = ("fresh" if fresh_reals else "same") if compares else None
 
     def turns(self) -> Sequence[Turn]:
         return (
             Turn(("discriminator",), repeat=self.discriminator_steps, reals="fresh", counts=True),
-            Turn(("generator",), reals=self._generator_reals),  # type: ignore[arg-type]
+            Turn(("generator",), batch=self.generator_batch, reals=self._generator_reals),  # type: ignore[arg-type]
         )
 
     def objective(self, turn: Turn, view: View) -> Objectives:
