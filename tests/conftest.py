@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 # the smallest run: dcgan on the embedded digits, classes and all; an iteration takes some 15 ms
 TINY = (
@@ -66,6 +67,13 @@ def copied(finished: Path, tmp_path: Path) -> Path:
     import shutil
 
     return Path(shutil.copytree(finished, tmp_path / "copied"))
+
+
+def picture(path: Path) -> Image.Image:
+    """An image file, read and closed."""
+    with Image.open(path) as image:
+        image.load()
+        return image
 
 
 class Command:

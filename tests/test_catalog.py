@@ -138,7 +138,8 @@ def test_what_has_no_source_says_nothing(where: str, odd: None) -> None:
 
 
 def test_an_args_section_is_read_by_option() -> None:
-    doc = "What.\n\nArgs:\n    a: One,\n        over two lines.\n    b, c: Both: these.\n\nRaises:\n    ValueError: Never."
+    arguments = "Args:\n    a: One,\n        over two lines.\n    b, c: Both: these."
+    doc = f"What.\n\n{arguments}\n\nRaises:\n    ValueError: Never."
     text = signatures.Signature(doc)
     assert text.arguments == {"a": "One, over two lines.", "b": "Both: these.", "c": "Both: these."}
     assert text.body == "What.\n\nRaises:\n    ValueError: Never."
@@ -160,19 +161,11 @@ def test_an_experiment_in_the_users_conf_is_read_through_its_overrides(
 ) -> None:
     file = tmp_path / "conf/experiment/mine.yaml"
     file.parent.mkdir(parents=True)
-    lines = (
-        "# @package _global_",
-        "# My recipe",
-        "defaults:",
-        "  - override /loss: r1",
-        "  - override /reg: [sn]",
-        "seed: 3",
-    )
-    text = "\n".join(lines)
-    file.write_text(text)
+    lines = ["# @package _global_", "# My recipe", "defaults:", "  - override /loss: r1", "  - override /reg: [sn]"]
+    file.write_text("\n".join([*lines, "seed: 3"]))
     (tmp_path / "conf/experiment/torn.yaml").write_text("{")
     monkeypatch.chdir(tmp_path)
-    mine, torn = catalog.choices("experiment")[-2:]
+    mine, torn = (catalog.find("experiment", name) for name in ("mine", "torn"))
     assert (mine.provider, catalog.summary(mine)) == ("./conf", "My recipe")
     assert "cannot be read" in catalog.summary(torn)
     parts, values = catalog.compose("experiment", "mine")

@@ -123,8 +123,6 @@ SMALL = (
     "accumulate=2",
     "optimizer/generator=sgd",
     "optimizer/discriminator=sgd",
-    "~optimizer.generator.betas",  # the model's numbers, which are Adam's
-    "~optimizer.discriminator.betas",
     "trainer.accelerator=cpu",
     "trainer.log_every_n_steps=2",
     "sample.count=10",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from conftest import TINY, picture
 from torch.testing import assert_close
 
 import ganlab
@@ -19,8 +19,6 @@ def run(finished):
 
 @pytest.fixture(scope="module")
 def unconditional(tmp_path_factory):
-    from conftest import TINY
-
     folder = tmp_path_factory.mktemp("unconditional") / "run"
     return ganlab.train([*TINY, "data.num_classes=0", "trainer.max_steps=2", f"run.dir={folder}"])
 
@@ -149,16 +147,16 @@ def test_a_grid_holds_every_image_at_its_place(tmp_path, channels, height, width
     images = torch.rand(5, channels, height, width) * 2 - 1
     canvas = sampling.grid(images, columns=3)
     sampling.write_png(canvas, tmp_path / "grid.png")
-    picture = np.asarray(Image.open(tmp_path / "grid.png"))
-    assert picture.ndim == (2 if channels == 1 else 3)
+    shown = np.asarray(picture(tmp_path / "grid.png"))
+    assert shown.ndim == (2 if channels == 1 else 3)
     scale = -(-32 // min(height, width))
-    assert picture.shape[:2] == (2 + 2 * (height * scale + 2), 2 + 3 * (width * scale + 2))
+    assert shown.shape[:2] == (2 + 2 * (height * scale + 2), 2 + 3 * (width * scale + 2))
     for number, image in enumerate(sampling.to_uint8(images)):
         top, left = 2 + (number // 3) * (height * scale + 2), 2 + (number % 3) * (width * scale + 2)
-        tile = picture[top : top + height * scale : scale, left : left + width * scale : scale]
+        tile = shown[top : top + height * scale : scale, left : left + width * scale : scale]
         expected = image.permute(1, 2, 0).numpy()
         assert np.array_equal(tile, expected[:, :, 0] if channels == 1 else expected)
-    assert (picture[:2] == 255).all()
+    assert (shown[:2] == 255).all()
     assert not [p for p in tmp_path.iterdir() if p.name != "grid.png"]
 
 
@@ -187,25 +185,25 @@ def test_the_command_line_writes_what_it_was_asked_for(run, finished, tmp_path, 
     assert cli.dispatch(words) == 0
     assert f"64 images of iteration 4: {out}" in capsys.readouterr().out
     expected = sampling.grid(run.sample(64, 3, truncation=0.7, seed=1), 8)
-    assert np.array_equal(np.asarray(Image.open(out)), expected[0].numpy())
+    assert np.array_equal(np.asarray(picture(out)), expected[0].numpy())
 
 
 def test_without_labels_the_command_line_makes_one_row_a_class(run, copied):
     assert cli.dispatch(["sample", str(copied), "count=64"]) == 0
-    picture = Image.open(copied / "samples" / "sample_seed0.png")
+    shown = picture(copied / "samples" / "sample_seed0.png")
     side = max(32, run.generator.image_shape[1])
-    assert picture.size == (2 + 7 * (side + 2), 2 + 10 * (side + 2))
+    assert shown.size == (2 + 7 * (side + 2), 2 + 10 * (side + 2))
     images = run.sample(64, [c for c in range(10) for _ in range(7 if c < 4 else 6)])
     scale = side // run.generator.image_shape[1]
-    second_row = np.asarray(picture)[2 + (side + 2) : 2 + (side + 2) + side : scale, 2 : 2 + side : scale]
+    second_row = np.asarray(shown)[2 + (side + 2) : 2 + (side + 2) + side : scale, 2 : 2 + side : scale]
     assert np.array_equal(second_row, sampling.to_uint8(images[7])[0].numpy())
 
 
 def test_a_list_of_classes_makes_one_row_each(copied):
     assert cli.dispatch(["sample", str(copied), "count=6", "labels=[1,0,2]", "seed=3"]) == 0
-    assert Image.open(copied / "samples/sample_seed3.png").size == (2 + 2 * 34, 2 + 3 * 34)
+    assert picture(copied / "samples/sample_seed3.png").size == (2 + 2 * 34, 2 + 3 * 34)
     assert cli.dispatch(["sample", str(copied), "count=6", "labels=[1,0,2]", "seed=4", "columns=6"]) == 0
-    assert Image.open(copied / "samples/sample_seed4.png").size == (2 + 6 * 34, 2 + 34)
+    assert picture(copied / "samples/sample_seed4.png").size == (2 + 6 * 34, 2 + 34)
 
 
 @pytest.mark.parametrize(
@@ -242,13 +240,11 @@ def test_training_grids_show_the_same_latents_every_time(finished, run):
     pictures = sorted((finished / "samples").iterdir())
     assert [p.name for p in pictures] == ["iteration_000000002.png", "iteration_000000004.png"]
     expected = sampling.grid(run.sample(10, list(range(10))), 1)
-    assert np.array_equal(np.asarray(Image.open(pictures[-1])), expected[0].numpy())
+    assert np.array_equal(np.asarray(picture(pictures[-1])), expected[0].numpy())
 
 
 def test_training_returns_a_run(tmp_path):
-    from conftest import TINY
-
     made = ganlab.train([*TINY, "data.image_size=[32,64]", "data.image_channels=3", "trainer.max_steps=1", f"run.dir={tmp_path / 'r'}"])
     assert made.folder == tmp_path / "r"
     assert made.sample(2, labels=[0, 9]).shape == (2, 3, 32, 64)
-    assert Image.open(tmp_path / "r/samples/iteration_000000001.png").mode == "RGB"
+    assert picture(tmp_path / "r/samples/iteration_000000001.png").mode == "RGB"

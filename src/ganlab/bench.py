@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,7 @@ class PlainLoop:
         game, options = module.game, module.training_options
         if type(game) is not Standard or game.update != "alternating" or options.accumulate != 1 or options.clip:
             raise GanlabError("compare=plain is for game=standard with alternating updates, accumulate=1 and no clip.")
-        hooked = [r for name in vars(module._hooks) for r in getattr(module._hooks, name)]
+        hooked = [r for name in vars(module._hooks) if name != "during" for r in getattr(module._hooks, name)]
         if hooked or module.setting.every_forward or options.compile or options.mirror:
             raise GanlabError(
                 "compare=plain compares the bare game: leave out regularizers with terms (reg=none or reg=sn), "
@@ -171,8 +171,7 @@ class PlainLoop:
 
     def prepare(self, batch: Any) -> None:
         """Make what the iteration will need; not timed."""
-        options, setting, game = self.module.training_options, self.module.setting, self.module.game
-        del game
+        options, setting = self.module.training_options, self.module.setting
         device = self.module.device
         size = options.batch_size
         pixels = self.loader.images.pixels
@@ -234,8 +233,6 @@ class PlainLoop:
         return max(distances)
 
     def _shared_weights(self) -> Any:
-        from contextlib import nullcontext
-
         return parametrize.cached() if self.parametrized else nullcontext()
 
     def _step(self, name: str, loss: Tensor) -> None:

@@ -158,22 +158,8 @@ def compose_one(parsed: Sequence[Override]) -> dict[str, Any]:
             plain = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException as error:
             raise GanlabError(f"The configuration cannot be resolved: {_one_line(error)}") from error
-    return settle(plain, parsed)
-
-
-def settle(composed: Any, parsed: Iterable[Override]) -> dict[str, Any]:
-    """Take out of a composed configuration what a model says of another optimizer than the one chosen on top.
-
-    ``model=dcgan optimizer/generator=sgd`` keeps DCGAN's learning rate and loses Adam's betas; what the
-    user typed stays, and is refused later if it is no option.
-    """
-    typed = {override.get_key_element().lstrip("+") for override in parsed}
-    players = dict(composed.get("optimizer") or {})
-    for player, node in players.items():
-        if isinstance(node, dict) and node.get(schema.COMPONENT) in registry.names("optimizer"):
-            known = {schema.COMPONENT, *schema.options("optimizer", registry.load("optimizer", node[schema.COMPONENT]))}
-            players[player] = {k: v for k, v in node.items() if k in known or f"optimizer.{player}.{k}" in typed}
-    return {**{str(key): value for key, value in composed.items()}, "optimizer": players}
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
 
 
 def parse(overrides: Iterable[str]) -> list[Override]:

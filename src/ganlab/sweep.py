@@ -43,8 +43,7 @@ def run(options: Sequence[str]) -> int:
         name = str(runtime.job.override_dirname) or "the only job"
         folder = Path(runtime.runtime.output_dir)
         print(f"job {len(jobs)}: {name}", flush=True)
-        task = config.parse(HydraConfig.get().overrides.task)
-        resolved = config.settle(OmegaConf.to_container(composed, resolve=True), task)
+        resolved: Any = OmegaConf.to_container(composed, resolve=True)
         run_folder.write_config(folder, {**resolved, "run": {**resolved["run"], "dir": str(folder)}})
         code = _start(folder, interrupted)
         jobs.append((str(folder), code))

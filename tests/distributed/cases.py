@@ -19,6 +19,7 @@ from ganlab.randomness import Stream
 from ganlab.view import Setting, View
 
 ITERATIONS = 5  # ten steps of the discriminator
+CLASSES = 3
 Options = dict[str, Any]
 
 
@@ -35,6 +36,7 @@ class Case:
         clip: Largest gradient norm of the discriminator.
         update: The game's update rule.
         every_forward: When layers' state moves.
+        rate: Learning rate of SGD.
         iterations: How many are played.
         averaged: False: gradients are not averaged over ranks, as if the all-reduce had been forgotten.
         across_ranks: False: batch norm takes each rank's own statistics.
@@ -48,6 +50,7 @@ class Case:
     clip: float | None = None
     update: str = "alternating"
     every_forward: bool = False
+    rate: float = 0.05
     iterations: int = ITERATIONS
     averaged: bool = True
     across_ranks: bool = True
@@ -85,10 +88,9 @@ COMBINATIONS = {
     "state in every pass": Case(reg=reg("sn"), every_forward=True),
 }
 FAMILIES = {
-    f"family={name}": Case(loss="hinge", reg=reg("sn"), generator=name, discriminator=name, num_classes=2, iterations=2)
+    f"family={name}": Case("hinge", reg("sn"), CLASSES, generator=name, discriminator=name, rate=1e-3, iterations=2)
     for name in sorted({*registry.names("generator")} & {*registry.names("discriminator")})
 }
-CLASSES = 3
 EQUAL: dict[str, Case] = {
     **LOSSES,
     **REGULARIZERS,
@@ -145,7 +147,7 @@ def play(case: Case) -> dict[str, Any]:
         every_forward=case.every_forward,
     )
     clip = {} if case.clip is None else {"discriminator": case.clip}
-    engine = Engine(game, regularizers, rate=0.05, setting=setting, clip=clip, accumulate=2)
+    engine = Engine(game, regularizers, rate=case.rate, setting=setting, clip=clip, accumulate=2)
     average, distributed.average = distributed.average, distributed.average if case.averaged else lambda tensors: None
     try:
         data = images(num_classes=case.num_classes, shape=generator.image_shape)

@@ -2,9 +2,10 @@ import math
 
 import pytest
 import torch
-from ganlab import testing
 from ganlab_example_plugin.logit_squeezing import LogitSqueezing
 from torch.testing import assert_close
+
+from ganlab import testing
 
 
 def test_the_regularizer_keeps_ganlabs_contract() -> None:

@@ -2,9 +2,10 @@ import math
 
 import pytest
 import torch
-from ganlab import testing
 from ganlab_example_plugin.smoothed_logistic import SmoothedLogistic
 from torch.testing import assert_close
+
+from ganlab import testing
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])

@@ -77,12 +77,13 @@ def _component(choice: Choice) -> str:
 
 
 def _preset(choice: Choice) -> str:
+    group = "optimizer/generator" if choice.group == "optimizer" else choice.group
     source = choice.provider if choice.preset is None else f"{choice.provider}, {choice.preset}"
-    lines = [f"{choice.group}={choice.name}    (preset; {source})", ""]
+    lines = [f"{group}={choice.name}    (preset; {source})", ""]
     if choice.preset is not None:
         text = catalog.preset(choice.group, choice.preset)
         lines += [textwrap.indent(text.text.rstrip() or text.summary, "    "), ""]
-    parts, _ = catalog.compose(choice.group, choice.name)
+    parts, _ = catalog.compose(group, choice.name)
     if parts:
         width = max(len(_typed(part)) for part in parts)
         about = [catalog.signature(part.kind, part.name).summary for part in parts]
@@ -90,7 +91,7 @@ def _preset(choice: Choice) -> str:
         for part, what in zip(parts, about, strict=True):
             lines.append(help_pages.one_line(f"  {_typed(part):<{width}}  ", what))
         lines.append("")
-    return "\n".join([*lines, *_table(catalog.keys(choice.group, choice.name))])
+    return "\n".join([*lines, *_table(catalog.keys(group, choice.name))])
 
 
 def _typed(part: Part) -> str:

@@ -1,0 +1,70 @@
+"""What the benchmark says, not how fast anything is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ganlab import bench, cli, config
+from ganlab.errors import GanlabError
+
+TINY = ["model=dcgan", "generator.width=4", "discriminator.width=4", "data.batch_size=4"]
+SHORT = bench.Settings(warmup=1, iterations=2, repeats=2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["reg=sn"], ["loss=wasserstein", "game.discriminator_steps=2", "data.num_classes=0"]],
+    ids=["plain", "sn", "unconditional"],
+)
+def test_a_hand_written_loop_ends_with_ganlabs_weights(options: list[str]) -> None:
+    settings = bench.Settings(warmup=1, iterations=2, repeats=2, compare="plain")
+    result = bench.run(config.read([*TINY, *options]), settings)
+    assert result["plain"]["weights_differ_by"] <= 1e-5
+    assert result["plain"]["seconds_per_iteration"] > 0
+
+
+def test_the_last_line_is_json_with_what_the_table_says(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.dispatch(["bench", *TINY, "warmup=1", "iterations=2", "repeats=1"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    result = json.loads(lines[-1])
+    assert sum(result["shares"].values()) == pytest.approx(1)
+    assert {"data", "generator forward", "discriminator forward", "backward", "optimizer", "EMA"} <= set(result["shares"])
+    assert result["images_per_second"] == pytest.approx(4 / result["seconds_per_iteration"])
+    assert f"parameters of generator      {result['parameters']['generator']:,}" in lines
+
+
+def test_images_are_those_that_the_discriminator_consumed() -> None:
+    result = bench.run(config.read([*TINY, "game.discriminator_steps=3"]), SHORT)
+    assert result["images_per_second"] == pytest.approx(3 * 4 / result["seconds_per_iteration"])
+
+
+def test_parts_are_exclusive_when_they_are_nested() -> None:
+    import time
+
+    import torch
+
+    parts = bench.Parts(torch.device("cpu"))
+    with parts("outer"):
+        time.sleep(0.01)
+        with parts("inner"):
+            time.sleep(0.05)
+        time.sleep(0.01)
+    assert 0.015 < parts.seconds["outer"] < parts.seconds["inner"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["compare=plain", "loss=wgan_gp"], "leave out regularizers"),
+        (["compare=plain", "accumulate=2"], "accumulate=1"),
+        (["compare=fancy"], "compare must be plain or null"),
+        (["repeats=0"], "repeats must be at least 1"),
+        (["warmup=many"], "warmup must be a whole number"),
+        (["somewhere"], "takes options only"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_a_sentence(options: list[str], words: str) -> None:
+    with pytest.raises(GanlabError, match=words):
+        cli.dispatch(["bench", *TINY, *options])

@@ -1,0 +1,146 @@
+"""Every recipe is complete, composes, describes the published network, and trains at reduced width."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganlab import config, experiment, registry, schema, session
+from ganlab.data.digits import Digits
+
+RECIPES = sorted(file.stem for file in (config.conf_dir() / "experiment").glob("*.yaml"))
+PATH = {"sngan_imagenet128", "sagan_imagenet128", "biggan_imagenet128", "biggan_paper_imagenet128",
+        "biggan_deep_imagenet128", "emoji_biggan"}  # fmt: skip
+# the reference implementations' own counts: classes, generator, discriminator
+COUNTS = {
+    "biggan_cifar10": (10, 4_304_387, 4_207_361),
+    "biggan_imagenet128": (1000, 70_433_988, 87_982_370),
+    "biggan_paper_imagenet128": (1000, 70_433_988, 87_982_370),
+    "biggan_deep_imagenet128": (1000, 50_244_484, 34_590_210),
+    "sngan_cifar10": (0, 4_276_739, 1_053_825),
+    "wgan_gp_cifar10": (0, None, 1_053_825),
+    "sngan_imagenet128": (1000, 41_996_931, None),
+    "sagan_imagenet128": (1000, 42_078_852, None),
+}
+# images that a discriminator sees in an iteration, of the recipes that average with .9999 an iteration
+AVERAGED = {
+    "biggan_cifar10": 4 * 50,
+    "biggan_imagenet128": 2048,
+    "biggan_paper_imagenet128": 2 * 2048,
+    "biggan_deep_imagenet128": 2048,
+}
+
+
+def read(name: str, *words: str) -> dict:
+    path = ["data.path=somewhere"] if name in PATH and not any(w.startswith("data=") for w in words) else []
+    return config.read([f"experiment={name}", *path, *words])
+
+
+def text(name: str) -> str:
+    return (config.conf_dir() / "experiment" / f"{name}.yaml").read_text()
+
+
+def test_the_recipes_are_those_that_were_promised() -> None:
+    assert {"digits", *PATH, *COUNTS} <= set(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_composes_and_its_options_are_right(name: str) -> None:
+    experiment.check_options(read(name))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_headed_by_score_protocol_hardware_and_source(name: str) -> None:
+    header = [line for line in text(name).splitlines() if line.startswith("#")]
+    words = ["published", "protocol", "hardware", *(["source"] if name in COUNTS else [])]
+    for word in words:
+        assert any(re.match(rf"#\s+{word}\s+\S", line) for line in header), word
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_asks_for_a_path_where_the_images_are_the_users_own(name: str) -> None:
+    composed = config.read([f"experiment={name}"])
+    assert (composed["data"].get("path") == schema.REQUIRED) == (name in PATH)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_the_networks_have_the_published_number_of_parameters(name: str) -> None:
+    composed = read(name)
+    classes, *expected = COUNTS[name]
+    size = composed["data"]["image_size"] or 32
+    assert (composed["data"]["num_classes"] == 0) == (classes == 0)
+    for kind, count in zip(("generator", "discriminator"), expected, strict=True):
+        component = registry.load(kind, composed[kind]["component"])
+        options = {k: v for k, v in composed[kind].items() if k != "component"}
+        with torch.device("meta"):
+            network = component(size, 3, classes, **options)
+        if count is not None:
+            assert sum(p.numel() for p in network.parameters()) == count
+
+
+@pytest.mark.parametrize("name", AVERAGED)
+def test_the_half_life_is_that_of_a_decay_of_9999_an_iteration(name: str) -> None:
+    iterations = math.log(0.5) / math.log(0.9999)
+    ema = read(name)["ema"]
+    assert ema["ramp_up"] is None
+    assert ema["half_life_kimg"] == pytest.approx(iterations * AVERAGED[name] / 1000, abs=0.06)
+
+
+@pytest.mark.parametrize("name", [n for n in RECIPES if "cifar10" in n or "imagenet" in n])
+def test_schedules_end_with_the_run(name: str) -> None:
+    composed = read(name)
+    for node in composed["optimizer"].values():
+        if isinstance(node["lr"], dict):
+            assert node["lr"]["end_steps"] == composed["trainer"]["max_steps"]
+
+
+def reduced(name: str, folder: Path) -> list[str]:
+    """Words that leave of a recipe what can run in a second: narrow, small, on the digits in colour."""
+    batch = 2 * read(name)["accumulate"]
+    return [
+        "data=digits",
+        "data.image_channels=3",
+        f"data.image_size={64 if name in PATH else 32}",
+        f"data.batch_size={batch}",
+        "generator.width=8",
+        "discriminator.width=8",
+        "sample.count=4",
+        "trainer.max_steps=1",
+        "trainer.accelerator=cpu",
+        "trainer.log_every_n_steps=1",
+        f"run.dir={folder}",
+    ]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_trains_one_iteration_at_reduced_width(name: str, tmp_path: Path) -> None:
+    composed = read(name, *reduced(name, tmp_path / "run"))
+    outcome = session.start(composed)
+    checkpoint = torch.load(outcome.folder / "checkpoints/last.ckpt", weights_only=True)
+    steps = composed["game"]["discriminator_steps"]
+    assert checkpoint["ganlab"]["progress"] == {
+        "iteration": 1,
+        "images_seen": steps * composed["data"]["batch_size"],
+        "images_consumed": steps * composed["data"]["batch_size"],
+    }
+    players = composed["reg"].get("sn", {}).get("players", [])
+    assert {key.split(".")[1] for key in checkpoint["state_dict"] if key.startswith("game.") and key.endswith(".0.u")} == set(players)
+
+
+def test_twice_as_many_fakes_as_the_batch_are_made_in_the_generators_turn() -> None:
+    composed = read("sngan_cifar10", "data=digits", "data.image_channels=3", "generator.width=4", "discriminator.width=4")
+    module = experiment.build(composed).module
+    slots = experiment.plan.plan(module.game, module.progress, composed["data"]["batch_size"]).slots
+    assert [(slot.turn.players, slot.batch) for slot in slots] == 5 * [(("discriminator",), 64)] + [(("generator",), 128)]
+    assert len(Digits()) > 5 * 64
+
+
+def test_a_loss_that_compares_images_in_pairs_takes_as_many_fakes_as_reals() -> None:
+    from ganlab.errors import GanlabError
+
+    with pytest.raises(GanlabError, match="generator_batch must be 1 for a loss that compares"):
+        experiment.build(config.read(["loss=relativistic", "game.generator_batch=2"]))
+    with pytest.raises(GanlabError, match="generator_batch must be positive"):
+        experiment.build(config.read(["game.generator_batch=0"]))
