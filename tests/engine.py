@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganlab.averaging import Average
-from ganlab.contract import Game, Regularizer, Turn
+from ganlab.contract import Game, Objectives, Regularizer, Turn
 from ganlab.data.loader import Loader
 from ganlab.data.prepare import Images
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
@@ -17,7 +17,7 @@ from ganlab.module import GANModule, Training
 from ganlab.plan import plan
 from ganlab.priors import Normal
 from ganlab.randomness import Stream
-from ganlab.view import Setting
+from ganlab.view import Setting, View
 
 BATCH, DIM, LATENTS = 8, 2, 3
 IMAGE = (1, 8, 8)
@@ -85,6 +85,23 @@ class Engine:
         )
         for _, batch in zip(range(iterations), loader, strict=False):
             self.module.training_step(batch)
+
+    def watch(self, look: Callable[[Turn, View], object]) -> None:
+        """Call ``look`` on every micro-batch, after the game's own objective was made."""
+        objective = self.game.objective
+
+        def watched(turn: Turn, view: View) -> Objectives:
+            made = objective(turn, view)
+            look(turn, view)
+            return made
+
+        self.game.objective = watched  # type: ignore[method-assign]
+
+    def reals(self, player: str) -> list[Tensor]:
+        """A list that fills with the real images of each of the player's micro-batches."""
+        seen: list[Tensor] = []
+        self.watch(lambda turn, view: seen.append(view.reals.images.detach().clone()) if turn.has(player) else None)
+        return seen
 
     def z(self, index: int, images_seen: int = 0, micro: int = 0) -> Tensor:
         """The latents that the turn at ``index`` draws."""

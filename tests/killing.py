@@ -40,7 +40,9 @@ def _die() -> NoReturn:
     raise AssertionError
 
 
-def _before(owner: Any, name: str, count: int, concerns: Callable[..., bool] = lambda *a, **k: True, after: bool = False) -> None:
+def _before(
+    owner: Any, name: str, count: int, concerns: Callable[..., bool] = lambda *a, **k: True, after: bool = False
+) -> None:
     """Die before (or after) the ``count``-th call of ``owner.name`` that is of concern."""
     original, calls = getattr(owner, name), [0]
 

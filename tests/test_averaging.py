@@ -88,15 +88,17 @@ def test_spectral_norm_vectors_are_copied_and_stay_unit_vectors():
     network = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
     spectral_norm.attach(network)
     average = Average({"g": network}, half_life_kimg=0.1, ramp_up=None)
-    vectors = [name for name, b in network.named_buffers() if b.is_floating_point() and b.ndim == 1]
-    assert vectors
+    vectors = [name for name, _ in network.named_buffers() if name.endswith(".u")]
+    assert len(vectors) == 2
+    start = [network.get_buffer(name).clone() for name in vectors]
     for step in range(6):
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(step)))
-        network(torch.randn(3, 6))
+        spectral_norm.power_iterate(spectral_norm.attached(network))
         average.follow(16 * step, 16)
-    for name in vectors:
+    for name, first in zip(vectors, start, strict=True):
+        assert (network.get_buffer(name) - first).abs().max() > 0.1
         assert torch.equal(average["g"].get_buffer(name), network.get_buffer(name))
         assert_close(average["g"].get_buffer(name).norm(), torch.tensor(1.0))
 

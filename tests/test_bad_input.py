@@ -146,7 +146,9 @@ def test_what_is_wrong_is_said_in_one_sentence_and_nothing_is_left_behind(place,
     before = sorted(place.rglob("*"))
     command, *words = line.split()
     if command == "train" and not any(w.startswith(("run.dir", "--", "hinge", "empty")) for w in words):
-        model = [] if any(w.startswith("model=") for w in words) else [w for w in TINY if not w.startswith("data.batch")]
+        model = (
+            [] if any(w.startswith("model=") for w in words) else [w for w in TINY if not w.startswith("data.batch")]
+        )
         words = [*model, *words, "run.dir=run"]
     sentence = refused(capsys, command, *words)
     assert WRONG[line] in sentence
@@ -168,7 +170,9 @@ def test_a_folder_that_holds_a_run_is_not_trained_over(copied, capsys):
 
 
 def test_labels_that_the_model_needs_and_the_data_lacks_make_it_unconditional(place):
-    folder = session.start(config.read([*TINY, "data=folder", "data.path=flat", "trainer.max_steps=1", "run.dir=run"])).folder
+    folder = session.start(
+        config.read([*TINY, "data=folder", "data.path=flat", "trainer.max_steps=1", "run.dir=run"])
+    ).folder
     assert run_folder.read_config(folder)["data"]["num_classes"] == 0
 
 
@@ -237,7 +241,9 @@ def test_whatever_an_edited_config_holds_ends_in_a_sentence_or_works(copied, fin
                     import traceback
 
                     where = traceback.extract_tb(error.__traceback__)[-1]
-                    tracebacks.append(f"{'.'.join(map(str, path))}={value!r}: {attempt.__name__}: {type(error).__name__}: {error} ({where.filename}:{where.lineno})")
+                    tracebacks.append(
+                        f"{'.'.join(map(str, path))}={value!r}: {attempt.__name__}: {type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+                    )
     assert not tracebacks, "\n".join(tracebacks)
 
 

@@ -30,7 +30,9 @@ def test_the_last_line_is_json_with_what_the_table_says(capsys: pytest.CaptureFi
     lines = capsys.readouterr().out.strip().splitlines()
     result = json.loads(lines[-1])
     assert sum(result["shares"].values()) == pytest.approx(1)
-    assert {"data", "generator forward", "discriminator forward", "backward", "optimizer", "EMA"} <= set(result["shares"])
+    assert {"data", "generator forward", "discriminator forward", "backward", "optimizer", "EMA"} <= set(
+        result["shares"]
+    )
     assert result["images_per_second"] == pytest.approx(4 / result["seconds_per_iteration"])
     assert f"parameters of generator      {result['parameters']['generator']:,}" in lines
 

@@ -80,10 +80,12 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "odd_pkg/__init__.py": "raise RuntimeError('imported')",
         "odd_pkg/parts.py": ODD,
         "odd_pkg/shapes.py": "import enum\nclass Shape(enum.Enum):\n    ROUND = 'round'\nSIZES = (1, 2)\n",
+        "odd_pkg/sub/__init__.py": "from .deep import Deep\nfrom ..parts import Base\n",
+        "odd_pkg/sub/deep.py": "class Deep:\n    def __init__(self, depth: int = 3): ...\n",
         "odd_pkg/front.py": "from odd_pkg.parts import Alias as Front\n",
     }
     for path, text in files.items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     signatures._module.cache_clear()
@@ -130,6 +132,8 @@ def test_words_are_inherited_and_names_are_followed_through_imports(odd: None) -
     assert found.summary == "The base's words."
     assert found.options is not None
     assert len(found.options) == 6
+    assert [o.default for o in signatures.read("odd_pkg.sub", "Deep").options or ()] == [3]
+    assert [o.name for o in signatures.read("odd_pkg.sub", "Base").options or ()] == ["first", "second"]
 
 
 @pytest.mark.parametrize("where", ["nowhere.at:All", "ganlab.errors:Missing", "sys:path", "odd_pkg.parts:LIMIT"])

@@ -158,7 +158,9 @@ def test_the_checkpoint_of_another_model_is_refused_by_the_names_that_do_not_fit
     other = train("generator.width=6", name="other")
     (copied / LAST).write_bytes((other / LAST).read_bytes())
     for attempt in (lambda: Run(copied), lambda: session.resume(copied, {"trainer.max_steps": 9})):
-        with pytest.raises(GanlabError, match=r"belongs to another model: game.generator.* is \(.*\) instead of .* more"):
+        with pytest.raises(
+            GanlabError, match=r"belongs to another model: game.generator.* is \(.*\) instead of .* more"
+        ):
             attempt()
 
 
@@ -196,7 +198,11 @@ def test_every_state_that_a_kill_between_two_renames_leaves_has_its_newest_check
 
 
 def test_what_an_interrupted_write_left_behind_is_removed(copied):
-    left = [copied / "checkpoints/.next.ckpt.part", copied / ".config.yaml.part", copied / "samples/.iteration_1.png.part"]
+    left = [
+        copied / "checkpoints/.next.ckpt.part",
+        copied / ".config.yaml.part",
+        copied / "samples/.iteration_1.png.part",
+    ]
     for path in left:
         path.write_bytes(b"half")
     session.resume(copied, {"trainer.max_steps": 5})
@@ -306,10 +312,15 @@ def test_a_programming_error_while_saving_is_not_taken_for_a_full_disk(tmp_path)
 
 
 def test_weights_that_are_not_finite_are_never_saved(train, capfd):
-    with pytest.raises(GanlabError, match=r"The run has diverged: .* at iteration \d+.*Checkpoints hold finite weights only.*lr"):
+    with pytest.raises(
+        GanlabError, match=r"The run has diverged: .* at iteration \d+.*Checkpoints hold finite weights only.*lr"
+    ):
         train(
-            "optimizer.generator.lr=1e30", "optimizer.discriminator.lr=1e30", "checkpoint.every_steps=1",
-            "trainer.log_every_n_steps=50", steps=40,
+            "optimizer.generator.lr=1e30",
+            "optimizer.discriminator.lr=1e30",
+            "checkpoint.every_steps=1",
+            "trainer.log_every_n_steps=50",
+            steps=40,
         )
 
 

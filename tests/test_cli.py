@@ -155,6 +155,7 @@ COMPLETED = {
     ("train", "loss=was"): ["loss=wasserstein"],
     ("train", "reg=[sn,or"): ["reg=[sn,ortho"],
     ("train", "reg=[sn"): ["reg=[sn", "reg=[sn]"],
+    ("train", "reg=[sn,s"): [],
     ("train", "reg=no"): ["reg=none"],
     ("train", "loss=wgan_gp", "reg.gradient_penalty.c"): ["reg.gradient_penalty.center="],
     ("train", "loss=wasserstein", "loss.m"): [],

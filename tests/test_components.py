@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -74,8 +75,10 @@ def one_iteration(
     try:
         engine = Engine(game, regularizers, rate=1e-6, setting=setting, batch_size=BATCH)
     except (GanlabError, ValueError) as error:
-        assert str(error).strip(), "a refusal must say its reason"
-        pytest.skip(f"refused: {error}")
+        reason = str(error)
+        if reason:  # a refusal must say its reason
+            pytest.skip(f"refused: {reason}")
+        raise
     engine.play(images(4, num_classes, generator.image_shape))
     assert {player for player, _ in engine.gradients} == set(game.players)
     for player, gradient in engine.gradients:
@@ -121,7 +124,8 @@ def test_every_regularizer_keeps_its_contract(name: str) -> None:
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_every_generator_plays_with_every_discriminator(generator: str, discriminator: str, num_classes: int) -> None:
     size = smallest(("generator", generator), ("discriminator", discriminator))
-    networks = [network("generator", generator, size, num_classes), network("discriminator", discriminator, size, num_classes)]
+    names = {"generator": generator, "discriminator": discriminator}
+    networks = [network(kind, name, size, num_classes) for kind, name in names.items()]
     one_iteration(*networks, make("loss", "non_saturating"), {}, num_classes)
 
 
@@ -140,11 +144,8 @@ def test_every_loss_works_with_every_regularizer(loss: str, name: str) -> None:
     one_iteration(*networks, make("loss", loss), {name: regularizer(name)})
 
 
-@pytest.mark.parametrize("second", REGULARIZERS)
-@pytest.mark.parametrize("first", REGULARIZERS)
+@pytest.mark.parametrize(("first", "second"), list(permutations(REGULARIZERS, 2)))
 def test_every_two_regularizers_work_together_in_either_order(first: str, second: str) -> None:
-    if first == second:
-        pytest.skip(f"reg=[{first},{first}]: naming one twice is an error of the configuration")
     networks = network("generator", "mlp", 8), network("discriminator", "mlp", 8)
     one_iteration(*networks, make("loss", "non_saturating"), {name: regularizer(name) for name in (first, second)})
 

@@ -86,9 +86,7 @@ def test_mean_and_gather_have_the_first_and_second_derivatives_of_the_whole() ->
     x = torch.cat([piece.detach() for piece, _ in pieces]).requires_grad_()
     h = torch.tanh(x * w)
     mean = torch.stack([part.exp().mean(0) for part in h.chunk(world)]).mean(0)
-    values = [
-        (part.square() * mean).mean() + (part[:, None] - h[None]).pow(4).mean() for part in h.chunk(world)
-    ]
+    values = [(part.square() * mean).mean() + (part[:, None] - h[None]).pow(4).mean() for part in h.chunk(world)]
     total = torch.stack(values).sum()
     gx, gw = torch.autograd.grad(total, (x, w), create_graph=True)
     second_x, second_w = torch.autograd.grad(gx.square().sum() + total, (x, w))

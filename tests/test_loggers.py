@@ -11,7 +11,9 @@ from ganlab.errors import GanlabError
 
 def events(folder):
     """(tag, step, value) of all scalars and (tag, step) of all images."""
-    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is missing")
+    reader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is missing"
+    )
     log = reader.EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0, "scalars": 0})
     log.Reload()
     scalars = [(tag, e.step, e.value) for tag in log.Tags()["scalars"] for e in log.Scalars(tag)]

@@ -126,14 +126,20 @@ def test_a_recipe_trains_one_iteration_at_reduced_width(name: str, tmp_path: Pat
         "images_consumed": steps * composed["data"]["batch_size"],
     }
     players = composed["reg"].get("sn", {}).get("players", [])
-    assert {key.split(".")[1] for key in checkpoint["state_dict"] if key.startswith("game.") and key.endswith(".0.u")} == set(players)
+    assert {
+        key.split(".")[1] for key in checkpoint["state_dict"] if key.startswith("game.") and key.endswith(".0.u")
+    } == set(players)
 
 
 def test_twice_as_many_fakes_as_the_batch_are_made_in_the_generators_turn() -> None:
-    composed = read("sngan_cifar10", "data=digits", "data.image_channels=3", "generator.width=4", "discriminator.width=4")
+    composed = read(
+        "sngan_cifar10", "data=digits", "data.image_channels=3", "generator.width=4", "discriminator.width=4"
+    )
     module = experiment.build(composed).module
     slots = experiment.plan.plan(module.game, module.progress, composed["data"]["batch_size"]).slots
-    assert [(slot.turn.players, slot.batch) for slot in slots] == 5 * [(("discriminator",), 64)] + [(("generator",), 128)]
+    assert [(slot.turn.players, slot.batch) for slot in slots] == 5 * [(("discriminator",), 64)] + [
+        (("generator",), 128)
+    ]
     assert len(Digits()) > 5 * 64
 
 

@@ -41,7 +41,15 @@ def test_what_was_written_after_the_checkpoint_is_forgotten_and_written_again_on
 
 @pytest.mark.parametrize(
     "damage",
-    [b"\x00\x00\xff\xfe\n", b"[1, 2]\n", b"5\n", b'{"kimg": 1}\n', b"\n", b'{"iteration": "a"}\n', b'{"iteration": 1, "k'],
+    [
+        b"\x00\x00\xff\xfe\n",
+        b"[1, 2]\n",
+        b"5\n",
+        b'{"kimg": 1}\n',
+        b"\n",
+        b'{"iteration": "a"}\n',
+        b'{"iteration": 1, "k',
+    ],
 )
 def test_damaged_lines_are_dropped_and_the_others_kept(copied, damage):
     path = copied / "metrics.jsonl"

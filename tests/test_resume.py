@@ -27,7 +27,7 @@ OPTIONS = {
     "moving on every pass": ["reg=sn", "state_updates=every_forward"],
     "unconditional": ["data.num_classes=0", "data.mirror=true", "clip.generator=0.1"],
     "an average that starts late": ["ema.start_kimg=0.03", "ema.half_life_kimg=0.05", "ema.ramp_up=null"],
-    "other optimizers": ["optimizer/generator=rmsprop", "~optimizer.generator.betas", "optimizer/discriminator=adamw"],
+    "other optimizers": ["optimizer/generator=rmsprop", "optimizer/discriminator=adamw"],
 }
 
 
@@ -78,7 +78,13 @@ def test_a_resumed_run_equals_one_that_never_stopped(train, options):
 
 def test_state_that_a_resumed_run_needs_is_not_constant(train):
     """The comparison above would prove nothing about numbers that do not move."""
-    folder = train(*OPTIONS["vib's dual variable"], "game.update=optimistic", "checkpoint.every_steps=1", "checkpoint.keep=3", steps=3)
+    folder = train(
+        *OPTIONS["vib's dual variable"],
+        "game.update=optimistic",
+        "checkpoint.every_steps=1",
+        "checkpoint.keep=3",
+        steps=3,
+    )
     early, late = state(folder, "step_000000001.ckpt"), state(folder)
     for name in ("average.generator", "regularizers.vib.beta", "game.discriminator"):
         moved = [key for key in late["state_dict"] if key.startswith(name)]
@@ -173,7 +179,9 @@ def resume(folder, *words):
 
 
 def test_a_finished_run_says_so_and_goes_on_when_given_more(copied):
-    with pytest.raises(GanlabError, match=r"has done 4 of trainer.max_steps=4 iterations, so it is finished.*trainer.max_steps=8"):
+    with pytest.raises(
+        GanlabError, match=r"has done 4 of trainer.max_steps=4 iterations, so it is finished.*trainer.max_steps=8"
+    ):
         resume(copied)
     assert resume(copied, "trainer.max_steps=6") == 0
     assert state(copied)["ganlab"]["progress"] == {"iteration": 6, "images_seen": 48, "images_consumed": 48}
@@ -229,14 +237,21 @@ def test_options_that_do_not_fit_a_begun_run_are_refused_with_the_reason(copied,
 
 def test_options_that_change_a_regularizers_modules_are_refused_by_their_name(train):
     folder = train("reg=vib", "reg.vib.channels=4")
-    with pytest.raises(GanlabError, match="reg.vib.channels cannot change from 4 to 8: the weights in the checkpoint belong"):
+    with pytest.raises(
+        GanlabError, match="reg.vib.channels cannot change from 4 to 8: the weights in the checkpoint belong"
+    ):
         resume(folder, "reg.vib.channels=8", "trainer.max_steps=6")
     assert resume(folder, "reg.vib.information=0.2", "trainer.max_steps=6") == 0
 
 
 def test_a_changed_learning_rate_counts(copied):
     """torch's optimizers bring their old rates out of the checkpoint."""
-    assert resume(copied, "optimizer.generator.lr=0.5e-3", "optimizer.discriminator.betas=[0.1,0.9]", "trainer.max_steps=6") == 0
+    assert (
+        resume(
+            copied, "optimizer.generator.lr=0.5e-3", "optimizer.discriminator.betas=[0.1,0.9]", "trainer.max_steps=6"
+        )
+        == 0
+    )
     discriminator, generator = (s["param_groups"][0] for s in state(copied)["optimizer_states"])
     assert generator["lr"] == 0.5e-3
     assert tuple(discriminator["betas"]) == (0.1, 0.9)

@@ -11,7 +11,11 @@ from ganlab.errors import GanlabError
 
 def test_a_run_has_the_files_that_the_design_names(finished):
     assert sorted(path.name for path in finished.iterdir()) == [
-        "checkpoints", "config.yaml", "environment.json", "metrics.jsonl", "samples",
+        "checkpoints",
+        "config.yaml",
+        "environment.json",
+        "metrics.jsonl",
+        "samples",
     ]
 
 

@@ -97,8 +97,17 @@ def test_labels_that_do_not_fit_are_refused(run, labels, words):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"count": 0}, {"count": "3"}, {"count": True}, {"seed": -1}, {"batch": 0}, {"truncation": 0}, {"truncation": -1},
-     {"truncation": "a"}, {"truncation": float("nan")}],
+    [
+        {"count": 0},
+        {"count": "3"},
+        {"count": True},
+        {"seed": -1},
+        {"batch": 0},
+        {"truncation": 0},
+        {"truncation": -1},
+        {"truncation": "a"},
+        {"truncation": float("nan")},
+    ],
 )
 def test_arguments_out_of_range_are_refused(run, arguments):
     with pytest.raises(GanlabError, match=f"{next(iter(arguments))} must be|cannot be truncated"):
@@ -160,7 +169,10 @@ def test_a_grid_holds_every_image_at_its_place(tmp_path, channels, height, width
     assert not [p for p in tmp_path.iterdir() if p.name != "grid.png"]
 
 
-@pytest.mark.parametrize(("count", "classes", "rows", "columns"), [(100, 10, 10, 10), (64, 10, 10, 6), (5, 10, 5, 1), (9, 0, 3, 3), (10, 0, 3, 4)])
+@pytest.mark.parametrize(
+    ("count", "classes", "rows", "columns"),
+    [(100, 10, 10, 10), (64, 10, 10, 6), (5, 10, 5, 1), (9, 0, 3, 3), (10, 0, 3, 4)],
+)
 def test_a_training_grid_has_one_row_a_class(count, classes, rows, columns):
     labels, found = sampling.rows_by_class(count, classes)
     assert found == columns
@@ -244,7 +256,9 @@ def test_training_grids_show_the_same_latents_every_time(finished, run):
 
 
 def test_training_returns_a_run(tmp_path):
-    made = ganlab.train([*TINY, "data.image_size=[32,64]", "data.image_channels=3", "trainer.max_steps=1", f"run.dir={tmp_path / 'r'}"])
+    made = ganlab.train(
+        [*TINY, "data.image_size=[32,64]", "data.image_channels=3", "trainer.max_steps=1", f"run.dir={tmp_path / 'r'}"]
+    )
     assert made.folder == tmp_path / "r"
     assert made.sample(2, labels=[0, 9]).shape == (2, 3, 32, 64)
     assert picture(tmp_path / "r/samples/iteration_000000001.png").mode == "RGB"

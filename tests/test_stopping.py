@@ -29,14 +29,19 @@ def at(monkeypatch, iteration, act):
 
 
 @pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
-def test_a_signal_finishes_the_iteration_writes_a_checkpoint_and_says_how_to_go_on(train, monkeypatch, tmp_path, capfd, number, code, name):
+def test_a_signal_finishes_the_iteration_writes_a_checkpoint_and_says_how_to_go_on(
+    train, monkeypatch, tmp_path, capfd, number, code, name
+):
     whole = train("accumulate=2", name="whole", steps=6)
     at(monkeypatch, 2, lambda: signal.raise_signal(number))
     words = [*TINY, "accumulate=2", "trainer.max_steps=6", f"run.dir={tmp_path / 'run'}"]
     assert cli.dispatch(["train", *words]) == code
     captured = capfd.readouterr()
     assert f"{name}: finishing this iteration, then writing a checkpoint." in captured.err
-    assert f"Stopped by {signal.Signals(number).name} after iteration 3. Continue with: ganlab resume {tmp_path / 'run'}" in captured.out
+    assert (
+        f"Stopped by {signal.Signals(number).name} after iteration 3. Continue with: ganlab resume {tmp_path / 'run'}"
+        in captured.out
+    )
     assert state(tmp_path / "run")["ganlab"]["progress"]["iteration"] == 3
     assert (tmp_path / "run/samples/iteration_000000003.png").is_file()
     assert cli.dispatch(["resume", str(tmp_path / "run")]) == 0
@@ -118,7 +123,9 @@ def test_global_step_counts_iterations_though_there_are_several_optimizers(train
     stored = state(folder)
     assert stored["global_step"] == 5
     assert stored["ganlab"]["progress"] == {
-        "iteration": 5, "images_seen": 5 * images_an_iteration, "images_consumed": 5 * images_an_iteration,
+        "iteration": 5,
+        "images_seen": 5 * images_an_iteration,
+        "images_consumed": 5 * images_an_iteration,
     }
     assert [line["iteration"] for line in metrics(folder)] == [1, 2, 3, 4, 5]
 
@@ -127,7 +134,9 @@ def test_global_step_counts_iterations_of_a_single_optimizer(train, monkeypatch)
     from ganlab.games.standard import Standard
     from ganlab.contract import Turn
 
-    monkeypatch.setattr(Standard, "turns", lambda self: (Turn(("discriminator",), repeat=2, reals="fresh", counts=True),))
+    monkeypatch.setattr(
+        Standard, "turns", lambda self: (Turn(("discriminator",), repeat=2, reals="fresh", counts=True),)
+    )
     original = Standard.__init__
 
     @functools.wraps(original)
@@ -152,7 +161,10 @@ def test_max_kimg_counts_the_discriminators_images(train):
 
 def test_steps_that_end_a_run_before_its_kimg_are_pointed_out(train, capfd):
     train("run.max_kimg=1", steps=2)
-    assert "trainer.max_steps=2 ended the run before run.max_kimg=1. Continue with: ganlab resume" in capfd.readouterr().out
+    assert (
+        "trainer.max_steps=2 ended the run before run.max_kimg=1. Continue with: ganlab resume"
+        in capfd.readouterr().out
+    )
 
 
 def test_no_iterations_at_all_are_a_run_too(train):
@@ -203,7 +215,13 @@ def test_a_sweep_runs_each_job_once_and_stops_when_it_is_interrupted(tmp_path, c
     sweep = tmp_path / "sweep"
     words = [w for w in TINY if not w.startswith("checkpoint")]
     running = command(
-        "train", "-m", *words, "trainer.devices=2", "seed=1,2,3", "trainer.max_steps=100000", "checkpoint.every_steps=3",
+        "train",
+        "-m",
+        *words,
+        "trainer.devices=2",
+        "seed=1,2,3",
+        "trainer.max_steps=100000",
+        "checkpoint.every_steps=3",
         f"run.dir={sweep}",
     )
     running.wait_for(lambda: list(sweep.glob("*/checkpoints/last.ckpt")) != [], seconds=240)

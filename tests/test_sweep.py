@@ -84,7 +84,9 @@ class Job:
         self.told += 1
 
 
-@pytest.mark.parametrize(("interruption", "noted"), [(KeyboardInterrupt(), [130]), (SystemExit(143), [143]), (None, [])])
+@pytest.mark.parametrize(
+    ("interruption", "noted"), [(KeyboardInterrupt(), [130]), (SystemExit(143), [143]), (None, [])]
+)
 def test_what_interrupts_a_sweep_is_passed_on_to_its_job(tmp_path, monkeypatch, interruption, noted):
     job = Job(interruption, 130 if interruption else 0)
     monkeypatch.setattr(sweep.subprocess, "Popen", lambda *a, **k: job)

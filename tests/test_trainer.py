@@ -33,7 +33,10 @@ def test_an_unknown_option_is_refused_with_the_nearest():
 
 def test_all_problems_are_reported_at_once():
     sentence = refusal(strategy="ddp", foo=1, precision="16-mixed", max_steps="x")
-    assert all(part in sentence for part in ("trainer.strategy", "'foo'", "trainer.precision=16-mixed", "trainer.max_steps must"))
+    assert all(
+        part in sentence
+        for part in ("trainer.strategy", "'foo'", "trainer.precision=16-mixed", "trainer.max_steps must")
+    )
 
 
 @pytest.mark.parametrize("precision", ["16-mixed", 16, "16-true", "bf16-true", "transformer-engine", "8"])
@@ -80,11 +83,23 @@ def test_what_this_machine_or_lightning_cannot_do_is_refused(options, words):
 
 @pytest.mark.parametrize(
     "options",
-    [{"deterministic": True}, {"benchmark": False}, {"max_time": "00:01:00:00"}, {"min_steps": 3}, {"detect_anomaly": False},
-     {"limit_train_batches": 5}, {"num_sanity_val_steps": 0}, {"inference_mode": True}, {"profiler": "simple"}],
+    [
+        {"deterministic": True},
+        {"benchmark": False},
+        {"max_time": "00:01:00:00"},
+        {"min_steps": 3},
+        {"detect_anomaly": False},
+        {"limit_train_batches": 5},
+        {"num_sanity_val_steps": 0},
+        {"inference_mode": True},
+        {"profiler": "simple"},
+    ],
 )
 def test_other_options_of_lightnings_pass(options):
-    (name, value), made = *options.items(), trainer.make({"accelerator": "cpu", **options}, [], [], AtomicCheckpointIO())
+    (name, value), made = (
+        *options.items(),
+        trainer.make({"accelerator": "cpu", **options}, [], [], AtomicCheckpointIO()),
+    )
     if name in ("min_steps", "limit_train_batches", "num_sanity_val_steps"):
         assert getattr(made, name) == value
 

@@ -191,9 +191,7 @@ class PlainLoop:
     def iterate(self) -> None:
         """One iteration, as one would write it by hand."""
         size = self.module.training_options.batch_size
-        memory_format = (
-            torch.channels_last if self.module.training_options.channels_last else torch.contiguous_format
-        )
+        memory_format = torch.channels_last if self.module.training_options.channels_last else torch.contiguous_format
         pixels = self.loader.images.pixels
         for step, (images, real_labels) in enumerate(self.reals):
             gathered = pixels[self.rows[step]]  # the cost of a batch; its content is the rival's
@@ -360,5 +358,3 @@ def report(result: dict[str, Any]) -> str:
         f"{result['device']} ({result['threads']} threads), torch {result['torch']}"
     )
     return "\n".join([heading, *(f"{name:<{width}}  {value}" for name, value in rows), json.dumps(result)])
-
-

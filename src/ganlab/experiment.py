@@ -23,9 +23,16 @@ from ganlab.view import Setting
 
 Config = dict[str, Any]
 
-DATA_KEYS = (
-    ["batch_size", "image_size", "image_channels", "num_classes", "mirror", "memory_budget_mib", "on_device", "undecodable"]
-)  # keys of `data` that are every data set's; the others are the component's own
+DATA_KEYS = [
+    "batch_size",
+    "image_size",
+    "image_channels",
+    "num_classes",
+    "mirror",
+    "memory_budget_mib",
+    "on_device",
+    "undecodable",
+]  # keys of `data` that are every data set's; the others are the component's own
 
 
 @dataclass
@@ -171,7 +178,11 @@ class _Part:
         }
         try:
             return self.component(**plain)
-        except (ValueError, ArithmeticError, RuntimeError) as error:  # torch's own of a negative width are RuntimeErrors
+        except (
+            ValueError,
+            ArithmeticError,
+            RuntimeError,
+        ) as error:  # torch's own of a negative width are RuntimeErrors
             raise GanlabError(f"{self.key}: {_sentence(error)}") from error
 
     def scheduled(self, built: Any, images_per_step: int) -> list[Scheduled]:
@@ -401,7 +412,9 @@ def _check_general(config: Config) -> None:
         node = config.get(section)
         for name in node if isinstance(node, dict) else ():
             if name not in known:
-                problems.append(f"{section}.{name} is no option.{suggestion(str(name), known)} Options: {', '.join(known)}.")
+                problems.append(
+                    f"{section}.{name} is no option.{suggestion(str(name), known)} Options: {', '.join(known)}."
+                )
     for key, value, choices in (
         ("state_updates", config.get("state_updates"), ("own_turn", "every_forward")),
         ("data.undecodable", config.get("data", {}).get("undecodable"), ("error", "skip")),
@@ -442,5 +455,3 @@ def _pair(size: Any) -> tuple[int, int]:
 def _sentence(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if text.endswith((".", "?", "!")) else f"{text}."
-
-

@@ -81,6 +81,8 @@ def _options(choice: Choice) -> list[str]:
     if choice.preset is None and choice.group != "model":
         found = catalog.keys(choice.group, choice.name)
         return [assignment(key).removeprefix(key.key.removesuffix(key.option.name)) for key in found]
+    if choice.group == "experiment":  # a whole recipe would be a paragraph: `ganlab show` has it
+        return catalog.summary(choice).split()
     parts, values = catalog.compose(choice.group, choice.name)
     composed = [f"{part.kind}={part.name}" for part in parts if part.kind != "optimizer"]
     return [*composed, *(f"{key}={spell(value)}" for key, value in values.items())]

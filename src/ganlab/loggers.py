@@ -17,6 +17,9 @@ def make(nodes: dict[str, dict[str, Any]], folder: Path, config: dict[str, Any])
     Raises:
         GanlabError: If a package is missing, an option unknown, or Weights & Biases not logged in.
     """
+    wrong = [name for name, options in (nodes or {}).items() if not isinstance(options, (dict, type(None)))]
+    if wrong:
+        raise GanlabError(f"logger.{wrong[0]} must be a mapping of options, got {nodes[wrong[0]]!r}.")
     return [_maker(name)(dict(options or {}), folder, config) for name, options in (nodes or {}).items()]
 
 

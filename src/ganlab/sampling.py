@@ -24,7 +24,9 @@ def latents(prior: Any, seed: int, count: int, dim: int, start: int = 0) -> Tens
     rows = []
     for number in range(start, start + count):
 
-        def draw(purpose: str, shape: Sequence[int], distribution: Distribution = "normal", number: int = number) -> Tensor:
+        def draw(
+            purpose: str, shape: Sequence[int], distribution: Distribution = "normal", number: int = number
+        ) -> Tensor:
             generator = randomness.generator("cpu", seed, "sample", number, purpose)
             return randomness.sample(generator, shape, distribution)
 

@@ -149,9 +149,13 @@ def changed(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
             where = f" Options of {inside[0]}: {', '.join(known)}." if inside and parents else ""
             raise GanlabError(f"The run has no option {key!r}.{near}{where}")
         if isinstance(node.get(last), dict) and not isinstance(value, dict) and "from" not in node[last]:
-            raise GanlabError(f"{key}={value}: what {key} names cannot be exchanged in a run that has begun; start a new run.")
+            raise GanlabError(
+                f"{key}={value}: what {key} names cannot be exchanged in a run that has begun; start a new run."
+            )
         if last == COMPONENT and node.get(last) != value:
-            raise GanlabError(f"{key}={value}: a component cannot be exchanged in a run that has begun; start a new run.")
+            raise GanlabError(
+                f"{key}={value}: a component cannot be exchanged in a run that has begun; start a new run."
+            )
         node[last] = value
     return new
 
@@ -314,4 +318,7 @@ def _say_where(
         )
     if grid is not None:
         print(f"samples: {grid}")
-    print(f"run: {folder} ({module.progress.kimg:.1f} kimg, {recorder.session_images_per_second:.0f} images/s)", flush=True)
+    print(
+        f"run: {folder} ({module.progress.kimg:.1f} kimg, {recorder.session_images_per_second:.0f} images/s)",
+        flush=True,
+    )

@@ -85,7 +85,9 @@ def check(parsed: Sequence[Override]) -> None:
 def _enumerable(override: Override) -> bool:
     if not override.is_sweep_override():
         return False
-    return override.is_discrete_sweep() if hasattr(override, "is_discrete_sweep") else isinstance(override.value(), Sweep)
+    return (
+        override.is_discrete_sweep() if hasattr(override, "is_discrete_sweep") else isinstance(override.value(), Sweep)
+    )
 
 
 def _lines(parsed: Sequence[Override]) -> list[str]:
@@ -117,7 +119,10 @@ def _start(folder: Path, interrupted: list[int]) -> int:
 
 def _summarise(jobs: Sequence[tuple[str, int]], interrupted: Sequence[int]) -> int:
     failed = [(name, code) for name, code in jobs if code]
-    print(f"{len(jobs) - len(failed)} of {len(jobs)} jobs finished." + (" The sweep was interrupted." if interrupted else ""))
+    print(
+        f"{len(jobs) - len(failed)} of {len(jobs)} jobs finished."
+        + (" The sweep was interrupted." if interrupted else "")
+    )
     for name, code in jobs:
         print(f"  {'done  ' if code == 0 else f'exit {code}'}  {name}")
     if interrupted:

@@ -54,6 +54,7 @@ def make(
     given = {"accelerator": "auto", "devices": 1, "num_nodes": 1, "log_every_n_steps": 50, "max_steps": -1, **options}
     accelerator, devices = _hardware(given)
     given.update(accelerator=accelerator, devices=devices)
+    sanity_steps = given.pop("num_sanity_val_steps", 0)
     world = _count(devices, accelerator) * given["num_nodes"]
     try:
         return L.Trainer(
@@ -68,7 +69,7 @@ def make(
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
-            num_sanity_val_steps=given.pop("num_sanity_val_steps", 0),
+            num_sanity_val_steps=sanity_steps,
         )
     except GanlabError:
         raise

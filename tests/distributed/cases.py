@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from engine import Engine, NormalizedDiscriminator, NormalizedGenerator, images, shares
+from engine import Engine, NormalizedDiscriminator, NormalizedGenerator, flat, images, shares
 from torch import Tensor, nn
 
 from ganlab import distributed, randomness, registry
@@ -156,7 +156,7 @@ def play(case: Case) -> dict[str, Any]:
         engine.play(data, case.iterations - 1)
     finally:
         distributed.average = average
-    weights = {name: torch.cat([p.detach().flatten() for p in player.parameters()]) for name, player in game.players.items()}
+    weights = {name: flat(player.parameters()) for name, player in game.players.items()}
     return {"gradients": first, "weights": weights, "state": engine.state()}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from engine import BATCH, DIM, D, Engine, G, pair, points
+from engine import BATCH, DIM, Engine, G, pair, points
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -235,9 +235,7 @@ def test_the_generator_is_judged_beside_fresh_reals_that_do_not_count_as_seen() 
     first, second = points(1), points(2)
     engine.iterate(first, second)
     d = discriminator  # as it was in the generator's turn
-    assert_same(
-        moved(g, generator), gradient(F.softplus(-(d(g(engine.z(1))) - d(second))).mean(), g)
-    )
+    assert_same(moved(g, generator), gradient(F.softplus(-(d(g(engine.z(1))) - d(second))).mean(), g))
     assert (engine.module.progress.images_seen, engine.module.progress.images_consumed) == (BATCH, 2 * BATCH)
 
 
@@ -251,9 +249,7 @@ class TopK(Regularizer):
 def test_top_k_changes_what_the_loss_sees_in_the_generators_turn_only() -> None:
     generator, discriminator = pair()
     g, d_before = copy.deepcopy(generator), copy.deepcopy(discriminator)
-    engine = Engine(
-        Standard(generator=generator, discriminator=discriminator, loss=NonSaturating()), {"top_k": TopK()}
-    )
+    engine = Engine(Standard(generator=generator, discriminator=discriminator, loss=NonSaturating()), {"top_k": TopK()})
     engine.iterate()
     fake = g(engine.z(0)).detach()
     d_loss = F.softplus(-d_before(points(0))).mean() + F.softplus(d_before(fake)).mean()

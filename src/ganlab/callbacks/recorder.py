@@ -92,7 +92,9 @@ class Recorder(L.Callback):
     def _complain(self, what: object, error: OSError) -> None:
         """Once a session and thing: the disk may stay full for hours."""
         if what not in self._complained:
-            print(f"{what} cannot be written ({error.strerror or error}): training goes on.", file=sys.stderr, flush=True)
+            print(
+                f"{what} cannot be written ({error.strerror or error}): training goes on.", file=sys.stderr, flush=True
+            )
         self._complained.add(what)
 
     def _forget_after(self, iteration: int) -> None:

@@ -39,7 +39,9 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
     for override in config.parse(options):
         key = override.get_key_element()
         if key not in DEFAULTS:
-            raise GanlabError(f"`ganlab sample` has no option {key!r}.{suggestion(key, DEFAULTS)} Options: {', '.join(DEFAULTS)}.")
+            raise GanlabError(
+                f"`ganlab sample` has no option {key!r}.{suggestion(key, DEFAULTS)} Options: {', '.join(DEFAULTS)}."
+            )
         if override.is_sweep_override():
             raise GanlabError(f"{override.input_line} has several values: a list is written {key}=[A,B].")
         chosen[key] = override.value()

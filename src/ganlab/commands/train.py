@@ -53,5 +53,3 @@ def help_text() -> str:
     from ganlab import help_pages
 
     return help_pages.train()
-
-

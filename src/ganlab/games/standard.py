@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,8 +57,8 @@ class Standard(Game):
         super().__init__(update)
         if discriminator_steps < 1:
             raise ValueError(f"discriminator_steps must be at least 1, got {discriminator_steps}.")
-        if not generator_batch > 0:
-            raise ValueError(f"generator_batch must be positive, got {generator_batch}.")
+        if not 0 < generator_batch < math.inf:
+            raise ValueError(f"generator_batch must be positive and finite, got {generator_batch}.")
         self.generator, self.discriminator = generator, discriminator
         self.loss = loss
         self.discriminator_steps, self.generator_batch = discriminator_steps, generator_batch
@@ -66,7 +67,9 @@ class Standard(Game):
         self._needs = {player: _needs(getattr(loss, player)) for player in self.players}
         compares = any(name.startswith("real") for name in self._needs["generator"])
         if compares and generator_batch != 1:
-            raise ValueError(f"generator_batch must be 1 for a loss that compares fakes with reals, got {generator_batch}.")
+            raise ValueError(
+                f"generator_batch must be 1 for a loss that compares fakes with reals, got {generator_batch}."
+            )
         self._generator_reals = ("fresh" if fresh_reals else "same") if compares else None
 
     def turns(self) -> Sequence[Turn]:
@@ -88,7 +91,6 @@ class Standard(Game):
                         if name in arguments:
                             view.note(f"{player}/{name}", arguments[name].mean())
         return objectives
-
 
     def _arguments(self, player: str, view: View) -> dict[str, Tensor]:
         needs = self._needs[player]

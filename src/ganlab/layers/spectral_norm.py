@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrize import ParametrizationList
 
+from ganlab.errors import one_of
 from ganlab.layers import state
 
 Module = TypeVar("Module", bound=nn.Module)
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)  # weight is (in, out, ...)
+EVALUATIONS = ("fresh", "stored")
 ELIGIBLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Embedding, *TRANSPOSED)
 
 
@@ -30,24 +32,31 @@ class SpectralNorm(nn.Module):
 
     One call makes ``iterations`` iterations from the stored u. They are stored in training where
     `ganlab.layers.state.moves`; otherwise they are made afresh each time, as in the published code.
-    Inside `held` every call uses the vectors with which the block began.
+    Inside `held` every call uses the vectors with which the block began. With ``evaluation="stored"``
+    v is stored with u, and σ is that of both in evaluation, without an iteration, as
+    ``torch.nn.utils.spectral_norm`` has it.
 
     Args:
         weight: The weight to be parametrized; its shape and device count.
         out_dim: Dimension of the outputs: 0, or 1 for transposed convolutions.
         iterations: Power iterations a call.
         eps: ε.
+        evaluation: ``fresh`` or ``stored``.
 
     Raises:
-        ValueError: If ``iterations`` is below 1.
+        ValueError: If ``iterations`` is below 1 or ``evaluation`` neither.
     """
 
     u: Tensor
+    v: Tensor  # only with evaluation="stored"
     left: Tensor
     right: Tensor
 
-    def __init__(self, weight: Tensor, out_dim: int = 0, iterations: int = 1, eps: float = 1e-12) -> None:
+    def __init__(
+        self, weight: Tensor, out_dim: int = 0, iterations: int = 1, eps: float = 1e-12, evaluation: str = "fresh"
+    ) -> None:
         super().__init__()
+        one_of(evaluation, EVALUATIONS, "evaluation")
         if iterations < 1:
             raise ValueError(f"expected at least one power iteration, got {iterations}")
         self.out_dim, self.iterations, self.eps = out_dim, iterations, eps
@@ -57,7 +66,10 @@ class SpectralNorm(nn.Module):
         # The vectors in use inside `held`. They are made anew for each block, so they are not saved.
         self.register_buffer("left", start.clone(), persistent=False)
         self.register_buffer("right", start.new_zeros(weight.numel() // rows), persistent=False)
-        self.held = False
+        if evaluation == "stored":
+            first = F.normalize(torch.mv(weight.transpose(0, out_dim).reshape(rows, -1).t(), start), dim=0, eps=eps)
+            self.register_buffer("v", first)
+        self.evaluation, self.held = evaluation, False
 
     def forward(self, weight: Tensor) -> Tensor:
         with torch.autocast(weight.device.type, enabled=False):
@@ -74,6 +86,10 @@ class SpectralNorm(nn.Module):
     @property
     def stores(self) -> bool:
         return self.training and state.moves()
+
+    @property
+    def reuses(self) -> bool:
+        return self.evaluation == "stored" and not self.training
 
 
 def _matrix(weight: Tensor, out_dim: int) -> Tensor:
@@ -94,6 +110,17 @@ def _unmatrix(matrix: Tensor, like: Tensor, out_dim: int) -> Tensor:
     else:
         shaped = matrix.view(shaped.shape)
     return shaped.transpose(0, out_dim) if out_dim else shaped
+
+
+def _reordered(v: Tensor, weight: Tensor, out_dim: int, *, store: bool) -> Tensor:
+    """v from the order of a contiguous weight, in which it is stored, to that of `_matrix`; ``store``: back."""
+    shaped = weight.transpose(0, out_dim) if out_dim else weight
+    if shaped.ndim != 4 or shaped.is_contiguous():
+        return v
+    channels, height, width = shaped.shape[1:]
+    if store:
+        return v.view(height, width, channels).permute(2, 0, 1).reshape(-1)
+    return v.view(channels, height, width).permute(1, 2, 0).reshape(-1)
 
 
 class _Normalize(torch.autograd.Function):
@@ -131,7 +158,13 @@ def _iterate(norms: list[SpectralNorm], weights: list[Tensor]) -> list[tuple[Ten
     stored = [(norm.u, left) for norm, left in zip(norms, lefts, strict=True) if norm.stores]
     if stored:
         torch._foreach_copy_([u for u, _ in stored], [left for _, left in stored])
-    return list(zip(lefts, rights, strict=True))
+    for norm, weight, right in zip(norms, weights, rights, strict=True):
+        if norm.stores and norm.evaluation == "stored":
+            norm.v.copy_(_reordered(right, weight, norm.out_dim, store=True))
+    return [
+        (norm.u, _reordered(norm.v, weight, norm.out_dim, store=False)) if norm.reuses else (left, right)
+        for norm, weight, left, right in zip(norms, weights, lefts, rights, strict=True)
+    ]
 
 
 def _normalized(vectors: list[Tensor], eps: float) -> list[Tensor]:
@@ -195,7 +228,9 @@ def attached(network: nn.Module) -> list[ParametrizationList]:
     ]
 
 
-def attach(network: nn.Module, *, iterations: int = 1, eps: float = 1e-12) -> list[ParametrizationList]:
+def attach(
+    network: nn.Module, *, iterations: int = 1, eps: float = 1e-12, evaluation: str = "fresh"
+) -> list[ParametrizationList]:
     """Parametrize the weight of every convolution, linear map and embedding of ``network``.
 
     Modules marked by `exempt` and those that have it already are left alone. The parameter moves to
@@ -209,7 +244,7 @@ def attach(network: nn.Module, *, iterations: int = 1, eps: float = 1e-12) -> li
             continue
         if parametrize.is_parametrized(module, "weight") and attached(module.get_submodule("parametrizations")):
             continue
-        norm = SpectralNorm(module.weight.detach(), int(isinstance(module, TRANSPOSED)), iterations, eps)
+        norm = SpectralNorm(module.weight.detach(), int(isinstance(module, TRANSPOSED)), iterations, eps, evaluation)
         norm.train(module.training)
         # unsafe skips a trial run, which would move the vector
         parametrize.register_parametrization(module, "weight", norm, unsafe=True)

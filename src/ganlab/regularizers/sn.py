@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from torch.nn.utils.parametrize import ParametrizationList
 
 from ganlab.contract import Game, Regularizer, Turn
-from ganlab.errors import GanlabError
+from ganlab.errors import GanlabError, one_of
 from ganlab.layers import spectral_norm, state
 from ganlab.regularizers.attachment import checked_players, networks
 
@@ -29,17 +29,27 @@ class SpectralNormalization(Regularizer):
         players: Whose networks; BigGAN and SAGAN: [discriminator,generator].
         iterations: Power iterations each time that the vectors move, at least 1.
         eps: Smallest length that a vector is divided by, positive; BigGAN's is 1e-6.
+        evaluation: ``fresh``: in evaluation sigma is that of an iteration made from the stored vectors, as in
+            BigGAN; ``stored``: it is that of the stored vectors, as in ``torch.nn.utils.spectral_norm``.
 
     Raises:
         ValueError: If an option is out of range.
     """
 
-    def __init__(self, players: tuple[str, ...] = ("discriminator",), iterations: int = 1, eps: float = 1e-12) -> None:
+    def __init__(
+        self,
+        players: tuple[str, ...] = ("discriminator",),
+        iterations: int = 1,
+        eps: float = 1e-12,
+        evaluation: str = "fresh",
+    ) -> None:
         super().__init__()
         if iterations < 1:
             raise ValueError(f"iterations must be at least 1, got {iterations}")
         if not 0 < eps < math.inf:
             raise ValueError(f"eps must be positive and finite, got {eps}")
+        one_of(evaluation, spectral_norm.EVALUATIONS, "evaluation")
+        self.evaluation = evaluation
         self._attached: dict[str, list[ParametrizationList]] = {}
         self.players, self.iterations, self.eps = checked_players(players), iterations, eps
 
@@ -47,7 +57,7 @@ class SpectralNormalization(Regularizer):
         for player in self.players:
             found = networks(game, player, "sn")
             for network in found:
-                spectral_norm.attach(network, iterations=self.iterations, eps=self.eps)
+                spectral_norm.attach(network, iterations=self.iterations, eps=self.eps, evaluation=self.evaluation)
             self._attached[player] = [p for network in found for p in spectral_norm.attached(network)]
             if not self._attached[player]:
                 raise GanlabError(f"reg=sn finds no weights to normalize in the {player}: drop it from reg.sn.players.")

@@ -1,0 +1,54 @@
+"""``ganlab import PATH``: another code's checkpoint as a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ganlab.errors import GanlabError, suggestion
+
+HELP = """ganlab import PATH [key=value ...]
+
+Turns a checkpoint of another code into a run folder, which samples and starts a fine-tuning:
+
+  ganlab import weights/BigGAN_ch96_bs256x8        a folder with G.pth, D.pth and perhaps G_ema.pth
+  ganlab import pytorch_model.bin out=runs/deep    one file; a discriminator that is not there starts afresh
+  ganlab sample runs/deep truncation=0.4
+  ganlab train init=runs/deep data=zip data.path=flowers.zip
+
+  format=null       found out by the tensors' names: biggan_pytorch, huggingface, mimicry
+  out=null          the run folder; null: a new one under runs
+  generator.OPTION=, discriminator.OPTION=, reg.sn.OPTION=
+                    what tensors do not tell, such as generator.norm_eps=1e-4
+"""
+OPTIONS = ("format", "out")
+NETWORKS = ("generator", "discriminator", "reg.sn")
+
+
+def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
+    if len(words) != 1:
+        raise GanlabError(
+            f"`ganlab import` takes one file or folder, got {len(words)}: ganlab import PATH [key=value ...]."
+        )
+    from ganlab import config, importing, run_folder
+
+    chosen: dict[str, str | None] = dict.fromkeys(OPTIONS)
+    overrides = []
+    for override in config.parse(options):
+        key = override.get_key_element()
+        if override.is_sweep_override():
+            raise GanlabError(f"{override.input_line} has several values, and one is wanted.")
+        if key in chosen:
+            value = override.value()
+            chosen[key] = None if value is None else str(value)
+        elif key.rpartition(".")[0] in NETWORKS:
+            overrides.append(str(override.input_line))
+        else:
+            known = f"Options: {', '.join(OPTIONS)}, and those of {', '.join(NETWORKS)}."
+            raise GanlabError(f"`ganlab import` has no option {key!r}.{suggestion(key, OPTIONS)} {known}")
+    if chosen["out"] is not None:
+        run_folder.new(chosen["out"])  # refused before anything is read
+    imported = importing.make_run(words[0], chosen["format"], chosen["out"], overrides)
+    for message in imported.messages:
+        print(message)
+    print(f"run: {imported.folder} ({imported.format})")
+    return 0

@@ -1,0 +1,123 @@
+"""BigGAN-deep as Hugging Face converted TensorFlow Hub's weights: a generator, with statistics for each truncation.
+
+Taken are the statistics of truncation 1, the last row of each table. Of the last convolution's output
+channels, all but three of which are thrown away there, three are kept: its σ, which is that of the whole
+convolution, stays as it is in evaluation; in a fine-tuning it becomes that of the three.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ganlab.importers.network import Network, Table, Tensors, back, one_or_several, side, stages, translate
+from ganlab.models.biggan import generator_multiples
+
+NAME = "huggingface"
+ABOUT = "Hugging Face's BigGAN-deep: pytorch_model.bin"
+SN_EPS = 1e-4
+
+VECTORS = {"weight": "weight_orig", "u": "weight_u", "v": "weight_v"}
+CHANNELS = 3
+
+
+def role(tensors: dict[str, Tensor]) -> str | None:
+    return (
+        "generator" if "embeddings.weight" in tensors and any("generator.gen_z." in name for name in tensors) else None
+    )
+
+
+def generator(tensors: Tensors) -> Network:
+    layers = tensors.count(r"generator\.layers\.(\d+)\.")
+    attentions = tensors.places(r"generator\.layers\.(\d+)\.snconv1x1_theta")
+    order = [i for i in range(layers) if i not in attentions]
+    pairs = [("embeddings", "embedding"), ("generator.gen_z", "linear")]
+    for block, layer in enumerate(order):
+        at = f"generator.layers.{layer}"
+        for k in range(4):
+            pairs += [
+                (f"{at}.conv_{k}", f"blocks.{block}.conv{k + 1}"),
+                (f"{at}.bn_{k}", f"blocks.{block}.norm{k + 1}"),
+            ]
+            pairs += [
+                (f"{at}.bn_{k}.{a}", f"blocks.{block}.norm{k + 1}.{b}")
+                for a, b in (("scale", "gain"), ("offset", "offset"))
+            ]
+    for layer in attentions:
+        block = sum(i < layer for i in order) - 1
+        pairs.append((f"generator.layers.{layer}", f"attentions.{block}"))
+        pairs += [
+            (f"generator.layers.{layer}.snconv1x1_{theirs}", f"attentions.{block}.{ours}")
+            for theirs, ours in (("theta", "query"), ("phi", "key"), ("g", "value"), ("o_conv", "output"))
+        ]
+    pairs += [("generator.bn", "output_norm"), ("generator.conv_to_rgb", "output")]
+    table = Table(pairs, {"running_means": "running_mean", "running_vars": "running_var"})
+
+    channels = [
+        (
+            tensors[f"generator.layers.{i}.conv_0.weight_orig"].shape[1],
+            tensors[f"generator.layers.{i}.conv_3.weight_orig"].shape[0],
+        )
+        for i in order
+    ]
+    count, depth, width = stages(channels, generator_multiples, tensors["generator.bn.weight"].shape[0], tensors.source)
+    shared_dim, classes = tensors["embeddings.weight"].shape
+    rows, inputs = tensors["generator.gen_z.weight_orig"].shape
+    base = side(rows // channels[0][0], "generator.gen_z")
+    state, sources, surplus = translate(tensors, table, VECTORS)
+    _rearrange(state, inputs - shared_dim, base)
+    places = [base * 2 ** (sum(i < layer for i in order) // depth) for layer in attentions]
+    return Network(
+        "biggan_deep",
+        {
+            "width": width,
+            "depth": depth,
+            "latent_dim": inputs - shared_dim,
+            "shared_dim": shared_dim,
+            "attention": one_or_several(places),
+            "norm_eps": 1e-4,
+            "output_norm_eps": 1e-4,
+        },
+        state,
+        back(table, VECTORS),
+        normalized=True,
+        stored=True,
+        image=(base * 2**count, CHANNELS, classes),
+        sources=sources,
+        surplus=surplus,
+    )
+
+
+def _rearrange(state: dict[str, Tensor], latent_dim: int, base: int) -> None:
+    """Their conditions are (z, class), their first map is (h, w, c), and so on: to our order."""
+
+    def change(pattern: str, how: Callable[[Tensor], Tensor]) -> None:
+        for key in state:
+            if re.search(pattern, key):
+                state[key] = how(state[key])
+
+    def class_first(x: Tensor) -> Tensor:  # the last dimension is the condition
+        return torch.cat([x[..., latent_dim:], x[..., :latent_dim]], -1)
+
+    def channels_first(x: Tensor) -> Tensor:  # the first dimension is (h, w, c)
+        return x.unflatten(0, (base, base, -1)).movedim(2, 0).flatten(0, 2)
+
+    change(r"^embedding\.weight$", lambda x: x.t())
+    change(r"(gain|offset)\.parametrizations\.weight\.(original|0\.v)$", class_first)
+    change(r"^linear\.parametrizations\.weight\.(original|0\.v)$", class_first)
+    change(r"^linear\.(bias|parametrizations\.weight\.(original|0\.u))$", channels_first)
+    change(r"norm\d?\.running_(mean|var)$", lambda x: x[-1])
+
+    prefix = "output.parametrizations.weight"
+    if {f"{prefix}.original", f"{prefix}.0.u", f"{prefix}.0.v"} <= set(state):
+        weight, u, v = (state[f"{prefix}.{name}"].double() for name in ("original", "0.u", "0.v"))
+        sigma = u @ weight.flatten(1) @ v
+        left, values, right = torch.linalg.svd(weight[:CHANNELS].flatten(1), full_matrices=False)
+        state[f"{prefix}.original"] = state[f"{prefix}.original"][:CHANNELS]
+        state[f"{prefix}.0.u"] = left[:, 0].float()
+        state[f"{prefix}.0.v"] = (right[0] * (sigma / values[0])).float()  # not of length 1, so that uᵀWv = σ
+        if "output.bias" in state:
+            state["output.bias"] = state["output.bias"][:CHANNELS]

@@ -1,0 +1,258 @@
+"""A checkpoint of another code as a run folder of ganlab's."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from ganlab import checkpoints, config, experiment, importers, run_folder
+from ganlab.catalog import spell
+from ganlab.checkpoints import AtomicCheckpointIO
+from ganlab.errors import GanlabError, suggestion
+from ganlab.importers.network import COUNTERS, Network, Tensors
+from ganlab.plan import Progress
+
+SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors")
+WRAPPINGS = ("model_state_dict", "state_dict")
+SAFE = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file with the tensors of one network."""
+
+    path: Path
+    tensors: Tensors
+    role: str
+    iteration: int
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was made of a checkpoint.
+
+    Args:
+        folder: The run.
+        format: Name of the format.
+        messages: What the user should know, a sentence each.
+    """
+
+    folder: Path
+    format: str
+    messages: tuple[str, ...]
+
+
+def make_run(path: str, format_name: str | None, out: str | None, overrides: Sequence[str] = ()) -> Imported:
+    """Read ``path``, a file or a folder of files, and write a run folder.
+
+    Args:
+        path: The checkpoint.
+        format_name: One of `importers.formats`; None: found out.
+        out: The folder; None: a new one under ``runs``.
+        overrides: Options of networks and ``reg.sn`` that the tensors do not tell.
+
+    Raises:
+        GanlabError: If the files cannot be read, are of no known format, or do not fit.
+    """
+    formats = importers.formats()
+    if format_name is not None and format_name not in formats:
+        raise GanlabError(
+            f"format={format_name} is not known.{suggestion(format_name, formats)} Formats: {', '.join(formats)}."
+        )
+    chosen, parts = recognise(_files(path), {format_name: formats[format_name]} if format_name else formats, path)
+    by_role = _assign(parts, path)
+    if "generator" not in by_role and "average" not in by_role:
+        raise GanlabError(f"{path} has a discriminator only; give the folder that its generator is in as well.")
+    messages = []
+    part = by_role.get("generator", by_role.get("average"))
+    assert part is not None
+    generator = chosen.generator(part.tensors)
+    average = chosen.generator(by_role["average"].tensors) if "average" in by_role else generator
+    discriminator = None
+    if "discriminator" in by_role:
+        discriminator = chosen.discriminator(by_role["discriminator"].tensors, generator.image)
+    else:
+        messages.append(f"{path} has no discriminator: the run's has fresh weights.")
+    if "generator" not in by_role:
+        messages.append(f"{path} has the averaged generator only: the run's generator starts from it.")
+    module = _build(chosen, generator, discriminator, part.iteration, overrides)
+    _fill(module.game.generator, generator, part.path)
+    _fill(module.average["generator"], average, by_role.get("average", part).path)
+    if discriminator is not None:
+        _fill(module.game.discriminator, discriminator, by_role["discriminator"].path)
+    module.progress = Progress(iteration=part.iteration)
+    folder = run_folder.new(out)
+    with run_folder.claimed(out) as folder:
+        _write(module, folder)
+    return Imported(folder, chosen.NAME, tuple(messages))
+
+
+def recognise(
+    files: Mapping[Path, Any], formats: Mapping[str, ModuleType], given: str
+) -> tuple[ModuleType, list[Part]]:
+    """The format whose names the files' tensors have, and the files that it knows.
+
+    Raises:
+        GanlabError: With the formats that are known, if it is none of them.
+    """
+    for module in formats.values():
+        parts = []
+        for path, content in files.items():
+            tensors, iteration = _unwrapped(content)
+            role = module.role(tensors) if tensors else None
+            if role is not None:
+                parts.append(Part(path, Tensors(tensors, str(path)), role, iteration))
+        if parts:
+            return module, parts
+    known = "; ".join(f"{name} ({module.ABOUT})" for name, module in formats.items())
+    what = "is no checkpoint of this format" if len(formats) == 1 else "is of unknown make"
+    raise GanlabError(f"{given} {what}. Formats: {known}.")
+
+
+def _files(given: str) -> dict[Path, Any]:
+    path = Path(given).expanduser()
+    if not path.exists():
+        raise GanlabError(f"There is no file {given}.")
+    if path.is_file():
+        return {path: _read(path)}
+    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+    if not files:
+        raise GanlabError(f"{given} has no checkpoint in it: no file that ends in {', '.join(SUFFIXES)}.")
+    return {file: _read(file) for file in files}
+
+
+def _read(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise GanlabError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # whatever a torn or foreign file makes pickle, zipfile or torch raise
+        first = (str(error).splitlines() or [""])[0][:120]
+        raise GanlabError(
+            f"{path} holds no plain tensors that torch can read safely ({type(error).__name__}: {first})."
+        ) from error
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The format is a length, a JSON table of types, shapes and offsets, and the bytes."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    table = json.loads(content[8 : 8 + length])
+    body = bytearray(content[8 + length :])
+    tensors = {}
+    for name, entry in table.items():
+        if name != "__metadata__":
+            start, end = entry["data_offsets"]
+            values = torch.frombuffer(body[start:end], dtype=SAFE[entry["dtype"]]) if end > start else torch.empty(0)
+            tensors[name] = values.reshape(entry["shape"])
+    return tensors
+
+
+def _unwrapped(content: Any) -> tuple[dict[str, Tensor], int]:
+    """The tensors in what a file holds, and the iterations that it has seen, if it says so."""
+    iteration = 0
+    if isinstance(content, Mapping):
+        step = content.get("global_step")
+        iteration = step if isinstance(step, int) and not isinstance(step, bool) and step > 0 else 0
+        content = next((content[key] for key in WRAPPINGS if isinstance(content.get(key), Mapping)), content)
+    if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
+        return {}, 0
+    tensors = {name.removeprefix("module."): value for name, value in content.items() if isinstance(value, Tensor)}
+    return (tensors, iteration) if len(tensors) == len(content) else ({}, 0)
+
+
+def _assign(parts: Sequence[Part], given: str) -> dict[str, Part]:
+    """Which file is what: of two generators the one called ``ema`` is the average.
+
+    Raises:
+        GanlabError: If a folder holds several of a kind.
+    """
+    found: dict[str, Part] = {}
+    for part in parts:
+        role = part.role
+        if role == "generator" and "ema" in part.path.stem.lower():
+            role = "average"
+        if role in found:
+            raise GanlabError(
+                f"{given} holds several of one network, {found[role].path.name} and {part.path.name}: leave one of a "
+                f"kind in the folder, or give one file."
+            )
+        found[role] = part
+    return found
+
+
+def _build(
+    chosen: ModuleType, generator: Network, discriminator: Network | None, iteration: int, overrides: Sequence[str]
+) -> Any:
+    size, channels, classes = generator.image
+    model = generator.component
+    words = [f"model={model}", f"generator={generator.component}", "data=folder", "state_updates=every_forward"]
+    words += [f"data.image_size={size}", f"data.image_channels={channels}", f"data.num_classes={classes}"]
+    words += [f"generator.{key}={spell(value)}" for key, value in generator.options.items()]
+    if discriminator is not None:
+        words += [f"discriminator={discriminator.component}"]
+        words += [f"discriminator.{key}={spell(value)}" for key, value in discriminator.options.items()]
+    else:
+        words += [f"discriminator.width={generator.options['width']}"]
+    networks = {"generator": generator, "discriminator": discriminator}
+    players = [name for name, network in networks.items() if (generator if network is None else network).normalized]
+    if players:
+        words += ["reg=sn", f"reg.sn.players=[{','.join(players)}]", f"reg.sn.eps={chosen.SN_EPS}"]
+        words += ["reg.sn.evaluation=stored"] * any(
+            network is not None and network.stored for network in networks.values()
+        )
+    words += [f"trainer.max_steps={iteration}"]
+    composed = config.read([*words, *overrides])
+    return experiment.build(composed, with_data=False).module
+
+
+def _fill(ours: nn.Module, network: Network, path: Path) -> None:
+    """Put every tensor of ``network`` into ``ours``.
+
+    Raises:
+        GanlabError: If tensors are missing, surplus or of another shape, by their names in the file.
+    """
+    wanted = ours.state_dict()
+    missing = [network.theirs(k) for k in wanted if k not in network.state and not COUNTERS.search(k)]
+    surplus = [*network.surplus, *(network.sources[key] for key in network.state if key not in wanted)]
+    shapes = [
+        f"{network.sources[key]} is {tuple(value.shape)} instead of {tuple(wanted[key].shape)}"
+        for key, value in network.state.items()
+        if key in wanted and value.shape != wanted[key].shape
+    ]
+    problems = [f"{what} {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+                for what, names in (("lacks", missing), ("has no place for", surplus), ("does not fit:", shapes)) if names]  # fmt: skip
+    if problems:
+        raise GanlabError(f"{path} as a {network.component} {'; '.join(problems)}.")
+    ours.load_state_dict({**wanted, **network.state})
+
+
+def _write(module: Any, folder: Path) -> None:
+    content = {**module.config, "run": {**module.config["run"], "dir": str(folder)}}
+    module.config = content
+    checkpoint: dict[str, Any] = {
+        "epoch": 0,
+        "global_step": module.progress.iteration,
+        "pytorch-lightning_version": L.__version__,
+        "state_dict": module.state_dict(),
+        "optimizer_states": [],
+        "lr_schedulers": [],
+    }
+    module.on_save_checkpoint(checkpoint)
+    run_folder.write_config(folder, content)
+    run_folder.write_environment(folder)
+    io = AtomicCheckpointIO()
+    io.save_checkpoint(checkpoint, folder / run_folder.CHECKPOINTS / checkpoints.LAST)
+    if io.failure is not None:
+        raise GanlabError(f"{folder} cannot be written: {io.failure}.")
