@@ -29,10 +29,10 @@ def train(overrides: Sequence[str] = ()) -> Run:
     Raises:
         GanlabError: For everything that a user can mend.
     """
-    from ganlab import config, session
+    from ganlab import config, fine_tuning, session
     from ganlab.run import Run
 
-    return Run(session.start(config.read(list(overrides))).folder)
+    return Run(session.start(config.read(fine_tuning.with_inherited(overrides))).folder)
 
 
 def load(run: str | os.PathLike[str] | Run) -> Run:

@@ -360,6 +360,7 @@ def _clip(config: Config, game: Game) -> dict[str, float]:
 
 _GENERAL: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
     "seed": (int, lambda v: v >= 0, "at least 0"),
+    "init": (str | None, lambda v: v is None or bool(v.strip()), "a run folder"),
     "accumulate": (int, lambda v: v >= 1, "at least 1"),
     "sync_batch_norm": (bool, lambda v: True, ""),
     "channels_last": (bool, lambda v: True, ""),

@@ -14,7 +14,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from ganlab import checkpoints, experiment, loggers, run_folder, trainer
+from ganlab import checkpoints, experiment, fine_tuning, loggers, run_folder, trainer
 from ganlab.callbacks.grids import Grids
 from ganlab.callbacks.progress import ProgressLine
 from ganlab.callbacks.recorder import Recorder
@@ -69,6 +69,10 @@ def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
     if _writes() and folder is None and given is not None:
         run_folder.new(given)  # refused before the data is decoded
     built = experiment.build(config)
+    if config["init"] is not None:
+        messages = fine_tuning.start_from(built.module, built.config, config["init"])
+        if _writes():
+            fine_tuning.say(messages)
     if not _writes():
         return _fit(built, Path(given or "runs"), None)
     with run_folder.claimed(folder or config["run"]["dir"]) as claimed:

@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override, Sweep
 from omegaconf import DictConfig, OmegaConf
 
-from ganlab import config, experiment, run_folder
+from ganlab import config, experiment, fine_tuning, run_folder
 
 
 class _Interrupted(BaseException):
@@ -33,7 +33,7 @@ def run(options: Sequence[str]) -> int:
     Raises:
         GanlabError: Before any job starts, if a value of the sweep is wrong.
     """
-    parsed = config.parse(options)
+    parsed = config.parse(fine_tuning.with_inherited(options))
     check(parsed)
     jobs: list[tuple[str, int]] = []
     interrupted: list[int] = []

@@ -14,7 +14,7 @@ from distributed import cases
 def main(rank: int, world: int, rendezvous: str, output: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group(
-        "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world, timeout=timedelta(seconds=60)
+        "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world, timeout=timedelta(seconds=120)
     )
     torch.save(cases.run_all(), output)
     dist.barrier()

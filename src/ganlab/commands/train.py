@@ -21,7 +21,9 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
         from ganlab import sweep
 
         return sweep.run(list(options))
-    composed = config.read(options)
+    from ganlab.fine_tuning import with_inherited
+
+    composed = config.read(with_inherited(options))
     if "--cfg" in flags:
         from omegaconf import OmegaConf
 

@@ -1,0 +1,71 @@
+"""Checkpoints of other codes as they save them: values are functions of names, so a fixture holds names and outputs."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FIXTURES = Path(__file__).parent / "fixtures"
+BATCH, CLASSES = 3, 5
+
+
+def numbers(name: str, shape: tuple[int, ...]) -> Tensor:
+    """N(0, 1), the same for a name everywhere: numpy keeps this stream as it is."""
+    values = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
+    return torch.from_numpy(np.asarray(values, np.float32))
+
+
+def fill(case: str, shapes: dict[str, list[int]]) -> dict[str, Tensor]:
+    """A value for every tensor: each parameter and buffer is random, and none is what it starts as."""
+    state: dict[str, Tensor] = {}
+    for name, shape in shapes.items():
+        values = numbers(f"{case}/{name}", tuple(shape))
+        if "var" in name:
+            values = 0.5 + values.square()
+        elif name.endswith(("u0", "sn_u", "weight_u", "weight_v")):
+            values = values / values.norm()
+        elif name.endswith(("sv0", "sn_sigma", "num_batches_tracked", "accumulation_counter")):
+            values = torch.zeros_like(values)
+        elif values.ndim >= 2:
+            values = values * (1.5 / max(1, values[0].numel()) ** 0.5)
+        else:
+            values = 0.2 * values
+        state[name] = values.long() if name.endswith("num_batches_tracked") else values
+    for name in [name for name in state if name.endswith("weight_v")]:  # near enough that σ is not near 0
+        matrix, u = state[name.replace("_v", "_orig")].flatten(1), state[name.replace("_v", "_u")]
+        state[name] = F.normalize(F.normalize(matrix.t() @ u, dim=0) + 0.3 * state[name], dim=0)
+    return state
+
+
+def inputs(case: str, latent_dim: int, size: int, classes: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    z = numbers(f"{case}/z", (BATCH, latent_dim))
+    x = torch.tanh(numbers(f"{case}/x", (BATCH, 3, size, size)))
+    return z, x, torch.tensor([0, 4, 2]) if classes else None
+
+
+def read(case: str) -> dict[str, Any]:
+    """What a fixture holds: ``files`` {name: {tensor: shape}}, ``size``, ``latent_dim``, ``classes``, outputs."""
+    with np.load(FIXTURES / f"{case}.npz", allow_pickle=False) as file:
+        found: dict[str, Any] = {key: torch.from_numpy(file[key]) for key in file.files if key.startswith("out/")}
+        return {**json.loads(str(file["about"])), **found}
+
+
+def write(case: str, folder: Path, about: dict[str, Any]) -> None:
+    """The files, as the other code saves them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, shapes in about["files"].items():
+        state: Any = fill(f"{case}/{name}", shapes)
+        if about["format"] == "mimicry":
+            state = {"model_state_dict": state, "optimizer_state_dict": None, "global_step": 7}
+        torch.save(state, folder / name)
+
+
+def thinned(value: Tensor) -> Tensor:
+    return value.contiguous().flatten()[::31] if value.ndim == 4 else value.flatten()
