@@ -1,4 +1,4 @@
-"""Runs that are killed (SIGKILL) at a chosen moment, in processes that are forked from one that has imported everything."""
+"""Runs that are killed (SIGKILL) at a chosen moment; they are forked from a process that has imported everything."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ WRONG = {
     # what does not go together
     "train data.image_size=5": "image_size",
     "train model=biggan data.image_size=33": "32",
-    "train data.batch_size=9 accumulate=2": "does not divide into accumulate=2 times 1 process: try data.batch_size=8 or 10.",
+    "train data.batch_size=9 accumulate=2": "divide into accumulate=2 times 1 process: try data.batch_size=8 or 10.",
     "train data.batch_size=1 accumulate=2": "try data.batch_size=2.",
     "train data.num_classes=7": "data.num_classes=7, but the data set 'digits' has 10 classes",
     "train reg=[sn,sn]": "'sn' twice",
@@ -242,7 +242,8 @@ def test_whatever_an_edited_config_holds_ends_in_a_sentence_or_works(copied, fin
 
                     where = traceback.extract_tb(error.__traceback__)[-1]
                     tracebacks.append(
-                        f"{'.'.join(map(str, path))}={value!r}: {attempt.__name__}: {type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+                        f"{'.'.join(map(str, path))}={value!r}: {attempt.__name__}: "
+                        f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
                     )
     assert not tracebacks, "\n".join(tracebacks)
 

@@ -285,7 +285,7 @@ def test_a_disk_that_is_full_for_a_while_loses_one_checkpoint(small_disk, train,
 
 def test_a_disk_that_is_full_from_the_start_is_refused_in_one_sentence(small_disk, train):
     fill(small_disk)
-    with pytest.raises(GanlabError, match="config.yaml cannot be written: No space left on device"):
+    with pytest.raises(GanlabError, match=r"config.yaml cannot be written: No space left on device"):
         train(f"run.dir={small_disk}/run")
 
 
@@ -306,7 +306,7 @@ def test_a_write_that_fails_is_remembered_and_not_raised(tmp_path):
 
 
 def test_a_programming_error_while_saving_is_not_taken_for_a_full_disk(tmp_path):
-    with pytest.raises(Exception, match="pickle|local object"):
+    with pytest.raises(Exception, match=r"pickle|local object"):
         checkpoints.AtomicCheckpointIO().save_checkpoint({"a": lambda: 1}, tmp_path / "last.ckpt")
     assert not list(tmp_path.iterdir())
 

@@ -70,9 +70,9 @@ def test_wandb_without_a_login_is_refused(train, tmp_path, monkeypatch):
 
 
 def test_an_unknown_logger_or_option_is_refused(tmp_path):
-    with pytest.raises(GanlabError, match="No logger is called 'tensorbord'. Did you mean 'tensorboard'"):
+    with pytest.raises(GanlabError, match=r"No logger is called 'tensorbord'. Did you mean 'tensorboard'"):
         loggers.make({"tensorbord": {}}, tmp_path, {})
-    with pytest.raises(GanlabError, match="the same time|has no option|must be"):
+    with pytest.raises(GanlabError, match=r"the same time|has no option|must be"):
         loggers.make({"wandb": 3}, tmp_path, {})
 
 

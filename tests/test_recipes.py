@@ -1,5 +1,7 @@
 """Every recipe is complete, composes, describes the published network, and trains at reduced width."""
 
+import copy
+import functools
 import math
 import re
 from pathlib import Path
@@ -34,6 +36,11 @@ AVERAGED = {
 
 
 def read(name: str, *words: str) -> dict:
+    return copy.deepcopy(_read(name, *words))
+
+
+@functools.cache
+def _read(name: str, *words: str) -> dict:
     path = ["data.path=somewhere"] if name in PATH and not any(w.startswith("data=") for w in words) else []
     return config.read([f"experiment={name}", *path, *words])
 

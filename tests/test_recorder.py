@@ -80,7 +80,7 @@ def test_metrics_that_cannot_be_written_are_reported_once_and_training_goes_on(t
 
 
 def test_a_number_that_is_none_is_written_as_null_and_stops_the_run(train, tmp_path):
-    with pytest.raises(GanlabError, match="The run has diverged: (generator|discriminator)'s \\w+ is (nan|inf)"):
+    with pytest.raises(GanlabError, match=r"The run has diverged: (generator|discriminator)'s \w+ is (nan|inf)"):
         train("optimizer.generator.lr=1e30", "optimizer.discriminator.lr=1e30", steps=40)
     last = metrics(tmp_path / "run")[-1]
     assert None in last.values()

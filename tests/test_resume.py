@@ -148,6 +148,20 @@ def test_a_run_killed_at_random_times_again_and_again_resumes_as_if_nothing_had_
             assert metrics(folder) == metrics(uninterrupted)
 
 
+@pytest.mark.parametrize("count", [10, 11])
+def test_a_run_killed_between_the_renames_of_its_last_checkpoint_is_finished(tmp_path, uninterrupted, count):
+    folder = tmp_path / "run"
+    words = [*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"]
+    assert killed(words, "before a rename", count) == -signal.SIGKILL
+    assert (folder / run_folder.CHECKPOINTS / checkpoints.NEXT).is_file()
+    with pytest.raises(GanlabError, match="so it is finished"):
+        session.resume(folder)
+    names = sorted(path.name for path in (folder / run_folder.CHECKPOINTS).iterdir())
+    assert names == ["last.ckpt", "step_000000006.ckpt"]
+    for name in names:
+        assert_bit_equal(state(folder, name), state(uninterrupted, name))
+
+
 def test_a_run_killed_before_its_first_checkpoint_says_so_and_can_be_started_again(tmp_path, capfd):
     folder = tmp_path / "run"
     words = [*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"]
@@ -238,7 +252,7 @@ def test_options_that_do_not_fit_a_begun_run_are_refused_with_the_reason(copied,
 def test_options_that_change_a_regularizers_modules_are_refused_by_their_name(train):
     folder = train("reg=vib", "reg.vib.channels=4")
     with pytest.raises(
-        GanlabError, match="reg.vib.channels cannot change from 4 to 8: the weights in the checkpoint belong"
+        GanlabError, match=r"reg.vib.channels cannot change from 4 to 8: the weights in the checkpoint belong"
     ):
         resume(folder, "reg.vib.channels=8", "trainer.max_steps=6")
     assert resume(folder, "reg.vib.information=0.2", "trainer.max_steps=6") == 0

@@ -133,6 +133,18 @@ def shift(folder: Path, last_step: int | None, keep: int) -> None:
         surplus.unlink(missing_ok=True)
 
 
+def settle(folder: Path, keep: int) -> None:
+    """Make the renames that a kill after NEXT was written has prevented."""
+    if not (folder / NEXT).is_file():
+        return
+    load(folder / NEXT)
+    try:
+        last_step = load(folder / LAST)["ganlab"]["progress"]["iteration"]
+    except GanlabError:
+        last_step = None
+    shift(folder, last_step, keep)
+
+
 def clean(folder: Path) -> None:
     """Remove what an interrupted write left behind."""
     for part in folder.glob(".*.part"):

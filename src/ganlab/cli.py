@@ -29,7 +29,8 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: prints a sentence and exits with 2 for what the user can mend."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
     try:
         code = dispatch(words)
         sys.stdout.flush()
@@ -104,10 +105,22 @@ def usage() -> str:
     )
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    """SIGTERM where nothing is to be brought to an end: leave, and clean up on the way."""
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C and SIGTERM where nothing is to be brought to an end: clean up on the way out.
+
+    In the middle of an import there is nothing to clean up, and an exception there would make torch
+    and numpy abort the process.
+    """
+    importing = False
+    while frame is not None and not importing:
+        importing = frame.f_code.co_filename.startswith("<frozen importlib")
+        frame = frame.f_back
+    if number == signal.SIGINT and not importing:
+        raise KeyboardInterrupt
     if _is_first_rank():
-        os.write(2, b"ganlab: terminated.\n")
+        os.write(2, b"ganlab: interrupted.\n" if number == signal.SIGINT else b"ganlab: terminated.\n")
+    if importing:
+        os._exit(128 + number)
     sys.exit(128 + number)
 
 

@@ -41,7 +41,7 @@ def with_inherited(overrides: Sequence[str]) -> list[str]:
     words.append(f"state_updates={before['state_updates']}")
     nodes = {kind: before[kind] for kind in ("generator", "discriminator") if not {kind, "model"} & typed.keys()}
     nodes.update({kind: before[kind] for kind in ("game", "loss", "prior") if kind not in typed})
-    if not {"reg", "loss"} & typed.keys():
+    if "reg" not in typed:
         words.append(f"reg=[{','.join(before['reg'])}]" if before["reg"] else "reg=none")
         nodes.update({f"reg.{name}": node for name, node in before["reg"].items()})
     for player, node in before["optimizer"].items():
@@ -67,14 +67,16 @@ def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list
         GanlabError: If the run cannot be read, or its tensors do not fit, by their names.
     """
     folder = run_folder.existing(run)
-    path, checkpoint, damaged = checkpoints.newest(folder / run_folder.CHECKPOINTS)
+    _, checkpoint, damaged = checkpoints.newest(folder / run_folder.CHECKPOINTS)
     messages = [f"{sentence} An older checkpoint is used." for sentence in damaged]
     before = run_folder.read_config(folder)["data"]["num_classes"]
     now = settings["data"]["num_classes"]
     ours = {key: value for key, value in module.state_dict().items() if key.startswith(PREFIXES)}
     theirs = {key: value for key, value in checkpoint["state_dict"].items() if key.startswith(PREFIXES)}
     theirs = _normalized_alike(theirs, ours)
-    fresh = [key for key in ours if key in theirs and before and now and _by_class(ours[key], theirs[key], now - before)]
+    fresh = [
+        key for key in ours if key in theirs and before and now and _by_class(ours[key], theirs[key], now - before)
+    ]
     misfits = [
         *(f"{key} is missing" for key in ours if key not in theirs),
         *(f"{key} is unknown here" for key in theirs if key not in ours),
@@ -91,7 +93,9 @@ def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list
         if key not in fresh:
             value.copy_(theirs[key])
     if fresh:
-        names = dict.fromkeys(key.split(".", 1)[1].partition(".parametrizations")[0].removesuffix(".weight") for key in fresh)
+        names = dict.fromkeys(
+            key.split(".", 1)[1].partition(".parametrizations")[0].removesuffix(".weight") for key in fresh
+        )
         several = f" and {len(names) - 4} more" if len(names) > 4 else ""
         messages.append(
             f"{run} has {before} classes, the data {now}: what belongs to classes starts afresh "
@@ -112,7 +116,7 @@ def _normalized_alike(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) 
     """With spectral norm where ``ours`` has it, and without it elsewhere: the networks compute the same."""
     found = dict(theirs)
     for key in theirs:
-        module, dot, last = key.rpartition(".")
+        module, _, last = key.rpartition(".")
         if last == "weight" and key not in ours and f"{module}.{ORIGINAL}" in ours:
             weight = found.pop(key)
             matrix = weight.flatten(1)
@@ -126,8 +130,10 @@ def _normalized_alike(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) 
             module = key.removesuffix(f".{ORIGINAL}")
             if f"{module}.weight" in ours:
                 weight, u = found.pop(key), found.pop(f"{module}.{LEFT}")
-                matrix, v = weight.flatten(1), found.pop(f"{module}.{RIGHT}", None)
-                if v is None:
+                matrix = weight.flatten(1)
+                if f"{module}.{RIGHT}" in found:
+                    v = found.pop(f"{module}.{RIGHT}")
+                else:
                     v = F.normalize(matrix.t() @ u, dim=0)
                     u = F.normalize(matrix @ v, dim=0)
                 found[f"{module}.weight"] = weight / (u @ matrix @ v)

@@ -90,7 +90,6 @@ def make_run(path: str, format_name: str | None, out: str | None, overrides: Seq
     if discriminator is not None:
         _fill(module.game.discriminator, discriminator, by_role["discriminator"].path)
     module.progress = Progress(iteration=part.iteration)
-    folder = run_folder.new(out)
     with run_folder.claimed(out) as folder:
         _write(module, folder)
     return Imported(folder, chosen.NAME, tuple(messages))
@@ -132,11 +131,13 @@ def _files(given: str) -> dict[Path, Any]:
 
 def _read(path: Path) -> Any:
     try:
+        path.open("rb").close()
+    except OSError as error:
+        raise GanlabError(f"{path} cannot be read: {error.strerror or error}.") from error
+    try:
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise GanlabError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # whatever a torn or foreign file makes pickle, zipfile or torch raise
         first = (str(error).splitlines() or [""])[0][:120]
         raise GanlabError(
@@ -231,8 +232,11 @@ def _fill(ours: nn.Module, network: Network, path: Path) -> None:
         for key, value in network.state.items()
         if key in wanted and value.shape != wanted[key].shape
     ]
-    problems = [f"{what} {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
-                for what, names in (("lacks", missing), ("has no place for", surplus), ("does not fit:", shapes)) if names]  # fmt: skip
+    problems = []
+    for what, names in (("lacks", missing), ("has no place for", surplus), ("does not fit:", shapes)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            problems.append(f"{what} {', '.join(names[:3])}{more}")
     if problems:
         raise GanlabError(f"{path} as a {network.component} {'; '.join(problems)}.")
     ours.load_state_dict({**wanted, **network.state})

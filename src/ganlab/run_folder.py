@@ -23,8 +23,8 @@ CONFIG, METRICS, ENVIRONMENT = "config.yaml", "metrics.jsonl", "environment.json
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 LOCK = ".lock"
 # What a configuration consists of; those of NESTED hold one mapping a name.
-SECTIONS = ("generator", "discriminator", "loss", "game", "prior", "optimizer", "data", "ema")
-SECTIONS += ("checkpoint", "sample", "run", "trainer")
+NETWORKS_AND_GAME = ("generator", "discriminator", "loss", "game", "prior", "optimizer", "data")
+SECTIONS = (*NETWORKS_AND_GAME, "ema", "checkpoint", "sample", "run", "trainer")
 OPTIONAL_SECTIONS = ("reg", "clip", "logger")
 NESTED = ("optimizer", "reg")
 

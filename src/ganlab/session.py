@@ -67,7 +67,7 @@ def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
     experiment.check_options(config)
     given = folder or config["run"]["dir"]
     if _writes() and folder is None and given is not None:
-        run_folder.new(given)  # refused before the data is decoded
+        run_folder.new(str(given))  # refused before the data is decoded
     built = experiment.build(config)
     if config["init"] is not None:
         messages = fine_tuning.start_from(built.module, built.config, config["init"])
@@ -98,7 +98,12 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
         if _writes():
             for message in messages:
                 print(f"{message} The one before it, {path.name}, is used.", file=sys.stderr, flush=True)
-        refuse_finished(folder, config, checkpoint)
+        try:
+            refuse_finished(folder, config, checkpoint)
+        except GanlabError:
+            if path.name == checkpoints.NEXT and _writes():  # no later checkpoint would make it the last one
+                checkpoints.settle(path.parent, config["checkpoint"]["keep"])
+            raise
         built = experiment.build(config)
         try:
             refuse_misfit(built.module, checkpoint, path)

@@ -35,12 +35,10 @@ GENERATOR = [
     ("linear", "linear"),
     ("blocks.{i}.0.bn{k}.gain", "blocks.{i}.norm{k}.gain"),
     ("blocks.{i}.0.bn{k}.bias", "blocks.{i}.norm{k}.offset"),
-    ("blocks.{i}.0.bn{k}", "blocks.{i}.norm{k}"),
-    ("blocks.{i}.0.bn{k}.bn", "blocks.{i}.norm{k}"),
-    ("output_layer.0", "output_norm"),
-    ("output_layer.0.bn", "output_norm"),
     ("output_layer.2", "output"),
 ]
+PLAIN = [("blocks.{i}.0.bn{k}", "blocks.{i}.norm{k}"), ("output_layer.0", "output_norm")]
+OWN = [("blocks.{i}.0.bn{k}.bn", "blocks.{i}.norm{k}"), ("output_layer.0.bn", "output_norm"), PLAIN[1]]  # --mybn
 DISCRIMINATOR = [*SHARED, ("input_conv", "input"), ("linear", "head.linear"), ("embed", "head.embedding")]
 STATISTICS = {"stored_mean": "running_mean", "stored_var": "running_var", "gain": "weight"}
 
@@ -54,7 +52,8 @@ def role(tensors: dict[str, Tensor]) -> str | None:
 
 
 def generator(tensors: Tensors) -> Network:
-    table = Table(GENERATOR, STATISTICS)
+    biased = any(name.endswith(".bn.stored_mean") for name in tensors)
+    table = Table([*GENERATOR, *(OWN if biased else PLAIN)], STATISTICS)
     state, sources, surplus = translate(tensors, table, VECTORS)
     blocks = tensors.count(r"blocks\.(\d+)\.0\.")
     deep = any(name.startswith("blocks.0.0.conv4.") for name in tensors)
@@ -74,7 +73,7 @@ def generator(tensors: Tensors) -> Network:
     condition = tensors["blocks.0.0.bn1.gain.weight"].shape
     places = [base * 2 ** (i // depth + 1) for i in tensors.places(r"blocks\.(\d+)\.1\.theta")]
     options: dict[str, object] = {"width": width, "attention": one_or_several(places)}
-    if any(".bn.stored_mean" in name for name in tensors):
+    if biased:
         options["stored_variance"] = "biased"
     if deep:
         if shared is None:

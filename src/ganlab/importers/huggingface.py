@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ganlab.errors import GanlabError
 from ganlab.importers.network import Network, Table, Tensors, back, one_or_several, side, stages, translate
 from ganlab.models.biggan import generator_multiples
 
@@ -68,7 +69,7 @@ def generator(tensors: Tensors) -> Network:
     rows, inputs = tensors["generator.gen_z.weight_orig"].shape
     base = side(rows // channels[0][0], "generator.gen_z")
     state, sources, surplus = translate(tensors, table, VECTORS)
-    _rearrange(state, inputs - shared_dim, base)
+    _rearrange(state, sources, inputs - shared_dim, base)
     places = [base * 2 ** (sum(i < layer for i in order) // depth) for layer in attentions]
     return Network(
         "biggan_deep",
@@ -91,13 +92,18 @@ def generator(tensors: Tensors) -> Network:
     )
 
 
-def _rearrange(state: dict[str, Tensor], latent_dim: int, base: int) -> None:
+def _rearrange(state: dict[str, Tensor], sources: dict[str, str], latent_dim: int, base: int) -> None:
     """Their conditions are (z, class), their first map is (h, w, c), and so on: to our order."""
 
     def change(pattern: str, how: Callable[[Tensor], Tensor]) -> None:
         for key in state:
             if re.search(pattern, key):
-                state[key] = how(state[key])
+                try:
+                    state[key] = how(state[key])
+                except RuntimeError as error:
+                    raise GanlabError(
+                        f"{sources[key]} has a shape that does not fit, {tuple(state[key].shape)}."
+                    ) from error
 
     def class_first(x: Tensor) -> Tensor:  # the last dimension is the condition
         return torch.cat([x[..., latent_dim:], x[..., :latent_dim]], -1)
@@ -114,10 +120,12 @@ def _rearrange(state: dict[str, Tensor], latent_dim: int, base: int) -> None:
     prefix = "output.parametrizations.weight"
     if {f"{prefix}.original", f"{prefix}.0.u", f"{prefix}.0.v"} <= set(state):
         weight, u, v = (state[f"{prefix}.{name}"].double() for name in ("original", "0.u", "0.v"))
+        if (len(u), len(v)) != weight.flatten(1).shape:
+            raise GanlabError("generator.conv_to_rgb.weight_u, weight_v and weight_orig do not fit each other.")
         sigma = u @ weight.flatten(1) @ v
         left, values, right = torch.linalg.svd(weight[:CHANNELS].flatten(1), full_matrices=False)
         state[f"{prefix}.original"] = state[f"{prefix}.original"][:CHANNELS]
         state[f"{prefix}.0.u"] = left[:, 0].float()
         state[f"{prefix}.0.v"] = (right[0] * (sigma / values[0])).float()  # not of length 1, so that uᵀWv = σ
-        if "output.bias" in state:
+        if "output.bias" in state and len(state["output.bias"]) == len(weight):
             state["output.bias"] = state["output.bias"][:CHANNELS]

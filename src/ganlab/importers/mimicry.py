@@ -31,27 +31,27 @@ def role(tensors: dict[str, Tensor]) -> str | None:
 def generator(tensors: Tensors) -> Network:
     count = tensors.count(r"block(\d+)\.c1\.") - 2  # they count from block2 on
     blocks = [(f"block{i + 2}", f"blocks.{i}") for i in range(count)]
+    embedded = [value for name, value in tensors.items() if name.endswith(".embed.weight")]
     pairs = [("l1", "linear"), (f"b{count + 2}", "output_norm"), (f"c{count + 2}", "output"), *_attention(count)]
     for theirs, ours in blocks:
         pairs += [(f"{theirs}.c{k}", f"{ours}.conv{k}") for k in (1, 2)] + [(f"{theirs}.c_sc", f"{ours}.shortcut")]
         for k in (1, 2):
-            pairs += [(f"{theirs}.b{k}", f"{ours}.norm{k}"), (f"{theirs}.b{k}.bn", f"{ours}.norm{k}")]
-            pairs += [(f"{theirs}.b{k}.embed", f"{ours}.norm{k}.embed")]
+            pairs += [(f"{theirs}.b{k}{'.bn' if embedded else ''}", f"{ours}.norm{k}")]
+            pairs += [(f"{theirs}.b{k}.embed", f"{ours}.norm{k}.{name}") for name in ("embed", "gain", "offset")]
     rows, latent_dim = _weight(tensors, "l1").shape
     first, last = _weight(tensors, "block2.c1").shape[1], _weight(tensors, f"block{count + 1}.c2").shape[0]
     base = side(rows // first, "l1")
     growth = 1 if first == last else 2
     heights = [base * 2 ** (i + 1) for i in range(count)]
     outputs = [_weight(tensors, f"block{i + 2}.c2").shape[0] for i in range(count)]
-    options = {"width": last, "growth": growth, "upsampling": "bilinear", "latent_dim": latent_dim}
+    options: dict[str, object] = {"width": last, "growth": growth, "upsampling": "bilinear", "latent_dim": latent_dim}
     at = _place(tensors, outputs, 1)
     if at is not None:
         options["attention"] = heights[at]
-    embedded = tensors.get("block2.b1.embed.weight")
     network = _network("sngan" if at is None else "sagan", options, tensors, Table(_placed(pairs, at)))
     _split_embeddings(network)
     channels = _weight(tensors, f"c{count + 2}").shape[0]
-    network.image = (base * 2**count, channels, 0 if embedded is None else embedded.shape[0])
+    network.image = (base * 2**count, channels, embedded[0].shape[0] if embedded else 0)
     return network
 
 
@@ -67,7 +67,7 @@ def discriminator(tensors: Tensors, image: tuple[int, int, int]) -> Network:
     growth = 1 if outputs[0] == outputs[-1] else 2
     # at 64 pixels, and there only, the last block halves the map as well
     halvings = 2 if growth == 1 else count if image[0] == 64 else count - 1
-    options = {
+    options: dict[str, object] = {
         "width": outputs[0],
         "growth": growth,
         "halvings": halvings,
@@ -84,7 +84,8 @@ def discriminator(tensors: Tensors, image: tuple[int, int, int]) -> Network:
 
 
 def _network(component: str, options: dict[str, object], tensors: Tensors, table: Table) -> Network:
-    own = Tensors({k: v for k, v in tensors.items() if f"{k.rpartition('.')[0]}.sn_u" in tensors}, tensors.source)
+    modules = {name.rpartition(".")[0] for name in tensors if name.endswith((".sn_u", ".sn_sigma"))}
+    own = Tensors({k: v for k, v in tensors.items() if k.rpartition(".")[0] in modules}, tensors.source)
     rest = Tensors({k: v for k, v in tensors.items() if k not in own}, tensors.source)
     state, sources, surplus = translate(rest, table, VECTORS)
     more, more_sources, more_surplus = translate(own, table, OWN_VECTORS)
@@ -93,11 +94,12 @@ def _network(component: str, options: dict[str, object], tensors: Tensors, table
     for key in list(more):
         more_sources.setdefault(key, more_sources.get(key.removesuffix("v") + "u", key))
     normalized = any(name.endswith(("weight_u", "sn_u")) for name in tensors)
+    torchs, theirs = back(table, VECTORS), back(table, OWN_VECTORS)
     return Network(
         component,
         options,
         {**state, **more},
-        back(table, VECTORS),
+        lambda key: theirs(key) if theirs(key).rpartition(".")[0] in modules else torchs(key),
         normalized=normalized,
         stored=normalized,
         sources={**sources, **more_sources},
@@ -107,6 +109,8 @@ def _network(component: str, options: dict[str, object], tensors: Tensors, table
 
 def _evaluated(state: dict[str, Tensor], module: str) -> None:
     """mimicry's own spectral norm makes an iteration in evaluation, torch's none: store what it finds."""
+    if f"{module}.{SN_FIELDS[0]}" not in state:
+        return
     matrix, u = state[f"{module}.{SN_FIELDS[0]}"].flatten(1), state[f"{module}.{SN_FIELDS[1]}"]
     v = torch.nn.functional.normalize(matrix.t() @ u, dim=0)
     state[f"{module}.{SN_FIELDS[1]}"] = torch.nn.functional.normalize(matrix @ v, dim=0)
@@ -124,8 +128,8 @@ def _split_embeddings(network: Network) -> None:
 
 
 def _weight(tensors: Tensors, module: str) -> Tensor:
-    name = f"{module}.weight_orig"
-    return tensors[name if name in tensors else f"{module}.weight"]
+    normalized = any(f"{module}.{name}" in tensors for name in VECTORS.values())
+    return tensors[f"{module}.{'weight_orig' if normalized else 'weight'}"]
 
 
 def _place(tensors: Tensors, outputs: list[int], usual: int) -> int | None:

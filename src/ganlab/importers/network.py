@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor
@@ -68,23 +69,40 @@ class Table:
     """
 
     def __init__(self, pairs: Sequence[tuple[str, str]], fields: Mapping[str, str] | None = None) -> None:
-        self.pairs = list(pairs)
         self.fields = dict(fields or {})
+        self._ours, self._theirs = _rules(pairs), _rules([(ours, theirs) for theirs, ours in pairs])
 
     def ours(self, module: str) -> str | None:
-        return self._translate(module, self.pairs)
+        return _translate(module, self._ours)
 
     def theirs(self, module: str) -> str | None:
-        return self._translate(module, [(ours, theirs) for theirs, ours in self.pairs])
+        return _translate(module, self._theirs)
 
-    @staticmethod
-    def _translate(name: str, pairs: Sequence[tuple[str, str]]) -> str | None:
-        for source, target in pairs:
-            pattern = re.sub(r"\\\{(\w)\\\}", r"(?P<\1>\\d+)", re.escape(source))
-            match = re.fullmatch(pattern, name)
-            if match:
-                return target.format(**match.groupdict())
-        return None
+
+Rules = tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]
+
+
+def _rules(pairs: Sequence[tuple[str, str]]) -> Rules:
+    """Names without numbers for looking up, and patterns."""
+    literal: dict[str, str] = {}
+    patterns = []
+    for source, target in pairs:
+        if "{" in source:
+            patterns.append((re.compile(re.sub(r"\\\{(\w)\\\}", r"(?P<\1>\\d+)", re.escape(source))), target))
+        else:
+            literal.setdefault(source, target)
+    return literal, patterns
+
+
+def _translate(name: str, rules: Rules) -> str | None:
+    literal, patterns = rules
+    if name in literal:
+        return literal[name]
+    for pattern, target in patterns:
+        match = pattern.fullmatch(name)
+        if match:
+            return target.format(**match.groupdict())
+    return None
 
 
 def translate(
@@ -128,7 +146,9 @@ def back(table: Table, vectors: Mapping[str, str]) -> Callable[[str], str]:
                 module = key.removesuffix(f".{sn_field}")
                 return f"{table.theirs(module) or module}.{vectors.get(kind, kind)}"
         module, _, last = key.rpartition(".")
-        return f"{table.theirs(module) or module}.{fields.get(last, last)}"
+        # a weight has a name of its own only in batch norm without a condition
+        last = last if last == "weight" and not module.endswith("norm") else fields.get(last, last)
+        return f"{table.theirs(module) or module}.{last}"
 
     return theirs
 
@@ -157,7 +177,7 @@ def stages(
             continue
         width = width_of_last // scale[-1]
         expected = []
-        for n, m in zip(scale, scale[1:], strict=False):
+        for n, m in pairwise(scale):
             expected += [(width * n, width * n)] * (depth - 1) + [(width * n, width * m)]
         if expected == list(blocks):
             return count, depth, width

@@ -15,7 +15,7 @@ POOLINGS = ("sum", "mean")
 
 
 class GeneratorBlock(nn.Module):
-    """Pre-activated residual block that doubles the map.
+    """Pre-activated residual block that doubles the map, or keeps it.
 
     out = conv2(relu(norm2(conv1(up(relu(norm1(x))))))) + conv_shortcut(up(x))
 
@@ -28,8 +28,9 @@ class GeneratorBlock(nn.Module):
         kernel_size: Of both convolutions, odd.
         dilation: Of both.
         upsampling: ``nearest`` or ``bilinear``.
+        doubles: False keeps the map, and then the shortcut has a convolution only if C' is not C.
 
-    Shape: (B, C, H, W) -> (B, C', 2H, 2W).
+    Shape: (B, C, H, W) -> (B, C', 2H, 2W), or (B, C', H, W).
     """
 
     def __init__(
@@ -41,22 +42,29 @@ class GeneratorBlock(nn.Module):
         kernel_size: int = 3,
         dilation: int = 1,
         upsampling: str = "nearest",
+        doubles: bool = True,
     ) -> None:
         super().__init__()
-        self.upsampling = upsampling
+        self.upsampling, self.doubles = upsampling, doubles
         padding = dilation * (kernel_size // 2)
         self.norm1 = norm(in_channels)
-        self.conv1 = UpsampleConv2d(in_channels, out_channels, kernel_size, dilation=dilation, mode=upsampling)
+        self.conv1: nn.Conv2d
+        if doubles:
+            self.conv1 = UpsampleConv2d(in_channels, out_channels, kernel_size, dilation=dilation, mode=upsampling)
+        else:
+            self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation)
         self.norm2 = norm(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size, padding=padding, dilation=dilation)
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1)
+        learned = doubles or in_channels != out_channels
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if learned else None
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         given = () if condition is None else (condition,)
         h = self.conv1(F.relu(self.norm1(x, *given), inplace=True))
         h = self.conv2(F.relu(self.norm2(h, *given), inplace=True))
         # A 1×1 convolution commutes with upsampling, and is done on the smaller map.
-        return h + upsample(self.shortcut(x), self.upsampling)
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        return h + (upsample(shortcut, self.upsampling) if self.doubles else shortcut)
 
 
 class DiscriminatorBlock(nn.Module):

@@ -244,6 +244,11 @@ def attach(
             continue
         if parametrize.is_parametrized(module, "weight") and attached(module.get_submodule("parametrizations")):
             continue
+        if parametrize.is_parametrized(module, "weight") and not hasattr(module.parametrizations.weight, "original"):  # type: ignore[union-attr]
+            raise ValueError(
+                "spectral norm cannot be put on weight norm: leave one of them out "
+                "(reg.sn.players=[discriminator], or generator.weight_norm=false)"
+            )
         norm = SpectralNorm(module.weight.detach(), int(isinstance(module, TRANSPOSED)), iterations, eps, evaluation)
         norm.train(module.training)
         # unsafe skips a trial run, which would move the vector

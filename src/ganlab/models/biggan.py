@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from ganlab.errors import one_of
 from ganlab.layers.attention import SelfAttention, attention_places
@@ -47,6 +48,11 @@ def discriminator_multiples(count: int) -> list[int]:
     return generator_multiples(max(count, 5))[::-1][: count + 1]
 
 
+def check_extra_blocks(extra_blocks: int) -> None:
+    if extra_blocks < 0:
+        raise ValueError(f"expected extra_blocks to be 0 or more, got {extra_blocks}")
+
+
 class Generator(nn.Module):
     """The generator of BigGAN.
 
@@ -72,6 +78,9 @@ class Generator(nn.Module):
         kernel_size: Of the blocks' convolutions, odd. 5 and 7 did not help the paper.
         dilation: Of the blocks' convolutions. Nor did this.
         upsampling: ``nearest`` or ``bilinear``. Nor did that.
+        extra_blocks: Blocks that keep map and channels, after each block, with its part of z. Nor did one.
+        weight_norm: Weight normalization of every convolution and linear map (Salimans & Kingma 2016,
+            arXiv:1602.07868), instead of spectral norm. Nor did it.
         initialization: ``orthogonal``, ``normal`` or ``xavier``.
         norm_eps: ε of the conditional batch norms; that of the last one is 1e-5.
         stored_variance: ``unbiased`` or ``biased`` running variance.
@@ -99,11 +108,14 @@ class Generator(nn.Module):
         kernel_size: int = 3,
         dilation: int = 1,
         upsampling: str = "nearest",
+        extra_blocks: int = 0,
+        weight_norm: bool = False,
         initialization: str = "orthogonal",
         norm_eps: float = 1e-5,
         stored_variance: str = "unbiased",
     ) -> None:
         super().__init__()
+        check_extra_blocks(extra_blocks)
         self.base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
         height, breadth = (side * 2**count for side in self.base)
         self.image_shape = (image_channels, height, breadth)
@@ -138,10 +150,22 @@ class Generator(nn.Module):
                 for n, m in pairwise(channels)
             ]
         )
+        self.extra_blocks = nn.ModuleList(
+            [
+                GeneratorBlock(m, m, norm, kernel_size=kernel_size, dilation=dilation, doubles=False)
+                for m in channels[1:]
+                for _ in range(extra_blocks)
+            ]
+        )
+        self.extra = extra_blocks
         self.attentions = nn.ModuleDict({str(i): SelfAttention(channels[i + 1]) for i in places})
         self.output_norm = BatchNorm(channels[-1], stored_variance=stored_variance)
         self.output = nn.Conv2d(channels[-1], image_channels, kernel_size, padding=kernel_size // 2)
         initialize(self, initialization)
+        if weight_norm:
+            for module in list(self.modules()):
+                if isinstance(module, nn.Conv2d | nn.Linear):
+                    parametrizations.weight_norm(module)
 
     def embed(self, y: Tensor | None) -> Tensor | None:
         """What stands for the class: (B, shared_dim), to be given to `synthesize`; interpolate between two of these.
@@ -153,7 +177,7 @@ class Generator(nn.Module):
             return self.embedding(y)
         if y is None or not self.hierarchical:
             return y
-        return F.one_hot(y, self.num_classes).to(self.linear.weight.dtype)
+        return F.one_hot(y, self.num_classes).to(self.output_norm.weight.dtype)
 
     def synthesize(self, z: Tensor, embedded: Tensor | None) -> Tensor:
         """Images from latents (B, latent_dim) and what `embed` made of labels."""
@@ -162,7 +186,9 @@ class Generator(nn.Module):
         h = self.linear(first).unflatten(1, (-1, *self.base))
         for i, block in enumerate(self.blocks):
             given = [part for part in (embedded, rest[i] if rest else None) if part is not None]
-            h = block(h, torch.cat(given, 1) if len(given) == 2 else given[0] if given else None)
+            condition = torch.cat(given, 1) if len(given) == 2 else given[0] if given else None
+            for each in (block, *self.extra_blocks[i * self.extra : (i + 1) * self.extra]):
+                h = each(h, condition)
             if str(i) in self.attentions:
                 h = self.attentions[str(i)](h)
         return torch.tanh(self.output(F.relu(self.output_norm(h), inplace=True)))
@@ -188,6 +214,7 @@ class Discriminator(nn.Module):
         attention: Heights of the maps that attention follows; 0 for none; None for 64 if there is one.
         kernel_size: Of the blocks' convolutions, odd.
         dilation: Of the blocks' convolutions.
+        extra_blocks: Blocks that keep map and channels, after each block; one did not help the paper.
         normalization: ``none``; ``batch`` or ``conditional`` batch norm before each relu of the blocks,
             which did not help the paper.
         initialization: ``orthogonal``, ``normal`` or ``xavier``.
@@ -210,10 +237,12 @@ class Discriminator(nn.Module):
         attention: int | tuple[int, ...] | None = None,
         kernel_size: int = 3,
         dilation: int = 1,
+        extra_blocks: int = 0,
         normalization: str = "none",
         initialization: str = "orthogonal",
     ) -> None:
         super().__init__()
+        check_extra_blocks(extra_blocks)
         one_of(normalization, ("none", "batch", "conditional"), "normalization")
         if normalization == "conditional" and num_classes == 0:
             raise ValueError("expected classes for normalization=conditional, got none: take batch")
@@ -248,6 +277,22 @@ class Discriminator(nn.Module):
                 for i, (n, m) in enumerate(zip([image_channels, *channels[:-1]], channels, strict=True))
             ]
         )
+        self.extra = extra_blocks
+        self.extra_blocks = nn.ModuleList(
+            [
+                DiscriminatorBlock(
+                    m,
+                    m,
+                    m,
+                    downsample=False,
+                    kernel_size=kernel_size,
+                    dilation=dilation,
+                    norm=None if normalization == "none" else norm,
+                )
+                for m in channels
+                for _ in range(extra_blocks)
+            ]
+        )
         self.attentions = nn.ModuleDict({str(i): SelfAttention(channels[i]) for i in places})
         self.head = ProjectionHead(channels[-1], num_classes)
         initialize(self, initialization)
@@ -255,7 +300,8 @@ class Discriminator(nn.Module):
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         condition = check_labels(y, self.num_classes) if self.conditional else None
         for i, block in enumerate(self.blocks):
-            x = block(x, condition)
+            for each in (block, *self.extra_blocks[i * self.extra : (i + 1) * self.extra]):
+                x = each(x, condition)
             if str(i) in self.attentions:
                 x = self.attentions[str(i)](x)
         return x

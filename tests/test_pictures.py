@@ -1,0 +1,151 @@
+"""Interpolations, rows by truncation and standing statistics."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.testing import assert_close
+
+import ganlab
+from ganlab import cli, pictures, sampling
+from ganlab.errors import GanlabError
+from ganlab.layers.norm import BatchNorm
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("big") / "run"
+    return ganlab.train(
+        ["model=biggan", "data.image_size=32", "generator.width=2", "discriminator.width=2", "data.batch_size=8",
+         "sample.count=10", "trainer.max_steps=2", "trainer.accelerator=cpu", f"run.dir={folder}"]
+    )  # fmt: skip
+
+
+def opened(path):
+    with Image.open(path) as picture:
+        picture.load()
+        return picture.size, getattr(picture, "n_frames", 1), np.asarray(picture.convert("RGB"))
+
+
+def test_a_spherical_path_keeps_the_length_and_moves_at_a_constant_angle() -> None:
+    a, b = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 3.0]])
+    points = pictures.interpolate(a, b, 4)[0]
+    angles = [i * math.pi / 6 for i in range(4)]
+    assert_close(points, torch.tensor([[3 * math.cos(t), 3 * math.sin(t)] for t in angles]))
+
+
+def test_a_linear_path_moves_at_a_constant_speed() -> None:
+    a, b = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[3.0, 6.0], [1.0, 4.0]])
+    points = pictures.interpolate(a, b, 4, "linear")
+    assert_close(points[0], torch.tensor([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0], [3.0, 6.0]]))
+    assert_close(points[1, 1], torch.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("end", [[2.0, 0.0], [-2.0, 0.0]])
+def test_a_spherical_path_between_parallel_points_is_linear(end) -> None:
+    a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([end])
+    assert_close(pictures.interpolate(a, b, 5), pictures.interpolate(a, b, 5, "linear"))
+
+
+def test_rows_between_latents_begin_and_end_with_the_seeds_own_samples(big) -> None:
+    images = pictures.interpolation(big, 2, 3, labels=4, seed=7)
+    assert images.shape == (6, *big.generator.image_shape)
+    samples = big.sample(4, 4, seed=7)
+    assert_close(images[[0, 2, 3, 5]], samples, atol=1e-5, rtol=0)
+    ends = sampling.latents(big.module.setting.prior, 7, 2, big.generator.latent_dim)
+    middle = pictures.interpolate(ends[:1], ends[1:], 3)[0, 1:2]
+    assert_close(images[1:2], sampling.generate(big.generator, middle, torch.tensor([4])), atol=1e-5, rtol=0)
+
+
+def test_rows_between_classes_keep_the_latent(big) -> None:
+    images = pictures.interpolation(big, 2, 5, between="classes", labels=[3, 8], seed=7)
+    assert_close(images[[0, 9]], big.sample(2, [3, 3], seed=7), atol=1e-5, rtol=0)
+    assert_close(images[[4, 5]], big.sample(2, [8, 8], seed=7), atol=1e-5, rtol=0)
+    assert (images[2] - images[0]).abs().max() > 1e-6
+
+
+def test_a_row_by_truncation_is_what_sampling_at_it_makes(big) -> None:
+    images = pictures.by_truncation(big, [2.0, 0.5], 3, labels=1, seed=3)
+    assert_close(images[:3], big.sample(3, 1, truncation=2.0, seed=3))
+    assert_close(images[3:], big.sample(3, 1, truncation=0.5, seed=3))
+
+
+def test_standing_statistics_are_means_over_passes_of_fresh_latents_and_classes(big) -> None:
+    """mean = (1/k) Σ meanᵢ of the first norm's input, which is the linear layer's output; then all is as before."""
+    layers = [layer for layer in big.generator.modules() if isinstance(layer, BatchNorm)]
+    before = [layer.running_mean.clone() for layer in layers]
+    inputs = []
+    hook = layers[0].register_forward_pre_hook(lambda module, args: inputs.append(args[0].detach()))
+    with pictures.standing(big, 3, 0.7):
+        hook.remove()
+        assert len(inputs) == 3
+        assert_close(layers[0].running_mean, torch.stack([x.mean((0, 2, 3)) for x in inputs]).mean(0))
+        variances = torch.stack([x.var((0, 2, 3), correction=0) for x in inputs])
+        assert_close(layers[0].running_var, variances.mean(0))
+        assert not torch.equal(inputs[0], inputs[1])
+        inside = big.sample(2, 1, truncation=0.7)
+    assert all(torch.equal(layer.running_mean, mean) for layer, mean in zip(layers, before, strict=True))
+    assert (big.sample(2, 1, truncation=0.7) - inside).abs().max() > 1e-4
+    with pictures.standing(big, 3, 0.2):
+        other = layers[0].running_mean.clone()
+    with pictures.standing(big, 3, 0.7):  # kept
+        assert not torch.equal(layers[0].running_mean, other)
+        assert_close(big.sample(2, 1, truncation=0.7), inside)
+
+
+def test_the_command_line_draws_interpolations_and_truncations(big, tmp_path, capsys) -> None:
+    side = 2 + 34 * 5, 2 + 34 * 3
+    words = [
+        "sample",
+        str(big.folder),
+        "kind=interpolation",
+        "count=3",
+        "steps=5",
+        "between=classes",
+        "standing_statistics=2",
+    ]
+    assert cli.dispatch([*words, f"out={tmp_path / 'a.png'}"]) == 0
+    assert opened(tmp_path / "a.png")[0] == side
+    assert "15 images of iteration 2" in capsys.readouterr().out
+    assert cli.dispatch([*words[:5], "path=linear", f"out={tmp_path / 'a.webp'}"]) == 0
+    _, count, first = opened(tmp_path / "a.webp")
+    assert count == 2 * 5 - 2  # there and back
+    images = pictures.interpolation(big, 3, 5, path="linear")
+    assert np.array_equal(first[:, :, 0], pictures.frames(images, 3)[0][0].numpy())
+    words = ["sample", str(big.folder), "kind=truncation", "count=5", "thresholds=[2,1,0.5]", "labels=[1,2]"]
+    assert cli.dispatch([*words, f"out={tmp_path / 'b.png'}"]) == 0
+    assert opened(tmp_path / "b.png")[0] == side
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["kind=grids"], "kind must be one of grid, interpolation, truncation, got 'grids'. Did you mean 'grid'"),
+        (["steps=3"], "steps goes with kind=interpolation, not with kind=grid"),
+        (["kind=truncation", "truncation=0.5"], "truncation goes with kind=grid or interpolation"),
+        (["kind=interpolation", "steps=1"], "steps must be at least 2"),
+        (["kind=interpolation", "path=round"], "path must be one of linear, spherical"),
+        (["kind=interpolation", "between=images"], "between must be one of latents, classes"),
+        (["kind=interpolation", "between=classes", "labels=99"], "classes from 0 to 9, got 99"),
+        (["kind=truncation", "thresholds=[]"], "thresholds must hold at least one number"),
+        (["kind=truncation", "thresholds=[1,-2]"], "truncation must be a positive number, got -2"),
+        (["standing_statistics=0"], "standing_statistics must be at least 1"),
+        (["out=x.webp"], "out must end in .png"),
+        (["truncation=-1"], "truncation must be a positive number"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_sentence(big, words, sentence) -> None:
+    with pytest.raises(GanlabError) as caught:
+        cli.dispatch(["sample", str(big.folder), *words])
+    assert sentence in str(caught.value)
+
+
+def test_classes_are_interpolated_only_where_they_are_embedded(finished, train) -> None:
+    with pytest.raises(GanlabError, match="needs a generator that embeds its classes, and dcgan"):
+        pictures.interpolation(ganlab.load(finished), between="classes")
+    plain = ganlab.load(train("data.num_classes=0", steps=1))
+    with pytest.raises(GanlabError, match="between=classes needs classes"):
+        pictures.interpolation(plain, between="classes")
+    assert len(pictures.interpolation(plain, 1, 2)) == 2
