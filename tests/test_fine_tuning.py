@@ -17,7 +17,8 @@ def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("base") / "run"
     return ganlab.train(
         [*SMALL, "model=biggan", "data.image_size=32", "generator.width=2", "discriminator.width=2",
-         "loss=non_saturating", "reg=sn", "reg.sn.players=[discriminator,generator]", "reg.sn.eps=1e-6", "optimizer.generator.lr=1e-3",
+         "loss=non_saturating", "reg=sn", "reg.sn.players=[discriminator,generator]", "reg.sn.eps=1e-6",
+         "optimizer.generator.lr=1e-3",
          "trainer.max_steps=3", f"run.dir={folder}"]
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,8 @@ class AtomicCheckpointIO(CheckpointIO):
                 raise
             self.failure = error if isinstance(error, OSError) else OSError(str(error).splitlines()[0])
         finally:
-            try:
+            with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            except OSError:
-                pass
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         # on the CPU unless told otherwise: a run of a GPU is to go on where there is none

@@ -23,6 +23,7 @@ from ganlab.view import Setting
 
 Config = dict[str, Any]
 
+DEFAULT_STEPS = 1000  # of a run that sets neither trainer.max_steps nor run.max_kimg
 DATA_KEYS = [
     "batch_size",
     "image_size",
@@ -158,7 +159,10 @@ def complete(config: Config, source: Dataset | None, generator: Any, discriminat
     size = data["image_size"]
     data["image_size"] = size[0] if isinstance(size, (list, tuple)) and size[0] == size[1] else size
     data["image_size"] = list(size) if isinstance(data["image_size"], tuple) else data["image_size"]
-    return {**config, "data": data}
+    trainer = dict(config["trainer"])
+    if trainer.get("max_steps") is None:
+        trainer["max_steps"] = DEFAULT_STEPS if config["run"]["max_kimg"] is None else -1
+    return {**config, "data": data, "trainer": trainer}
 
 
 @dataclass

@@ -55,8 +55,7 @@ def _wandb(options: dict[str, Any], folder: Path, config: dict[str, Any]) -> Any
             "logger=wandb, but nobody is logged in to Weights & Biases here: run `wandb login`, "
             "or keep the log on this machine with logger.wandb.offline=true."
         )
-    logger = WandbLogger(**{"save_dir": folder, "name": folder.name, **options, "config": config})
-    return logger
+    return WandbLogger(**{"save_dir": folder, "name": folder.name, **options, "config": config})
 
 
 def _logged_in(wandb: Any) -> bool:

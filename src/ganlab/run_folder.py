@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -85,10 +85,8 @@ def claimed(folder: str | os.PathLike[str] | None, again: bool = False) -> Itera
     try:
         yield path
     finally:
-        try:
+        with suppress(OSError):
             (path / LOCK).unlink(missing_ok=True)
-        except OSError:
-            pass
         lock.release()
         for parent in made:
             try:
@@ -183,7 +181,5 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
-        try:
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        except OSError:
-            pass

@@ -179,8 +179,8 @@ def refuse_other_networks(before: Mapping[str, Any], after: Mapping[str, Any]) -
         for name, value in before[kind].items():
             if after[kind].get(name) != value:
                 raise GanlabError(
-                    f"{kind}.{name} cannot change from {value} to {after[kind].get(name)}: the weights in the checkpoint "
-                    f"belong to networks built with {kind}.{name}={value}. Start a new run."
+                    f"{kind}.{name} cannot change from {value} to {after[kind].get(name)}: the weights in the "
+                    f"checkpoint belong to networks built with {kind}.{name}={value}. Start a new run."
                 )
     for name in FIXED_DATA:
         if before["data"][name] != after["data"][name]:

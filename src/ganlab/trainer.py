@@ -99,6 +99,8 @@ def check(options: Any) -> None:
         problems.append(f"trainer.precision={precision} is not supported: {advice}use {', '.join(PRECISIONS)}.")
     for name in ("max_steps", "log_every_n_steps", "num_nodes"):
         value = options.get(name, 1)
+        if name == "max_steps" and value is None:
+            continue  # to be completed
         least = -1 if name == "max_steps" else 1
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             problems.append(f"trainer.{name} must be a whole number of at least {least}, got {value!r}.")

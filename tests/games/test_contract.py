@@ -358,10 +358,11 @@ def test_update_rules_on_the_dirac_game_do_what_theory_says(update: str) -> None
     for _ in range(steps):
         engine.iterate(torch.zeros(BATCH, 1))
     radius = (generator.x.square() + line.y.square()).sqrt().item() / 2**0.5
+    outwards, inwards = (1 + rate**2) ** (steps / 2), ((1 - rate**2) ** 2 + rate**2) ** (steps / 2)
     expected = {
         "alternating": (0.9, 1.12),
-        "simultaneous": ((1 + rate**2) ** (steps / 2) * 0.999, (1 + rate**2) ** (steps / 2) * 1.001),
-        "extragradient": (0.999 * ((1 - rate**2) ** 2 + rate**2) ** (steps / 2), 1.001 * ((1 - rate**2) ** 2 + rate**2) ** (steps / 2)),
+        "simultaneous": (0.999 * outwards, 1.001 * outwards),
+        "extragradient": (0.999 * inwards, 1.001 * inwards),
         "optimistic": (0.0, 0.5),
-    }[update]  # fmt: skip
+    }[update]
     assert expected[0] < radius < expected[1]

@@ -24,3 +24,10 @@ def check_labels(y: Tensor | None, num_classes: int) -> Tensor | None:
     if y is None:
         raise ValueError(f"expected labels 0 to {num_classes - 1} for a network with {num_classes} classes, got none")
     return y
+
+
+def check_positive(**numbers: int) -> None:
+    """Raise ``ValueError`` for the first number below 1; widths, lengths and counts of a network."""
+    for name, number in numbers.items():
+        if number < 1:
+            raise ValueError(f"expected {name} to be at least 1, got {number}")

@@ -15,7 +15,7 @@ from ganlab.errors import one_of
 from ganlab.layers.attention import SelfAttention, attention_places
 from ganlab.layers.geometry import Size, doublings
 from ganlab.layers.initialization import initialize
-from ganlab.layers.inputs import check_labels, check_latents
+from ganlab.layers.inputs import check_labels, check_latents, check_positive
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
 from ganlab.layers.residual import DiscriminatorBlock, GeneratorBlock, ProjectionHead
 from ganlab.layers.spectral_norm import exempt
@@ -115,6 +115,7 @@ class Generator(nn.Module):
         stored_variance: str = "unbiased",
     ) -> None:
         super().__init__()
+        check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels)
         check_extra_blocks(extra_blocks)
         self.base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
         height, breadth = (side * 2**count for side in self.base)
@@ -242,6 +243,7 @@ class Discriminator(nn.Module):
         initialization: str = "orthogonal",
     ) -> None:
         super().__init__()
+        check_positive(width=width, image_channels=image_channels)
         check_extra_blocks(extra_blocks)
         one_of(normalization, ("none", "batch", "conditional"), "normalization")
         if normalization == "conditional" and num_classes == 0:

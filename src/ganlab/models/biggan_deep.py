@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ganlab.layers.attention import SelfAttention, attention_places
 from ganlab.layers.geometry import Size, doublings
 from ganlab.layers.initialization import initialize
-from ganlab.layers.inputs import check_labels, check_latents
+from ganlab.layers.inputs import check_labels, check_latents, check_positive
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
 from ganlab.layers.resample import UpsampleConv2d, upsample
 from ganlab.layers.residual import ProjectionHead
@@ -138,6 +138,7 @@ class Generator(nn.Module):
         stored_variance: str = "unbiased",
     ) -> None:
         super().__init__()
+        check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels)
         if depth < 1:
             raise ValueError(f"expected depth to be at least 1, got {depth}")
         self.base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
@@ -232,6 +233,7 @@ class Discriminator(nn.Module):
         initialization: str = "orthogonal",
     ) -> None:
         super().__init__()
+        check_positive(width=width, image_channels=image_channels)
         if depth < 1:
             raise ValueError(f"expected depth to be at least 1, got {depth}")
         base, count = doublings(image_size, least=FEWEST_DOUBLINGS)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganlab.layers.geometry import Size, height_and_width
 from ganlab.layers.initialization import initialize
-from ganlab.layers.inputs import check_labels, check_latents
+from ganlab.layers.inputs import check_labels, check_latents, check_positive
 
 
 def _layers(inputs: int, width: int, depth: int, activation: nn.Module) -> nn.Sequential:
@@ -59,6 +59,7 @@ class Generator(nn.Module):
         initialization: str = "xavier",
     ) -> None:
         super().__init__()
+        check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels)
         if depth < 1:
             raise ValueError(f"expected depth to be at least 1, got {depth}")
         self.image_shape = (image_channels, *height_and_width(image_size))
@@ -114,6 +115,7 @@ class Discriminator(nn.Module):
         initialization: str = "xavier",
     ) -> None:
         super().__init__()
+        check_positive(width=width, image_channels=image_channels)
         if depth < 1:
             raise ValueError(f"expected depth to be at least 1, got {depth}")
         self.image_shape = (image_channels, *height_and_width(image_size))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ganlab.layers.geometry import Size, doublings
 from ganlab.layers.initialization import initialize
-from ganlab.layers.inputs import check_labels, check_latents
+from ganlab.layers.inputs import check_labels, check_latents, check_positive
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
 from ganlab.layers.residual import DiscriminatorBlock, GeneratorBlock, ProjectionHead
 
@@ -87,6 +87,7 @@ class Generator(nn.Module):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
+        check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels)
         self.base, count = doublings(image_size)
         height, breadth = (side * 2**count for side in self.base)
         self.image_shape = (image_channels, height, breadth)
@@ -165,6 +166,7 @@ class Discriminator(nn.Module):
         initialization: str = "xavier",
     ) -> None:
         super().__init__()
+        check_positive(width=width, image_channels=image_channels)
         base, count = doublings(image_size)
         height, breadth = (side * 2**count for side in base)
         halvings = count if halvings is None else halvings
