@@ -17,7 +17,7 @@ from typing import Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Override, Sweep
+from hydra.core.override_parser.types import Glob, Override
 from omegaconf import DictConfig, OmegaConf
 
 from ganlab import config, experiment, fine_tuning, run_folder
@@ -83,11 +83,8 @@ def check(parsed: Sequence[Override]) -> None:
 
 
 def _enumerable(override: Override) -> bool:
-    if not override.is_sweep_override():
-        return False
-    return (
-        override.is_discrete_sweep() if hasattr(override, "is_discrete_sweep") else isinstance(override.value(), Sweep)
-    )
+    """Whether the values can be listed before Hydra runs: not those of an interval or a glob."""
+    return override.is_sweep_override() and override.is_discrete_sweep() and not isinstance(override.value(), Glob)
 
 
 def _lines(parsed: Sequence[Override]) -> list[str]:
