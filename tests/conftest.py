@@ -10,6 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+# before torch is imported: bit-equality is promised for one number of threads, also in the processes that tests
+# start, and two test workers on two cores would fight over threads
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 import torch
 from PIL import Image
