@@ -141,8 +141,7 @@ class PlainLoop:
     """The same arithmetic as a hand-written PyTorch loop for the standard game: the same networks,
     loss, optimizers, memory format and average, and nothing else.
 
-    Latents, labels and rows of the data are made beforehand, outside of the clock; gathering the rows,
-    which a loop needs too, is inside.
+    What a loop needs too is inside the clock: gathering rows of the data, drawing latents and labels.
 
     Raises:
         GanlabError: If the configuration does more than such a loop.
@@ -170,23 +169,21 @@ class PlainLoop:
         self.difference = float("nan")
 
     def prepare(self, batch: Any) -> None:
-        """Make what the iteration will need; not timed."""
-        options, setting = self.module.training_options, self.module.setting
-        device = self.module.device
-        size = options.batch_size
-        pixels = self.loader.images.pixels
+        """Take the real images of an iteration and choose rows of the data; not timed."""
+        pixels, size = self.loader.images.pixels, self.module.training_options.batch_size
         self.rows = [torch.randint(len(pixels), (size,)) for _ in range(self.steps)]
         self.reals = list(zip(batch["images"], batch["labels"], strict=True))
-        self.latents, self.labels = [], []
-        for turn in range(self.steps + 1):
-            stream = randomness.Stream(options.seed, self.images_seen, turn, 0, device=device)
-            self.latents.append(setting.prior(stream.draw, size, setting.latent_dim))
-            labels = None
-            if setting.label_shares is not None:
-                uniform = stream.draw("labels", (size,), "uniform")
-                labels = torch.searchsorted(setting.label_shares.cumsum(0), uniform, right=True)
-                labels = labels.clamp_(max=len(setting.label_shares) - 1)
-            self.labels.append(labels)
+
+    def _draw(self, turn: int) -> tuple[Tensor, Tensor | None]:
+        """Latents and labels, which a loop has to draw as well: the numbers that ganlab draws."""
+        options, setting = self.module.training_options, self.module.setting
+        stream = randomness.Stream(options.seed, self.images_seen, turn, 0, device=self.module.device)
+        z = setting.prior(stream.draw, options.batch_size, setting.latent_dim)
+        if setting.label_shares is None:
+            return z, None
+        uniform = stream.draw("labels", (options.batch_size,), "uniform")
+        labels = torch.searchsorted(setting.label_shares.cumsum(0), uniform, right=True)
+        return z, labels.clamp_(max=len(setting.label_shares) - 1)
 
     def iterate(self) -> None:
         """One iteration, as one would write it by hand."""
@@ -197,7 +194,7 @@ class PlainLoop:
             gathered = pixels[self.rows[step]]  # the cost of a batch; its content is the rival's
             del gathered
             x = images.to(dtype=torch.float32, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
-            z, y = self.latents[step], self.labels[step]
+            z, y = self._draw(step)
             with state.moving(False), self._shared_weights():
                 with torch.no_grad():
                     fake = self.generator(z, y)
@@ -207,10 +204,11 @@ class PlainLoop:
                 loss = self.loss.discriminator(real_logits=real_logits, fake_logits=fake_logits)
             self._step("discriminator", loss)
         self.discriminator.requires_grad_(False)
+        z, y = self._draw(self.steps)
         with state.moving(False), self._shared_weights():
             with state.moving(True):
-                fake = self.generator(self.latents[-1], self.labels[-1])
-            loss = self.loss.generator(fake_logits=self.discriminator(fake, self.labels[-1]))
+                fake = self.generator(z, y)
+            loss = self.loss.generator(fake_logits=self.discriminator(fake, y))
         self._step("generator", loss)
         self.discriminator.requires_grad_(True)
         counted = size * self.steps

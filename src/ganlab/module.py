@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -232,11 +232,15 @@ class GANModule(L.LightningModule):
                 objectives = self._objectives(turn, view)
             with self.setting.timer("backward"):
                 last = len(objectives) - 1
+                # leaves other than the players' parameters exist only where penalties made them; without any,
+                # the plain call saves a walk over the graph
+                plain = last == 0 and not self._hooks.terms and not self._hooks.features
                 for i, (player, terms) in enumerate(objectives.items()):
-                    total = torch.stack([t.float() if t.dtype is torch.bfloat16 else t for t in terms.values()]).sum()
-                    total = total / options.accumulate
+                    total = _sum(terms.values())
+                    total = total / options.accumulate if options.accumulate > 1 else total
                     if total.requires_grad:
-                        total.backward(inputs=self._parameters_of[player], retain_graph=i < last)
+                        inputs = None if plain else self._parameters_of[player]
+                        total.backward(inputs=inputs, retain_graph=i < last)
             self._keep(view, objectives)
 
     @contextmanager
@@ -405,6 +409,12 @@ class _Reals:
             flip = stream.draw("mirror", (len(images),), "uniform") < 0.5
             images = torch.where(flip.view(-1, 1, 1, 1), images.flip(3), images)
         return Points(images, labels[start : start + size] if labels is not None else None, "real")
+
+
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of scalars, in float32 at least."""
+    scalars = [term.float() if term.dtype is torch.bfloat16 else term for term in terms]
+    return scalars[0] if len(scalars) == 1 else torch.stack(scalars).sum()
 
 
 def _correct_for_lazy_steps(optimizer: Optimizer, player: Player) -> None:
