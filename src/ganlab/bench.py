@@ -245,7 +245,6 @@ def run(config: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """
     built = experiment.build(config)
     module = built.module
-    assert built.images is not None
     with tempfile.TemporaryDirectory(prefix="ganlab-bench-") as folder:
         meter = Meter(settings, None)
         parts_iterations = max(settings.iterations, 3)
@@ -255,15 +254,7 @@ def run(config: dict[str, Any], settings: Settings) -> dict[str, Any]:
         experiment.check_batch(module, lightning_trainer.world_size)
         if lightning_trainer.world_size > 1:
             raise GanlabError("`ganlab bench` measures one process: take trainer.devices=1.")
-        loader = Loader(
-            built.images,
-            module.game,
-            lambda: module.progress,
-            batch_size=built.config["data"]["batch_size"],
-            accumulate=built.config["accumulate"],
-            seed=built.config["seed"],
-            device=lightning_trainer.strategy.root_device if built.config["data"]["on_device"] else "cpu",
-        )
+        loader = experiment.loader(built, lightning_trainer.strategy.root_device)
         if settings.compare is not None:
             module.to(lightning_trainer.strategy.root_device)
             meter.rival = PlainLoop(module, loader)

@@ -15,6 +15,7 @@ from ganlab import plan, randomness, registry, schedules, schema
 from ganlab.averaging import Average
 from ganlab.contract import Game, Regularizer
 from ganlab.data.contract import Dataset
+from ganlab.data.loader import Loader
 from ganlab.data.prepare import Images, prepare
 from ganlab.errors import GanlabError, one_of, suggestion
 from ganlab.module import GANModule, Scheduled, Training
@@ -182,11 +183,7 @@ class _Part:
         }
         try:
             return self.component(**plain)
-        except (
-            ValueError,
-            ArithmeticError,
-            RuntimeError,
-        ) as error:  # torch's own of a negative width are RuntimeErrors
+        except (ValueError, ArithmeticError, RuntimeError) as error:  # torch's own are RuntimeErrors
             raise GanlabError(f"{self.key}: {_sentence(error)}") from error
 
     def scheduled(self, built: Any, images_per_step: int) -> list[Scheduled]:
@@ -432,6 +429,25 @@ def _check_general(config: Config) -> None:
         problems.append("trainer must be a mapping of Lightning's Trainer options.")
     if problems:
         raise GanlabError(" ".join(problems))
+
+
+def loader(built: Experiment, device: torch.device) -> Loader:
+    """The endless batches of an experiment that was built with data.
+
+    Args:
+        device: Where the run's networks are: the data set is held there with ``data.on_device``.
+    """
+    assert built.images is not None
+    config, module = built.config, built.module
+    return Loader(
+        built.images,
+        module.game,
+        lambda: module.progress,
+        batch_size=config["data"]["batch_size"],
+        accumulate=config["accumulate"],
+        seed=config["seed"],
+        device=device if config["data"]["on_device"] else "cpu",
+    )
 
 
 def check_batch(module: GANModule, world_size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 import sys
 import threading
@@ -21,8 +22,9 @@ from ganlab.callbacks.recorder import Recorder
 from ganlab.callbacks.saving import Saving
 from ganlab.callbacks.stopping import Stopping
 from ganlab.checkpoints import AtomicCheckpointIO
+from ganlab.config import OPEN_NODES
 from ganlab.data.loader import Loader
-from ganlab.errors import GanlabError
+from ganlab.errors import GanlabError, suggestion
 from ganlab.module import GANModule
 from ganlab.priors import truncate
 from ganlab.schema import COMPONENT
@@ -138,11 +140,6 @@ def changed(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
     Raises:
         GanlabError: If a key does not exist.
     """
-    import copy
-
-    from ganlab.config import OPEN_NODES
-    from ganlab.errors import suggestion
-
     new = copy.deepcopy(dict(config))
     for key, value in overrides.items():
         if key == "run.dir":
@@ -258,16 +255,7 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
     experiment.check_batch(module, lightning_trainer.world_size)
     if main:
         _prepare_folder(folder, config)
-    assert built.images is not None
-    loader = Loader(
-        built.images,
-        module.game,
-        lambda: module.progress,
-        batch_size=config["data"]["batch_size"],
-        accumulate=config["accumulate"],
-        seed=config["seed"],
-        device=lightning_trainer.strategy.root_device if config["data"]["on_device"] else "cpu",
-    )
+    loader = experiment.loader(built, lightning_trainer.strategy.root_device)
     _fit_with_sentences(lightning_trainer, module, loader, checkpoint)
     if main:
         _say_where(folder, grids.last, recorder, module, stopping.received, config)
