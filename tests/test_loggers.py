@@ -57,6 +57,14 @@ def test_both_at_once_with_wandb_offline(train, monkeypatch):
     check_wandb(folder)
 
 
+def test_a_resumed_run_goes_on_with_the_wandb_run_that_it_had(tmp_path):
+    assert loggers._wandb_run(tmp_path) is None
+    for order, name in enumerate(("offline-run-20261121_084500-first", "run-20261121_090000-a-second", "latest-run")):
+        (tmp_path / "wandb" / name).mkdir(parents=True)
+        os.utime(tmp_path / "wandb" / name, (order, order))
+    assert loggers._wandb_run(tmp_path) == "a-second"
+
+
 def test_wandb_without_a_login_is_refused(train, tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="wandb is missing")
     for name in [n for n in os.environ if n.startswith("WANDB_")]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,15 @@ def _wandb(options: dict[str, Any], folder: Path, config: dict[str, Any]) -> Any
             "logger=wandb, but nobody is logged in to Weights & Biases here: run `wandb login`, "
             "or keep the log on this machine with logger.wandb.offline=true."
         )
-    return WandbLogger(**{"save_dir": folder, "name": folder.name, **options, "config": config})
+    resumed = {"id": found, "resume": "allow"} if (found := _wandb_run(folder)) else {}
+    return WandbLogger(**{"save_dir": folder, "name": folder.name, **resumed, **options, "config": config})
+
+
+def _wandb_run(folder: Path) -> str | None:
+    """The id under which a run folder was logged last: W&B names its own folders run-DATE_TIME-ID."""
+    runs = sorted((folder / "wandb").glob("*run-*_*-*"), key=lambda path: path.stat().st_mtime)
+    names = [re.fullmatch(r"(?:offline-)?run-\d{8}_\d{6}-(.+)", run.name) for run in runs]
+    return next((name[1] for name in reversed(names) if name), None)
 
 
 def _logged_in(wandb: Any) -> bool:
