@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -92,6 +92,34 @@ class Stage:
     alpha: float = 1.0
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     phase: int = 0
+
+
+@runtime_checkable
+class Grows(Protocol):
+    """A network that can grow: it holds all levels from the start and stands at one of them.
+
+    A generator and a discriminator that follow this protocol grow together, see `ganlab.growth`. New
+    ones stand at their full size: ``level == levels`` and ``alpha`` 1.
+
+    Beside what is written below a growing network has ``alpha``, a float32 buffer without dimensions:
+    the share in [0, 1] of the newest level's path, 1 where it has grown in. It is a buffer so that
+    compiled code is not rebuilt when it changes, and `set_stage` fills it. (It is no member of the
+    protocol, because ``isinstance`` does not find buffers.)
+
+    Attributes:
+        levels: Levels above the smallest one: stages are 0 to ``levels``.
+        level: Where the network stands. What belongs to higher levels is not evaluated, so it has no
+            gradient and is not trained.
+    """
+
+    levels: int
+    level: int
+
+    def set_stage(self, level: int, alpha: float) -> None:
+        """Stand at ``level``, whose own path has the share ``alpha``."""
+
+    def image_size_at(self, level: int) -> tuple[int, int]:
+        """(H, W) of the images at ``level``."""
 
 
 class Game(nn.Module):

@@ -5,20 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from ganlab import plan, randomness, registry, schedules, schema
+from ganlab import general, plan, randomness, schedules, schema
 from ganlab.averaging import Average
 from ganlab.contract import Game, Regularizer
 from ganlab.data.contract import Dataset
 from ganlab.data.loader import Loader
 from ganlab.data.prepare import Images, prepare
-from ganlab.errors import GanlabError, one_of, suggestion
-from ganlab.module import GANModule, Scheduled, Training
+from ganlab.errors import GanlabError, suggestion
+from ganlab.module import GANModule, Training
+from ganlab.parts import Part, raise_problems, read_part, sentence, to_schedule
 from ganlab.schema import COMPONENT
 from ganlab.view import Setting
 
@@ -113,18 +113,20 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     return Experiment(config, module, images)
 
 
-def check_options(config: Config) -> tuple[dict[str, _Part], dict[str, _Part], dict[str, _Part]]:
+def check_options(config: Config) -> tuple[dict[str, Part], dict[str, Part], dict[str, Part]]:
     """Check every key that can be checked without data: components, regularizers, optimizers.
 
     Raises:
         GanlabError: With every mistake in options, one sentence each.
     """
-    _check_general(config)
+    general.check(config)
     kinds = ("generator", "discriminator", "loss", "game", "prior")
-    components = {kind: _part(kind, kind, config.get(kind)) for kind in kinds}
-    regularizers = {n: _part("reg", f"reg.{n}", node) for n, node in (config.get("reg") or {}).items()}
-    optimizers = {p: _part("optimizer", f"optimizer.{p}", node) for p, node in (config.get("optimizer") or {}).items()}
-    _raise_problems([*components.values(), *regularizers.values(), *optimizers.values()])
+    components = {kind: read_part(kind, kind, config.get(kind)) for kind in kinds}
+    regularizers = {n: read_part("reg", f"reg.{n}", node) for n, node in (config.get("reg") or {}).items()}
+    optimizers = {
+        p: read_part("optimizer", f"optimizer.{p}", node) for p, node in (config.get("optimizer") or {}).items()
+    }
+    raise_problems([*components.values(), *regularizers.values(), *optimizers.values()])
     return components, regularizers, optimizers
 
 
@@ -166,60 +168,10 @@ def complete(config: Config, source: Dataset | None, generator: Any, discriminat
     return {**config, "data": data, "trainer": trainer}
 
 
-@dataclass
-class _Part:
-    """A component, its checked arguments, and where it stands in the configuration."""
-
-    key: str
-    component: Any
-    arguments: dict[str, Any]
-    problems: list[str]
-
-    def make(self) -> Any:
-        """Construct it; a ``ValueError`` becomes a sentence that names the override key."""
-        plain = {
-            name: schedules.parse(value, 1)(0) if schedules.is_schedule(value) else value
-            for name, value in self.arguments.items()
-        }
-        try:
-            return self.component(**plain)
-        except (ValueError, ArithmeticError, RuntimeError) as error:  # torch's own are RuntimeErrors
-            raise GanlabError(f"{self.key}: {_sentence(error)}") from error
-
-    def scheduled(self, built: Any, images_per_step: int) -> list[Scheduled]:
-        """What makes the numbers of ``built`` follow their schedules."""
-        found = []
-        for name, value in self.arguments.items():
-            if schedules.is_schedule(value):
-                if not isinstance(getattr(built, name, None), (int, float)):
-                    raise GanlabError(
-                        f"{self.key}.{name} cannot follow a schedule: {type(built).__name__} does not keep it as a "
-                        f"number of that name. Give one number."
-                    )
-                schedule = _schedule(f"{self.key}.{name}", value, images_per_step)
-                found.append(Scheduled(schedule, partial(object.__setattr__, built, name)))
-        return found
-
-
-def _part(kind: str, key: str, node: Any) -> _Part:
-    if not isinstance(node, Mapping) or not isinstance(node.get(COMPONENT), str):
-        raise GanlabError(f"The configuration has no {kind}: choose one as {key}=NAME, see `ganlab list`.")
-    component = registry.load(kind, node[COMPONENT])
-    values = {name: value for name, value in node.items() if name != COMPONENT}
-    arguments, problems = schema.check(kind, component, values, key)
-    return _Part(key, component, arguments, problems)
-
-
-def _raise_problems(parts: list[_Part]) -> None:
-    problems = [problem for part in parts for problem in part.problems]
-    if problems:
-        raise GanlabError(" ".join(problems))
-
-
 def _source(config: Config) -> Dataset:
     node = {key: value for key, value in config["data"].items() if key not in DATA_KEYS}
-    part = _part("data", "data", node)
-    _raise_problems([part])
+    part = read_part("data", "data", node)
+    raise_problems([part])
     return part.make()
 
 
@@ -234,7 +186,7 @@ def _prepare(config: Config, source: Dataset) -> Images:
             undecodable=data["undecodable"],
         )
     except ValueError as error:
-        raise GanlabError(f"data: {_sentence(error)}") from error
+        raise GanlabError(f"data: {sentence(error)}") from error
     if data["num_classes"] == 0 and images.labels is not None:
         fields_of = {f.name: getattr(images, f.name) for f in fields(images)}
         images = Images(**{**fields_of, "labels": None, "num_classes": 0, "class_names": ()})
@@ -273,7 +225,7 @@ def _attach(name: str, regularizer: Any, game: Game, config: Config) -> None:
     try:
         _with_seed(config, f"reg.{name}.attach", lambda: regularizer.attach(game))
     except ValueError as error:
-        raise GanlabError(f"reg.{name}: {_sentence(error)}") from error
+        raise GanlabError(f"reg.{name}: {sentence(error)}") from error
 
 
 def _across_ranks(module: nn.Module, flag: bool) -> None:
@@ -292,7 +244,7 @@ def _average(config: Config, game: Game) -> Average:
     try:
         return Average(networks, **node)
     except ValueError as error:
-        raise GanlabError(f"ema.{_sentence(error)}") from error
+        raise GanlabError(f"ema.{sentence(error)}") from error
 
 
 def _label_shares(config: Config, images: Images | None) -> torch.Tensor | None:
@@ -306,7 +258,7 @@ def _label_shares(config: Config, images: Images | None) -> torch.Tensor | None:
 
 
 def _optimizers(
-    game: Game, parts: Mapping[str, _Part], images_per_step: int
+    game: Game, parts: Mapping[str, Part], images_per_step: int
 ) -> tuple[dict[str, Callable[..., Any]], dict[str, schedules.Schedule]]:
     factories: dict[str, Callable[..., Any]] = {}
     rates: dict[str, schedules.Schedule] = {}
@@ -317,7 +269,7 @@ def _optimizers(
         arguments = dict(part.arguments)
         for name, value in arguments.items():
             if schedules.is_schedule(value):
-                schedule = _schedule(f"{part.key}.{name}", value, images_per_step)
+                schedule = to_schedule(f"{part.key}.{name}", value, images_per_step)
                 if name != "lr":
                     raise GanlabError(f"{part.key}.{name} cannot follow a schedule; only lr can.")
                 rates[player] = schedule
@@ -327,23 +279,16 @@ def _optimizers(
     return factories, rates
 
 
-def _optimizer_factory(part: _Part, arguments: dict[str, Any]) -> Callable[..., Any]:
+def _optimizer_factory(part: Part, arguments: dict[str, Any]) -> Callable[..., Any]:
     def make(parameters: Any) -> Any:
         try:
             return part.component(list(parameters), **arguments)
         except ValueError as error:
-            raise GanlabError(f"{part.key}: {_sentence(error)}") from error
+            raise GanlabError(f"{part.key}: {sentence(error)}") from error
 
     probe = [nn.Parameter(torch.zeros(1))]
     make(probe)  # a rate out of range is to be refused now, not when training starts
     return make
-
-
-def _schedule(key: str, value: Mapping[str, Any], images_per_step: int) -> schedules.Schedule:
-    try:
-        return schedules.parse(value, images_per_step)
-    except ValueError as error:
-        raise GanlabError(f"{key}: {_sentence(error)}") from error
 
 
 def _clip(config: Config, game: Game) -> dict[str, float]:
@@ -357,78 +302,6 @@ def _clip(config: Config, game: Game) -> dict[str, float]:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
             raise GanlabError(f"clip.{player} must be a positive number or null, got {value!r}.")
     return limits
-
-
-_GENERAL: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
-    "seed": (int, lambda v: v >= 0, "at least 0"),
-    "init": (str | None, lambda v: v is None or bool(v.strip()), "a run folder"),
-    "accumulate": (int, lambda v: v >= 1, "at least 1"),
-    "sync_batch_norm": (bool, lambda v: True, ""),
-    "channels_last": (bool, lambda v: True, ""),
-    "compile": (bool, lambda v: True, ""),
-    "run.dir": (str | None, lambda v: v is None or bool(v.strip()), "a path"),
-    "run.max_kimg": (float | None, lambda v: v is None or v > 0, "positive"),
-    "data.batch_size": (int, lambda v: v >= 1, "at least 1"),
-    "data.image_size": (
-        int | tuple[int, int] | None,
-        lambda v: v is None or min(v if isinstance(v, tuple) else (v,)) >= 1,
-        "at least 1",
-    ),
-    "data.image_channels": (int | None, lambda v: v in (None, 1, 3), "1 or 3"),
-    "data.num_classes": (int | None, lambda v: v is None or v >= 0, "at least 0"),
-    "data.mirror": (bool, lambda v: True, ""),
-    "data.memory_budget_mib": (float, lambda v: v >= 0, "at least 0"),
-    "data.on_device": (bool, lambda v: True, ""),
-    "ema.half_life_kimg": (float, lambda v: v >= 0, "at least 0"),
-    "ema.ramp_up": (float | None, lambda v: v is None or v > 0, "positive"),
-    "ema.start_kimg": (float, lambda v: v >= 0, "at least 0"),
-    "checkpoint.every_steps": (int, lambda v: v >= 1, "at least 1"),
-    "checkpoint.keep": (int, lambda v: v >= 0, "at least 0"),
-    "sample.every_steps": (int, lambda v: v >= 1, "at least 1"),
-    "sample.count": (int, lambda v: v >= 1, "at least 1"),
-    "sample.keep": (int, lambda v: v >= 2, "at least 2"),
-    "sample.truncation": (float | None, lambda v: v is None or v > 0, "positive"),
-}
-
-
-def _check_general(config: Config) -> None:
-    """The keys that every run has: types and ranges; all problems at once."""
-    problems = []
-    for key, (annotation, allowed, words) in _GENERAL.items():
-        node: Any = config
-        *parents, last = key.split(".")
-        for parent in parents:
-            node = node.get(parent) if isinstance(node, dict) else None
-        if not isinstance(node, dict) or last not in node:
-            problems.append(f"The configuration has no {key}.")
-            continue
-        try:
-            value = schema.convert(node[last], annotation)
-        except ValueError as error:
-            problems.append(f"{key} {error}.")
-            continue
-        if not allowed(value):
-            problems.append(f"{key} must be {words}, got {node[last]!r}.")
-    for section in ("run", "checkpoint", "sample"):
-        known = [key.partition(".")[2] for key in _GENERAL if key.startswith(f"{section}.")]
-        node = config.get(section)
-        for name in node if isinstance(node, dict) else ():
-            if name not in known:
-                problems.append(
-                    f"{section}.{name} is no option.{suggestion(str(name), known)} Options: {', '.join(known)}."
-                )
-    for key, value, choices in (
-        ("state_updates", config.get("state_updates"), ("own_turn", "every_forward")),
-        ("data.undecodable", config.get("data", {}).get("undecodable"), ("error", "skip")),
-    ):
-        try:
-            one_of(str(value), choices, key)
-        except ValueError as error:
-            problems.append(str(error))
-    if not isinstance(config.get("trainer"), dict):
-        problems.append("trainer must be a mapping of Lightning's Trainer options.")
-    if problems:
-        raise GanlabError(" ".join(problems))
 
 
 def loader(built: Experiment, device: torch.device) -> Loader:
@@ -471,8 +344,3 @@ def check_batch(module: GANModule, world_size: int) -> None:
 
 def _pair(size: Any) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-
-
-def _sentence(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if text.endswith((".", "?", "!")) else f"{text}."

@@ -16,15 +16,16 @@ from torch.optim import Optimizer
 
 from ganlab import distributed
 from ganlab.averaging import Average
+from ganlab.compilation import compile_networks
 from ganlab.contract import Game, Player, Regularizer, Stage, Turn
 from ganlab.layers import state
 from ganlab.plan import Plan, Progress, Slot, plan
 from ganlab.randomness import Stream, using
+from ganlab.reals import Batch, Reals
 from ganlab.schedules import Schedule
-from ganlab.view import Hooks, Points, Setting, View
+from ganlab.view import Hooks, Setting, View
 
 OptimizerFactory = Callable[[Iterator[nn.Parameter]], Optimizer]
-Batch = Mapping[str, Sequence[Tensor | None]]
 
 
 @dataclass
@@ -111,7 +112,7 @@ class GANModule(L.LightningModule):
         self._steps_before: dict[str, list[Tensor]] = {}  # optimistic: each player's last step
         self._parametrized = any(parametrize.is_parametrized(m) for m in game.modules())
         if training.compile:
-            self._compile()
+            compile_networks(game, setting)
 
     # --- Lightning's hooks
 
@@ -149,7 +150,14 @@ class GANModule(L.LightningModule):
             scheduled.assign(scheduled.schedule(before.images_seen))
         self._set_learning_rates(before.images_seen)
         self._kept = {} if (before.iteration + 1) % options.log_every_steps == 0 else None
-        self._play(iteration, _Reals(batch, options, iteration.image_size))
+        reals = Reals(
+            batch,
+            accumulate=options.accumulate,
+            channels_last=options.channels_last,
+            mirror=options.mirror,
+            image_size=iteration.image_size,
+        )
+        self._play(iteration, reals)
         with self.setting.timer("EMA"):
             self.average.follow(before.images_seen, iteration.counted)
         self.progress = iteration.advance(before)
@@ -173,7 +181,7 @@ class GANModule(L.LightningModule):
 
     # --- one iteration
 
-    def _play(self, iteration: Plan, reals: _Reals) -> None:
+    def _play(self, iteration: Plan, reals: Reals) -> None:
         """All turns of an iteration, by the game's update rule."""
         slots, update = iteration.slots, self.game.update
         if update == "alternating":
@@ -199,12 +207,12 @@ class GANModule(L.LightningModule):
         else:
             self._step(together)
 
-    def _evaluate_all(self, slots: Sequence[Slot], reals: _Reals) -> None:
+    def _evaluate_all(self, slots: Sequence[Slot], reals: Reals) -> None:
         reals.rewind()
         for slot in slots:
             self._evaluate(slot, reals)
 
-    def _evaluate(self, slot: Slot, reals: _Reals) -> None:
+    def _evaluate(self, slot: Slot, reals: Reals) -> None:
         """Add the gradients of a turn's players to their parameters' ``.grad``."""
         options, turn = self.training_options, slot.turn
         self._require_grad(turn.players)
@@ -353,62 +361,6 @@ class GANModule(L.LightningModule):
         first = wrapped[0] if isinstance(wrapped, list) else wrapped
         first._on_before_step()  # type: ignore[union-attr]
         first._on_after_step()  # type: ignore[union-attr]
-
-    def _compile(self) -> None:
-        for player in self.game.players.values():
-            for module in player.modules.values():
-                module.compile()  # keeps names, so checkpoints do not change
-        self.setting.double_backward = False
-        discriminator = getattr(self.game, "discriminator", None)
-        if discriminator is not None:
-
-            def input_gradient(images: Tensor, labels: Tensor | None) -> Tensor:
-                # torch.compile refuses double backward: the gradient is taken inside, so that the
-                # compiled whole is differentiated once
-                def total(x: Tensor) -> Tensor:
-                    return discriminator.head(discriminator.features(x, labels), labels).float().sum()
-
-                return torch.func.grad(total)(images)
-
-            compiled = torch.compile(input_gradient)
-
-            def without_autocast(images: Tensor, labels: Tensor | None) -> Tensor:
-                with torch.autocast(images.device.type, enabled=False):
-                    return compiled(images, labels)
-
-            self.setting.input_gradient = without_autocast
-
-
-class _Reals:
-    """The real images of one iteration, as the loader delivered them."""
-
-    def __init__(self, batch: Batch, options: Training, image_size: tuple[int, int] | None) -> None:
-        self.images, self.labels = batch["images"], batch["labels"]
-        self.options, self.image_size = options, image_size
-        self._current = -1
-
-    def next(self) -> None:
-        self._current += 1
-
-    def rewind(self) -> None:
-        self._current = -1
-
-    def points(self, micro: int, size: int, stream: Stream, dtype: torch.dtype) -> Points:
-        """Micro-batch ``micro`` of the current real images, as floats in [-1, 1]."""
-        images, labels = self.images[self._current], self.labels[self._current]
-        assert images is not None
-        start = micro * (len(images) // self.options.accumulate)
-        images = images[start : start + size]
-        if images.dtype is torch.uint8:
-            channels_last = self.options.channels_last and images.ndim == 4
-            memory_format = torch.channels_last if channels_last else torch.contiguous_format
-            images = images.to(dtype=dtype, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
-        if images.ndim == 4 and self.image_size not in (None, tuple(images.shape[2:])):
-            images = nn.functional.adaptive_avg_pool2d(images, self.image_size)
-        if self.options.mirror:
-            flip = stream.draw("mirror", (len(images),), "uniform") < 0.5
-            images = torch.where(flip.view(-1, 1, 1, 1), images.flip(3), images)
-        return Points(images, labels[start : start + size] if labels is not None else None, "real")
 
 
 def _sum(terms: Iterable[Tensor]) -> Tensor:

@@ -1,0 +1,91 @@
+"""A component, its checked arguments, and where it stands in the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ganlab import registry, schedules, schema
+from ganlab.errors import GanlabError
+from ganlab.module import Scheduled
+from ganlab.schema import COMPONENT
+
+
+@dataclass
+class Part:
+    """A component, its checked arguments, and where it stands in the configuration."""
+
+    key: str
+    component: Any
+    arguments: dict[str, Any]
+    problems: list[str]
+
+    def make(self) -> Any:
+        """Construct it; a ``ValueError`` becomes a sentence that names the override key."""
+        plain = {
+            name: schedules.parse(value, 1)(0) if schedules.is_schedule(value) else value
+            for name, value in self.arguments.items()
+        }
+        try:
+            return self.component(**plain)
+        except (ValueError, ArithmeticError, RuntimeError) as error:  # torch's own are RuntimeErrors
+            raise GanlabError(f"{self.key}: {sentence(error)}") from error
+
+    def scheduled(self, built: Any, images_per_step: int) -> list[Scheduled]:
+        """What makes the numbers of ``built`` follow their schedules."""
+        found = []
+        for name, value in self.arguments.items():
+            if schedules.is_schedule(value):
+                if not isinstance(getattr(built, name, None), (int, float)):
+                    raise GanlabError(
+                        f"{self.key}.{name} cannot follow a schedule: {type(built).__name__} does not keep it as a "
+                        f"number of that name. Give one number."
+                    )
+                schedule = to_schedule(f"{self.key}.{name}", value, images_per_step)
+                found.append(Scheduled(schedule, partial(object.__setattr__, built, name)))
+        return found
+
+
+def read_part(kind: str, key: str, node: Any) -> Part:
+    """The component that a node of the configuration names; what is wrong with its options is kept in the part.
+
+    Raises:
+        GanlabError: If the node names no component that is installed.
+    """
+    if not isinstance(node, Mapping) or not isinstance(node.get(COMPONENT), str):
+        raise GanlabError(f"The configuration has no {kind}: choose one as {key}=NAME, see `ganlab list`.")
+    component = registry.load(kind, node[COMPONENT])
+    values = {name: value for name, value in node.items() if name != COMPONENT}
+    arguments, problems = schema.check(kind, component, values, key)
+    return Part(key, component, arguments, problems)
+
+
+def raise_problems(parts: list[Part]) -> None:
+    """Refuse what is wrong with all of ``parts`` at once.
+
+    Raises:
+        GanlabError: If there is anything, one sentence each.
+    """
+    problems = [problem for part in parts for problem in part.problems]
+    if problems:
+        raise GanlabError(" ".join(problems))
+
+
+def to_schedule(key: str, value: Mapping[str, Any], images_per_step: int) -> schedules.Schedule:
+    """The schedule that stands at ``key``.
+
+    Raises:
+        GanlabError: If it is none.
+    """
+    try:
+        return schedules.parse(value, images_per_step)
+    except ValueError as error:
+        raise GanlabError(f"{key}: {sentence(error)}") from error
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, on one line and with a full stop."""
+    text = " ".join(str(error).split())
+    return text if text.endswith((".", "?", "!")) else f"{text}."

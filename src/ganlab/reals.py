@@ -1,0 +1,62 @@
+"""The real images of one iteration, from the loader's bytes to what networks see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.randomness import Stream
+from ganlab.view import Points
+
+Batch = Mapping[str, Sequence[Tensor | None]]
+
+
+class Reals:
+    """The real images of one iteration, as the loader delivered them.
+
+    Args:
+        batch: For each turn that takes new ones: ``images`` (B, C, H, W), uint8 or floats, and ``labels``.
+        accumulate: Micro-batches that each of them is cut into.
+        channels_last: Memory format of what networks see.
+        mirror: Whether half of the images are flipped.
+        image_size: (H, W) that the iteration asks for; None: as delivered.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        *,
+        accumulate: int = 1,
+        channels_last: bool = True,
+        mirror: bool = False,
+        image_size: tuple[int, int] | None = None,
+    ) -> None:
+        self.images, self.labels = batch["images"], batch["labels"]
+        self.accumulate, self.channels_last, self.mirror = accumulate, channels_last, mirror
+        self.image_size = image_size
+        self._current = -1
+
+    def next(self) -> None:
+        self._current += 1
+
+    def rewind(self) -> None:
+        self._current = -1
+
+    def points(self, micro: int, size: int, stream: Stream, dtype: torch.dtype) -> Points:
+        """Micro-batch ``micro`` of the current real images, as floats in [-1, 1]."""
+        images, labels = self.images[self._current], self.labels[self._current]
+        assert images is not None
+        start = micro * (len(images) // self.accumulate)
+        images = images[start : start + size]
+        if images.dtype is torch.uint8:
+            channels_last = self.channels_last and images.ndim == 4
+            memory_format = torch.channels_last if channels_last else torch.contiguous_format
+            images = images.to(dtype=dtype, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
+        if images.ndim == 4 and self.image_size not in (None, tuple(images.shape[2:])):
+            images = nn.functional.adaptive_avg_pool2d(images, self.image_size)
+        if self.mirror:
+            flip = stream.draw("mirror", (len(images),), "uniform") < 0.5
+            images = torch.where(flip.view(-1, 1, 1, 1), images.flip(3), images)
+        return Points(images, labels[start : start + size] if labels is not None else None, "real")
