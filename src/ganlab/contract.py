@@ -186,9 +186,11 @@ class Regularizer(nn.Module):
         input_gradients: Roles of the points (``real``, ``fake``) at which `terms` takes input
             gradients in the main turn. The engine then makes the main forward pass serve for
             them where it can (float32, not compiled), which saves one pass.
+        idle_hooks: Hooks that the class overrides but its options do without, so that they are not called.
     """
 
     input_gradients: tuple[str, ...] = ()
+    idle_hooks: tuple[str, ...] = ()
 
     def attach(self, game: Game) -> None:
         """Parametrize modules, add modules, players or turns; before optimizers and EMA exist."""
@@ -224,5 +226,5 @@ class Regularizer(nn.Module):
 
 
 def overrides(regularizer: Regularizer, hook: str) -> bool:
-    """Whether a regularizer implements ``hook`` itself."""
-    return getattr(type(regularizer), hook) is not getattr(Regularizer, hook)
+    """Whether a regularizer implements ``hook`` itself, and its options make use of it."""
+    return hook not in regularizer.idle_hooks and getattr(type(regularizer), hook) is not getattr(Regularizer, hook)

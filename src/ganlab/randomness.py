@@ -96,6 +96,11 @@ def using(stream: Stream) -> Iterator[Stream]:
             generator.set_state(state)
 
 
+def current() -> Stream | None:
+    """The stream that layers draw from; None outside of turns."""
+    return _current[-1] if _current else None
+
+
 def noise(purpose: str, like: Tensor, shape: Sequence[int], *, per_rank: bool = False) -> Tensor:
     """N(0, 1) for a layer, on the device and of the dtype of ``like``.
 

@@ -40,6 +40,7 @@ class Case:
         iterations: How many are played.
         averaged: False: gradients are not averaged over ranks, as if the all-reduce had been forgotten.
         across_ranks: False: batch norm takes each rank's own statistics.
+        sliced: Draws that key on the rank are slices of a global draw instead, so that the rest can be compared.
     """
 
     loss: str = "non_saturating"
@@ -54,11 +55,13 @@ class Case:
     iterations: int = ITERATIONS
     averaged: bool = True
     across_ranks: bool = True
+    sliced: bool = False
 
 
 # Strengths at which every penalty is felt beside the loss.
 FELT: dict[str, Options] = {
     "drift": {"weight": 1.0},
+    "l2": {"weight": 0.1, "players": ["generator", "discriminator"]},
     "ortho": {"weight": 1e-3, "players": ["generator", "discriminator"]},
     "sn": {"players": ["generator", "discriminator"]},
     "vib": {"channels": 6, "beta_step": 0.1},
@@ -72,7 +75,8 @@ def reg(*names: str, **options: Options) -> dict[str, Options]:
 
 
 LOSSES = {f"loss={name}": Case(loss=name) for name in registry.names("loss")}
-REGULARIZERS = {f"reg={name}": Case(reg=reg(name)) for name in registry.names("reg")}
+KEYED_ON_THE_RANK = {"dropout"}
+REGULARIZERS = {f"reg={name}": Case(reg=reg(name), sliced=name in KEYED_ON_THE_RANK) for name in registry.names("reg")}
 COMBINATIONS = {
     "hinge, sn and ortho": Case(loss="hinge", reg=reg("sn", "ortho")),
     "wgan_gp with drift": Case(loss="wasserstein", reg=reg("gradient_penalty", "drift")),
@@ -149,13 +153,14 @@ def play(case: Case) -> dict[str, Any]:
     clip = {} if case.clip is None else {"discriminator": case.clip}
     engine = Engine(game, regularizers, rate=case.rate, setting=setting, clip=clip, accumulate=2)
     average, distributed.average = distributed.average, distributed.average if case.averaged else lambda tensors: None
+    draw_on_rank, Stream.draw_on_rank = Stream.draw_on_rank, Stream.draw if case.sliced else Stream.draw_on_rank
     try:
         data = images(num_classes=case.num_classes, shape=generator.image_shape)
         engine.play(data)
         first = engine.gradients[:]
         engine.play(data, case.iterations - 1)
     finally:
-        distributed.average = average
+        distributed.average, Stream.draw_on_rank = average, draw_on_rank
     weights = {name: flat(player.parameters()) for name, player in game.players.items()}
     return {"gradients": first, "weights": weights, "state": engine.state()}
 

@@ -1,0 +1,132 @@
+"""Dropout in the discriminator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganlab import randomness
+from ganlab.contract import Game, Regularizer
+from ganlab.errors import GanlabError, suggestion
+from ganlab.regularizers.attachment import owner
+from ganlab.view import View
+
+ENDS = ("images", "features")
+
+
+class Dropout(Regularizer):
+    """Dropout: numbers are set to 0 with probability ``rate``, and the others divided by 1 - rate.
+
+    It is put behind modules of any discriminator, on the images that it sees or on its features, and
+    acts on every pass in training, those of penalties and of the generator's turn too. Every pass draws
+    its own mask, so two passes over the same images differ (CT-GAN). Masks are keyed by place, role of
+    the images and rank: they depend neither on other components nor on the order of passes over
+    different roles; as they key on the rank, N processes draw other masks than one.
+
+    Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting
+    (JMLR 15), sec. 4, scaled in training; the defaults are CT-GAN's (Wei et al. 2018, arXiv:1803.01541),
+    whose CIFAR critic has them behind its last three blocks.
+
+    Args:
+        rates: Probability that a number is dropped, in [0, 1): one a place, or one for all.
+        places: Paths of the discriminator's modules, such as ``blocks.1``, behind which it is put;
+            ``images``: what the discriminator sees; ``features``: its last map before the head. Empty: the
+            last modules of the discriminator's list ``blocks``, one a rate, with the last rates if it has
+            fewer; without such a list, its features, with the last rate.
+
+    Raises:
+        ValueError: If a rate is out of range, a place is named twice, or there are several rates but not
+            one for each place.
+    """
+
+    def __init__(self, rates: tuple[float, ...] = (0.2, 0.5, 0.5), places: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.rates = (rates,) if isinstance(rates, (int, float)) else tuple(rates)
+        self.places = (places,) if isinstance(places, str) else tuple(places)
+        if not self.rates or not all(0 <= rate < 1 for rate in self.rates):
+            raise ValueError(f"rates must be at least one number in [0, 1), got {list(self.rates)}")
+        if len(set(self.places)) < len(self.places):
+            raise ValueError(f"places must name each place once, got {list(self.places)}")
+        if self.places and len(self.rates) not in (1, len(self.places)):
+            raise ValueError(
+                f"rates must be one number, or one for each of the {len(self.places)} places, got {list(self.rates)}"
+            )
+        self._rate_at: dict[str, float] = {}
+        self._pass: tuple[randomness.Stream, str] | None = None
+
+    def attach(self, game: Game) -> None:
+        owner(game, "discriminator", "dropout")
+        network = game.get_submodule("discriminator")
+        modules = {path: module for path, module in network.named_modules() if path}
+        places = self.places or _last_blocks(network, len(self.rates))
+        rates = self.rates * len(places) if self.places and len(self.rates) == 1 else self.rates[-len(places) :]
+        self._rate_at = dict(zip(places, rates, strict=True))
+        for place, rate in self._rate_at.items():
+            if place in modules:
+                modules[place].register_forward_hook(_Hook(self, place, rate))
+            elif place not in ENDS:
+                raise GanlabError(
+                    f"reg.dropout.places: the discriminator {type(network).__name__} has no module {place!r}."
+                    f"{suggestion(place, [*modules, *ENDS])} Its modules: {', '.join(modules)}; or images, features."
+                )
+        network.drops_out = any(rate > 0 for rate in rates)  # type: ignore[assignment]
+        if "features" not in self._rate_at or "features" in modules:
+            self.idle_hooks = ("features",)
+        elif not all(callable(getattr(network, name, None)) for name in ("features", "head")):
+            raise GanlabError(
+                f"reg=dropout: the discriminator {type(network).__name__} has no blocks, and no features with a head: "
+                f"name modules as reg.dropout.places, of {', '.join(modules)}."
+            )
+
+    def images(self, images: Tensor, role: str, view: View) -> Tensor:
+        self._pass = (view.stream, role)
+        return self.drop(images, "images", self._rate_at.get("images", 0.0)) if self.training else images
+
+    def features(self, features: Tensor, role: str, view: View) -> Tensor:
+        self._pass = (view.stream, role)
+        return self.drop(features, "features", self._rate_at["features"]) if self.training else features
+
+    @torch.compiler.disable
+    def drop(self, x: Tensor, place: str, rate: float) -> Tensor:
+        """``x`` with a mask of its own; outside of turns torch's generator draws it."""
+        if rate == 0:
+            return x
+        stream = randomness.current()
+        if stream is None:
+            return F.dropout(x, rate)
+        # a pass that no hook announced, a game's own, has the role of no images
+        role = self._pass[1] if self._pass is not None and self._pass[0] is stream else "none"
+        uniform = stream.draw_on_rank(f"dropout of {role} at {place}", x.shape, "uniform")
+        return torch.where(uniform < rate, 0, x * (1 / (1 - rate)))
+
+
+class _Hook:
+    """A forward hook that survives copies of the regularizer together with the network."""
+
+    def __init__(self, regularizer: Dropout, place: str, rate: float) -> None:
+        self.regularizer, self.place, self.rate = regularizer, place, rate
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Any:
+        if not module.training:
+            return output
+        if not isinstance(output, Tensor):
+            raise GanlabError(f"reg.dropout.places: {self.place} gives no single tensor; choose another place.")
+        return self.regularizer.drop(output, self.place, self.rate)
+
+
+def has_dropout(network: nn.Module) -> bool:
+    """Whether two passes of ``network`` in training differ by dropout: its own, or that of ``reg=dropout``.
+
+    Regularizers are attached in the order of ``reg``: ask when a turn begins, not while attaching.
+    """
+    own = any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in network.modules())
+    return own or bool(getattr(network, "drops_out", False))
+
+
+def _last_blocks(network: nn.Module, count: int) -> tuple[str, ...]:
+    blocks = getattr(network, "blocks", None)
+    names = [name for name, _ in blocks.named_children()] if isinstance(blocks, nn.Module) else []
+    return tuple(f"blocks.{name}" for name in names[-count:]) or ("features",)

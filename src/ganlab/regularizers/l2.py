@@ -1,0 +1,66 @@
+"""The L2 penalty on weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.contract import Game, Player, Regularizer, Turn
+from ganlab.regularizers.attachment import checked_players, networks
+from ganlab.regularizers.input_penalty import checked_weight
+
+
+class L2(Regularizer):
+    """L2: weight * sum of ||W||^2 over the weights of a player's networks.
+
+    Every parameter of two or more dimensions counts; biases and vectors of normalization only with
+    ``vectors``. Under spectral normalization W is the trained parameter ``original``.
+
+    The term's gradient, 2 * weight * W, is added after the gradients were averaged over ranks; no graph is
+    built, and no term is logged. It goes with the player's main turn only. Adam scales it like any gradient:
+    weight decay that is decoupled from it is ``optimizer=adamw``'s.
+
+    Source: Krogh & Hertz 1991, A simple weight decay can improve generalization (NeurIPS 4), eq. 1, with
+    lambda/2 for ``weight``; on GANs: Kurach et al. 2019 (arXiv:1807.04720), whose code (compare_gan) takes the
+    mean of ||W||^2 / 2 over the n kernels of the discriminator: its strength s is a ``weight`` of s / (2n).
+
+    Args:
+        weight: At least 0.
+        players: Whose networks.
+        vectors: Whether parameters of one dimension count too.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    def __init__(
+        self, weight: float = 1e-4, players: tuple[str, ...] = ("discriminator",), vectors: bool = False
+    ) -> None:
+        super().__init__()
+        self.weight = checked_weight("weight", weight)
+        self.players, self.vectors = checked_players(players), vectors
+        self._seats: dict[str, tuple[Player, list[nn.Module]]] = {}  # no attributes: the modules are the game's
+        self._counted: dict[str, list[tuple[nn.Parameter, bool]]] = {}
+
+    def attach(self, game: Game) -> None:
+        found = {name: networks(game, name, "l2") for name in self.players}
+        self._seats = {name: (game.players[name], modules) for name, modules in found.items()}
+
+    @torch.no_grad()
+    def gradients(self, turn: Turn, gradients: dict[str, list[Tensor]]) -> None:
+        if turn.name != "main":
+            return
+        for player in filter(turn.has, self.players):
+            used = [(p, counts) for p, counts in self._order(player) if p.grad is not None]
+            pairs = [(g, p) for (p, counts), g in zip(used, gradients[player], strict=True) if counts]
+            if pairs:
+                torch._foreach_add_([g for g, _ in pairs], [p for _, p in pairs], alpha=2 * self.weight)
+
+    def _order(self, player: str) -> list[tuple[nn.Parameter, bool]]:
+        """The player's parameters in order and whether they count, found when first needed: others may
+        parametrize them later."""
+        if player not in self._counted:
+            seat, modules = self._seats[player]
+            own = {id(p) for module in modules for p in module.parameters() if self.vectors or p.ndim >= 2}
+            self._counted[player] = [(p, id(p) in own) for p in seat.parameters()]
+        return self._counted[player]
