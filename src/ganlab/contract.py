@@ -130,6 +130,7 @@ class Game(nn.Module):
     ``loss``) are given by the experiment; the others are its options.
 
     Attributes:
+        provides, needs, refuses: What it declares of its company, see `ganlab.compatibility`.
         update: One of ``alternating`` (turn after turn), ``simultaneous`` (all turns of an
             iteration evaluated, then all step), ``extragradient``, ``optimistic``.
         players: The players, by name.
@@ -137,6 +138,9 @@ class Game(nn.Module):
     """
 
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    provides: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    refuses: Mapping[str, str] = {}
 
     def __init__(self, update: str = "alternating") -> None:
         super().__init__()
@@ -183,12 +187,16 @@ class Regularizer(nn.Module):
     State lives in buffers and parameters, so it is saved, resumed and moved to the device.
 
     Attributes:
+        provides, needs, refuses: What it declares of its company, see `ganlab.compatibility`.
         input_gradients: Roles of the points (``real``, ``fake``) at which `terms` takes input
             gradients in the main turn. The engine then makes the main forward pass serve for
             them where it can (float32, not compiled), which saves one pass.
         idle_hooks: Hooks that the class overrides but its options do without, so that they are not called.
     """
 
+    provides: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    refuses: Mapping[str, str] = {}
     input_gradients: tuple[str, ...] = ()
     idle_hooks: tuple[str, ...] = ()
 

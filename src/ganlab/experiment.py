@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganlab import general, plan, randomness, schedules, schema
+from ganlab import compatibility, general, plan, randomness, schedules, schema
 from ganlab.averaging import Average
 from ganlab.contract import Game, Regularizer
 from ganlab.data.contract import Dataset
@@ -75,9 +75,10 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     loss, prior = components["loss"].make(), components["prior"].make()
     parts = {"generator": generator, "discriminator": discriminator, "loss": loss}
     game_class = components["game"].component
+    attached = {name: _with_seed(config, f"reg.{name}", part.make) for name, part in regularizers.items()}
+    _refuse_company(config, {**parts, "game": game_class}, attached)
     components["game"].arguments.update({n: p for n, p in parts.items() if n in schema.takes(game_class)})
     game: Game = components["game"].make()
-    attached = {name: _with_seed(config, f"reg.{name}", part.make) for name, part in regularizers.items()}
     for name, regularizer in attached.items():
         _attach(name, regularizer, game, config)
     for module in (game, *attached.values()):
@@ -215,6 +216,13 @@ def _with_seed(config: Config, what: str, make: Callable[[], Any]) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(randomness.key(config["seed"], "initialization", what))
         return make()
+
+
+def _refuse_company(config: Config, parts: Mapping[str, Any], regularizers: Mapping[str, Regularizer]) -> None:
+    typed = {f"{kind}={config[kind][COMPONENT]}": part for kind, part in parts.items()}
+    reasons = compatibility.refusals({**typed, **{f"reg={name}": part for name, part in regularizers.items()}})
+    if reasons:
+        raise GanlabError(" ".join(reasons))
 
 
 def _attach(name: str, regularizer: Any, game: Game, config: Config) -> None:

@@ -43,6 +43,8 @@ class Standard(Game):
             though the loss compares fakes with real images.
     """
 
+    provides = ("adversarial", "discriminator")
+
     def __init__(
         self,
         *,

@@ -22,6 +22,8 @@ class Relativistic:
     (arXiv:2501.05441), eq. 2.
     """
 
+    provides = ("pairing",)
+
     def discriminator(self, *, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return softplus(-_difference(real_logits, fake_logits)).mean()
 

@@ -20,6 +20,8 @@ class Drift(Regularizer):
         ValueError: If ``weight`` is negative or not finite.
     """
 
+    needs = ("discriminator",)
+
     def __init__(self, weight: float = 1e-3) -> None:
         super().__init__()
         self.weight = checked_weight("weight", weight)

@@ -45,6 +45,8 @@ class InputPenalty(Regularizer):
         ValueError: If an option is out of range.
     """
 
+    needs: tuple[str, ...] = ("discriminator",)
+
     def __init__(self, name: str, points: str, interval_steps: int = 1) -> None:
         super().__init__()
         one_of(points, POINTS, "points")

@@ -55,6 +55,7 @@ class VariationalInformationBottleneck(Regularizer):
         ValueError: If an option is out of range.
     """
 
+    needs = ("features",)
     beta: Tensor
 
     def __init__(
