@@ -66,6 +66,7 @@ WRONG = {
     "train data.image_channels=2": "data.image_channels must be 1 or 3, got 2.",
     "train data.num_classes=-1": "data.num_classes must be at least 0",
     "train data.mirror=1": "data.mirror must be true or false",
+    "train data.dequantize=some": "data.dequantize must be true or false",
     "train data.memory_budget_mib=-1": "data.memory_budget_mib must be at least 0",
     "train data.on_device=1": "data.on_device must be true or false",
     "train data.undecodable=ignore": "data.undecodable must be one of error, skip, got 'ignore'.",

@@ -306,6 +306,7 @@ def loaded_engine(device: str = "cpu", **training: Any) -> Engine:
         clip={"discriminator": 1.0, "generator": 1.0},
         accumulate=2,
         mirror=True,
+        dequantize=True,
         **training,
     )
     engine.module.average = Average({"generator": game.generator})

@@ -125,3 +125,26 @@ def test_mirroring_flips_about_half_of_the_images_left_to_right_and_no_others() 
     flipped = (seen[0] - plain.flip(3)).abs().amax((1, 2, 3)) < 1e-6
     assert bool((same ^ flipped).all())
     assert 10 <= int(flipped.sum()) <= 30
+
+
+def test_dequantized_pixels_are_their_grey_level_and_uniform_noise_of_one() -> None:
+    """(x + u)/128 - 1 with u ~ U[0, 1); the published codes write 2·(x/256 - 1/2) + U[0, 1/128)."""
+
+    def reals(**options: bool) -> torch.Tensor:
+        engine = Engine(game(steps=2), accumulate=2, batch_size=40, dequantize=True, **options)
+        seen = engine.reals("discriminator")
+        engine.play(data)
+        return torch.cat(seen)
+
+    data = images()
+    rows = IndexedSampler(40, 0).indices(0, 80)
+    levels = data.pixels[rows].double()
+    noise = 128 * (reals().double() + 1) - levels
+    assert -1e-4 < noise.min() < 0.01
+    assert 0.99 < noise.max() < 1 + 1e-4
+    values = noise.flatten()
+    assert abs(float(values.mean()) - 1 / 2) < 5 * (1 / 12 / len(values)) ** 0.5
+    assert abs(float(values.var()) - 1 / 12) < 5 * (1 / 180 / len(values)) ** 0.5  # E(u-1/2)⁴ - 1/144 = 1/180
+    assert noise.unique().numel() > 0.9 * noise.numel()  # each pixel, image and micro-batch its own
+    assert torch.equal(reals(), reals())
+    assert torch.equal(reals(channels_last=False), reals())

@@ -169,7 +169,7 @@ def test_every_draw_of_an_iteration_has_a_key_of_its_own(monkeypatch: pytest.Mon
         generator=NormalizedGenerator(), discriminator=NormalizedDiscriminator(), loss=NonSaturating(),
         discriminator_steps=2,
     )  # fmt: skip
-    engine = Engine(game, accumulate=2, mirror=True)
+    engine = Engine(game, accumulate=2, mirror=True, dequantize=True)
     engine.play(images(), 2)
     latents = [parts for parts in drawn if "latents" in parts]
     assert len(latents) == len(set(latents)) == 2 * 3 * 2  # iterations, turns, micro-batches

@@ -25,7 +25,7 @@ OPTIONS = {
     "a weight's schedule": ["loss=wgan_gp", "reg.gradient_penalty.weight={from:10,to:1,end_steps:6}"],
     "spectral normalization": ["reg=[sn,ortho]"],
     "moving on every pass": ["reg=sn", "state_updates=every_forward"],
-    "unconditional": ["data.num_classes=0", "data.mirror=true", "clip.generator=0.1"],
+    "unconditional": ["data.num_classes=0", "data.mirror=true", "data.dequantize=true", "clip.generator=0.1"],
     "an average that starts late": ["ema.start_kimg=0.03", "ema.half_life_kimg=0.05", "ema.ramp_up=null"],
     "other optimizers": ["optimizer/generator=rmsprop", "optimizer/discriminator=adamw"],
 }

@@ -152,10 +152,10 @@ class PlainLoop:
         if type(game) is not Standard or game.update != "alternating" or options.accumulate != 1 or options.clip:
             raise GanlabError("compare=plain is for game=standard with alternating updates, accumulate=1 and no clip.")
         hooked = [r for name in vars(module._hooks) if name != "during" for r in getattr(module._hooks, name)]
-        if hooked or module.setting.every_forward or options.compile or options.mirror:
+        if hooked or module.setting.every_forward or options.compile or options.mirror or options.dequantize:
             raise GanlabError(
                 "compare=plain compares the bare game: leave out regularizers with terms (reg=none or reg=sn), "
-                "state_updates, compile and data.mirror."
+                "state_updates, compile, data.mirror and data.dequantize."
             )
         self.module, self.loader, self.loss, self.steps = module, loader, game.loss, game.discriminator_steps
         self.generator, self.discriminator = copy.deepcopy(game.generator), copy.deepcopy(game.discriminator)

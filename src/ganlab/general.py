@@ -26,6 +26,7 @@ KEYS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
     "data.image_channels": (int | None, lambda v: v in (None, 1, 3), "1 or 3"),
     "data.num_classes": (int | None, lambda v: v is None or v >= 0, "at least 0"),
     "data.mirror": (bool, lambda v: True, ""),
+    "data.dequantize": (bool, lambda v: True, ""),
     "data.memory_budget_mib": (float, lambda v: v >= 0, "at least 0"),
     "data.on_device": (bool, lambda v: True, ""),
     "ema.half_life_kimg": (float, lambda v: v >= 0, "at least 0"),

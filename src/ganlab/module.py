@@ -46,6 +46,7 @@ class Training:
         accumulate: Micro-batches of one evaluation.
         channels_last: Memory format of images.
         mirror: Whether half of the real images are flipped.
+        dequantize: Whether real pixels get uniform noise of one grey level.
         clip: Maximal gradient norm of a player, by name.
         compile: Whether networks and input gradients are compiled.
         log_every_steps: Scalars are kept in iterations divisible by this.
@@ -57,6 +58,7 @@ class Training:
     accumulate: int = 1
     channels_last: bool = True
     mirror: bool = False
+    dequantize: bool = False
     clip: Mapping[str, float] = field(default_factory=dict)
     compile: bool = False
     log_every_steps: int = 50
@@ -155,6 +157,7 @@ class GANModule(L.LightningModule):
             accumulate=options.accumulate,
             channels_last=options.channels_last,
             mirror=options.mirror,
+            dequantize=options.dequantize,
             image_size=iteration.image_size,
         )
         self._play(iteration, reals)

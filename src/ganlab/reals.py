@@ -21,6 +21,7 @@ class Reals:
         accumulate: Micro-batches that each of them is cut into.
         channels_last: Memory format of what networks see.
         mirror: Whether half of the images are flipped.
+        dequantize: Bytes x become (x + u)/128 - 1 with u ~ U[0, 1), a density, instead of x/127.5 - 1.
         image_size: (H, W) that the iteration asks for; None: as delivered.
     """
 
@@ -31,11 +32,12 @@ class Reals:
         accumulate: int = 1,
         channels_last: bool = True,
         mirror: bool = False,
+        dequantize: bool = False,
         image_size: tuple[int, int] | None = None,
     ) -> None:
         self.images, self.labels = batch["images"], batch["labels"]
         self.accumulate, self.channels_last, self.mirror = accumulate, channels_last, mirror
-        self.image_size = image_size
+        self.dequantize, self.image_size = dequantize, image_size
         self._current = -1
 
     def next(self) -> None:
@@ -53,7 +55,12 @@ class Reals:
         if images.dtype is torch.uint8:
             channels_last = self.channels_last and images.ndim == 4
             memory_format = torch.channels_last if channels_last else torch.contiguous_format
-            images = images.to(dtype=dtype, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
+            images = images.to(dtype=dtype, memory_format=memory_format)
+            if self.dequantize:
+                noise = stream.draw_on_rank("dequantization", images.shape, "uniform")
+                images = images.add_(noise.to(dtype)).mul_(1 / 128).sub_(1)
+            else:
+                images = images.mul_(1 / 127.5).sub_(1)
         if images.ndim == 4 and self.image_size not in (None, tuple(images.shape[2:])):
             images = nn.functional.adaptive_avg_pool2d(images, self.image_size)
         if self.mirror:
