@@ -55,12 +55,12 @@ class Reals:
         if images.dtype is torch.uint8:
             channels_last = self.channels_last and images.ndim == 4
             memory_format = torch.channels_last if channels_last else torch.contiguous_format
-            images = images.to(dtype=dtype, memory_format=memory_format)
-            if self.dequantize:
+            if self.dequantize:  # in float32 at least: bfloat16 does not tell 200 from 200.4
+                wide = torch.promote_types(dtype, torch.float32)
                 noise = stream.draw_on_rank("dequantization", images.shape, "uniform")
-                images = images.add_(noise.to(dtype)).mul_(1 / 128).sub_(1)
+                images = images.to(dtype=wide, memory_format=memory_format).add_(noise).mul_(1 / 128).sub_(1).to(dtype)
             else:
-                images = images.mul_(1 / 127.5).sub_(1)
+                images = images.to(dtype=dtype, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
         if images.ndim == 4 and self.image_size not in (None, tuple(images.shape[2:])):
             images = nn.functional.adaptive_avg_pool2d(images, self.image_size)
         if self.mirror:
