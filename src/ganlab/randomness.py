@@ -64,6 +64,10 @@ class Stream:
         """Like `draw`, but keyed on the rank instead of sliced: for large draws such as noise a pixel."""
         return sample(self._generator(purpose, distributed.rank()), shape, distribution)
 
+    def draw_shared(self, purpose: str, shape: Sequence[int], distribution: Distribution = "normal") -> Tensor:
+        """Numbers that all ranks have in common: for a decision about the whole micro-batch."""
+        return sample(self._generator(purpose), shape, distribution)
+
     def _generator(self, purpose: str, *more: int) -> torch.Generator:
         count = self._counts.get(purpose, 0)
         self._counts[purpose] = count + 1
@@ -101,8 +105,10 @@ def current() -> Stream | None:
     return _current[-1] if _current else None
 
 
-def noise(purpose: str, like: Tensor, shape: Sequence[int], *, per_rank: bool = False) -> Tensor:
-    """N(0, 1) for a layer, on the device and of the dtype of ``like``.
+def noise(
+    purpose: str, like: Tensor, shape: Sequence[int], distribution: Distribution = "normal", *, per_rank: bool = False
+) -> Tensor:
+    """N(0, 1) or U[0, 1) for a layer, on the device and of the dtype of ``like``.
 
     Inside a turn the numbers follow the turn's key; outside (a network used by itself) they come
     from torch's global generator.
@@ -111,7 +117,19 @@ def noise(purpose: str, like: Tensor, shape: Sequence[int], *, per_rank: bool = 
         per_rank: True for large draws (noise a pixel), see `Stream.draw_on_rank`.
     """
     if not _current:
-        return torch.randn(tuple(shape), device=like.device, dtype=like.dtype)
+        return _outside(like, shape, distribution)
     stream = _current[-1]
     draw = stream.draw_on_rank if per_rank else stream.draw
-    return draw(purpose, shape).to(device=like.device, dtype=like.dtype)
+    return draw(purpose, shape, distribution).to(device=like.device, dtype=like.dtype)
+
+
+def shared_noise(purpose: str, like: Tensor, shape: Sequence[int], distribution: Distribution = "normal") -> Tensor:
+    """Like `noise`, but the same numbers on every rank: for a decision about the whole micro-batch."""
+    if not _current:
+        return _outside(like, shape, distribution)
+    return _current[-1].draw_shared(purpose, shape, distribution).to(device=like.device, dtype=like.dtype)
+
+
+def _outside(like: Tensor, shape: Sequence[int], distribution: Distribution) -> Tensor:
+    draw = torch.randn if distribution == "normal" else torch.rand
+    return draw(tuple(shape), device=like.device, dtype=like.dtype)

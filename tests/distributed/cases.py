@@ -114,6 +114,7 @@ def network(kind: str, name: str | None, num_classes: int) -> nn.Module:
     known = inspect.signature(component).parameters
     size = max(registry.load(k, name).smallest_image_size for k in ("generator", "discriminator"))
     given = {"image_size": size, "image_channels": 1, "num_classes": num_classes, "latent_dim": 6, "depth": 1}
+    given |= {"w_dim": 6, "mapping_width": 6, "noise": False}  # noise a pixel is each rank's own
     given = {option: value for option, value in given.items() if option in known}
     for width in (4, 8, 16):  # attention needs some
         try:

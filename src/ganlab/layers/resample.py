@@ -52,9 +52,15 @@ class _Resampling(nn.Conv2d):
         """
         return self.dilation == (1, 1) and images * height * width > FEWEST_PIXELS
 
-    def folded_kernel(self) -> Tensor:
+    def tensors(self) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias as the convolution uses them.
+
+        Asked for once a pass: a parametrized weight is computed, and its state moves, with each access.
+        """
+        return self.weight, self.bias
+
+    def folded_kernel(self, weight: Tensor) -> Tensor:
         """w * 1₂ₓ₂ as (out, K+1, K+1, in)."""
-        weight = self.weight  # once: a parametrized weight is computed, and its state moves, with each access
         rows, channels, side, _ = weight.shape
         with torch.autocast(weight.device.type, enabled=False):
             kernel = self.shifts @ weight.permute(0, 2, 3, 1).reshape(rows, side * side, channels)
@@ -92,14 +98,15 @@ class UpsampleConv2d(_Resampling):
         self.mode = mode
 
     def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.tensors()
         if self.pointwise:  # the weights of an interpolation sum to one, so the bias commutes as well
-            return upsample(super().forward(x), self.mode)
+            return upsample(self._conv_forward(x, weight, bias), self.mode)
         images, _, height, width = x.shape
         if self.mode == "bilinear" or not self.folds(images, height, width):
-            return super().forward(upsample(x, self.mode))
+            return self._conv_forward(upsample(x, self.mode), weight, bias)
         # out[o] = Σᵢ x[i] (w[2i−o+P] + w[2i+1−o+P]) along each axis, so the kernel is flipped
-        kernel = self.folded_kernel().flip(1, 2).permute(3, 0, 1, 2)  # (in, out, K+1, K+1)
-        return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=self.kernel_size[0] // 2)
+        kernel = self.folded_kernel(weight).flip(1, 2).permute(3, 0, 1, 2)  # (in, out, K+1, K+1)
+        return F.conv_transpose2d(x, kernel, bias, stride=2, padding=self.kernel_size[0] // 2)
 
 
 class DownsampleConv2d(_Resampling):
@@ -117,10 +124,11 @@ class DownsampleConv2d(_Resampling):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.tensors()
         if self.pointwise:
-            return super().forward(F.avg_pool2d(x, 2))
+            return self._conv_forward(F.avg_pool2d(x, 2), weight, bias)
         images, _, height, width = x.shape
         if not self.folds(images, height // 2, width // 2):
-            return F.avg_pool2d(super().forward(x), 2)
-        kernel = 0.25 * self.folded_kernel().permute(0, 3, 1, 2)  # (out, in, K+1, K+1)
-        return F.conv2d(x, kernel, self.bias, stride=2, padding=self.padding)
+            return F.avg_pool2d(self._conv_forward(x, weight, bias), 2)
+        kernel = 0.25 * self.folded_kernel(weight).permute(0, 3, 1, 2)  # (out, in, K+1, K+1)
+        return F.conv2d(x, kernel, bias, stride=2, padding=self.padding)
