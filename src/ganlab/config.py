@@ -32,7 +32,7 @@ from ganlab.catalog import conf_dir
 from ganlab.errors import GanlabError, suggestion
 
 OPEN_NODES = ("trainer", "clip", "logger")  # any key may be set here; who reads them checks them
-OPTIONAL_GROUPS = ("reg", "logger", "experiment")  # beside the components' own
+OPTIONAL_GROUPS = ("reg", "growth", "logger", "experiment")  # beside the components' own
 
 
 Names = list[str]  # inside the class, `list` is one of its methods
@@ -315,6 +315,8 @@ def _unknown_key(key: str, parent: str, part: str, known: list[str], config: Dic
         return f"{key!r} is no option.{near} Known here: {', '.join(known)}."
     if parent == "reg" and part in registry.names("reg"):
         return f"{key!r} has no effect because the regularizer {part!r} is not in use: add it as reg={part}."
+    if not known and parent in registry.KINDS and not registry.KINDS[parent].many:
+        return f"{key!r} has no effect without a {parent}: choose one as {parent}={registry.names(parent)[0]}."
     near = suggestion(part, known).replace("'", f"'{parent}.", 1) if known else ""
     listed = ", ".join(k for k in known if k != schema.COMPONENT)
     return f"{key!r} is no option.{near} {f'Known in {parent}: {listed}.' if listed else f'{parent} has no options.'}"

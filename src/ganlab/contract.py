@@ -8,7 +8,7 @@ sees is a `ganlab.view.View`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
@@ -99,7 +99,8 @@ class Grows(Protocol):
     """A network that can grow: it holds all levels from the start and stands at one of them.
 
     A generator and a discriminator that follow this protocol grow together, see `ganlab.growth`. New
-    ones stand at their full size: ``level == levels`` and ``alpha`` 1.
+    ones stand at their full size: ``level == levels`` and ``alpha`` 1. A level's images have twice the
+    height and width of those of the level below.
 
     Beside what is written below a growing network has ``alpha``, a float32 buffer without dimensions:
     the share in [0, 1] of the newest level's path, 1 where it has grown in. It is a buffer so that
@@ -122,6 +123,21 @@ class Grows(Protocol):
         """(H, W) of the images at ``level``."""
 
 
+class Growth(Protocol):
+    """A schedule of growth; a component of the group ``ganlab.growths``."""
+
+    @property
+    def images(self) -> int:
+        """Length of the schedule."""
+
+    def stage(self, images_seen: int) -> Stage:
+        """Where the networks stand after so many images; a pure function."""
+
+    @property
+    def starts(self) -> Sequence[int]:
+        """The least numbers of images seen of each phase: where level, fading or batch change; 0 first."""
+
+
 class Game(nn.Module):
     """Who plays, in what turns, by what update rule, and what each player minimises.
 
@@ -135,6 +151,7 @@ class Game(nn.Module):
             iteration evaluated, then all step), ``extragradient``, ``optimistic``.
         players: The players, by name.
         averaged: Names of the modules of which an exponential moving average is kept.
+        growth: The schedule by which networks grow, or None.
     """
 
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
@@ -148,6 +165,7 @@ class Game(nn.Module):
             raise ValueError(f"update must be one of {', '.join(UPDATES)}, got {update!r}.")
         self.update = update
         self.players: dict[str, Player] = {}
+        self.growth: Growth | None = None
         self._added_turns: list[Turn] = []
 
     def seat(self, player: str, **modules: nn.Module) -> None:
@@ -174,10 +192,19 @@ class Game(nn.Module):
 
     def stage(self, images_seen: int) -> Stage | None:
         """The stage of growth, or None if the game does not grow."""
-        return None
+        return None if self.growth is None else self.growth.stage(images_seen)
 
     def set_stage(self, stage: Stage) -> None:
         """Make the networks stand at ``stage``; called when it changes."""
+        for player in self.players.values():
+            stand(player.modules.values(), stage)
+
+
+def stand(networks: Iterable[nn.Module], stage: Stage) -> None:
+    """Make those of the networks that can grow stand at ``stage``."""
+    for network in networks:
+        if isinstance(network, Grows):
+            network.set_stage(stage.level, stage.alpha)
 
 
 class Regularizer(nn.Module):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import nn
 
-from ganlab import compatibility, general, plan, randomness, schedules, schema
+from ganlab import compatibility, general, growth, plan, randomness, schedules, schema
 from ganlab.averaging import Average
-from ganlab.contract import Game, Regularizer
+from ganlab.contract import Game, Growth, Regularizer
 from ganlab.data.contract import Dataset
 from ganlab.data.loader import Loader
 from ganlab.data.prepare import Images, prepare
@@ -82,6 +82,8 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     game: Game = components["game"].make()
     for name, regularizer in attached.items():
         _attach(name, regularizer, game, config)
+    if "growth" in components:
+        config = _grow(game, components["growth"], config)
     for module in (game, *attached.values()):
         module.to(memory_format=memory_format)  # type: ignore[call-overload]
         _across_ranks(module, config["sync_batch_norm"])
@@ -93,7 +95,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
         label_shares=_label_shares(config, images),
         every_forward=config["state_updates"] == "every_forward",
     )
-    images_per_step = plan.plan(game, plan.Progress(), config["data"]["batch_size"]).counted
+    images_per_step = _images_per_step(game, config["data"]["batch_size"])
     factories, rates = _optimizers(game, optimizers, images_per_step)
     scheduled = [
         *components["loss"].scheduled(loss, images_per_step),
@@ -125,6 +127,8 @@ def check_options(config: Config) -> tuple[dict[str, Part], dict[str, Part], dic
     general.check(config)
     kinds = ("generator", "discriminator", "loss", "game", "prior")
     components = {kind: read_part(kind, kind, config.get(kind)) for kind in kinds}
+    if config.get("growth"):
+        components["growth"] = read_part("growth", "growth", config["growth"])
     regularizers = {n: read_part("reg", f"reg.{n}", node) for n, node in (config.get("reg") or {}).items()}
     optimizers = {
         p: read_part("optimizer", f"optimizer.{p}", node) for p, node in (config.get("optimizer") or {}).items()
@@ -166,7 +170,7 @@ def complete(config: Config, source: Dataset | None, generator: Any, discriminat
     data["image_size"] = size[0] if isinstance(size, (list, tuple)) and size[0] == size[1] else size
     data["image_size"] = list(size) if isinstance(data["image_size"], tuple) else data["image_size"]
     trainer = dict(config["trainer"])
-    if trainer.get("max_steps") is None:
+    if trainer.get("max_steps") is None and (config["run"]["max_kimg"] is not None or not config.get("growth")):
         trainer["max_steps"] = DEFAULT_STEPS if config["run"]["max_kimg"] is None else -1
     return {**config, "data": data, "trainer": trainer}
 
@@ -244,6 +248,34 @@ def _across_ranks(module: nn.Module, flag: bool) -> None:
             layer.across_ranks = flag  # type: ignore[assignment]
 
 
+def _grow(game: Game, part: Part, config: Config) -> Config:
+    """Give the game its schedule of growth, and a run without a length the schedule's."""
+    try:
+        sizes = growth.image_sizes(game, {name: config[name][COMPONENT] for name in ("generator", "discriminator")})
+    except ValueError as error:
+        raise GanlabError(f"growth={config['growth'][COMPONENT]}: {sentence(error)}") from error
+    part.arguments.update(image_sizes=sizes, players=list(game.players), batch_size=config["data"]["batch_size"])
+    schedule: Growth = part.make()
+    game.growth = schedule
+    max_kimg, first = config["run"]["max_kimg"], schedule.starts[1:2]
+    if first and max_kimg is not None and 1000 * max_kimg <= first[0]:
+        raise GanlabError(
+            f"run.max_kimg={max_kimg:g} ends before the networks grow for the first time, at {first[0] / 1000:g} kimg: "
+            f"give more, a shorter schedule (growth.stable_kimg), or growth=none."
+        )
+    if config["trainer"].get("max_steps") is None:
+        trainer, run = {**config["trainer"], "max_steps": -1}, {**config["run"], "max_kimg": schedule.images / 1000}
+        return {**config, "trainer": trainer, "run": run}
+    return config
+
+
+def _images_per_step(game: Game, batch_size: int) -> int | None:
+    """What an iteration adds to images seen; None if the game's growth changes it."""
+    starts = (0,) if game.growth is None else game.growth.starts
+    counts = {plan.plan(game, plan.Progress(images_seen=start), batch_size).counted for start in starts}
+    return counts.pop() if len(counts) == 1 else None
+
+
 def _average(config: Config, game: Game) -> Average:
     networks = {name: game.get_submodule(name) for name in game.averaged if hasattr(game, name)}
     node = config["ema"]
@@ -268,7 +300,7 @@ def _label_shares(config: Config, images: Images | None) -> torch.Tensor | None:
 
 
 def _optimizers(
-    game: Game, parts: Mapping[str, Part], images_per_step: int
+    game: Game, parts: Mapping[str, Part], images_per_step: int | None
 ) -> tuple[dict[str, Callable[..., Any]], dict[str, schedules.Schedule]]:
     factories: dict[str, Callable[..., Any]] = {}
     rates: dict[str, schedules.Schedule] = {}
@@ -340,16 +372,29 @@ def check_batch(module: GANModule, world_size: int) -> None:
         GanlabError: If one does not, with the nearest batch sizes that do.
     """
     options = module.training_options
-    for slot in plan.plan(module.game, module.progress, options.batch_size).slots:
-        parts = options.accumulate * world_size
-        if slot.batch % parts or slot.batch == 0:
-            below, above = options.batch_size // parts * parts, -(-options.batch_size // parts) * parts
-            near = " or ".join(str(n) for n in dict.fromkeys((below, above)) if n)
-            share = f" (a share of {slot.turn.batch:g} of it in one turn)" if slot.turn.batch != 1 else ""
-            raise GanlabError(
-                f"data.batch_size={options.batch_size}{share} does not divide into accumulate={options.accumulate} "
-                f"times {world_size} process{'es' if world_size > 1 else ''}: try data.batch_size={near}."
-            )
+    parts = options.accumulate * world_size
+    for key, batch, progress in _batches(module):
+        for slot in plan.plan(module.game, progress, options.batch_size).slots:
+            if slot.batch % parts or slot.batch == 0:
+                below, above = batch // parts * parts, -(-batch // parts) * parts
+                near = " or ".join(str(n) for n in dict.fromkeys((below, above)) if n)
+                share = f" (a share of {slot.turn.batch:g} of it in one turn)" if slot.turn.batch != 1 else ""
+                raise GanlabError(
+                    f"{key}={batch}{share} does not divide into accumulate={options.accumulate} "
+                    f"times {world_size} process{'es' if world_size > 1 else ''}: try {key}={near}."
+                )
+
+
+def _batches(module: GANModule) -> Iterator[tuple[str, int, plan.Progress]]:
+    """Every batch size of a run: its key, its value, and where the run takes it."""
+    given, schedule = module.training_options.batch_size, module.game.growth
+    yield "data.batch_size", given, module.progress
+    if schedule is None:
+        return
+    for start in schedule.starts:
+        stage = schedule.stage(start)
+        if stage.batch_size not in (None, given):
+            yield f"growth.batch_sizes.{stage.image_size[0]}", stage.batch_size, plan.Progress(images_seen=start)
 
 
 def _pair(size: Any) -> tuple[int, int]:

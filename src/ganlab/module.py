@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from ganlab import distributed
 from ganlab.averaging import Average
 from ganlab.compilation import compile_networks
-from ganlab.contract import Game, Player, Regularizer, Stage, Turn
+from ganlab.contract import Game, Player, Regularizer, Stage, Turn, stand
 from ganlab.layers import state
 from ganlab.plan import Plan, Progress, Slot, plan
 from ganlab.randomness import Stream, using
@@ -141,6 +141,11 @@ class GANModule(L.LightningModule):
         self._steps_before = {n: [step.to(self.device) for step in s] for n, s in self._steps_before.items()}
 
     @property
+    def stage(self) -> Stage | None:
+        """Where networks that grow stand; None: the game does not grow, or has not begun."""
+        return self._stage
+
+    @property
     def optimizers_by_player(self) -> dict[str, Optimizer]:
         return self._optimizers
 
@@ -158,7 +163,7 @@ class GANModule(L.LightningModule):
             channels_last=options.channels_last,
             mirror=options.mirror,
             dequantize=options.dequantize,
-            image_size=iteration.image_size,
+            alpha=self._stage.alpha if self._stage is not None else 1.0,
         )
         self._play(iteration, reals)
         with self.setting.timer("EMA"):
@@ -173,6 +178,7 @@ class GANModule(L.LightningModule):
             "progress": dataclasses.asdict(self.progress),
             "config": self.config,
             "phase": self._phase,
+            "stage": dataclasses.asdict(self._stage) if self._stage is not None else None,
             "optimistic": self._steps_before,
         }
 
@@ -181,6 +187,8 @@ class GANModule(L.LightningModule):
         self.progress = Progress(**stored["progress"])
         self._phase = stored["phase"]
         self._steps_before = dict(stored["optimistic"])
+        if stored.get("stage") is not None:
+            self._stand(Stage(**{**stored["stage"], "image_size": tuple(stored["stage"]["image_size"])}))
 
     # --- one iteration
 
@@ -331,8 +339,18 @@ class GANModule(L.LightningModule):
         if self._phase is not None and stage.phase != self._phase:
             for optimizer in self._optimizers.values():
                 optimizer.state.clear()
+            self._steps_before.clear()
+        self._phase = stage.phase
+        self._stand(stage)
+
+    def _stand(self, stage: Stage) -> None:
+        before, self._stage = self._stage, stage
         self.game.set_stage(stage)
-        self._stage, self._phase = stage, stage.phase
+        stand(self.average.values(), stage)
+        if self.training_options.compile and before is not None and _way(before) != _way(stage):
+            # another way through the networks is other code, which torch compiles anew a few times only (8); the
+            # old one is not needed again
+            torch.compiler.reset()
 
     def _set_learning_rates(self, images_seen: int) -> None:
         factors = self._stage.learning_rates if self._stage is not None else {}
@@ -364,6 +382,11 @@ class GANModule(L.LightningModule):
         first = wrapped[0] if isinstance(wrapped, list) else wrapped
         first._on_before_step()  # type: ignore[union-attr]
         first._on_after_step()  # type: ignore[union-attr]
+
+
+def _way(stage: Stage) -> tuple[int, bool]:
+    """What decides which layers are evaluated."""
+    return stage.level, stage.alpha < 1
 
 
 def _sum(terms: Iterable[Tensor]) -> Tensor:

@@ -33,7 +33,7 @@ class Part:
         except (ValueError, ArithmeticError, RuntimeError) as error:  # torch's own are RuntimeErrors
             raise GanlabError(f"{self.key}: {sentence(error)}") from error
 
-    def scheduled(self, built: Any, images_per_step: int) -> list[Scheduled]:
+    def scheduled(self, built: Any, images_per_step: int | None) -> list[Scheduled]:
         """What makes the numbers of ``built`` follow their schedules."""
         found = []
         for name, value in self.arguments.items():
@@ -73,14 +73,21 @@ def raise_problems(parts: list[Part]) -> None:
         raise GanlabError(" ".join(problems))
 
 
-def to_schedule(key: str, value: Mapping[str, Any], images_per_step: int) -> schedules.Schedule:
+def to_schedule(key: str, value: Mapping[str, Any], images_per_step: int | None) -> schedules.Schedule:
     """The schedule that stands at ``key``.
+
+    Args:
+        images_per_step: What an iteration adds to images seen; None: it changes, so nothing is counted in steps.
 
     Raises:
         GanlabError: If it is none.
     """
+    if images_per_step is None and any(unit.endswith("_steps") for unit in value):
+        raise GanlabError(
+            f"{key}: iterations change their length as the networks grow, so count in start_kimg and end_kimg."
+        )
     try:
-        return schedules.parse(value, images_per_step)
+        return schedules.parse(value, images_per_step or 1)
     except ValueError as error:
         raise GanlabError(f"{key}: {sentence(error)}") from error
 

@@ -22,7 +22,8 @@ class Reals:
         channels_last: Memory format of what networks see.
         mirror: Whether half of the images are flipped.
         dequantize: Bytes x become (x + u)/128 - 1 with u ~ U[0, 1), a density, instead of x/127.5 - 1.
-        image_size: (H, W) that the iteration asks for; None: as delivered.
+        alpha: Share of a growing game's newest level: images fade in with it, to x + (up(pool(x)) - x)·(1 - alpha),
+            pool the mean of 2x2 pixels and up their repetition.
     """
 
     def __init__(
@@ -33,11 +34,11 @@ class Reals:
         channels_last: bool = True,
         mirror: bool = False,
         dequantize: bool = False,
-        image_size: tuple[int, int] | None = None,
+        alpha: float = 1.0,
     ) -> None:
         self.images, self.labels = batch["images"], batch["labels"]
         self.accumulate, self.channels_last, self.mirror = accumulate, channels_last, mirror
-        self.dequantize, self.image_size = dequantize, image_size
+        self.dequantize, self.alpha = dequantize, alpha
         self._current = -1
 
     def next(self) -> None:
@@ -61,9 +62,18 @@ class Reals:
                 images = images.to(dtype=wide, memory_format=memory_format).add_(noise).mul_(1 / 128).sub_(1).to(dtype)
             else:
                 images = images.to(dtype=dtype, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
-        if images.ndim == 4 and self.image_size not in (None, tuple(images.shape[2:])):
-            images = nn.functional.adaptive_avg_pool2d(images, self.image_size)
+        if self.alpha < 1:
+            images = blended(images, self.alpha)
         if self.mirror:
             flip = stream.draw("mirror", (len(images),), "uniform") < 0.5
             images = torch.where(flip.view(-1, 1, 1, 1), images.flip(3), images)
         return Points(images, labels[start : start + size] if labels is not None else None, "real")
+
+
+def blended(images: Tensor, alpha: float) -> Tensor:
+    """x + (up(pool(x)) - x)·(1 - alpha): (B, C, H, W) as a growing game shows it while a level fades in.
+
+    Source: Karras et al. 2018 (arXiv:1710.10196), the authors' process_reals.
+    """
+    coarse = nn.functional.interpolate(nn.functional.avg_pool2d(images, 2), scale_factor=2)
+    return images.lerp(coarse, 1 - alpha)

@@ -44,6 +44,7 @@ KINDS = {
     "loss": Kind("ganlab.losses", "adversarial loss"),
     "reg": Kind("ganlab.regularizers", "regularizer", many=True, optional=True),
     "game": Kind("ganlab.games", "game", ("generator", "discriminator", "loss")),
+    "growth": Kind("ganlab.growths", "schedule of growth", ("image_sizes", "players", "batch_size"), optional=True),
     "data": Kind("ganlab.datasets", "data set"),
     "prior": Kind("ganlab.priors", "prior of the latents"),
     "optimizer": Kind("ganlab.optimizers", "optimizer", ("params",)),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ganlab import distributed
 from ganlab.contract import Game
@@ -13,13 +14,16 @@ from ganlab.data.prepare import Images
 from ganlab.data.sampler import IndexedSampler
 from ganlab.plan import Progress, plan
 
+_PIECE_BYTES = 16 * 2**20  # images are shrunk in pieces of this size, so a large batch of them takes no more memory
+
 
 class Loader:
     """An endless iterable: for each iteration the real images of every turn that takes new ones.
 
     Each rank gets its slice of each micro-batch, so N ranks together see what one process sees.
-    There is no state to save: the next batch is a function of ``progress``. No worker processes:
-    the data is decoded before training, so a batch is one gather of rows.
+    A growing game's images are shrunk on the way, from the one copy of the data set. There is no state
+    to save: the next batch is a function of ``progress``. No worker processes: the data is decoded
+    before training, so a batch is one gather of rows.
 
     Args:
         images: The prepared data set.
@@ -62,7 +66,7 @@ class Loader:
             for slot in iteration.slots:
                 if slot.fresh:
                     rows = self._own(self.sampler.indices(position, slot.batch)).to(self.device)
-                    chosen = pixels[rows], labels[rows] if labels is not None else None
+                    chosen = _taken(pixels, rows, iteration.image_size), labels[rows] if labels is not None else None
                     images, classes = (t.pin_memory() if pin and t is not None else t for t in chosen)
                     batch["images"].append(images)
                     batch["labels"].append(classes)
@@ -73,3 +77,21 @@ class Loader:
     def _own(self, rows: Tensor) -> Tensor:
         world, rank = distributed.world_size(), distributed.rank()
         return rows.view(self.accumulate, world, -1)[:, rank].reshape(-1)
+
+
+def _taken(pixels: Tensor, rows: Tensor, image_size: tuple[int, int] | None) -> Tensor:
+    """Rows of the data set, at the size of the stage."""
+    if image_size is None or pixels.ndim != 4 or image_size == tuple(pixels.shape[2:]):
+        return pixels[rows]
+    pieces = rows.split(max(1, _PIECE_BYTES // pixels[0].numel()))
+    return torch.cat([shrunk(pixels[piece], image_size) for piece in pieces])
+
+
+def shrunk(images: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """uint8 images (B, C, H, W) at a size (h, w) that divides theirs: the mean of each box, rounded half to even.
+
+    As the data sets of Karras et al. 2018 (arXiv:1710.10196) hold their smaller copies: each is rounded from the
+    exact mean, not from the next larger copy. Sums of boxes up to 256x256 are exact in float32.
+    """
+    (height, width), (h, w) = images.shape[2:], image_size
+    return F.avg_pool2d(images.float(), (height // h, width // w)).round_().to(torch.uint8)
