@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganlab import catalog, checkpoints, config, run_folder, schema
+from ganlab.contract import Grows
 from ganlab.errors import GanlabError
 from ganlab.module import GANModule
 
@@ -92,6 +93,7 @@ def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list
     for key, value in ours.items():
         if key not in fresh:
             value.copy_(theirs[key])
+    messages += _stand_at_the_beginning(module, checkpoint["ganlab"].get("stage"), run)
     if fresh:
         names = dict.fromkeys(
             key.split(".", 1)[1].partition(".parametrizations")[0].removesuffix(".weight") for key in fresh
@@ -102,6 +104,19 @@ def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list
             f"({', '.join(list(names)[:4])}{several})."
         )
     return messages
+
+
+def _stand_at_the_beginning(module: GANModule, theirs: Mapping[str, Any] | None, run: str) -> list[str]:
+    """A new run begins where its own growth does, or at full size, whatever stage the other run had come to."""
+    networks = [n for player in module.game.players.values() for n in player.modules.values() if isinstance(n, Grows)]
+    stage = module.game.stage(0)
+    for network in (*networks, *module.average.values()):
+        if isinstance(network, Grows):
+            network.set_stage(*((network.levels, 1.0) if stage is None else (stage.level, stage.alpha)))
+    if theirs is None or stage is not None or all(theirs["level"] == network.levels for network in networks):
+        return []
+    height, width = theirs["image_size"]
+    return [f"{run} has grown to {height}x{width} only: what belongs to larger images is as good as new."]
 
 
 def _by_class(ours: Tensor, theirs: Tensor, more_classes: int) -> bool:

@@ -62,7 +62,7 @@ class Reals:
                 images = images.to(dtype=wide, memory_format=memory_format).add_(noise).mul_(1 / 128).sub_(1).to(dtype)
             else:
                 images = images.to(dtype=dtype, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
-        if self.alpha < 1:
+        if self.alpha < 1 and images.ndim == 4:
             images = blended(images, self.alpha)
         if self.mirror:
             flip = stream.draw("mirror", (len(images),), "uniform") < 0.5

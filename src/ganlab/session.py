@@ -15,7 +15,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from ganlab import checkpoints, experiment, fine_tuning, loggers, run_folder, trainer
+from ganlab import checkpoints, experiment, fine_tuning, loggers, plan, run_folder, trainer
 from ganlab.callbacks.grids import Grids
 from ganlab.callbacks.progress import ProgressLine
 from ganlab.callbacks.recorder import Recorder
@@ -268,10 +268,11 @@ def _fit_with_sentences(trainer: L.Trainer, module: GANModule, loader: Loader, c
         trainer.fit(module, train_dataloaders=loader, ckpt_path=str(checkpoint) if checkpoint is not None else None)
     except RuntimeError as error:
         if "out of memory" in str(error).lower():
+            options = module.training_options
+            batch = plan.plan(module.game, module.progress, options.batch_size).slots[0].batch
             raise GanlabError(
-                f"The device has too little memory for micro-batches of "
-                f"{module.training_options.batch_size // module.training_options.accumulate} images: "
-                f"take accumulate={2 * module.training_options.accumulate}."
+                f"The device has too little memory for micro-batches of {batch // options.accumulate} images: "
+                f"take accumulate={2 * options.accumulate}."
             ) from error
         raise
     except SystemExit as error:  # what Lightning makes of a KeyboardInterrupt

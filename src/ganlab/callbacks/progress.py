@@ -14,7 +14,7 @@ from ganlab.module import GANModule
 
 
 class ProgressLine(L.Callback):
-    """Iteration, kimg, images/s, time left and each player's loss: one line that is rewritten on a
+    """Iteration, kimg, images/s, time left, stage of growth and each player's loss: one line that is rewritten on a
     terminal, plain lines (one a log interval, at most one every ten seconds) elsewhere.
 
     Args:
@@ -61,6 +61,9 @@ class ProgressLine(L.Callback):
         words += [f"{progress.kimg:.1f} kimg", f"{speed:.0f} images/s"]
         left = self._seconds_left(module, (progress.iteration - iteration) / seconds, speed)
         words += [f"{_clock(left)} left"] if left is not None else []
+        if module.stage is not None:
+            (height, width), alpha = module.stage.image_size, module.stage.alpha
+            words += [f"stage {module.stage.level} alpha {alpha:.2f} {height}x{width}"]
         losses = self._losses(module)
         words += [losses] if losses else []
         line = " · ".join(words)

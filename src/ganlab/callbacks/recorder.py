@@ -77,7 +77,11 @@ class Recorder(L.Callback):
         rates = {f"{p}/learning_rate": o.param_groups[0]["lr"] for p, o in module.optimizers_by_player.items()}
         scalars = {**self.latest, **rates, "images_per_second": self.images_per_second}
         position = {"iteration": progress.iteration, "kimg": progress.kimg}
-        line = json.dumps({**position, **{k: _json_number(v) for k, v in scalars.items()}})
+        if module.stage is not None:  # the size is the height of the images
+            stage = module.stage
+            grown = {"stage": stage.level, "alpha": stage.alpha, "image_size": stage.image_size[0]}
+            position, scalars = {**position, **grown}, {**scalars, **grown}
+        line = json.dumps({**position, **{k: _json_number(v) for k, v in scalars.items() if k not in position}})
         try:
             _append(self.path, f"{line}\n".encode())
         except OSError as error:
