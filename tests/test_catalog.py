@@ -201,7 +201,7 @@ def test_two_that_claim_one_name_are_marked_and_shown_to_be(tmp_path: Path, monk
 
 def test_the_page_of_train_names_every_group_choice_option_and_common_key() -> None:
     page = help_pages.train()
-    for group in catalog.groups():
+    for group in catalog.run_groups():
         for choice in catalog.choices(group):
             assert group == "trainer" or f"\n  {choice.name} " in page or f"\n  {choice.name}\n" in page
     content = yaml.safe_load((catalog.conf_dir() / "train.yaml").read_text())

@@ -9,7 +9,7 @@ from distributions import install
 from ganlab import catalog, config, experiment, registry, schema
 from ganlab.errors import GanlabError
 
-GROUPS = [group for group in catalog.groups() if catalog.choices(group)]
+GROUPS = [group for group in catalog.run_groups() if catalog.choices(group)]
 PRESETS = [(choice.group, choice.name) for group in GROUPS for choice in catalog.choices(group) if choice.preset]
 
 
@@ -104,7 +104,7 @@ def test_none_is_an_option_of_every_optional_group() -> None:
 
 
 def test_the_optional_groups_are_those_that_hydra_has_a_none_for() -> None:
-    assert {group for group in catalog.groups() if catalog.is_optional(group)} == {*config.OPTIONAL_GROUPS}
+    assert {group for group in catalog.run_groups() if catalog.is_optional(group)} == {*config.OPTIONAL_GROUPS}
 
 
 @pytest.mark.parametrize(("group", "name"), PRESETS)

@@ -113,6 +113,11 @@ def groups() -> dict[str, str]:
     return {name: known[name] for name in dict.fromkeys([*_ORDER, *registry.KINDS, *known])}
 
 
+def run_groups() -> dict[str, str]:
+    """Those of `groups` that a run's configuration is composed of."""
+    return {group: what for group, what in groups().items() if group in PRESET_GROUPS or group in registry.RUN_KINDS}
+
+
 def takes_several(group: str) -> bool:
     """Whether a run may name several: ``reg=[sn,ortho]``."""
     return group == "logger" or (group in registry.KINDS and registry.KINDS[group].many)

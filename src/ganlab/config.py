@@ -53,7 +53,7 @@ class ComponentSource(ConfigSource):
 
     def is_group(self, config_path: str) -> bool:
         path = config_path.strip("/")
-        return path in ("", *registry.KINDS, "model", *OPTIONAL_GROUPS) or path.startswith("optimizer/")
+        return path in ("", *registry.RUN_KINDS, "model", *OPTIONAL_GROUPS) or path.startswith("optimizer/")
 
     def is_config(self, config_path: str) -> bool:
         group, name = self._split(config_path)
@@ -62,7 +62,7 @@ class ComponentSource(ConfigSource):
     def list(self, config_path: str, results_filter: ObjectType | None) -> Names:
         group = config_path.strip("/")
         if not group:
-            return [] if results_filter is ObjectType.CONFIG else [*registry.KINDS, "model", *OPTIONAL_GROUPS]
+            return [] if results_filter is ObjectType.CONFIG else [*registry.RUN_KINDS, "model", *OPTIONAL_GROUPS]
         return [] if results_filter is ObjectType.GROUP else _names(group)
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -102,7 +102,7 @@ def _names(group: str) -> Names:
     if group.startswith("optimizer/"):
         return sorted({*registry.names(kind), *_optimizer_presets()})
     none = ["none"] if group in OPTIONAL_GROUPS else []
-    return [*none, *(registry.names(kind) if kind in registry.KINDS else [])]
+    return [*none, *(registry.names(kind) if kind in registry.RUN_KINDS else [])]
 
 
 def _optimizer_presets() -> dict[str, Path]:
@@ -133,7 +133,7 @@ def read(overrides: Sequence[str]) -> dict[str, Any]:
     sweeps = [o.input_line for o in parsed if o.is_sweep_override()]
     if sweeps:
         key, _, values = str(sweeps[0]).partition("=")
-        one_only = key in catalog.groups() and not catalog.takes_several(key)
+        one_only = key in catalog.run_groups() and not catalog.takes_several(key)
         hint = "" if one_only or "(" in values else f" If {key} takes a list, write {key}=[{values}]."
         raise GanlabError(f"{sweeps[0]!r} has several values: sweep over them with `ganlab train -m`.{hint}")
     return compose_one(parsed)
@@ -215,7 +215,9 @@ def _check_choices(overrides: Iterable[Override]) -> None:
         group, value = override.get_key_element().lstrip("+~").partition("@")[0], override.value()
         kind = group.partition("/")[0]
         none = f" For none of it write {group}={catalog.NONE}." if catalog.is_optional(group) else ""
-        if override.is_delete() or (kind not in catalog.groups() and "/" in group):  # hydra/...: Hydra's own business
+        if override.is_delete() or (
+            kind not in catalog.run_groups() and "/" in group
+        ):  # hydra/...: Hydra's own business
             continue
         if value is None or value == "":
             problems.append(f"{group}= wants a name.{none} See `ganlab list {kind}`.")
@@ -306,7 +308,7 @@ def _unused_logger(key: str, parts: Sequence[str], config: DictConfig) -> list[s
 
 def _unknown_key(key: str, parent: str, part: str, known: list[str], config: DictConfig) -> str:
     if not parent:
-        groups = [*registry.KINDS, "model", *OPTIONAL_GROUPS]
+        groups = [*registry.RUN_KINDS, "model", *OPTIONAL_GROUPS]
         known = sorted({*known, *groups} - {"optimizer", "hydra"})
         plain = OmegaConf.to_container(config, resolve=False)
         last = key.rpartition(".")[2]

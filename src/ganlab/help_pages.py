@@ -55,7 +55,7 @@ def train() -> str:
     """``ganlab train --help``: every group with its choices and their options, and the common keys."""
     used = catalog.run_defaults()
     sections = [_USAGE]
-    for group, what in catalog.groups().items():
+    for group, what in catalog.run_groups().items():
         offered = catalog.choices(group)
         if offered and group != "trainer":
             sections.append(_group(group, what, offered, used.get(group, (NONE,))))

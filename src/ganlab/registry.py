@@ -27,6 +27,7 @@ class Kind:
         given: Constructor arguments that the experiment supplies, so that they are no options.
         many: Whether a run may use several: ``reg=[sn,ortho]``.
         optional: Whether ``none`` is a choice.
+        of_run: Whether a run's configuration names it; others belong to commands of their own.
     """
 
     group: str
@@ -34,6 +35,7 @@ class Kind:
     given: tuple[str, ...] = ()
     many: bool = False
     optional: bool = False
+    of_run: bool = True
 
 
 _NETWORK = ("image_size", "image_channels", "num_classes")
@@ -48,7 +50,9 @@ KINDS = {
     "data": Kind("ganlab.datasets", "data set"),
     "prior": Kind("ganlab.priors", "prior of the latents"),
     "optimizer": Kind("ganlab.optimizers", "optimizer", ("params",)),
+    "metric": Kind("ganlab.metrics", "metric of an evaluation", many=True, of_run=False),
 }
+RUN_KINDS = {name: kind for name, kind in KINDS.items() if kind.of_run}
 
 _registered: dict[tuple[str, str], Any] = {}
 

@@ -67,7 +67,7 @@ def _names(before: Sequence[str]) -> Iterator[str]:
 
 
 def _groups() -> Iterator[str]:
-    for group in catalog.groups():
+    for group in catalog.run_groups():
         if group == "optimizer":
             yield from ("optimizer/generator=", "optimizer/discriminator=")
         elif group != "trainer":
@@ -83,7 +83,7 @@ def _options(before: Sequence[str]) -> list[Key]:
     chosen = dict(catalog.run_defaults())
     for word in before:
         group, sign, names = word.partition("=")
-        if sign and group.partition("/")[0] in catalog.groups():
+        if sign and group.partition("/")[0] in catalog.run_groups():
             chosen[group] = tuple(re.findall(r"[\w-]+", names))
     keys: dict[str, Key] = {}
     # a model first: generator=, discriminator= and optimizer/... are swapped on top of it
@@ -100,7 +100,7 @@ def _options(before: Sequence[str]) -> list[Key]:
 
 def _values(key: str, value: str, before: Sequence[str]) -> Iterator[str]:
     group = key.partition("/")[0]
-    if group in catalog.groups():
+    if group in catalog.run_groups():
         names = [choice.name for choice in catalog.choices(group)]
         head = re.match(r"(.*[\[,])?", value).group()  # type: ignore[union-attr]
         taken = re.findall(r"[\w-]+", head)

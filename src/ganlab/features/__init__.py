@@ -1,0 +1,1 @@
+"""Feature extractors: what metrics see of an image."""

@@ -1,0 +1,197 @@
+"""What a metric is: it says what to keep of a stream of images, and makes scores of what was kept.
+
+An evaluation passes over each stream once: the generated images (``fake``), the real images that
+they are compared with (``real``) and, for metrics that ask for it, the images that the run was
+trained on (``train``) and images that it never saw (``held_out``). What a metric keeps is a
+`Summary`; metrics that want equal summaries share one. A summary is made of tensors whose size does
+not depend on the batches, is merged over ranks, and is kept on disk for real images.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+Role = Literal["fake", "real", "train", "held_out"]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What is known of a stream before its first batch.
+
+    Args:
+        count: Images in it, over all ranks.
+        feature_dim: D of the features; 0 if no metric needs any.
+        logits_dim: K of the classifier's logits; 0 if the extractor classifies nothing.
+        image_shape: (C, H, W).
+        num_classes: Classes of the labels; 0 if there are none.
+        seed: Of whatever a summary chooses at random.
+    """
+
+    count: int
+    feature_dim: int = 0
+    logits_dim: int = 0
+    image_shape: tuple[int, int, int] = (1, 1, 1)
+    num_classes: int = 0
+    seed: int = 0
+
+
+@dataclass
+class Batch:
+    """Consecutive images of a stream.
+
+    Args:
+        start: Place of the first of them in the stream; a batch has its place whatever rank sees it.
+        images: uint8 (B, C, H, W).
+        labels: int64 (B,), or None.
+        features: float32 (B, D), or None.
+        logits: float32 (B, K), or None.
+    """
+
+    start: int
+    images: Tensor
+    labels: Tensor | None = None
+    features: Tensor | None = None
+    logits: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class Accumulator(ABC):
+    """A summary in the making."""
+
+    @abstractmethod
+    def update(self, batch: Batch) -> None:
+        """Take a batch in; without a wait for the device where it can be done."""
+
+    @abstractmethod
+    def tensors(self) -> Tensors:
+        """What was kept of the batches so far."""
+
+
+class Summary(ABC):
+    """What is kept of a stream: a recipe; two that are equal (frozen dataclasses) are kept once.
+
+    Attributes:
+        features: Whether it needs features.
+        logits: Whether it needs logits.
+        labels: Whether it needs labels.
+    """
+
+    features: ClassVar[bool] = False
+    logits: ClassVar[bool] = False
+    labels: ClassVar[bool] = False
+
+    @abstractmethod
+    def begin(self, stream: Stream) -> Accumulator: ...
+
+    @abstractmethod
+    def merge(self, parts: Sequence[Tensors]) -> Tensors:
+        """What one process would have kept, from what each rank kept, in the order of the ranks."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number of a metric.
+
+    Args:
+        value: The number.
+        low: Lower end of the 95 % confidence interval, None where there is none.
+        high: Its upper end.
+        better: ``lower``, ``higher``, or ``real``: the nearer to the real images' own number.
+        real: The same number of the real images, where that says something.
+        about: What it is, in a few words.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    better: Literal["lower", "higher", "real", "none"] = "none"
+    real: float | None = None
+    about: str = ""
+
+
+@dataclass
+class Score:
+    """What a metric found.
+
+    Args:
+        values: Numbers by name; the first one is the metric's own.
+        details: JSON of tables and curves, for the page.
+        pictures: uint8 (N, C, H, W) by name, for the page.
+        warnings: Sentences about what the numbers would mean.
+    """
+
+    values: dict[str, Value]
+    details: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[str, Tensor] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Kept:
+    """The summaries of one stream, for one metric.
+
+    Args:
+        stream: What it was.
+        summaries: Tensors by the names that the metric gave its summaries.
+    """
+
+    stream: Stream
+    summaries: dict[str, Tensors]
+
+    def __getitem__(self, name: str) -> Tensors:
+        return self.summaries[name]
+
+
+@dataclass
+class Context:
+    """What a metric may ask beside the streams.
+
+    Args:
+        class_names: One a class.
+        own_classifier: Whether the extractor's logits are those of the data's own classes.
+        images: ``images(role, places)``: real images (n, C, H, W) uint8 of a stream; None if it has no pixels.
+        features: ``features(images)``: (n, D) of uint8 images.
+        discriminator: ``discriminator(images, labels)``: logits (n,) of uint8 images; None if only images were given.
+        generator: The generator that is evaluated; None if only images were given.
+        latents: ``latents(start, count)``: latents of the protocol's prior and seed; None if only images were given.
+    """
+
+    class_names: tuple[str, ...] = ()
+    own_classifier: bool = False
+    images: Callable[[Role, Tensor], Tensor] | None = None
+    features: Callable[[Tensor], Tensor] | None = None
+    discriminator: Callable[[Tensor, Tensor | None], Tensor] | None = None
+    generator: Any = None
+    latents: Callable[[int, int], Tensor] | None = None
+
+
+class Metric(ABC):
+    """A component of the group ``ganlab.metrics``; its constructor's signature is its options.
+
+    Attributes:
+        roles: The streams that it looks at.
+        needs_run: Whether it needs the networks of a run, and not only images.
+    """
+
+    roles: ClassVar[tuple[Role, ...]] = ("fake", "real")
+    needs_run: ClassVar[bool] = False
+
+    @abstractmethod
+    def summaries(self, role: Role) -> Mapping[str, Summary]:
+        """What it keeps of a stream, by names of its own; empty: it does not look at that stream."""
+
+    @abstractmethod
+    def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
+        """The scores, from the summaries of all ranks; called once, on the first rank.
+
+        Raises:
+            GanlabError: If the streams do not allow a score, in a sentence that says what to do.
+        """

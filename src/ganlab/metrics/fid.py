@@ -1,0 +1,125 @@
+"""Fréchet inception distance, as it is and extrapolated to infinitely many samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from ganlab.metrics import intervals
+from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Summary, Tensors, Value
+from ganlab.metrics.frechet import Frechet
+from ganlab.metrics.moments import Moments, combine, covariance, part_of
+
+
+class FID(Metric):
+    """Fréchet distance between Gaussians fitted to the features of real and generated images.
+
+    FID = |m_r - m_g|^2 + tr (S_r + S_g - 2 (S_r S_g)^(1/2)), see `ganlab.metrics.frechet.Frechet`. It is biased
+    upwards by about c / n: compare only equal numbers of samples, or use ``fid_infinity``.
+
+    The interval is a delete-one-block jackknife over the generated samples, the real ones held fixed.
+
+    Source: Heusel et al. 2017 (arXiv:1706.08500), equation 6.
+
+    Args:
+        blocks: Blocks of the jackknife; 1: no interval. Memory is 8 blocks D^2 bytes.
+
+    Raises:
+        ValueError: If ``blocks`` is not positive.
+    """
+
+    def __init__(self, blocks: int = 10) -> None:
+        if blocks < 1:
+            raise ValueError(f"blocks must be at least 1, got {blocks}")
+        self.blocks = blocks
+
+    def summaries(self, role: Role) -> Mapping[str, Summary]:
+        return {"moments": Moments(self.blocks if role == "fake" else 1)}
+
+    def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
+        fake, real = kept["fake"]["moments"], kept["real"]["moments"]
+        reference = gaussian(real)
+        blocks = [part_of(fake, b) for b in range(len(fake["count"]))]
+        value = distance(reference, combine(blocks))
+        low, high = None, None
+        if len(blocks) > 1 and kept["fake"].stream.count >= 2 * len(blocks):
+            low, high = intervals.jackknife(value, [distance(reference, combine(_without(blocks, b))) for b in blocks])
+        return Score({"fid": Value(value, low, high, "lower")}, warnings=too_few(kept))
+
+
+class FIDInfinity(Metric):
+    """FID extrapolated to infinitely many generated samples.
+
+    E[FID_n] = FID_inf + c / n to first order, so a straight line through FID against 1 / n meets the axis at
+    FID_inf. FID_n is the mean over disjoint groups of blocks, for every size that divides the blocks.
+
+    Source: Chong & Forsyth 2020 (arXiv:1911.07023), section 4. They draw random subsets with replacement
+    from stored features, here disjoint groups need no stored features and use every sample at each size;
+    only the bias of the generated side is removed, as there.
+
+    Args:
+        blocks: Blocks of the moments. All of them, halves, and fifths and tenths where those have
+            at least 4 D samples, give the line.
+
+    Raises:
+        ValueError: If ``blocks`` is no multiple of 10.
+    """
+
+    def __init__(self, blocks: int = 10) -> None:
+        if blocks < 10 or blocks % 10:
+            raise ValueError(f"blocks must be a multiple of 10, got {blocks}")
+        self.blocks = blocks
+
+    def summaries(self, role: Role) -> Mapping[str, Summary]:
+        return {"moments": Moments(self.blocks if role == "fake" else 1)}
+
+    def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
+        fake, stream = kept["fake"]["moments"], kept["fake"].stream
+        reference = gaussian(kept["real"]["moments"])
+        blocks = [part_of(fake, b) for b in range(self.blocks)]
+        inverse, means = [], []
+        for groups in (1, 2, 5, 10):
+            # the terms in 1 / n^2 matter below a few samples a dimension
+            if groups > 2 and stream.count // groups < 4 * stream.feature_dim:
+                continue
+            size = self.blocks // groups
+            values = [distance(reference, combine(blocks[g * size : (g + 1) * size])) for g in range(groups)]
+            inverse.append(groups / stream.count)
+            means.append(sum(values) / groups)
+        x, y = torch.tensor(inverse, dtype=torch.float64), torch.tensor(means, dtype=torch.float64)
+        slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
+        value = float(y.mean() - slope * x.mean())
+        curve = [{"samples": round(1 / i), "fid": m} for i, m in zip(inverse, means, strict=True)]
+        about = "the line through FID against 1/samples at 0"
+        return Score(
+            {"fid_infinity": Value(value, better="lower", about=about)}, {"curve": curve}, warnings=too_few(kept)
+        )
+
+
+def gaussian(moments: Tensors) -> Frechet:
+    """The Gaussian fitted to all blocks of a stream."""
+    whole = combine([part_of(moments, b) for b in range(len(moments["count"]))])
+    return Frechet(whole["mean"], covariance(whole), int(whole["count"]) - 1)
+
+
+def distance(reference: Frechet, part: Tensors) -> float:
+    return reference.distance(part["mean"], covariance(part), int(part["count"]) - 1)
+
+
+def too_few(kept: Mapping[Role, Kept]) -> list[str]:
+    """What the score would mean where a covariance cannot have full rank."""
+    found = []
+    for role, what in (("fake", "generated"), ("real", "real")):
+        stream = kept[role].stream  # type: ignore[index]
+        if stream.count <= stream.feature_dim:
+            found.append(
+                f"{stream.count:,} {what} images in {stream.feature_dim:,} feature dimensions: the covariance lacks "
+                f"rank, and the Fréchet distance is mostly bias; take more than {stream.feature_dim:,} "
+                f"images or features of fewer dimensions."
+            )
+    return found
+
+
+def _without(blocks: list[Tensors], left_out: Tensors) -> list[Tensors]:
+    return [block for block in blocks if block is not left_out]

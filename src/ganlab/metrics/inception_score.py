@@ -1,0 +1,221 @@
+"""The Inception Score as published, and the mutual information that it is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganlab.metrics import intervals
+from ganlab.metrics.contract import (
+    Accumulator,
+    Batch,
+    Context,
+    Kept,
+    Metric,
+    Role,
+    Score,
+    Stream,
+    Summary,
+    Tensors,
+    Value,
+)
+
+SPREAD = (1, 2, 5, 10, 20)  # numbers of splits whose spread is shown
+_MOST_PREDICTED = 10
+
+
+@dataclass(frozen=True)
+class Predictions(Summary):
+    """Sums over class probabilities p(y|x) that every form of the Inception Score is a function of.
+
+    Keeps, for each of ``cells`` equal parts of the stream, ``count`` (C,), ``p`` (C, K) = sum p and
+    ``log`` (C,) = sum_x sum_y p log p; over the whole stream ``log2`` = sum_x (sum_y p log p)^2, ``log_p`` (K,)
+    = sum_x p sum_y p log p, ``pp`` (K, K) = sum p p^T, and ``predicted`` (K,), how often a class was the
+    most probable. All float64.
+
+    Args:
+        cells: Parts, so that every number of splits that divides it can be scored.
+        shuffle: Whether images are dealt to the parts in random order, as torch-fidelity does.
+        seed: Of that order.
+    """
+
+    logits: ClassVar[bool] = True
+
+    cells: int = 20
+    shuffle: bool = True
+    seed: int = 2020
+
+    def begin(self, stream: Stream) -> Accumulator:
+        return _Predictions(self, stream)
+
+    def merge(self, parts: Sequence[Tensors]) -> Tensors:
+        return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}
+
+
+class _Predictions(Accumulator):
+    def __init__(self, summary: Predictions, stream: Stream) -> None:
+        count, cells, classes = stream.count, summary.cells, stream.logits_dim
+        edges = torch.tensor([c * count // cells for c in range(1, cells)])
+        place = torch.arange(count)
+        if summary.shuffle:  # numpy's old generator: the order that others use
+            order = torch.from_numpy(np.random.RandomState(summary.seed).permutation(count))
+            place[order] = torch.arange(count)
+        self.cell = torch.bucketize(place, edges, right=True)
+        shapes = {
+            "count": (cells,), "p": (cells, classes), "log": (cells,),
+            "log2": (), "log_p": (classes,), "pp": (classes, classes), "predicted": (classes,),
+        }  # fmt: skip
+        self.kept = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
+
+    def update(self, batch: Batch) -> None:
+        assert batch.logits is not None
+        device = torch.device("cpu") if batch.logits.device.type == "mps" else batch.logits.device
+        if self.kept["log2"].device != device:
+            self.kept = {name: tensor.to(device) for name, tensor in self.kept.items()}
+        kept = self.kept
+        log_p = batch.logits.to(device).double().log_softmax(1)
+        p = log_p.exp()
+        plogp = torch.where(p > 0, p * log_p, 0.0).sum(1)  # 0 log 0 = 0
+        cell = self.cell[batch.start : batch.start + len(batch)].to(device)
+        kept["count"].index_add_(0, cell, torch.ones_like(plogp))
+        kept["p"].index_add_(0, cell, p)
+        kept["log"].index_add_(0, cell, plogp)
+        kept["log2"] += plogp.square().sum()
+        kept["log_p"] += plogp @ p
+        kept["pp"].addmm_(p.T, p)
+        kept["predicted"].index_add_(0, p.argmax(1), torch.ones_like(plogp))
+
+    def tensors(self) -> Tensors:
+        return self.kept
+
+
+class InceptionScore(Metric):
+    """IS = exp(mean_x KL(p(y|x) || p(y))), mean and population deviation over splits; and its logarithm,
+    the mutual information I(y; x) = H(y) - H(y|x) in nats, over all samples at once.
+
+    IS lies between 1 and the number of classes. As published it is taken over ``splits`` parts of
+    the samples, of which each estimates p(y) for itself: fewer samples in a part, lower score. The
+    improved form is the mutual information without splits, with its standard error by the samples:
+    the deviation of KL(p(y|x_i) || p(y)) over sqrt(n).
+
+    A classifier that knows other classes than the data's own measures something else.
+
+    Source: Salimans et al. 2016 (arXiv:1606.03498), section 4; Barratt & Sharma 2018, "A Note on the
+    Inception Score" (arXiv:1801.01973), equations 10 and 12.
+
+    Args:
+        splits: Parts of the published form.
+        blocks: Blocks of the jackknife of the published form without splits.
+        shuffle: Whether samples are dealt to the parts in random order.
+        seed: Of that order.
+
+    Raises:
+        ValueError: If ``splits`` is not positive or ``blocks`` is below 2.
+    """
+
+    def __init__(self, splits: int = 10, blocks: int = 20, shuffle: bool = True, seed: int = 2020) -> None:
+        if splits < 1:
+            raise ValueError(f"splits must be at least 1, got {splits}")
+        if blocks < 2:
+            raise ValueError(f"blocks must be at least 2, got {blocks}")
+        self.splits, self.blocks = splits, blocks
+        self.summary = Predictions(math.lcm(*SPREAD, splits, blocks), shuffle, seed)
+
+    def summaries(self, role: Role) -> Mapping[str, Summary]:
+        return {"predictions": self.summary}
+
+    def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
+        fake = kept["fake"]["predictions"]
+        values, details = _values(fake, self.splits, self.blocks)
+        warnings = []
+        if "real" in kept:
+            real, real_details = _values(kept["real"]["predictions"], self.splits, self.blocks)
+            values = {
+                name: Value(v.value, v.low, v.high, v.better, real[name].value, v.about) for name, v in values.items()
+            }
+            details["real"] = real_details
+        if not context.own_classifier:
+            warnings.append(
+                "is: the classifier was trained on other data, so the score says how its classes are told apart, not "
+                "how these images look; take features=classifier where there are labels."
+            )
+        details["most_predicted"] = _most_predicted(fake, context)
+        return Score(values, details, warnings=warnings)
+
+
+def scores(sums: Tensors, splits: int) -> Tensor:
+    """exp(mean KL) of each of ``splits`` parts, float64 (splits,); empty parts are left out."""
+    count, p, log = (_grouped(sums[name], splits) for name in ("count", "p", "log"))
+    filled = count > 0
+    return _information(count[filled], p[filled], log[filled]).exp()
+
+
+def information(sums: Tensors) -> tuple[float, float]:
+    """I(y; x) in nats over all samples, and its standard error."""
+    count, p, log = (sums[name].sum(0) for name in ("count", "p", "log"))
+    value = _information(count[None], p[None], log[None])[0]
+    log_mean = torch.where(p > 0, (p / count).log(), 0.0)
+    # KL_i = sum p log p - p_i.log_mean, and the mean of its square from the sums
+    square = (sums["log2"] - 2 * sums["log_p"] @ log_mean + log_mean @ sums["pp"] @ log_mean) / count
+    error = ((square - value.square()).clamp(min=0) / (count - 1).clamp(min=1)).sqrt()
+    return float(value), float(error)
+
+
+def _information(count: Tensor, p: Tensor, log: Tensor) -> Tensor:
+    """H(y) - H(y|x) of each row; not negative beyond rounding."""
+    mean = p / count[:, None]
+    return (log / count + _entropy(mean)).clamp(min=0)
+
+
+def _entropy(p: Tensor) -> Tensor:
+    return -torch.where(p > 0, p * p.log(), 0.0).sum(-1)
+
+
+def _grouped(cells: Tensor, groups: int) -> Tensor:
+    return cells.view(groups, -1, *cells.shape[1:]).sum(1)
+
+
+def _values(sums: Tensors, splits: int, blocks: int) -> tuple[dict[str, Value], dict[str, object]]:
+    parts = scores(sums, splits)
+    mutual, error = information(sums)
+    count, p, log = (sums[name].sum(0) for name in ("count", "p", "log"))
+    cells = [_grouped(sums[name], blocks) for name in ("count", "p", "log")]
+    without = [whole.sum(0, keepdim=True) - whole for whole in cells]
+    low, high = None, None
+    if int(count) >= 2 * blocks:
+        unsplit = _information(*without).exp()
+        low, high = intervals.jackknife(float(parts.mean()), unsplit.tolist())
+    values = {
+        "is": Value(float(parts.mean()), low, high, "higher", about=f"mean over {splits} splits"),
+        "is_std": Value(float(parts.std(unbiased=False)), about=f"population deviation over {splits} splits"),
+        "mutual_information": Value(
+            mutual,
+            mutual - intervals.NORMAL * error,
+            mutual + intervals.NORMAL * error,
+            "higher",
+            about="nats, no split",
+        ),
+        "h_y": Value(float(_entropy(p / count)), better="real", about="entropy of the predicted classes, nats"),
+        "h_y_given_x": Value(float(-log / count), better="real", about="mean entropy of a prediction, nats"),
+    }
+    spread = {}
+    for number in SPREAD:
+        found = scores(sums, number)
+        spread[number] = {"mean": float(found.mean()), "std": float(found.std(unbiased=False))}
+    return values, {"splits": spread}
+
+
+def _most_predicted(sums: Tensors, context: Context) -> list[dict[str, object]]:
+    shares = sums["predicted"] / sums["predicted"].sum()
+    top = shares.topk(min(_MOST_PREDICTED, len(shares)))
+    names = context.class_names if context.own_classifier else ()
+    return [
+        {"class": names[i] if i < len(names) else str(i), "share": share}
+        for share, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)
+    ]

@@ -1,0 +1,83 @@
+"""Rows of a stream that are kept as they are: features, labels, small images; a stated number of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ganlab import randomness
+from ganlab.metrics.contract import Accumulator, Batch, Stream, Summary, Tensors
+
+
+@dataclass(frozen=True)
+class StoredFeatures(Summary):
+    """Features of at most ``limit`` images, float32 (n, D), in the order of the stream.
+
+    Keeps ``features``, ``places`` (n,) of the images in the stream, and ``labels`` (n,), -1 where there
+    are none. Of a longer stream it keeps a random choice, which depends on the stream's seed alone.
+    """
+
+    features: ClassVar[bool] = True
+
+    limit: int = 10_000
+
+    def begin(self, stream: Stream) -> Accumulator:
+        return _Rows(chosen(stream, self.limit), "features")
+
+    def merge(self, parts: Sequence[Tensors]) -> Tensors:
+        return in_order(parts)
+
+
+@dataclass(frozen=True)
+class StoredImages(Summary):
+    """At most ``limit`` images, uint8 (n, C, H, W), with ``places`` and ``labels``; otherwise as `StoredFeatures`."""
+
+    limit: int = 1_000
+
+    def begin(self, stream: Stream) -> Accumulator:
+        return _Rows(chosen(stream, self.limit), "images")
+
+    def merge(self, parts: Sequence[Tensors]) -> Tensors:
+        return in_order(parts)
+
+
+def chosen(stream: Stream, limit: int) -> Tensor | None:
+    """(count,) bool: which images are kept; None: all."""
+    if stream.count <= limit:
+        return None
+    kept = torch.zeros(stream.count, dtype=torch.bool)
+    generator = randomness.generator("cpu", stream.seed, "stored", stream.count)
+    kept[torch.randperm(stream.count, generator=generator)[:limit]] = True
+    return kept
+
+
+def in_order(parts: Sequence[Tensors]) -> Tensors:
+    """Rows of all ranks in the order of the stream."""
+    parts = [part for part in parts if part and len(part["places"])] or list(parts[:1])
+    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    order = joined["places"].argsort() if joined else None
+    return {name: tensor[order] for name, tensor in joined.items()}
+
+
+class _Rows(Accumulator):
+    def __init__(self, kept: Tensor | None, what: str) -> None:
+        self.kept, self.what = kept, what
+        self.rows: list[Tensors] = []
+
+    def update(self, batch: Batch) -> None:
+        places = torch.arange(batch.start, batch.start + len(batch))
+        if self.kept is not None:
+            places = places[self.kept[places]]
+        if not len(places):
+            return
+        source: Tensor = getattr(batch, self.what)
+        within = (places - batch.start).to(source.device)
+        labels = torch.full((len(batch),), -1) if batch.labels is None else batch.labels.cpu()
+        self.rows.append({self.what: source[within], "places": places, "labels": labels[within.cpu()]})
+
+    def tensors(self) -> Tensors:
+        return in_order(self.rows) if self.rows else {}

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from ganlab.metrics import fid, moments
+from ganlab.metrics.contract import Batch, Context, Stream
+from ganlab.metrics.frechet import Frechet, frechet
+from ganlab.testing.metrics import keep, score
+
+
+def draw(count: int, dim: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
+    return torch.randn(count, dim, generator=torch.Generator().manual_seed(seed)) * scale + shift
+
+
+def test_moments_of_a_stream_are_those_of_all_of_it_also_far_from_the_origin() -> None:
+    features = draw(503, 5, 0, shift=3e5).double().float()
+    part = moments.Moments(4).begin(Stream(503, 5))
+    for start in range(0, 503, 19):
+        rows = features[start : start + 19]
+        part.update(Batch(start, torch.zeros(len(rows), 1, 1, 1), features=rows))
+    kept = part.tensors()
+    assert kept["count"].tolist() == [125, 126, 126, 126]
+    whole = moments.combine([moments.part_of(kept, b) for b in range(4)])
+    assert_close(whole["mean"], features.double().mean(0), rtol=1e-14, atol=0)
+    assert_close(moments.covariance(whole), features.double().T.cov(), rtol=1e-9, atol=1e-9)
+
+
+def test_frechet_distance_of_gaussians_with_common_axes() -> None:
+    """Covariances that share their eigenvectors Q: d^2 = |m_1 - m_2|^2 + sum (sqrt a_i - sqrt b_i)^2."""
+    q = torch.linalg.qr(draw(4, 4, 0).double()).Q
+    a, b = torch.tensor([1.0, 4.0, 0.25, 9.0]).double(), torch.tensor([4.0, 4.0, 1.0, 0.0]).double()
+    mean, other = torch.tensor([1.0, 0, 0, 2]).double(), torch.tensor([0.0, 0, 0, 0]).double()
+    expected = 5 + ((a.sqrt() - b.sqrt()) ** 2).sum()
+    for left, right in ((a, b), (b, a)):
+        found = frechet(mean, q @ left.diag() @ q.T, other, q @ right.diag() @ q.T)
+        assert_close(found, float(expected), rtol=1e-7, atol=0)
+
+
+def test_frechet_distance_of_gaussians_that_do_not_commute() -> None:
+    """In two dimensions tr (AB)^(1/2) = sqrt(tr AB + 2 sqrt(det AB)), by Cayley and Hamilton."""
+    a, b = torch.tensor([[2.0, 1.0], [1.0, 1.0]]).double(), torch.tensor([[1.0, -0.5], [-0.5, 3.0]]).double()
+    product = a @ b
+    root = (product.trace() + 2 * product.det().sqrt()).sqrt()
+    zero = torch.zeros(2).double()
+    assert_close(frechet(zero, a, zero, b), float(a.trace() + b.trace() - 2 * root), rtol=1e-12, atol=0)
+
+
+def test_the_distance_is_exact_where_images_are_fewer_than_dimensions() -> None:
+    """The points x_i of one set are those of the other, twice as far from their mean: S_2 = 4 S_1, so d^2 = tr S_1."""
+    points = draw(7, 40, 1).double()
+    points -= points.mean(0)
+    covariance = points.T.cov()
+    mean = points.mean(0)
+    for rank in (None, 6):
+        found = Frechet(mean, covariance, rank).distance(mean, 4 * covariance, rank)
+        assert_close(found, float(covariance.trace()), rtol=1e-6, atol=0)
+        assert abs(Frechet(mean, covariance, rank).distance(mean, covariance, rank)) < 1e-5
+
+
+@pytest.mark.parametrize("dims", [(60, 500), (200, 120)])
+def test_fid_is_torch_fidelitys(dims: tuple[int, int]) -> None:
+    metric_fid = pytest.importorskip("torch_fidelity.metric_fid")
+    dim, count = dims
+    real, fake = draw(count, dim, 2), draw(count + 50, dim, 3, 0.8, 0.1)
+    statistics = [metric_fid.fid_features_to_statistics(x.double()) for x in (fake, real)]
+    theirs = metric_fid.fid_statistics_to_metric(*statistics, False)["frechet_inception_distance"]
+    ours = score(fid.FID(), fake={"features": fake}, real={"features": real})
+    assert_close(ours.values["fid"].value, theirs, rtol=1e-6, atol=1e-6)
+    assert bool(ours.warnings) == (count <= dim)
+
+
+def test_the_interval_of_fid_covers_as_often_as_it_says() -> None:
+    """FID of n samples scatters around its mean; intervals of repetitions must hold it about 95 times of 100."""
+    real = {"features": draw(2000, 2, 0)}
+    repetitions = [
+        score(fid.FID(), fake={"features": draw(400, 2, 10 + i, 1.2, 0.3)}, real=real, batch=400) for i in range(60)
+    ]
+    values = [s.values["fid"] for s in repetitions]
+    mean = sum(v.value for v in values) / len(values)
+    covered = sum(v.low <= mean <= v.high for v in values if v.low is not None and v.high is not None)
+    assert covered >= 52  # of 60; below with probability 1 % at a level of 95 %
+
+
+def test_fid_infinity_takes_the_bias_of_few_samples_away() -> None:
+    """Both sets from one Gaussian: FID_n is far above 0, and its extrapolation is near 0."""
+    real = keep(fid.FIDInfinity(), "real", {"features": draw(50_000, 8, 0)}, batch=5000)
+    plain, extrapolated = 0.0, 0.0
+    for i in range(20):
+        fake = keep(fid.FIDInfinity(), "fake", {"features": draw(400, 8, 1 + i)}, batch=400)
+        found = fid.FIDInfinity().score({"fake": fake, "real": real}, Context())
+        plain += found.details["curve"][0]["fid"] / 20
+        extrapolated += found.values["fid_infinity"].value / 20
+    assert plain > 0.05
+    assert abs(extrapolated) < plain / 5
+
+
+def test_options_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="blocks"):
+        fid.FID(blocks=0)
+    with pytest.raises(ValueError, match="multiple of 10"):
+        fid.FIDInfinity(blocks=12)

@@ -1,0 +1,126 @@
+"""Metrics that look at pixels: the radial spectrum and MS-SSIM; and scores a class."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from ganlab.errors import GanlabError
+from ganlab.metrics import ms_ssim, spectrum
+from ganlab.metrics.contract import Context
+from ganlab.metrics.ms_ssim import MSSSIM
+from ganlab.metrics.per_class import PerClass
+from ganlab.metrics.spectrum import RadialSpectrum
+from ganlab.testing.metrics import score
+
+
+def noise(count: int, size: int, seed: int = 0, channels: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, channels, size, size), generator=generator, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (12, 20)])
+def test_a_wave_has_power_at_its_own_frequency_alone(size: tuple[int, int]) -> None:
+    """cos(2 pi f x / W): |F|^2 = H W / 4 at two frequencies (norm ortho), shared by the ring of its radius."""
+    height, width = size
+    cycles = 3  # an image height
+    x = torch.arange(height) / height
+    wave = torch.cos(2 * math.pi * cycles * x).view(1, 1, -1, 1).expand(1, 1, height, width)
+    power = spectrum.radial_power(wave)
+    short = min(size)
+    ring = sum(
+        round(math.hypot(v * short / height, u * short / width)) == round(cycles * short / height)
+        for v in range(-(height // 2), (height + 1) // 2)
+        for u in range(-(width // 2), (width + 1) // 2)
+    )
+    expected = torch.zeros(short // 2 + 1).double()
+    expected[round(cycles * short / height)] = 2 * height * width / 4 / ring
+    assert_close(power[0], expected, rtol=1e-6, atol=1e-6)  # a float32 wave
+
+
+def test_the_distance_of_spectra_is_in_decibels() -> None:
+    """Twice the contrast is four times the power at every frequency but 0: 10 log10 4 = 6.02 dB."""
+    images = noise(64, 8) // 2
+    found = score(RadialSpectrum(), fake={"images": 2 * images}, real={"images": images}).values
+    assert_close(found["spectrum"].value, 10 * math.log10(4), rtol=1e-3, atol=0)
+    assert_close(found["spectrum_high"].value, 10 * math.log10(4), rtol=1e-3, atol=0)
+
+
+def test_structural_similarity_is_the_naive_sum_over_a_window() -> None:
+    """A 13 x 12 image has 3 x 2 windows of 11 x 11; each by its definition."""
+    x, y = noise(1, 13)[..., :12].double(), noise(1, 13, 1)[..., :12].double()
+    line = torch.exp(-(torch.arange(11.0) - 5).square() / (2 * 1.5**2)).double()
+    window = torch.outer(line, line) / torch.outer(line, line).sum()
+    expected = []
+    for top in range(3):
+        for left in range(2):
+            a, b = (image[0, 0, top : top + 11, left : left + 11] for image in (x, y))
+            mean_a, mean_b = (window * a).sum(), (window * b).sum()
+            var_a, var_b = (window * (a - mean_a) ** 2).sum(), (window * (b - mean_b) ** 2).sum()
+            cov = (window * (a - mean_a) * (b - mean_b)).sum()
+            c1, c2 = 2.55**2, 7.65**2
+            luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+            expected.append(luminance * (2 * cov + c2) / (var_a + var_b + c2))
+    assert_close(ms_ssim.ms_ssim(x.float(), y.float())[0], torch.stack(expected).mean().float(), rtol=1e-4, atol=1e-5)
+
+
+def test_ms_ssim_is_torchmetrics_but_for_what_it_pads_at_the_last_scale() -> None:
+    functional = pytest.importorskip("torchmetrics.functional.image")
+    x, y = noise(2, 180, 0).float(), noise(2, 180, 1).float()
+    y = (0.7 * x + 0.3 * y).round()
+    theirs = functional.multiscale_structural_similarity_index_measure(
+        x, y, data_range=255.0, reduction="none", normalize="relu"
+    )
+    assert_close(ms_ssim.ms_ssim(x, y), theirs, rtol=3e-3, atol=0)
+
+
+@pytest.mark.parametrize("size", [6, 16, 40])
+def test_ms_ssim_of_small_images_is_one_for_equal_ones_and_less_for_others(size: int) -> None:
+    x = noise(3, size).float()
+    assert_close(ms_ssim.ms_ssim(x, x), torch.ones(3))
+    assert ms_ssim.ms_ssim(x, noise(3, size, 1).float()).max() < 0.9
+
+
+def test_ms_ssim_pairs_images_of_one_class_only() -> None:
+    """Two pictures, one a class: within a class all are alike, across classes they are not."""
+    images = noise(2, 12).repeat(20, 1, 1, 1)
+    tensors = {"images": images, "labels": torch.arange(40) % 2}
+    collapsed = score(MSSSIM(), fake=tensors, real={"images": noise(40, 12, 1), "labels": tensors["labels"]}).values
+    assert_close(collapsed["ms_ssim"].value, 1.0)
+    assert collapsed["ms_ssim"].real is not None
+    assert collapsed["ms_ssim"].real < 0.5
+    mixed = score(MSSSIM(), fake={"images": images}, real={"images": images}).values
+    assert mixed["ms_ssim"].value < 0.9
+
+
+def test_scores_of_each_class() -> None:
+    """Class 1's images are those of the data moved by (3, 4): its FID is 25, the other's 0."""
+    generator = torch.Generator().manual_seed(0)
+    real = torch.randn(200, 2, generator=generator)
+    labels = torch.arange(200) % 2
+    fake = real + labels[:, None] * torch.tensor([3.0, 4.0])
+    logits = 50 * torch.nn.functional.one_hot(torch.zeros_like(labels), 2).float()  # everything is taken for class 0
+    context = Context(class_names=("left", "right"), own_classifier=True)
+    found = score(
+        PerClass(),
+        context,
+        fake={"features": fake, "labels": labels, "logits": logits},
+        real={"features": real, "labels": labels, "logits": logits},
+    )
+    rows = found.details["classes"]
+    assert [row["class"] for row in rows] == ["left", "right"]
+    assert rows[0]["fid"] == pytest.approx(0, abs=1e-6)
+    assert rows[1]["fid"] == pytest.approx(25, rel=1e-6)
+    assert [row["recognised"] for row in rows] == pytest.approx([1, 0])
+    assert found.values["per_class_fid"].value == pytest.approx(12.5)
+    assert found.values["per_class_is"].value == pytest.approx(1)
+
+
+def test_one_image_a_class_is_refused() -> None:
+    rows = {"features": torch.rand(3, 2), "labels": torch.arange(3)}
+    with pytest.raises(GanlabError, match="no class has two"):
+        score(PerClass(), fake=rows, real=rows)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganlab.errors import GanlabError
+from ganlab.metrics import neighbours
+from ganlab.metrics.prdc import PRDC, prdc
+from ganlab.testing.metrics import score
+
+
+def line(*points: float) -> Tensor:
+    return torch.tensor(points).view(-1, 1)
+
+
+def naive(real: Tensor, fake: Tensor, k: int, inclusive: bool) -> dict[str, float]:
+    """The definitions, pair by pair in float64."""
+
+    def distance(a: Tensor, b: Tensor) -> Tensor:
+        return (a.double()[:, None] - b.double()[None]).square().sum(-1)
+
+    real_radii, fake_radii = (distance(x, x).sort(1).values[:, k] for x in (real, fake))
+    d = distance(real, fake)
+    in_real = d <= real_radii[:, None] if inclusive else d < real_radii[:, None]
+    in_fake = d <= fake_radii[None] if inclusive else d < fake_radii[None]
+    return {
+        "precision": float(in_real.any(0).double().mean()),
+        "recall": float(in_fake.any(1).double().mean()),
+        "density": float(in_real.sum(0).double().mean() / k),
+        "coverage": float(in_real.any(1).double().mean()),
+    }
+
+
+def test_a_cloud_made_by_hand() -> None:
+    """Real 0, 1, 10 have balls of radius 1, 1, 9; generated 2, 10.5, 30 have 8.5, 8.5, 19.5 (k = 1).
+
+    2 lies on the surface of 1's ball and in 10's; 10.5 in 10's; 30 in none. 0 and 1 lie in 2's ball, 10 in 2's.
+    """
+    real, fake = line(0, 1, 10), line(2, 10.5, 30)
+    assert prdc(real, fake, 1) == {
+        "precision": pytest.approx(2 / 3),
+        "recall": 1.0,
+        "density": pytest.approx(2 / 3),
+        "coverage": pytest.approx(1 / 3),
+    }
+    assert prdc(real, fake, 1, inclusive=True) == {
+        "precision": pytest.approx(2 / 3),
+        "recall": 1.0,
+        "density": pytest.approx(1.0),
+        "coverage": pytest.approx(2 / 3),
+    }
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_clouds_full_of_ties_and_copies(k: int, inclusive: bool) -> None:
+    for seed in range(4):
+        generator = torch.Generator().manual_seed(seed)
+        real = torch.randint(0, 4, (150, 3), generator=generator).float()
+        fake = torch.randint(0, 4, (130, 3), generator=generator).float() + seed % 2
+        fake[:10] = real[:10]
+        assert prdc(real, fake, k, inclusive) == pytest.approx(naive(real, fake, k, inclusive), abs=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e4])
+def test_blocks_in_float32_decide_as_float64_does(shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where |x|^2 + |y|^2 - 2xy loses every digit, and distances differ in the last ones."""
+    monkeypatch.setattr(neighbours, "BLOCK", 64)
+    generator = torch.Generator().manual_seed(0)
+    real, fake = (torch.randn(700, 12, generator=generator) + shift for _ in range(2))
+    fake[:200] = real[:200] + 1e-3 * torch.randn(200, 12, generator=generator)
+    for inclusive in (False, True):
+        assert prdc(real, fake, 5, inclusive) == pytest.approx(naive(real, fake, 5, inclusive), abs=1e-12)
+
+
+def test_nearest_neighbours_are_those_of_all_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "BLOCK", 32)
+    points = torch.randint(0, 3, (300, 4), generator=torch.Generator().manual_seed(0)).float()
+    cloud = neighbours.clouds(points)[0]
+    found, places = neighbours.nearest(cloud, cloud, 3, same=True)
+    everything = neighbours.squared_distances(points[:, None], points[None])
+    assert torch.equal(everything.gather(1, places), found)
+    everything.fill_diagonal_(float("inf"))
+    assert torch.equal(everything.sort(1).values[:, :3], found)
+
+
+def test_precision_and_recall_with_k_3_are_torch_fidelitys() -> None:
+    metric_prc = pytest.importorskip("torch_fidelity.metric_prc")
+    generator = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(200, 8, generator=generator), 0.8 * torch.randn(180, 8, generator=generator) + 0.2
+    options = {"prc_neighborhood": 3, "prc_batch_size": 100, "save_cpu_ram": False, "verbose": False}
+    theirs = metric_prc.prc_features_to_metric(fake, real, **options)
+    ours = score(PRDC(nearest=3, inclusive=True), fake={"features": fake}, real={"features": real}).values
+    for name in ("precision", "recall"):
+        assert ours[name].value == pytest.approx(theirs[name], abs=1e-6)
+
+
+def test_too_few_images_are_refused() -> None:
+    with pytest.raises(GanlabError, match=r"more than 5 real and generated images, got 4 and 9.*raise samples"):
+        score(PRDC(), fake={"features": torch.rand(9, 2)}, real={"features": torch.rand(4, 2)})
