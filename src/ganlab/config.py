@@ -29,10 +29,15 @@ from yaml import YAMLError
 
 from ganlab import catalog, registry, schema
 from ganlab.catalog import conf_dir
+from ganlab.companions import companions
 from ganlab.errors import GanlabError, suggestion
 
 OPEN_NODES = ("trainer", "clip", "logger")  # any key may be set here; who reads them checks them
-OPTIONAL_GROUPS = ("reg", "growth", "logger", "experiment")  # beside the components' own
+OPTIONAL_GROUPS = (  # which offer `none`
+    *(kind for kind, of in registry.KINDS.items() if of.optional),
+    "logger",
+    "experiment",
+)
 
 
 Names = list[str]  # inside the class, `list` is one of its methods
@@ -149,9 +154,12 @@ def compose_one(parsed: Sequence[Override]) -> dict[str, Any]:
         chosen = [o.input_line for o in groups.values() if o.input_line]
         others = [o for o in parsed if not _is_group(o)]
         config = _compose(chosen)
+        company = companions(config, [key.partition("@")[0] for key in groups])
+        if company:
+            config = _compose([*chosen, *company])
         if others:
             _refuse_unknown_keys(others, config)
-            config = _compose([open_line(o) for o in parsed])
+            config = _compose([*(open_line(o) for o in parsed), *company])
         if chosen:
             _refuse_doubles(chosen)
         try:

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganlab import compatibility, general, growth, plan, randomness, schedules, schema
+from ganlab import compatibility, general, growth, plan, randomness, registry, schedules, schema
 from ganlab.averaging import Average
+from ganlab.companions import ROLES
 from ganlab.contract import Game, Growth, Regularizer
 from ganlab.data.contract import Dataset
 from ganlab.data.loader import Loader
@@ -24,6 +25,7 @@ from ganlab.view import Setting
 
 Config = dict[str, Any]
 
+JUDGED = ("generator", "discriminator")  # the networks of a conditional run, which take labels
 DEFAULT_STEPS = 1000  # of a run that sets neither trainer.max_steps nor run.max_kimg
 DATA_KEYS = [
     "batch_size",
@@ -65,21 +67,24 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     """
     components, regularizers, optimizers = check_options(config)
     source = _source(config) if with_data else None
-    config = complete(config, source, components["generator"].component, components["discriminator"].component)
+    networks = {kind: components[kind].component for kind in registry.NETWORKS if kind in components}
+    config = complete(config, source, networks)
     images = _prepare(config, source) if source is not None else None
 
-    for part in ("generator", "discriminator"):
-        components[part].arguments.update(_given(components[part].component, config))
-    generator = _with_seed(config, "generator", components["generator"].make)
-    discriminator = _with_seed(config, "discriminator", components["discriminator"].make)
-    memory_format = torch.channels_last if config["channels_last"] else torch.contiguous_format
-    loss, prior = components["loss"].make(), components["prior"].make()
-    parts = {"generator": generator, "discriminator": discriminator, "loss": loss}
-    game_class = components["game"].component
+    given: dict[str, Any] = {}
+    for kind in registry.NETWORKS:
+        if kind in components:
+            latent_dim = getattr(given.get("generator"), "latent_dim", 0)
+            components[kind].arguments.update(_given(kind, components[kind].component, config, latent_dim))
+            given[kind] = _with_seed(config, kind, components[kind].make)
+    if "loss" in components:
+        given["loss"] = components["loss"].make()
+    prior = components["prior"].make()
     attached = {name: _with_seed(config, f"reg.{name}", part.make) for name, part in regularizers.items()}
-    _refuse_company(config, {**parts, "game": game_class}, attached)
-    components["game"].arguments.update({n: p for n, p in parts.items() if n in schema.takes(game_class)})
-    game: Game = components["game"].make()
+    _refuse_company(config, {**given, "game": components["game"].component}, attached)
+    components["game"].arguments.update(given)
+    game: Game = _with_seed(config, "game", components["game"].make)
+    memory_format = torch.channels_last if config["channels_last"] else torch.contiguous_format
     for name, regularizer in attached.items():
         _attach(name, regularizer, game, config)
     if "growth" in components:
@@ -91,15 +96,15 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     average = _average(config, game)
     setting = Setting(
         prior=prior,
-        latent_dim=getattr(generator, "latent_dim", 0),
+        latent_dim=getattr(given.get("generator"), "latent_dim", 0),
         label_shares=_label_shares(config, images),
         every_forward=config["state_updates"] == "every_forward",
     )
     images_per_step = _images_per_step(game, config["data"]["batch_size"])
     factories, rates = _optimizers(game, optimizers, images_per_step)
+    built = {**given, "game": game, "prior": prior}
     scheduled = [
-        *components["loss"].scheduled(loss, images_per_step),
-        *components["prior"].scheduled(prior, images_per_step),
+        *(s for kind in built for s in components[kind].scheduled(built[kind], images_per_step)),
         *(s for name, part in regularizers.items() for s in part.scheduled(attached[name], images_per_step)),
     ]
     training = Training(
@@ -125,19 +130,26 @@ def check_options(config: Config) -> tuple[dict[str, Part], dict[str, Part], dic
         GanlabError: With every mistake in options, one sentence each.
     """
     general.check(config)
-    kinds = ("generator", "discriminator", "loss", "game", "prior")
-    components = {kind: read_part(kind, kind, config.get(kind)) for kind in kinds}
-    if config.get("growth"):
-        components["growth"] = read_part("growth", "growth", config["growth"])
+    kinds = (*registry.NETWORKS, "loss", "game", "prior", "growth")
+    required = [kind for kind in kinds if config.get(kind) or not registry.KINDS[kind].optional]
+    components = {kind: read_part(kind, kind, config.get(kind)) for kind in required}
     regularizers = {n: read_part("reg", f"reg.{n}", node) for n, node in (config.get("reg") or {}).items()}
     optimizers = {
         p: read_part("optimizer", f"optimizer.{p}", node) for p, node in (config.get("optimizer") or {}).items()
     }
     raise_problems([*components.values(), *regularizers.values(), *optimizers.values()])
+    misfits = compatibility.misplaced(
+        f"game={config['game'][COMPONENT]}",
+        schema.takes(components["game"].component),
+        {role: config[role][COMPONENT] for role in ROLES if role in components},
+        {role: registry.KINDS[role].what for role in ROLES},
+    )
+    if misfits:
+        raise GanlabError(" ".join(misfits))
     return components, regularizers, optimizers
 
 
-def complete(config: Config, source: Dataset | None, generator: Any, discriminator: Any) -> Config:
+def complete(config: Config, source: Dataset | None, networks: Mapping[str, Any]) -> Config:
     """Fill in what the configuration leaves to the data and the model: size, channels, classes.
 
     Raises:
@@ -149,16 +161,15 @@ def complete(config: Config, source: Dataset | None, generator: Any, discriminat
         if missing:
             raise GanlabError(f"The configuration is not complete: data.{missing[0]} is missing.")
         return config
-    networks = (generator, discriminator)
     if data["image_channels"] is None:
         data["image_channels"] = source.native_channels
     if data["image_size"] is None:
-        smallest = [s for s in (getattr(n, "smallest_image_size", None) for n in networks) if s is not None]
+        smallest = [s for s in (getattr(n, "smallest_image_size", None) for n in networks.values()) if s is not None]
         data["image_size"] = max(smallest) if smallest else source.native_size
         if data["image_size"] is None:
             raise GanlabError("The images have many sizes: say which one to train on, as data.image_size=64.")
     if data["num_classes"] is None:
-        conditional = all("num_classes" in schema.takes(network) for network in networks)
+        conditional = all("num_classes" in schema.takes(networks[kind]) for kind in JUDGED if kind in networks)
         data["num_classes"] = source.num_classes if conditional else 0
     elif data["num_classes"] > 0 and source.num_classes != data["num_classes"]:
         has = f"{source.num_classes} classes" if source.num_classes else "no labels"
@@ -200,16 +211,17 @@ def _prepare(config: Config, source: Dataset) -> Images:
     return images
 
 
-def _given(component: Any, config: Config) -> dict[str, Any]:
+def _given(kind: str, component: Any, config: Config, latent_dim: int) -> dict[str, Any]:
     data = config["data"]
     size = data["image_size"]
     values = {
         "image_size": tuple(size) if isinstance(size, list) else size,
         "image_channels": data["image_channels"],
         "num_classes": data["num_classes"],
+        "latent_dim": latent_dim,
     }
-    taken = schema.takes(component)
-    if data["num_classes"] and "num_classes" not in taken:
+    taken = schema.takes(component).intersection(registry.KINDS[kind].given)
+    if data["num_classes"] and "num_classes" not in taken and kind in JUDGED:
         raise GanlabError(
             f"{component.__name__} takes no class labels, but data.num_classes={data['num_classes']}: "
             f"set data.num_classes=0 for an unconditional model."

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganlab import catalog, checkpoints, config, run_folder, schema
+from ganlab import catalog, checkpoints, config, registry, run_folder, schema
 from ganlab.contract import Grows
 from ganlab.errors import GanlabError
 from ganlab.module import GANModule
@@ -40,8 +40,8 @@ def with_inherited(overrides: Sequence[str]) -> list[str]:
     words = ["ema.ramp_up=null"]  # the average goes on as well
     words += [f"data.{key}={catalog.spell(before['data'][key])}" for key in ("image_size", "image_channels")]
     words.append(f"state_updates={before['state_updates']}")
-    nodes = {kind: before[kind] for kind in ("generator", "discriminator") if not {kind, "model"} & typed.keys()}
-    nodes.update({kind: before[kind] for kind in ("game", "loss", "prior") if kind not in typed})
+    nodes = {kind: before.get(kind) for kind in registry.NETWORKS if not {kind, "model"} & typed.keys()}
+    nodes.update({kind: before.get(kind) for kind in ("game", "loss", "prior") if kind not in typed})
     if "reg" not in typed:
         words.append(f"reg=[{','.join(before['reg'])}]" if before["reg"] else "reg=none")
         nodes.update({f"reg.{name}": node for name, node in before["reg"].items()})
@@ -49,6 +49,8 @@ def with_inherited(overrides: Sequence[str]) -> list[str]:
         if not {f"optimizer/{player}", "model"} & typed.keys():
             nodes[f"optimizer.{player}"] = node
     for key, node in nodes.items():
+        if not node:  # a role that the game does not have
+            continue
         if not key.startswith("reg."):
             words.append(f"{key.replace('.', '/')}={node[schema.COMPONENT]}")
         words += [f"{key}.{name}={catalog.spell(value)}" for name, value in node.items() if name != schema.COMPONENT]

@@ -39,13 +39,17 @@ class Kind:
 
 
 _NETWORK = ("image_size", "image_channels", "num_classes")
+_OF_CODES = (*_NETWORK, "latent_dim")
+NETWORKS = ("generator", "discriminator", "encoder", "statistics")  # kinds that a game may take
 
 KINDS = {
     "generator": Kind("ganlab.generators", "generator", _NETWORK),
-    "discriminator": Kind("ganlab.discriminators", "discriminator", _NETWORK),
-    "loss": Kind("ganlab.losses", "adversarial loss"),
+    "discriminator": Kind("ganlab.discriminators", "discriminator", _NETWORK, optional=True),
+    "encoder": Kind("ganlab.encoders", "encoder", _OF_CODES, optional=True),
+    "statistics": Kind("ganlab.statistics", "statistics network", _OF_CODES, optional=True),
+    "loss": Kind("ganlab.losses", "adversarial loss", optional=True),
     "reg": Kind("ganlab.regularizers", "regularizer", many=True, optional=True),
-    "game": Kind("ganlab.games", "game", ("generator", "discriminator", "loss")),
+    "game": Kind("ganlab.games", "game", (*NETWORKS, "loss")),
     "growth": Kind("ganlab.growths", "schedule of growth", ("image_sizes", "players", "batch_size"), optional=True),
     "data": Kind("ganlab.datasets", "data set"),
     "prior": Kind("ganlab.priors", "prior of the latents"),

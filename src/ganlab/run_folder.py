@@ -23,9 +23,9 @@ CONFIG, METRICS, ENVIRONMENT = "config.yaml", "metrics.jsonl", "environment.json
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 LOCK = ".lock"
 # What a configuration consists of; those of NESTED hold one mapping a name.
-NETWORKS_AND_GAME = ("generator", "discriminator", "loss", "game", "prior", "optimizer", "data")
+NETWORKS_AND_GAME = ("generator", "game", "prior", "optimizer", "data")
 SECTIONS = (*NETWORKS_AND_GAME, "ema", "checkpoint", "sample", "run", "trainer")
-OPTIONAL_SECTIONS = ("reg", "growth", "clip", "logger")
+OPTIONAL_SECTIONS = ("discriminator", "encoder", "statistics", "loss", "reg", "growth", "clip", "logger")
 NESTED = ("optimizer", "reg")
 
 

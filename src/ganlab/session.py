@@ -15,7 +15,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from ganlab import checkpoints, experiment, fine_tuning, loggers, plan, run_folder, trainer
+from ganlab import checkpoints, experiment, fine_tuning, loggers, plan, registry, run_folder, trainer
 from ganlab.callbacks.grids import Grids
 from ganlab.callbacks.progress import ProgressLine
 from ganlab.callbacks.recorder import Recorder
@@ -30,7 +30,7 @@ from ganlab.priors import truncate
 from ganlab.schema import COMPONENT
 
 # What must stay as it was for a checkpoint to fit.
-FIXED = ("generator", "discriminator", "game")
+FIXED = (*registry.NETWORKS, "game")
 FIXED_DATA = ("image_size", "image_channels", "num_classes")
 
 
@@ -173,10 +173,11 @@ def refuse_other_networks(before: Mapping[str, Any], after: Mapping[str, Any]) -
         GanlabError: If one was changed.
     """
     for kind in FIXED:
-        for name, value in before[kind].items():
-            if after[kind].get(name) != value:
+        for name, value in (before.get(kind) or {}).items():
+            now = (after.get(kind) or {}).get(name)
+            if now != value:
                 raise GanlabError(
-                    f"{kind}.{name} cannot change from {value} to {after[kind].get(name)}: the weights in the "
+                    f"{kind}.{name} cannot change from {value} to {now}: the weights in the "
                     f"checkpoint belong to networks built with {kind}.{name}={value}. Start a new run."
                 )
     for name in FIXED_DATA:
