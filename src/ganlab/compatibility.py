@@ -74,7 +74,8 @@ def misplaced(game: str, takes: Collection[str], given: Mapping[str, str], roles
     reasons = []
     for role, what in roles.items():
         if role in takes and role not in given:
-            reasons.append(f"{game} needs {'an' if what[0] in 'aeiou' else 'a'} {what}: choose one as {role}=NAME, see `ganlab list {role}`.")
+            a = "an" if what[0] in "aeiou" else "a"
+            reasons.append(f"{game} needs {a} {what}: choose one as {role}=NAME, see `ganlab list {role}`.")
         elif role not in takes and role in given:
             reasons.append(f"{game} has no place for {role}={given[role]}: it plays without, write {role}=none.")
     return reasons

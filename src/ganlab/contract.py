@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from ganlab.view import View
+    from ganlab.view import Points, View
 
 Objectives = dict[str, dict[str, Tensor]]
 """What each player minimises: player -> name of the term -> scalar."""
@@ -152,9 +152,17 @@ class Game(nn.Module):
         players: The players, by name.
         averaged: Names of the modules of which an exponential moving average is kept.
         growth: The schedule by which networks grow, or None.
+        input_gradients: As a regularizer's, if `objective` itself takes input gradients.
+        companions: Role -> name of the component that a run takes there unless told otherwise, for
+            roles that the defaults of ``ganlab train`` leave empty or fill with what does not fit.
+        encodes: Path of the encoder among the averaged modules, if the game has one: a module that
+            gives (mean, log-variance) of the codes of images, see `ganlab.layers.gaussian`.
     """
 
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    input_gradients: tuple[str, ...] = ()
+    companions: ClassVar[Mapping[str, str]] = {}
+    encodes: ClassVar[str | None] = None
     provides: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     refuses: Mapping[str, str] = {}
@@ -189,6 +197,10 @@ class Game(nn.Module):
     def objective(self, turn: Turn, view: View) -> Objectives:
         """What each of the turn's players minimises on one micro-batch, without regularizers."""
         raise NotImplementedError
+
+    def complete(self, points: Points, view: View) -> Points:
+        """Reals or fakes with what the discriminator judges beside the image: codes, in BiGAN."""
+        return points
 
     def stage(self, images_seen: int) -> Stage | None:
         """The stage of growth, or None if the game does not grow."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -26,11 +26,19 @@ class Points:
         images: (B, C, H, W) in [-1, 1]; for points of a plane any (B, ...).
         labels: (B,) int64 or None.
         role: ``real``, ``fake``, ``interpolated`` or a regularizer's own word.
+        codes: (B, Z) for a discriminator that judges pairs of an image and a code; else None. Other
+            images with the same codes are ``replace(points, images=...)``.
     """
 
     images: Tensor
     labels: Tensor | None
     role: str
+    codes: Tensor | None = None
+
+    @property
+    def company(self) -> tuple[Tensor | None, ...]:
+        """What the discriminator is told beside the image."""
+        return (self.labels,) if self.codes is None else (self.labels, self.codes)
 
 
 class Hooks:
@@ -139,7 +147,8 @@ class View:
     def reals(self) -> Points:
         if self._reals is None:
             raise RuntimeError(f"The turn of {'+'.join(self.turn.players)} has no real images.")
-        return self._reals
+        reals = self._reals
+        return self._once("reals", lambda: self.game.complete(reals, self))
 
     @property
     def z(self) -> Tensor:
@@ -166,7 +175,7 @@ class View:
             grad: Whether gradients reach the generator; by default if its player has this turn.
         """
         if self._plays("generator") if grad is None else grad:
-            return self._once("fakes with graph", lambda: Points(self._generate(), self.fake_labels, "fake"))
+            return self._once("fakes with graph", lambda: self._fakes(self._generate()))
         return self._once("fakes", self._fakes_without_graph)
 
     def _fakes_without_graph(self) -> Points:
@@ -175,7 +184,10 @@ class View:
         else:
             with torch.no_grad():
                 images = self._generate()
-        return Points(images.requires_grad_(self._shares_pass("fake")), self.fake_labels, "fake")
+        return self._fakes(images.requires_grad_(self._shares_pass("fake")))
+
+    def _fakes(self, images: Tensor) -> Points:
+        return self.game.complete(Points(images, self.fake_labels, "fake"), self)
 
     def _generate(self) -> Tensor:
         return self.run("generator", self.z, self.fake_labels)
@@ -186,10 +198,16 @@ class View:
         def make() -> Points:
             real, fake = self.reals, self.fakes(grad=False)
             a = self.draw("interpolation", (self.batch,), "uniform")
-            dtype = torch.promote_types(real.images.dtype, torch.float32)  # fakes are bf16 under autocast
-            x, y = (points.images.detach().to(dtype) for points in (fake, real))
-            images = torch.lerp(x, y, a.to(dtype).view(-1, *[1] * (real.images.ndim - 1)))
-            return Points(images.requires_grad_(), real.labels, "interpolated")
+
+            def between(x: Tensor, y: Tensor) -> Tensor:
+                dtype = torch.promote_types(y.dtype, torch.float32)  # fakes are bf16 under autocast
+                share = a.to(dtype).view(-1, *[1] * (y.ndim - 1))
+                return torch.lerp(x.detach().to(dtype), y.detach().to(dtype), share)
+
+            pairs = fake.codes is not None and real.codes is not None
+            codes = between(fake.codes, real.codes) if pairs else None  # type: ignore[arg-type]
+            images = between(fake.images, real.images).requires_grad_()
+            return Points(images, real.labels, "interpolated", codes)
 
         return self._once("interpolated", make)
 
@@ -200,7 +218,7 @@ class View:
 
         def compute() -> Tensor:
             images = self._seen(points)
-            features = self.run("discriminator", images, points.labels, method="features", part_of=points)
+            features = self.run("discriminator", images, *points.company, method="features", part_of=points)
             for regularizer in self.hooks.features:
                 features = regularizer.features(features, points.role, self)
             return features
@@ -215,7 +233,7 @@ class View:
                 features = self.features(points)
                 logits = self.run("discriminator", features, points.labels, method="head", part_of=points)
             else:
-                logits = self.run("discriminator", self._seen(points), points.labels, part_of=points)
+                logits = self.run("discriminator", self._seen(points), *points.company, part_of=points)
             return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
         return self._once(("logits", points), compute)
@@ -250,9 +268,10 @@ class View:
             images = points.images.detach().requires_grad_()
             images = images.float() if images.dtype in (torch.bfloat16, torch.float16) else images
             compiled = self.setting.input_gradient
-            if compiled is not None and not self.hooks.images and not self.hooks.features:
+            hooked = self.hooks.images or self.hooks.features
+            if compiled is not None and not hooked and points.codes is None:
                 return compiled(images, points.labels)
-            own = Points(images, points.labels, points.role)
+            own = replace(points, images=images)
             with torch.autocast(images.device.type, enabled=False):
                 (gradient,) = torch.autograd.grad(self._eager_logits(own).sum(), own.images, create_graph=True)
             return gradient
@@ -310,13 +329,14 @@ class View:
         return self.setting.double_backward and not torch.is_autocast_enabled(device)
 
     def _shares_pass(self, role: str) -> bool:
-        return role in self.hooks.input_gradients and self._plays("discriminator") and self._serves_twice()
+        wanted = role in self.hooks.input_gradients or role in self.game.input_gradients
+        return wanted and self._plays("discriminator") and self._serves_twice()
 
     def _eager_logits(self, points: Points) -> Tensor:
         discriminator = cast(Any, self.game.get_submodule("discriminator"))
         if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
-            return discriminator.forward(self._seen(points), points.labels)
-        features = discriminator.features(self._seen(points), points.labels)
+            return discriminator.forward(self._seen(points), *points.company)
+        features = discriminator.features(self._seen(points), *points.company)
         for regularizer in self.hooks.features:
             features = regularizer.features(features, points.role, self)
         return discriminator.head(features, points.labels)

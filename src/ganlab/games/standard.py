@@ -43,7 +43,7 @@ class Standard(Game):
             though the loss compares fakes with real images.
     """
 
-    provides = ("adversarial", "discriminator")
+    provides: tuple[str, ...] = ("adversarial", "discriminator")
 
     def __init__(
         self,
@@ -66,13 +66,18 @@ class Standard(Game):
         self.discriminator_steps, self.generator_batch = discriminator_steps, generator_batch
         self.seat("discriminator", discriminator=discriminator)
         self.seat("generator", generator=generator)
-        self._needs = {player: _needs(getattr(loss, player)) for player in self.players}
+        self._objectives = self.objectives(loss)
+        self._needs = {player: _needs(function) for player, function in self._objectives.items()}
         compares = any(name.startswith("real") for name in self._needs["generator"])
         if compares and generator_batch != 1:
             raise ValueError(
                 f"generator_batch must be 1 for a loss that compares fakes with reals, got {generator_batch}."
             )
         self._generator_reals = ("fresh" if fresh_reals else "same") if compares else None
+
+    def objectives(self, loss: Any) -> dict[str, Callable[..., Tensor]]:
+        """What each player minimises, a function of what it names: ``real_logits``, ``fake_images``, ..."""
+        return {player: getattr(loss, player) for player in self.players}
 
     def turns(self) -> Sequence[Turn]:
         return (
@@ -87,7 +92,7 @@ class Standard(Game):
         for player in turn.players:
             if player in self._needs:
                 arguments = self._arguments(player, view)
-                objectives[player] = {"adversarial": getattr(self.loss, player)(**arguments)}
+                objectives[player] = {"adversarial": self._objectives[player](**arguments)}
                 if player == "discriminator" and view.logged:
                     for name in LOGITS:
                         if name in arguments:

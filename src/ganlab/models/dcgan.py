@@ -151,3 +151,49 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.head(self.features(x, y), y)
+
+
+class Encoder(nn.Module):
+    """An encoder with the convolutions of DCGAN's discriminator.
+
+    [4×4 convolution of stride 2, BN but for the first, leaky relu] for each halving -> linear
+
+    Source: Donahue et al. 2017 (arXiv:1605.09782), sec. 4, for an encoder of the discriminator's shape [paper].
+
+    Args:
+        image_size: H, or (H, W): a base of 4 to 15 pixels doubled at least once.
+        image_channels: C.
+        latent_dim: Length of the code.
+        width: Channels of the largest map.
+        batch_norm: Whether there is batch norm.
+        initialization: ``normal``, ``orthogonal`` or ``xavier``.
+
+    Shape: x (B, C, H, W) -> mean and log-variance, each (B, latent_dim). Labels are ignored.
+
+    Raises:
+        ValueError: If the network cannot have the size.
+    """
+
+    smallest_image_size = 8
+
+    def __init__(
+        self,
+        image_size: Size = 32,
+        image_channels: int = 3,
+        latent_dim: int = 100,
+        *,
+        width: int = 64,
+        batch_norm: bool = True,
+        initialization: str = "normal",
+    ) -> None:
+        super().__init__()
+        check_positive(latent_dim=latent_dim)
+        self.body = Discriminator(image_size, image_channels, width=width, batch_norm=batch_norm)
+        self.image_shape, self.latent_dim = self.body.image_shape, latent_dim
+        del self.body.embedding
+        self.body.linear = nn.Linear(self.body.linear.in_features, 2 * latent_dim)
+        initialize(self, initialization)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.body.linear(self.body.features(x).flatten(1)).chunk(2, 1)
+        return mean, log_variance

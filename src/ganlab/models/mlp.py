@@ -136,3 +136,94 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.head(self.features(x, y), y)
+
+
+class Encoder(nn.Module):
+    """A multilayer perceptron from points or small images to codes.
+
+    mean, log-variance = W lrelu(... lrelu(W x))
+
+    Source: the discriminator of this family with another end.
+
+    Args:
+        image_size: H, or (H, W); 1 for points. Any.
+        image_channels: C; the number of coordinates for points.
+        latent_dim: Length of the code.
+        width: Units a hidden layer.
+        depth: Hidden layers, at least 1.
+        initialization: ``orthogonal``, ``normal`` or ``xavier``.
+
+    Shape: x (B, C, H, W) -> mean and log-variance, each (B, latent_dim). Labels are ignored.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    smallest_image_size = 1
+
+    def __init__(
+        self,
+        image_size: Size = 8,
+        image_channels: int = 1,
+        latent_dim: int = 64,
+        *,
+        width: int = 256,
+        depth: int = 3,
+        initialization: str = "xavier",
+    ) -> None:
+        super().__init__()
+        check_positive(width=width, depth=depth, latent_dim=latent_dim, image_channels=image_channels)
+        self.image_shape = (image_channels, *height_and_width(image_size))
+        self.latent_dim = latent_dim
+        self.hidden = _layers(math.prod(self.image_shape), width, depth, nn.LeakyReLU(0.2))
+        self.output = nn.Linear(width, 2 * latent_dim)
+        initialize(self, initialization)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.output(self.hidden(x.flatten(1))).chunk(2, 1)
+        return mean, log_variance
+
+
+class Statistics(nn.Module):
+    """A multilayer perceptron that judges pairs of a point or small image and a code.
+
+    T = w·lrelu(... lrelu(W [x, z])) + b
+
+    Source: the discriminator of this family with a code beside the image, for MEG (arXiv:1901.08508).
+
+    Args:
+        image_size: H, or (H, W); 1 for points. Any.
+        image_channels: C; the number of coordinates for points.
+        latent_dim: Length of z.
+        width: Units a hidden layer.
+        depth: Hidden layers, at least 1.
+        initialization: ``orthogonal``, ``normal`` or ``xavier``.
+
+    Shape: x (B, C, H, W), z (B, latent_dim) -> (B,). Labels are ignored.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    smallest_image_size = 1
+
+    def __init__(
+        self,
+        image_size: Size = 8,
+        image_channels: int = 1,
+        latent_dim: int = 64,
+        *,
+        width: int = 256,
+        depth: int = 3,
+        initialization: str = "xavier",
+    ) -> None:
+        super().__init__()
+        check_positive(width=width, depth=depth, latent_dim=latent_dim, image_channels=image_channels)
+        self.image_shape = (image_channels, *height_and_width(image_size))
+        self.latent_dim = latent_dim
+        self.hidden = _layers(math.prod(self.image_shape) + latent_dim, width, depth, nn.LeakyReLU(0.2))
+        self.output = nn.Linear(width, 1)
+        initialize(self, initialization)
+
+    def forward(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.output(self.hidden(torch.cat([x.flatten(1), z], 1))).squeeze(1)

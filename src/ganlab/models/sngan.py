@@ -203,3 +203,52 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.head(self.features(x, y), y)
+
+
+class Encoder(nn.Module):
+    """An encoder with the residual blocks of SNGAN's discriminator.
+
+    residual block for each halving, plain blocks -> relu -> linear over the whole map
+
+    Source: the shape of Miyato et al. 2018 (arXiv:1802.05957), tab. 4; as an encoder it is ganlab's own.
+
+    Args:
+        image_size: H, or (H, W): a base of 4 to 15 pixels doubled at least once.
+        image_channels: C.
+        latent_dim: Length of the code.
+        width: Channels of the first block.
+        growth: 2 doubles the channels from block to block, up to 16·width; 1 keeps them.
+        plain_blocks: Blocks that keep the map, at the end.
+        initialization: ``xavier`` (gain √2 in the blocks), ``orthogonal`` or ``normal``.
+
+    Shape: x (B, C, H, W) -> mean and log-variance, each (B, latent_dim). Labels are ignored.
+
+    Raises:
+        ValueError: If the network cannot have the size or an option is unknown.
+    """
+
+    smallest_image_size = 8
+
+    def __init__(
+        self,
+        image_size: Size = 32,
+        image_channels: int = 3,
+        latent_dim: int = 128,
+        *,
+        width: int = 64,
+        growth: int = 2,
+        plain_blocks: int = 1,
+        initialization: str = "xavier",
+    ) -> None:
+        super().__init__()
+        check_positive(latent_dim=latent_dim)
+        self.body = Discriminator(image_size, image_channels, width=width, growth=growth, plain_blocks=plain_blocks)
+        self.image_shape, self.latent_dim = self.body.image_shape, latent_dim
+        base, _ = doublings(image_size)
+        del self.body.head
+        self.linear = nn.Linear(self.body.feature_channels * math.prod(base), 2 * latent_dim)
+        initialize_residual(self, initialization)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.linear(F.relu(self.body.features(x)).flatten(1)).chunk(2, 1)
+        return mean, log_variance
