@@ -51,7 +51,13 @@ class Imported:
     messages: tuple[str, ...]
 
 
-def make_run(path: str, format_name: str | None, out: str | None, overrides: Sequence[str] = ()) -> Imported:
+def make_run(
+    path: str,
+    format_name: str | None,
+    out: str | None,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Imported:
     """Read ``path``, a file or a folder of files, and write a run folder.
 
     Args:
@@ -59,6 +65,7 @@ def make_run(path: str, format_name: str | None, out: str | None, overrides: Seq
         format_name: One of `importers.formats`; None: found out.
         out: The folder; None: a new one under ``runs``.
         overrides: Options of networks and ``reg.sn`` that the tensors do not tell.
+        options: Those of the format, such as Hugging Face's ``truncation``.
 
     Raises:
         GanlabError: If the files cannot be read, are of no known format, or do not fit.
@@ -69,14 +76,20 @@ def make_run(path: str, format_name: str | None, out: str | None, overrides: Seq
             f"format={format_name} is not known.{suggestion(format_name, formats)} Formats: {', '.join(formats)}."
         )
     chosen, parts = recognise(_files(path), {format_name: formats[format_name]} if format_name else formats, path)
+    options = options or {}
+    for name in options:
+        if name not in dict(importers.options(chosen)):
+            raise GanlabError(
+                f"{path} is a checkpoint of format={chosen.NAME}, which has no option {name}: leave it out."
+            )
     by_role = _assign(parts, path)
     if "generator" not in by_role and "average" not in by_role:
         raise GanlabError(f"{path} has a discriminator only; give the folder that its generator is in as well.")
     messages = []
     part = by_role.get("generator", by_role.get("average"))
     assert part is not None
-    generator = chosen.generator(part.tensors)
-    average = chosen.generator(by_role["average"].tensors) if "average" in by_role else generator
+    generator = chosen.generator(part.tensors, **options)
+    average = chosen.generator(by_role["average"].tensors, **options) if "average" in by_role else generator
     discriminator = None
     if "discriminator" in by_role:
         discriminator = chosen.discriminator(by_role["discriminator"].tensors, generator.image)
@@ -199,6 +212,8 @@ def _build(
     size, channels, classes = generator.image
     model = generator.component
     words = [f"model={model}", f"generator={generator.component}", "data=folder", "state_updates=every_forward"]
+    # batch statistics of a channels-last map are summed plainly by torch on a CPU, and then 1e-5 off what others have
+    words += ["channels_last=false"]
     words += [f"data.image_size={size}", f"data.image_channels={channels}", f"data.num_classes={classes}"]
     words += [f"generator.{key}={spell(value)}" for key, value in generator.options.items()]
     if discriminator is not None:
@@ -213,7 +228,7 @@ def _build(
         words += ["reg.sn.evaluation=stored"] * any(
             network is not None and network.stored for network in networks.values()
         )
-    words += [f"trainer.max_steps={iteration}"]
+    words += [*generator.settings, f"trainer.max_steps={iteration}"]
     composed = config.read([*words, *overrides])
     return experiment.build(composed, with_data=False).module
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -46,16 +47,29 @@ def fill(case: str, shapes: dict[str, list[int]]) -> dict[str, Tensor]:
     return state
 
 
-def inputs(case: str, latent_dim: int, size: int, classes: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    z = numbers(f"{case}/z", (BATCH, latent_dim))
-    x = torch.tanh(numbers(f"{case}/x", (BATCH, 3, size, size)))
-    return z, x, torch.tensor([0, 4, 2]) if classes else None
+def inputs(
+    case: str, latent_dim: int, size: int, classes: int, step: int | None = None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """z, x and y of evaluation, or of a pass in training mode."""
+    at = "" if step is None else str(step)
+    z = numbers(f"{case}/z{at}", (BATCH, latent_dim))
+    x = torch.tanh(numbers(f"{case}/x{at}", (BATCH, 3, size, size)))
+    return z, x, torch.tensor([0, 4, 2]).roll(step or 0) if classes else None
+
+
+def moves(name: str) -> bool:
+    """Whether a tensor of another code moves in training mode without an optimizer."""
+    return bool(re.search(r"(^|\.)(u0|sn_u|weight_[uv]|(running|stored)_(mean|var))$", name))
 
 
 def read(case: str) -> dict[str, Any]:
-    """What a fixture holds: ``files`` {name: {tensor: shape}}, ``size``, ``latent_dim``, ``classes``, outputs."""
+    """What a fixture holds: ``files`` {name: {tensor: shape}}, ``size``, ``latent_dim``, ``classes``, and arrays.
+
+    The arrays are ``FILE/eval``, and ``FILE/train`` (3, ...), three passes in training mode, with ``FILE/state``,
+    the tensors that move, after them, in the order of their names and thinned.
+    """
     with np.load(FIXTURES / f"{case}.npz", allow_pickle=False) as file:
-        found: dict[str, Any] = {key: torch.from_numpy(file[key]) for key in file.files if key.startswith("out/")}
+        found: dict[str, Any] = {key: torch.from_numpy(file[key]) for key in file.files if "/" in key}
         return {**json.loads(str(file["about"])), **found}
 
 
@@ -70,4 +84,10 @@ def write(case: str, folder: Path, about: dict[str, Any]) -> None:
 
 
 def thinned(value: Tensor) -> Tensor:
-    return value.contiguous().flatten()[::31] if value.ndim == 4 else value.flatten()
+    """Some 800 values at most: enough to tell outputs apart, and small."""
+    return value.contiguous().flatten()[:: value.numel() // 800 | 1]
+
+
+def kept(state: Tensor) -> Tensor:
+    """Every 4th value of a tensor that moves."""
+    return state.flatten()[::4]

@@ -1,6 +1,9 @@
 """BigGAN-deep as Hugging Face converted TensorFlow Hub's weights: a generator, with statistics for each truncation.
 
-Taken are the statistics of truncation 1, the last row of each table. Of the last convolution's output
+Each batch norm has a table of statistics, a row for every 1/50 of truncation; ``truncation`` says which row is
+taken, and the run then draws latents as that code does: truncation times a normal number given that it is within
+±2. Between rows they are interpolated, by weights that are exchanged there: at .33 it has row 16 where 17 is
+nearer, and by rounding row 8 instead of 7 at .14. Here the nearer row counts more. Of the last convolution's output
 channels, all but three of which are thrown away there, three are kept: its σ, which is that of the whole
 convolution, stays as it is in evaluation; in a fine-tuning it becomes that of the three.
 """
@@ -23,6 +26,8 @@ SN_EPS = 1e-4
 
 VECTORS = {"weight": "weight_orig", "u": "weight_u", "v": "weight_v"}
 CHANNELS = 3
+OPTIONS = {"truncation": 1.0}  # in (0, 1]
+THRESHOLD = 2.0
 
 
 def role(tensors: dict[str, Tensor]) -> str | None:
@@ -31,7 +36,9 @@ def role(tensors: dict[str, Tensor]) -> str | None:
     )
 
 
-def generator(tensors: Tensors) -> Network:
+def generator(tensors: Tensors, truncation: float = 1.0) -> Network:
+    if not 0 < truncation <= 1:
+        raise GanlabError(f"truncation must be above 0 and at most 1 for format={NAME}, got {truncation:g}.")
     layers = tensors.count(r"generator\.layers\.(\d+)\.")
     attentions = tensors.places(r"generator\.layers\.(\d+)\.snconv1x1_theta")
     order = [i for i in range(layers) if i not in attentions]
@@ -69,7 +76,7 @@ def generator(tensors: Tensors) -> Network:
     rows, inputs = tensors["generator.gen_z.weight_orig"].shape
     base = side(rows // channels[0][0], "generator.gen_z")
     state, sources, surplus = translate(tensors, table, VECTORS)
-    _rearrange(state, sources, inputs - shared_dim, base)
+    _rearrange(state, sources, inputs - shared_dim, base, truncation)
     places = [base * 2 ** (sum(i < layer for i in order) // depth) for layer in attentions]
     return Network(
         "biggan_deep",
@@ -89,10 +96,20 @@ def generator(tensors: Tensors) -> Network:
         image=(base * 2**count, CHANNELS, classes),
         sources=sources,
         surplus=surplus,
+        settings=("prior=truncated", f"prior.threshold={THRESHOLD}", f"prior.scale={truncation}"),
     )
 
 
-def _rearrange(state: dict[str, Tensor], sources: dict[str, str], latent_dim: int, base: int) -> None:
+def _row(table: Tensor, truncation: float) -> Tensor:
+    """The statistics at ``truncation`` in (0, 1]; rows are at 0, 1/(rows - 1), 2/(rows - 1), ..., 1."""
+    place = round(truncation * (len(table) - 1), 9)
+    below = min(int(place), len(table) - 2) if len(table) > 1 else 0
+    return torch.lerp(table[below], table[min(below + 1, len(table) - 1)], place - below)
+
+
+def _rearrange(
+    state: dict[str, Tensor], sources: dict[str, str], latent_dim: int, base: int, truncation: float
+) -> None:
     """Their conditions are (z, class), their first map is (h, w, c), and so on: to our order."""
 
     def change(pattern: str, how: Callable[[Tensor], Tensor]) -> None:
@@ -115,7 +132,7 @@ def _rearrange(state: dict[str, Tensor], sources: dict[str, str], latent_dim: in
     change(r"(gain|offset)\.parametrizations\.weight\.(original|0\.v)$", class_first)
     change(r"^linear\.parametrizations\.weight\.(original|0\.v)$", class_first)
     change(r"^linear\.(bias|parametrizations\.weight\.(original|0\.u))$", channels_first)
-    change(r"norm\d?\.running_(mean|var)$", lambda x: x[-1])
+    change(r"norm\d?\.running_(mean|var)$", lambda x: _row(x, truncation))
 
     prefix = "output.parametrizations.weight"
     if {f"{prefix}.original", f"{prefix}.0.u", f"{prefix}.0.v"} <= set(state):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 
-import torch
 from torch import Tensor
 
 from ganlab.importers.network import SN_FIELDS, Network, Table, Tensors, back, side, translate
@@ -108,13 +107,18 @@ def _network(component: str, options: dict[str, object], tensors: Tensors, table
 
 
 def _evaluated(state: dict[str, Tensor], module: str) -> None:
-    """mimicry's own spectral norm makes an iteration in evaluation, torch's none: store what it finds."""
+    """mimicry's own spectral norm makes an iteration in evaluation, torch's none: store what it finds.
+
+    σ = ‖W v‖ for v = Wᵀu/‖Wᵀu‖. u has to stay, as training goes on from it, so v gets the length with which
+    uᵀWv is σ.
+    """
     if f"{module}.{SN_FIELDS[0]}" not in state:
         return
     matrix, u = state[f"{module}.{SN_FIELDS[0]}"].flatten(1), state[f"{module}.{SN_FIELDS[1]}"]
-    v = torch.nn.functional.normalize(matrix.t() @ u, dim=0)
-    state[f"{module}.{SN_FIELDS[1]}"] = torch.nn.functional.normalize(matrix @ v, dim=0)
-    state[f"{module}.{SN_FIELDS[2]}"] = v
+    if matrix.shape[0] == u.shape[0]:  # else refused later, by name
+        back = matrix.t() @ u
+        v = back / back.norm()
+        state[f"{module}.{SN_FIELDS[2]}"] = v * ((matrix @ v).norm() / back.norm())
 
 
 def _split_embeddings(network: Network) -> None:

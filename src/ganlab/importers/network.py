@@ -47,6 +47,9 @@ class Network:
         normalized: Whether it has spectral norm.
         stored: Whether that evaluates with the stored vectors.
         image: (image size, channels, classes); for generators.
+        sources: Their names of the tensors of ``state``, by ours.
+        surplus: Their names of tensors that no table knows.
+        settings: Words of configuration that go with the network, such as a prior.
     """
 
     component: str
@@ -58,6 +61,7 @@ class Network:
     image: tuple[int, int, int] = (0, 0, 0)
     sources: dict[str, str] = field(default_factory=dict)
     surplus: list[str] = field(default_factory=list)
+    settings: Sequence[str] = ()
 
 
 class Table:

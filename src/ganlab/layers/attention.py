@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,18 +48,31 @@ class SelfAttention(nn.Module):
 
 
 def attention_places(attention: int | tuple[int, ...], heights: list[int]) -> list[int]:
-    """Which of the blocks, whose maps have ``heights``, attention follows: the first of each height asked for.
+    """Which of the blocks, whose maps have ``heights``, attention follows.
+
+    That is the first block of each height asked for; of a height that is asked for n times, the first n.
 
     Args:
         attention: One height or several; 0 for none.
         heights: Of the blocks' maps, in order.
 
     Raises:
-        ValueError: If there is no map of a height that is asked for.
+        ValueError: If there is no map of a height that is asked for, or fewer than that; the nearest is named.
     """
     wanted = [height for height in ((attention,) if isinstance(attention, int) else attention) if height]
-    for height in wanted:
-        if height not in heights:
+    places = []
+    for height, times in Counter(wanted).items():
+        blocks = [i for i, found in enumerate(heights) if found == height]
+        if not blocks:
             known = ", ".join(str(h) for h in sorted(set(heights)))
-            raise ValueError(f"expected attention to be the height of a map, one of {known} (0 for none), got {height}")
-    return sorted({heights.index(height) for height in wanted})
+            nearest = min(heights, key=lambda h: (abs(h - height), h))
+            raise ValueError(
+                f"expected attention to be the height of a map, one of {known} (0 for none), got {height}; "
+                f"nearest is {nearest}"
+            )
+        if times > len(blocks):
+            raise ValueError(
+                f"expected attention at {height} at most {len(blocks)} times, so many maps have that height"
+            )
+        places += blocks[:times]
+    return sorted(places)
