@@ -26,6 +26,7 @@ BATCH = 2
 CLOSE_TO_PAPER = {"vib": {"channels": 4}}
 
 GENERATORS, DISCRIMINATORS = registry.names("generator"), registry.names("discriminator")
+AUGMENTATIONS = registry.names("augment")
 LOSSES, REGULARIZERS = registry.names("loss"), registry.names("reg")
 
 
@@ -117,6 +118,19 @@ def test_every_loss_keeps_its_contract(name: str) -> None:
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_every_regularizer_keeps_its_contract(name: str) -> None:
     report(testing.check_regularizer(regularizer(name)))
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_every_augmentation_keeps_its_contract(name: str) -> None:
+    report(testing.check_regularizer(make("augment", name)))
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_every_augmentation_works_with_every_regularizer(augmentation: str, name: str) -> None:
+    networks = network("generator", "mlp", 8), network("discriminator", "mlp", 8)
+    both = {"augment": make("augment", augmentation), name: regularizer(name)}
+    one_iteration(*networks, make("loss", "non_saturating"), both)
 
 
 @pytest.mark.parametrize("num_classes", [0, CLASSES])

@@ -29,7 +29,7 @@ PRESET_GROUPS = {
     "logger": "where metrics and grids go, beside metrics.jsonl",
     "trainer": "options of Lightning's Trainer",
 }
-_ORDER = ("experiment", "model", "generator", "discriminator", "loss", "reg")  # the others follow
+_ORDER = ("experiment", "model", "generator", "discriminator", "loss", "reg", "augment")  # the others follow
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from ganlab.view import Setting
 
 Config = dict[str, Any]
 
+AUGMENT = "augment"
 JUDGED = ("generator", "discriminator")  # the networks of a conditional run, which take labels
 DEFAULT_STEPS = 1000  # of a run that sets neither trainer.max_steps nor run.max_kimg
 DATA_KEYS = [
@@ -86,7 +87,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     game: Game = _with_seed(config, "game", components["game"].make)
     memory_format = torch.channels_last if config["channels_last"] else torch.contiguous_format
     for name, regularizer in attached.items():
-        _attach(name, regularizer, game, config)
+        _attach(regularizers[name].key, regularizer, game, config)
     if "growth" in components:
         config = _grow(game, components["growth"], config)
     for module in (game, *attached.values()):
@@ -133,7 +134,9 @@ def check_options(config: Config) -> tuple[dict[str, Part], dict[str, Part], dic
     kinds = (*registry.NETWORKS, "loss", "game", "prior", "growth")
     required = [kind for kind in kinds if config.get(kind) or not registry.KINDS[kind].optional]
     components = {kind: read_part(kind, kind, config.get(kind)) for kind in required}
-    regularizers = {n: read_part("reg", f"reg.{n}", node) for n, node in (config.get("reg") or {}).items()}
+    # an augmentation has a regularizer's hooks, and is the first to change what the discriminator sees
+    regularizers = {AUGMENT: read_part(AUGMENT, AUGMENT, config[AUGMENT])} if config.get(AUGMENT) else {}
+    regularizers.update({n: read_part("reg", f"reg.{n}", node) for n, node in (config.get("reg") or {}).items()})
     optimizers = {
         p: read_part("optimizer", f"optimizer.{p}", node) for p, node in (config.get("optimizer") or {}).items()
     }
@@ -238,20 +241,20 @@ def _with_seed(config: Config, what: str, make: Callable[[], Any]) -> Any:
 
 def _refuse_company(config: Config, parts: Mapping[str, Any], regularizers: Mapping[str, Regularizer]) -> None:
     typed = {f"{kind}={config[kind][COMPONENT]}": part for kind, part in parts.items()}
-    reasons = compatibility.refusals({**typed, **{f"reg={name}": part for name, part in regularizers.items()}})
+    for name, part in regularizers.items():
+        typed[f"{AUGMENT}={config[AUGMENT][COMPONENT]}" if name == AUGMENT else f"reg={name}"] = part
+    reasons = compatibility.refusals(typed)
     if reasons:
         raise GanlabError(" ".join(reasons))
 
 
-def _attach(name: str, regularizer: Any, game: Game, config: Config) -> None:
+def _attach(key: str, regularizer: Any, game: Game, config: Config) -> None:
     if not isinstance(regularizer, Regularizer):
-        raise GanlabError(
-            f"reg.{name}: {type(regularizer).__name__} is no ganlab.contract.Regularizer, so it has no hooks."
-        )
+        raise GanlabError(f"{key}: {type(regularizer).__name__} is no ganlab.contract.Regularizer, so it has no hooks.")
     try:
-        _with_seed(config, f"reg.{name}.attach", lambda: regularizer.attach(game))
+        _with_seed(config, f"{key}.attach", lambda: regularizer.attach(game))
     except ValueError as error:
-        raise GanlabError(f"reg.{name}: {sentence(error)}") from error
+        raise GanlabError(f"{key}: {sentence(error)}") from error
 
 
 def _across_ranks(module: nn.Module, flag: bool) -> None:

@@ -45,6 +45,11 @@ def with_inherited(overrides: Sequence[str]) -> list[str]:
     if "reg" not in typed:
         words.append(f"reg=[{','.join(before['reg'])}]" if before["reg"] else "reg=none")
         nodes.update({f"reg.{name}": node for name, node in before["reg"].items()})
+    if "augment" not in typed:
+        if before.get("augment"):
+            nodes["augment"] = before["augment"]
+        else:
+            words.append("augment=none")
     for player, node in before["optimizer"].items():
         if not {f"optimizer/{player}", "model"} & typed.keys():
             nodes[f"optimizer.{player}"] = node

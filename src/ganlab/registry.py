@@ -49,6 +49,7 @@ KINDS = {
     "statistics": Kind("ganlab.statistics", "statistics network", _OF_CODES, optional=True),
     "loss": Kind("ganlab.losses", "adversarial loss", optional=True),
     "reg": Kind("ganlab.regularizers", "regularizer", many=True, optional=True),
+    "augment": Kind("ganlab.augmentations", "augmentation", optional=True),
     "game": Kind("ganlab.games", "game", (*NETWORKS, "loss")),
     "growth": Kind("ganlab.growths", "schedule of growth", ("image_sizes", "players", "batch_size"), optional=True),
     "data": Kind("ganlab.datasets", "data set"),

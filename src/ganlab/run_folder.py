@@ -25,7 +25,7 @@ LOCK = ".lock"
 # What a configuration consists of; those of NESTED hold one mapping a name.
 NETWORKS_AND_GAME = ("generator", "game", "prior", "optimizer", "data")
 SECTIONS = (*NETWORKS_AND_GAME, "ema", "checkpoint", "sample", "run", "trainer")
-OPTIONAL_SECTIONS = ("discriminator", "encoder", "statistics", "loss", "reg", "growth", "clip", "logger")
+OPTIONAL_SECTIONS = ("discriminator", "encoder", "statistics", "loss", "reg", "augment", "growth", "clip", "logger")
 NESTED = ("optimizer", "reg")
 
 

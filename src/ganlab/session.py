@@ -221,7 +221,7 @@ def _because_of_a_change(
         return node
 
     for key in overrides:
-        if key.split(".")[0] in ("reg", "game", "prior", "loss") and value(before, key) != value(after, key):
+        if key.split(".")[0] in ("reg", "augment", "game", "prior", "loss") and value(before, key) != value(after, key):
             return GanlabError(
                 f"{key} cannot change from {value(before, key)} to {value(after, key)}: the weights in the checkpoint "
                 f"belong to modules built with {key}={value(before, key)}. Start a new run."

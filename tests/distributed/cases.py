@@ -30,6 +30,7 @@ class Case:
     Args:
         loss: Name of the loss.
         reg: Name of each regularizer -> its options.
+        augment: Name of an augmentation -> its options.
         num_classes: 0: unconditional.
         generator: Name of a family; None: the tiny network.
         discriminator: The same.
@@ -45,6 +46,7 @@ class Case:
 
     loss: str = "non_saturating"
     reg: dict[str, Options] = field(default_factory=dict)
+    augment: dict[str, Options] = field(default_factory=dict)
     num_classes: int = 0
     generator: str | None = None
     discriminator: str | None = None
@@ -87,6 +89,12 @@ COMBINATIONS = {
         loss="wasserstein", reg={"wgan_div": {**FELT["wgan_div"], "points": "real_and_fake"}}
     ),
     "everything at once": Case(loss="relativistic_average", reg=reg("sn", "ortho", "vib", "r1", "r2", "drift")),
+    "diff_augment with r1": Case(reg=reg("r1"), augment={"diff_augment": {}}),
+    "ada with all transformations": Case(
+        reg=reg("r1"),
+        augment={"ada": {"policy": "bgcfnc", "p": 0.5, "interval_steps": 2, "kimg": 0.05}},
+        sliced=True,
+    ),
     "clipping": Case(clip=0.05),
     "extragradient": Case(update="extragradient"),
     "state in every pass": Case(reg=reg("sn"), every_forward=True),
@@ -144,7 +152,8 @@ def play(case: Case) -> dict[str, Any]:
         generator=generator, discriminator=discriminator, loss=loss, discriminator_steps=2, update=case.update
     )
     torch.manual_seed(8)
-    regularizers = {name: registry.load("reg", name)(**options) for name, options in case.reg.items()}
+    chosen = {"augment": case.augment, "reg": case.reg}
+    regularizers = {n: registry.load(kind, n)(**o) for kind, parts in chosen.items() for n, o in parts.items()}
     setting = Setting(
         registry.load("prior", "normal")(),
         generator.latent_dim,

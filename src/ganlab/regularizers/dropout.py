@@ -42,6 +42,8 @@ class Dropout(Regularizer):
             one for each place.
     """
 
+    provides = ("dropout",)
+
     def __init__(self, rates: tuple[float, ...] = (0.2, 0.5, 0.5), places: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.rates = (rates,) if isinstance(rates, (int, float)) else tuple(rates)
