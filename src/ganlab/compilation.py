@@ -23,7 +23,9 @@ def compile_networks(game: Game, setting: Setting) -> None:
         # torch.compile refuses double backward: the gradient is taken inside, so that the
         # compiled whole is differentiated once
         def total(x: Tensor) -> Tensor:
-            return discriminator.head(discriminator.features(x, labels), labels).float().sum()
+            if hasattr(discriminator, "head"):
+                return discriminator.head(discriminator.features(x, labels), labels).float().sum()
+            return discriminator.forward(x, labels).float().sum()  # the call itself is compiled already
 
         return torch.func.grad(total)(images)
 

@@ -265,8 +265,13 @@ def _across_ranks(module: nn.Module, flag: bool) -> None:
 
 def _grow(game: Game, part: Part, config: Config) -> Config:
     """Give the game its schedule of growth, and a run without a length the schedule's."""
+    if not config.get("discriminator"):
+        raise GanlabError(
+            f"growth={config['growth'][COMPONENT]} makes a generator and a discriminator grow together, and "
+            f"game={config['game'][COMPONENT]} takes no discriminator: choose another game, or growth=none."
+        )
     try:
-        sizes = growth.image_sizes(game, {name: config[name][COMPONENT] for name in ("generator", "discriminator")})
+        sizes = growth.image_sizes(game, {name: config[name][COMPONENT] for name in JUDGED})
     except ValueError as error:
         raise GanlabError(f"growth={config['growth'][COMPONENT]}: {sentence(error)}") from error
     part.arguments.update(image_sizes=sizes, players=list(game.players), batch_size=config["data"]["batch_size"])
