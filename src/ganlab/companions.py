@@ -25,7 +25,8 @@ def companions(config: Mapping[str, Any], typed: Collection[str]) -> list[str]:
     if schema.COMPONENT not in node:
         return []
     game = registry.load("game", node[schema.COMPONENT])
-    takes, named = schema.takes(game), getattr(game, "companions", {})
+    takes = schema.takes(game)
+    named = {r: name for r, name in getattr(game, "companions", {}).items() if name in registry.names(r)}
     words = []
     for role in ROLES:
         if role in typed:

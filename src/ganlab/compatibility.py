@@ -28,7 +28,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "encoder": ("a game with an encoder", "choose one, as game=bigan"),
     "features": (
         "a discriminator with features(x, y) and head(features, y)",
-        "choose one, as discriminator=sngan",
+        "choose one, as discriminator=sngan, in a game that takes one",
     ),
     "dropout": ("dropout in the discriminator", "choose a discriminator that has some, or add reg=dropout"),
     "labels": (

@@ -68,16 +68,10 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     """
     components, regularizers, optimizers = check_options(config)
     source = _source(config) if with_data else None
-    networks = {kind: components[kind].component for kind in registry.NETWORKS if kind in components}
-    config = complete(config, source, networks)
+    config = complete(config, source, _classes(components))
     images = _prepare(config, source) if source is not None else None
 
-    given: dict[str, Any] = {}
-    for kind in registry.NETWORKS:
-        if kind in components:
-            latent_dim = getattr(given.get("generator"), "latent_dim", 0)
-            components[kind].arguments.update(_given(kind, components[kind].component, config, latent_dim))
-            given[kind] = _with_seed(config, kind, components[kind].make)
+    given = _networks(config, components)
     if "loss" in components:
         given["loss"] = components["loss"].make()
     prior = components["prior"].make()
@@ -122,6 +116,30 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     )
     module = GANModule(game, attached, factories, setting, average, training, rates, config)
     return Experiment(config, module, images)
+
+
+def networks(config: Config) -> dict[str, nn.Module]:
+    """The networks of a run by their kinds, for which the data set is opened but no image decoded.
+
+    Raises:
+        GanlabError: As `build`.
+    """
+    components, _, _ = check_options(config)
+    return _networks(complete(config, _source(config), _classes(components)), components)
+
+
+def _classes(components: Mapping[str, Part]) -> dict[str, Any]:
+    return {kind: components[kind].component for kind in registry.NETWORKS if kind in components}
+
+
+def _networks(config: Config, components: Mapping[str, Part]) -> dict[str, Any]:
+    built: dict[str, Any] = {}
+    for kind in registry.NETWORKS:
+        if kind in components:
+            latent_dim = getattr(built.get("generator"), "latent_dim", 0)
+            components[kind].arguments.update(_given(kind, components[kind].component, config, latent_dim))
+            built[kind] = _with_seed(config, kind, components[kind].make)
+    return built
 
 
 def check_options(config: Config) -> tuple[dict[str, Part], dict[str, Part], dict[str, Part]]:

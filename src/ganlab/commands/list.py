@@ -11,11 +11,21 @@ HELP = """ganlab list [KIND ...]
 
 Everything that is installed, or only some kinds: ganlab list loss reg
 
+ganlab list matrix [key=value ...]
+
+Which loss, regularizer and game go together, and why the others are refused, with the networks of
+`ganlab train key=value ...`; game=NAME, loss=NAME, reg=NAME or lists of names show only these.
+
 Components of other packages and of ./conf are marked with where they come from. Nothing is
 imported, so a package that is broken is listed like any other."""
 
 
+MATRIX = "matrix"
+
+
 def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
+    if MATRIX in words:
+        return _matrix([word for word in words if word != MATRIX], options)
     groups = catalog.groups()
     if options:
         raise GanlabError(f"`ganlab list` takes kinds alone, got {options[0]!r}. Kinds: {', '.join(groups)}.")
@@ -32,4 +42,24 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
     print("\n\n".join(pages))
     if not words:
         print("\n`ganlab show NAME`: formula, paper and options. `ganlab train --help`: how to combine them.")
+    return 0
+
+
+def _matrix(words: Sequence[str], options: Sequence[str]) -> int:
+    if words:
+        raise GanlabError(f"`ganlab list matrix` takes options only (key=value), got {words[0]!r}.")
+    from ganlab import config, matrix, registry
+
+    chosen: dict[str, list[str]] = {}
+    others = []
+    for override in config.parse(options):
+        kind = override.get_key_element()
+        if kind not in ("game", "loss", *matrix.ADDED):
+            others.append(str(override.input_line))
+            continue
+        value = override.value()
+        chosen[kind] = [str(name) for name in (value if isinstance(value, list) else [value])]
+        for name in chosen[kind]:
+            registry.find(kind, name)
+    print(matrix.report(others, chosen))
     return 0
