@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +22,8 @@ from ganlab.errors import GanlabError, suggestion
 from ganlab.importers.network import COUNTERS, Network, Tensors
 from ganlab.plan import Progress
 
-SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors")
+SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".npz")
+PICKLES = (".pkl", ".pickle")
 WRAPPINGS = ("model_state_dict", "state_dict")
 SAFE = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
 
@@ -86,6 +88,10 @@ def make_run(
     if "generator" not in by_role and "average" not in by_role:
         raise GanlabError(f"{path} has a discriminator only; give the folder that its generator is in as well.")
     messages = []
+    if "discriminator" in by_role and hasattr(chosen, "classes"):
+        classes = chosen.classes(by_role["discriminator"].tensors)
+        for each in by_role.values():
+            each.tensors.classes = classes
     part = by_role.get("generator", by_role.get("average"))
     assert part is not None
     generator = chosen.generator(part.tensors, **options)
@@ -116,18 +122,30 @@ def recognise(
     Raises:
         GanlabError: With the formats that are known, if it is none of them.
     """
-    for module in formats.values():
-        parts = []
-        for path, content in files.items():
-            tensors, iteration = _unwrapped(content)
-            role = module.role(tensors) if tensors else None
-            if role is not None:
-                parts.append(Part(path, Tensors(tensors, str(path)), role, iteration))
-        if parts:
-            return module, parts
+    found = [(module, _parts(module, files)) for module in formats.values()]
+    module, parts = max(found, key=lambda pair: len(pair[1]))  # the first one that knows most
+    if parts:
+        return module, parts
     known = "; ".join(f"{name} ({module.ABOUT})" for name, module in formats.items())
     what = "is no checkpoint of this format" if len(formats) == 1 else "is of unknown make"
     raise GanlabError(f"{given} {what}. Formats: {known}.")
+
+
+def _parts(module: ModuleType, files: Mapping[Path, Any]) -> list[Part]:
+    """The networks of a format in some files: one in each, or several if the format says so."""
+    parts = []
+    for path, content in files.items():
+        several = module.networks(content) if hasattr(module, "networks") else None
+        if several is not None:
+            parts += [Part(path, Tensors(tensors, str(path)), role, 0) for role, tensors in several.items()]
+            continue
+        tensors, iteration = _unwrapped(content)
+        role = module.role(tensors) if tensors else None
+        if role == "generator" and ("ema" in path.stem.lower() or path.stem.lower() in getattr(module, "AVERAGES", ())):
+            role = "average"
+        if role is not None:
+            parts.append(Part(path, Tensors(tensors, str(path)), role, iteration))
+    return parts
 
 
 def _files(given: str) -> dict[Path, Any]:
@@ -137,6 +155,9 @@ def _files(given: str) -> dict[Path, Any]:
     if path.is_file():
         return {path: _read(path)}
     files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+    pickles = [file for file in path.iterdir() if file.suffix in PICKLES]
+    if not files and pickles:
+        return {pickles[0]: _read(pickles[0])}
     if not files:
         raise GanlabError(f"{given} has no checkpoint in it: no file that ends in {', '.join(SUFFIXES)}.")
     return {file: _read(file) for file in files}
@@ -147,10 +168,20 @@ def _read(path: Path) -> Any:
         path.open("rb").close()
     except OSError as error:
         raise GanlabError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if path.suffix in PICKLES:
+        raise GanlabError(
+            f"{path} is a pickle, which can run code and may hold TensorFlow's objects: in the environment that it "
+            f'comes from, load it as its code does and dump the arrays of each network, np.savez("Gs.npz", '
+            f"**tflib.run(Gs.vars)) (tfutil.run in Progressive GAN), and so G.npz and D.npz, then import these."
+        )
     try:
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {name: torch.from_numpy(np.array(file[name])) for name in file.files}
+        with torch.serialization.safe_globals(importers.stand_ins()):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a torn or foreign file makes pickle, zipfile or torch raise
         first = (str(error).splitlines() or [""])[0][:120]
         raise GanlabError(
@@ -187,22 +218,19 @@ def _unwrapped(content: Any) -> tuple[dict[str, Tensor], int]:
 
 
 def _assign(parts: Sequence[Part], given: str) -> dict[str, Part]:
-    """Which file is what: of two generators the one called ``ema`` is the average.
+    """Which file is what.
 
     Raises:
         GanlabError: If a folder holds several of a kind.
     """
     found: dict[str, Part] = {}
     for part in parts:
-        role = part.role
-        if role == "generator" and "ema" in part.path.stem.lower():
-            role = "average"
-        if role in found:
+        if part.role in found:
             raise GanlabError(
-                f"{given} holds several of one network, {found[role].path.name} and {part.path.name}: leave one of a "
-                f"kind in the folder, or give one file."
+                f"{given} holds several of one network, {found[part.role].path.name} and {part.path.name}: leave one "
+                f"of a kind in the folder, or give one file."
             )
-        found[role] = part
+        found[part.role] = part
     return found
 
 
@@ -220,7 +248,7 @@ def _build(
         words += [f"discriminator={discriminator.component}"]
         words += [f"discriminator.{key}={spell(value)}" for key, value in discriminator.options.items()]
     else:
-        words += [f"discriminator.width={generator.options['width']}"]
+        words += [f"discriminator.{name}={spell(generator.options[name])}" for name in generator.common]
     networks = {"generator": generator, "discriminator": discriminator}
     players = [name for name, network in networks.items() if (generator if network is None else network).normalized]
     if players:

@@ -16,7 +16,8 @@ Turns a checkpoint of another code into a run folder, which samples and starts a
   ganlab sample runs/deep truncation=0.4
   ganlab train init=runs/deep data=zip data.path=flowers.zip
 
-  format=null       found out by the tensors' names: biggan_pytorch, huggingface, mimicry
+  format=null       found out by the tensors' names: biggan_pytorch, gan_zoo, huggingface, mimicry,
+                    pggan_tensorflow, stylegan_tensorflow
   out=null          the run folder; null: a new one under runs
   truncation=1.0    of huggingface: the truncation that the run samples at, for which it has statistics of its own
   generator.OPTION=, discriminator.OPTION=, reg.sn.OPTION=

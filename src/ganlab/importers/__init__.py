@@ -6,7 +6,14 @@ A format's module has
 - ``role(tensors)``: "generator" or "discriminator" if the tensors' names are this format's, else None;
 - ``generator(tensors, **options)`` and ``discriminator(tensors, image)``: a `Network` each, ``image`` being that of
   the generator's;
-- ``OPTIONS``: what ``generator`` takes, with defaults, if anything; ``ganlab import`` takes it as well.
+
+and, if it needs them,
+
+- ``OPTIONS``: what ``generator`` takes, with defaults; ``ganlab import`` takes it as well;
+- ``networks(content)``: tensors by role, of a file that holds several networks; None if it is not this format's;
+- ``classes(discriminator)``: the number of classes, which generators then find as ``tensors.classes``;
+- ``AVERAGES``: how files of averaged generators are called, beside those with ``ema`` in their names;
+- ``STAND_INS``: (class, name): what is made of objects of a class that files name, instead of refusing them.
 """
 
 from __future__ import annotations
@@ -26,3 +33,8 @@ def formats() -> dict[str, ModuleType]:
 def options(module: ModuleType) -> list[tuple[str, Any]]:
     """What a format takes beside its tensors, with defaults."""
     return list(getattr(module, "OPTIONS", {}).items())
+
+
+def stand_ins() -> list[Any]:
+    """What all formats make of objects that their files name."""
+    return [pair for module in formats().values() for pair in getattr(module, "STAND_INS", ())]

@@ -17,11 +17,15 @@ COUNTERS = re.compile(r"(^|\.)(num_batches_tracked|accumulation_counter|sv\d+|sn
 
 
 class Tensors(dict[str, Tensor]):
-    """The tensors of a file by their names there; one that is needed and missing is named."""
+    """The tensors of a file by their names there; one that is needed and missing is named.
 
-    def __init__(self, tensors: Mapping[str, Tensor], source: str) -> None:
+    ``classes`` is the number of classes that the discriminator beside a generator tells, for formats whose generator
+    does not.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], source: str, classes: int = 0) -> None:
         super().__init__(tensors)
-        self.source = source
+        self.source, self.classes = source, classes
 
     def __missing__(self, name: str) -> Tensor:
         raise GanlabError(f"{self.source} has no tensor {name!r}: the file is not complete.")
@@ -50,6 +54,7 @@ class Network:
         sources: Their names of the tensors of ``state``, by ours.
         surplus: Their names of tensors that no table knows.
         settings: Words of configuration that go with the network, such as a prior.
+        common: Options that a fresh discriminator takes from the generator.
     """
 
     component: str
@@ -59,6 +64,7 @@ class Network:
     normalized: bool = False
     stored: bool = False
     image: tuple[int, int, int] = (0, 0, 0)
+    common: tuple[str, ...] = ("width",)
     sources: dict[str, str] = field(default_factory=dict)
     surplus: list[str] = field(default_factory=list)
     settings: Sequence[str] = ()

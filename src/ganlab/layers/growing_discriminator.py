@@ -34,6 +34,7 @@ class GrowingDiscriminator(Growing):
         stddev: The minibatch standard deviation, or None.
         blur: Whether the second convolution of a level is preceded by a blur with [1, 2, 1].
         scaled_bias: Whether biases are scaled as weights are.
+        pools_last: Whether means are taken after the leaky relu instead of before it.
         blends_first_level: Whether it blends while level 1 fades in.
 
     Shape: x (B, C, H, W) of ``image_size_at(level)`` -> features (B, feature_channels, h, w).
@@ -51,17 +52,18 @@ class GrowingDiscriminator(Growing):
         stddev: MinibatchStddev | None = None,
         blur: bool = False,
         scaled_bias: bool = False,
+        pools_last: bool = False,
         blends_first_level: bool = True,
     ) -> None:
         super().__init__(image_channels, base, len(channels) - 1)
-        self.feature_channels, self.blends_first_level = channels[0], blends_first_level
+        self.feature_channels = channels[0]
+        self.pools_last, self.blends_first_level = pools_last, blends_first_level
         self.from_image = nn.ModuleList(
             [EqualizedConv2d(image_channels, m, 1, scaled_bias=scaled_bias) for m in channels]
         )
         self.convs = nn.ModuleList([EqualizedConv2d(m, m, 3, scaled_bias=scaled_bias) for m in channels[1:]])
-        self.downs = nn.ModuleList(
-            [EqualizedDownsampleConv2d(m, n, 3, scaled_bias=scaled_bias) for n, m in pairwise(channels)]
-        )
+        down = EqualizedConv2d if pools_last else EqualizedDownsampleConv2d
+        self.downs = nn.ModuleList([down(m, n, 3, scaled_bias=scaled_bias) for n, m in pairwise(channels)])
         self.blur = FIRFilter() if blur else None
         self.stddev = stddev
         self.conv = EqualizedConv2d(channels[0] + (stddev is not None), channels[0], 3, scaled_bias=scaled_bias)
@@ -77,6 +79,8 @@ class GrowingDiscriminator(Growing):
             if self.blur is not None:
                 h = self.blur(h)
             h = _activated(self.downs[i](h))
+            if self.pools_last:
+                h = F.avg_pool2d(h, 2)
             if self._fades and i == level - 1 and (level > 1 or self.blends_first_level):
                 h = self.blend(_activated(self.from_image[i](F.avg_pool2d(x, 2))), h)
         return _activated(self.conv(h if self.stddev is None else self.stddev(h)))

@@ -117,7 +117,7 @@ class Discriminator(GrowingDiscriminator):
 
     Source: Karras et al. 2018 (arXiv:1710.10196), sec. 2 to 4 and tab. 2. ``gan_zoo`` is as pytorch_GAN_zoo has it,
     for its checkpoints: its minibatch standard deviation, biases scaled as weights are, gain √2 in the last layer
-    too, and no blending while the first level fades in.
+    too, means after the leaky relu, and no blending while the first level fades in.
 
     Args:
         image_size: H, or (H, W): a base of 4 to 15 pixels doubled at least once.
@@ -126,6 +126,8 @@ class Discriminator(GrowingDiscriminator):
         width: Level l has min(width/2^(l+1), ``max_width``) channels (the paper's 8192, also called fmap_base).
         max_width: Most channels of a map.
         stddev_group: Images of a group of the minibatch standard deviation, see `MinibatchStddev`; 0 for none.
+        fused: Whether the 2×2 mean is part of the convolution, before the leaky relu, as it is by default in the
+            authors' code; False: it follows the leaky relu, as in their older networks (``fused_scale=False``).
         variant: ``original`` or ``gan_zoo``.
 
     Shape: x (B, C, H, W) of ``image_size_at(level)``, y (B,) -> features (B, feature_channels, h, w), logits (B,).
@@ -145,6 +147,7 @@ class Discriminator(GrowingDiscriminator):
         width: int = 8192,
         max_width: int = 512,
         stddev_group: int = 4,
+        fused: bool = True,
         variant: str = "original",
     ) -> None:
         check_positive(width=width, max_width=max_width, image_channels=image_channels)
@@ -161,6 +164,7 @@ class Discriminator(GrowingDiscriminator):
             output_gain=GAIN if zoo else 1.0,
             stddev=MinibatchStddev(stddev_group, variant) if stddev_group else None,
             scaled_bias=zoo,
+            pools_last=zoo or not fused,
             blends_first_level=not zoo,
         )
         self.num_classes = num_classes
