@@ -44,9 +44,12 @@ class Quadratic(Linear):
 class Rehearsal:
     """A standard game of a toy generator and a given discriminator, its regularizers, and its turns."""
 
-    def __init__(self, discriminator: nn.Module, *regularizers, image_shape=(2, 4, 4), dtype=torch.float64) -> None:
+    def __init__(
+        self, discriminator: nn.Module, *regularizers, image_shape=(2, 4, 4), dtype=torch.float64, loss=None
+    ) -> None:
         generator = ToyGenerator(image_shape)
-        self.game = Standard(generator=generator, discriminator=discriminator, loss=NonSaturating())
+        loss = NonSaturating() if loss is None else loss
+        self.game = Standard(generator=generator, discriminator=discriminator, loss=loss)
         self.regularizers = regularizers
         for regularizer in regularizers:
             regularizer.attach(self.game)

@@ -24,6 +24,7 @@ TINY = {"latent_dim": 8, "shared_dim": 4, "depth": 1, "embedding_dim": 4}
 CLASSES = 2
 BATCH = 2
 CLOSE_TO_PAPER = {"vib": {"channels": 4}}
+HOLDS_CONSTANT = {"lecam"}  # regularizers with something in their terms that gradients are not to go through
 
 GENERATORS, DISCRIMINATORS = registry.names("generator"), registry.names("discriminator")
 AUGMENTATIONS = registry.names("augment")
@@ -117,7 +118,7 @@ def test_every_loss_keeps_its_contract(name: str) -> None:
 
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_every_regularizer_keeps_its_contract(name: str) -> None:
-    report(testing.check_regularizer(regularizer(name)))
+    report(testing.check_regularizer(regularizer(name), exact_gradient=name not in HOLDS_CONSTANT))
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)

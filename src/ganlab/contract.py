@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -175,6 +175,7 @@ class Game(nn.Module):
         self.players: dict[str, Player] = {}
         self.growth: Growth | None = None
         self._added_turns: list[Turn] = []
+        self._shown_reals: set[str] = set()
 
     def seat(self, player: str, **modules: nn.Module) -> None:
         """Add modules to a player, who is created by the first call."""
@@ -186,13 +187,23 @@ class Game(nn.Module):
         for player in turn.players:
             self.players[player].lazy_steps += turn.repeat / turn.every
 
+    def show_reals(self, player: str) -> None:
+        """Give those of the player's turns that have no real images the ones that the turn before had."""
+        self._shown_reals.add(player)
+
     def turns(self) -> Sequence[Turn]:
         """The game's own turns of one iteration, in order."""
         raise NotImplementedError
 
     def all_turns(self) -> list[Turn]:
         """The game's own turns and those that regularizers added."""
-        return [*self.turns(), *self._added_turns]
+        turns = [*self.turns(), *self._added_turns]
+        if not self._shown_reals:
+            return turns
+        return [
+            replace(t, reals="same") if t.reals is None and not self._shown_reals.isdisjoint(t.players) else t
+            for t in turns
+        ]
 
     def objective(self, turn: Turn, view: View) -> Objectives:
         """What each of the turn's players minimises on one micro-batch, without regularizers."""
@@ -231,6 +242,9 @@ class Regularizer(nn.Module):
             gradients in the main turn. The engine then makes the main forward pass serve for
             them where it can (float32, not compiled), which saves one pass.
         idle_hooks: Hooks that the class overrides but its options do without, so that they are not called.
+        player_gradients: Players by whose parameters `terms` differentiates (`View.player_gradient`),
+            in the turns of others too. Their graphs are then made in every turn.
+        reads_features: Whether `terms` asks for features. Logits are then made of them, in one pass.
     """
 
     provides: tuple[str, ...] = ()
@@ -238,6 +252,8 @@ class Regularizer(nn.Module):
     refuses: Mapping[str, str] = {}
     input_gradients: tuple[str, ...] = ()
     idle_hooks: tuple[str, ...] = ()
+    player_gradients: tuple[str, ...] = ()
+    reads_features: bool = False
 
     def attach(self, game: Game) -> None:
         """Parametrize modules, add modules, players or turns; before optimizers and EMA exist."""

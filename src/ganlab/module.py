@@ -18,6 +18,7 @@ from ganlab import distributed
 from ganlab.averaging import Average
 from ganlab.compilation import compile_networks
 from ganlab.contract import Game, Player, Regularizer, Stage, Turn, stand
+from ganlab.errors import GanlabError
 from ganlab.layers import state
 from ganlab.plan import Plan, Progress, Slot, plan
 from ganlab.randomness import Stream, using
@@ -114,6 +115,11 @@ class GANModule(L.LightningModule):
         self._steps_before: dict[str, list[Tensor]] = {}  # optimistic: each player's last step
         self._parametrized = any(parametrize.is_parametrized(m) for m in game.modules())
         if training.compile:
+            twice = [name for name, regularizer in regularizers.items() if regularizer.player_gradients]
+            if twice:
+                raise GanlabError(
+                    f"reg={twice[0]} differentiates the networks twice, which torch.compile refuses: set compile=false."
+                )
             compile_networks(game, setting)
 
     # --- Lightning's hooks
@@ -322,14 +328,15 @@ class GANModule(L.LightningModule):
         return [p.grad for p in self._parameters_of[player] if p.grad is not None]
 
     def _require_grad(self, players: tuple[str, ...]) -> None:
-        """Only who plays needs gradients: the other networks then keep no activations for weights.
+        """Only who plays needs gradients, and by whose weights regularizers differentiate: the other networks then
+        keep no activations for weights.
 
         A loop over parameters (about 0.1 microseconds each), run when the players change.
         """
         if players != self._playing:
             for name, parameters in self._parameters_of.items():
                 for parameter in parameters:
-                    parameter.requires_grad_(name in players)
+                    parameter.requires_grad_(name in players or name in self._hooks.player_gradients)
             self._playing = players
 
     def _enter_stage(self, images_seen: int) -> None:

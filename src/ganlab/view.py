@@ -52,6 +52,8 @@ class Hooks:
         self.images, self.features, self.scores = of("images"), of("features"), of("scores")
         self.terms, self.gradients, self.after_step = of("terms"), of("gradients"), of("after_step")
         self.input_gradients = {role for r in regularizers for role in r.input_gradients}
+        self.reads_features = any(r.reads_features for r in regularizers)
+        self.player_gradients = {player for r in regularizers for player in r.player_gradients}
 
 
 @dataclass
@@ -141,6 +143,10 @@ class View:
         if self.logged:
             self.scalars[name] = value.detach()
 
+    def differentiates(self, player: str) -> bool:
+        """Whether this turn takes gradients by the player's parameters: it steps, or a regularizer asks for them."""
+        return player in self.turn.players or player in self.hooks.player_gradients
+
     # --- images
 
     @property
@@ -172,9 +178,10 @@ class View:
         """G(z, y).
 
         Args:
-            grad: Whether gradients reach the generator; by default if its player has this turn.
+            grad: Whether gradients reach the generator; by default if its player has this turn, or if a
+                regularizer differentiates by the player's parameters.
         """
-        if self._plays("generator") if grad is None else grad:
+        if self.differentiates(self._owners.get("generator", "")) if grad is None else grad:
             return self._once("fakes with graph", lambda: self._fakes(self._generate()))
         return self._once("fakes", self._fakes_without_graph)
 
@@ -229,7 +236,7 @@ class View:
         """D(x, y), (B,) float32, high for real; through the regularizers' hooks."""
 
         def compute() -> Tensor:
-            if self.hooks.features or ("features", points) in self._cache:
+            if self.hooks.features or self.hooks.reads_features or ("features", points) in self._cache:
                 features = self.features(points)
                 logits = self.run("discriminator", features, points.labels, method="head", part_of=points)
             else:

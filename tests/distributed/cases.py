@@ -68,6 +68,11 @@ FELT: dict[str, Options] = {
     "sn": {"players": ["generator", "discriminator"]},
     "vib": {"channels": 6, "beta_step": 0.1},
     "gradient_penalty": {"weight": 1.0},
+    "consensus": {"gamma": 0.1},
+    "dragan": {"weight": 1.0},
+    "lecam": {"decay": 0.9},
+    "locally_stable": {"weight": 0.1},
+    "weight_clipping": {"limit": 0.2},
     "wgan_div": {"k": 0.2, "p": 3.0},
 }
 
@@ -95,6 +100,9 @@ COMBINATIONS = {
         augment={"ada": {"policy": "bgcfnc", "p": 0.5, "interval_steps": 2, "kimg": 0.05}},
         sliced=True,
     ),
+    "top_k of pairs": Case(loss="relativistic", reg=reg("top_k")),
+    "noise of dragan's code": Case(reg={"dragan": {**FELT["dragan"], "noise": "uniform"}}),
+    "consensus in simultaneous steps": Case(reg=reg("consensus"), update="simultaneous"),
     "clipping": Case(clip=0.05),
     "extragradient": Case(update="extragradient"),
     "state in every pass": Case(reg=reg("sn"), every_forward=True),

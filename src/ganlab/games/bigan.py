@@ -121,7 +121,7 @@ class BiGAN(Standard):
         if points.role == "fake":
             return replace(points, codes=view.z)
         images = points.images.detach()
-        with torch.set_grad_enabled(torch.is_grad_enabled() and view.turn.has("generator")):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and view.differentiates("generator")):
             mean, log_variance = view.run("encoder", images, points.labels)
             noise = view.draw("codes", mean.shape) if self.stochastic else None
             codes = mean if noise is None else gaussian.sample(mean, log_variance, noise)

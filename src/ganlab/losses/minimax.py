@@ -20,8 +20,11 @@ class Minimax:
 
     Attributes:
         saturates: Players whose gradients vanish, by definition, where their opponent is sure.
+        divergence: Whose bound D's loss is, see ``f_gan``: there it is less a constant.
     """
 
+    provides = ("f_divergence",)
+    divergence = "js"
     saturates: ClassVar[tuple[str, ...]] = ("generator",)
 
     def discriminator(self, *, real_logits: Tensor, fake_logits: Tensor) -> Tensor:

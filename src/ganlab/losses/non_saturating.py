@@ -18,7 +18,13 @@ class NonSaturating:
     softplus(-t) = -log sigmoid(t); value and gradient are exact at any logit.
 
     Source: Goodfellow et al. 2014 (arXiv:1406.2661), section 3; as written, StyleGAN's (arXiv:1812.04948).
+
+    Attributes:
+        divergence: Whose bound D's loss is, see ``f_gan``: there it is less a constant.
     """
+
+    provides = ("f_divergence",)
+    divergence = "js"
 
     def discriminator(self, *, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return softplus(-real_logits).mean() + softplus(fake_logits).mean()

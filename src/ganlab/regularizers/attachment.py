@@ -39,6 +39,21 @@ def networks(game: Game, player: str, wanted_by: str) -> list[nn.Module]:
     return [module for name, module in game.players[player].modules.items() if getattr(game, name, None) is module]
 
 
+def show_reals(game: Game, player: str, wanted_by: str) -> None:
+    """Let the player's turns see real images, one for each fake.
+
+    Raises:
+        GanlabError: If one of them makes another number of fakes than there are real images.
+    """
+    game.show_reals(player)
+    for turn in game.turns():
+        if turn.has(player) and turn.batch != 1:
+            raise GanlabError(
+                f"reg={wanted_by} compares the {player}'s fakes with as many real images, but its turn makes "
+                f"{turn.batch:g} times the batch: set game.{player}_batch=1."
+            )
+
+
 def checked_players(players: Sequence[str]) -> tuple[str, ...]:
     """``players`` as a tuple of different names.
 

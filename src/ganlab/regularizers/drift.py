@@ -11,6 +11,8 @@ from ganlab.view import View
 class Drift(Regularizer):
     """Drift: weight * E[D(x)^2] at real images, which keeps the logits of a Wasserstein critic near 0.
 
+    It shares the main forward pass.
+
     Source: Karras et al. 2018 (arXiv:1710.10196), appendix A.1: epsilon_drift = 0.001.
 
     Args:

@@ -19,6 +19,9 @@ class GradientPenalty(InputPenalty):
     2018 (arXiv:1709.08894), eq. 8; center 0 at interpolates: Thanh-Tung et al. 2019 (arXiv:1902.03984).
     ``center=0`` at reals with weight gamma/2 is ``r1``.
 
+    At interpolates it makes a forward pass of its own; at reals and fakes it shares the main one, in float32,
+    eagerly and in every turn of the discriminator.
+
     Args:
         weight: At least 0.
         center: The norm that is free of charge, at least 0; the paper's is 1.

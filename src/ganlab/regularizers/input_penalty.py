@@ -64,6 +64,14 @@ class InputPenalty(Regularizer):
         """What each point costs, (B,), from ||dD/du||^2, (B,) float32."""
         raise NotImplementedError
 
+    def at(self, view: View) -> tuple[Points, ...]:
+        """The points u; the term is the mean of what each kind costs."""
+        return POINTS[self.points](view)
+
+    def factor(self, points: Points, view: View) -> Tensor | None:
+        """What each point's cost is multiplied by, (B,); None for 1."""
+        return None
+
     def attach(self, game: Game) -> None:
         self.player = owner(game, "discriminator", self.name)
         if self.interval_steps > 1:
@@ -73,9 +81,10 @@ class InputPenalty(Regularizer):
         if turn.name != self.turn_name or not turn.has(self.player):
             return {}
         costs = []
-        for points in POINTS[self.points](view):
+        for points in self.at(view):
             squared = squared_norm(view.input_gradient(points))
-            costs.append(self.penalty(squared).mean())
+            cost, factor = self.penalty(squared), self.factor(points, view)
+            costs.append((cost if factor is None else factor * cost).mean())
             if view.logged:
                 view.note(f"{self.player}/gradient_norm_{points.role}", squared.detach().sqrt().mean())
         return {self.player: {self.name: self.interval_steps * torch.stack(costs).mean()}}

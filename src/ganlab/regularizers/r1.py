@@ -13,6 +13,8 @@ class R1(InputPenalty):
     Source: Mescheder et al. 2018 (arXiv:1801.04406), eq. 9. gamma is the paper's (and StyleGAN's):
     GAN_stability's ``reg_param`` 10 is gamma 20.
 
+    It shares the main forward pass, in float32 and eagerly; in turns of its own it makes its own.
+
     Args:
         gamma: Strength in the gamma/2 convention, at least 0.
         interval_steps: 1: in every turn of the discriminator; k > 1: every k-th iteration, k times as

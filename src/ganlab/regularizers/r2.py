@@ -12,6 +12,8 @@ class R2(InputPenalty):
 
     Source: Mescheder et al. 2018 (arXiv:1801.04406), eq. 10; with ``r1``, R3GAN's (arXiv:2501.05441).
 
+    It shares the main forward pass, in float32 and eagerly; in turns of its own it makes its own.
+
     Args:
         gamma: Strength in the gamma/2 convention, at least 0.
         interval_steps: 1: in every turn of the discriminator; k > 1: every k-th iteration, k times as strong.

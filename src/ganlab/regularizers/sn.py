@@ -36,6 +36,8 @@ class SpectralNormalization(Regularizer):
         ValueError: If an option is out of range.
     """
 
+    provides = ("spectral_norm",)
+
     def __init__(
         self,
         players: tuple[str, ...] = ("discriminator",),

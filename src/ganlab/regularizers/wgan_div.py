@@ -18,6 +18,9 @@ class WGANDiv(InputPenalty):
     common port takes the mean of both kinds of images instead, k/2 * E[||dD/dx||^p + ||dD/dG(z)||^p]:
     ``real_and_fake``. With p = 2 at reals this is ``r1`` with gamma = 2k.
 
+    At interpolates it makes a forward pass of its own; at reals and fakes it shares the main one, in float32,
+    eagerly and in every turn of the discriminator.
+
     Args:
         k: Factor, at least 0.
         p: Power of the norm, above 1.

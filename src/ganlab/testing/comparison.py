@@ -15,10 +15,11 @@ def require(condition: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def close(what: str, found: Tensor, expected: Tensor, tolerance: float) -> None:
+def close(what: str, found: Tensor, expected: Tensor, tolerance: float, least: float = 1e-3) -> None:
+    """``tolerance`` is relative to the largest number expected, or to ``least`` where that is larger."""
     scale = float(expected.detach().abs().max()) + 1e-6
     distance = float((found.detach() - expected.detach()).abs().max())
-    require(distance <= tolerance * max(scale, 1e-3), f"{what}: expected {expected}, got {found}")
+    require(distance <= tolerance * max(scale, least), f"{what}: expected {expected}, got {found}")
 
 
 def check_slope(what: str, value: Callable[[], Tensor], parameters: list[nn.Parameter]) -> None:

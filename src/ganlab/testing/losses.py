@@ -54,7 +54,8 @@ def _check_loss_of(player: str, function: Callable[..., Tensor], alive: bool) ->
                 _check_signs(player, gradients, at=where)
     for reals, fakes in ((low, high), (high, low), (60 * high, 60 * low), (60 * low, 60 * high)):
         single, double = _slopes(function, reals, fakes), _slopes(function, reals.double(), fakes.double())
-        close(f"{player} in float32", single[0].double(), double[0], 1e-5)
+        # logits of 0.5 may cancel, and then what is left of them is rounding
+        close(f"{player} in float32", single[0].double(), double[0], 1e-5, least=0.1)
         for name, gradient in single[1].items():
             close(f"{player}'s gradient by {name} in float32", gradient.double(), double[1][name], 1e-4)
     once, _ = _slopes(function, low.double(), high.double())

@@ -1,0 +1,88 @@
+"""LeCam regularization for small data sets."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganlab import distributed
+from ganlab.contract import Game, Objectives, Regularizer, Turn
+from ganlab.regularizers.attachment import owner
+from ganlab.regularizers.input_penalty import checked_weight
+from ganlab.view import View
+
+
+class LeCam(Regularizer):
+    """LeCam: the logits of each kind stay near the moving average of the other kind's.
+
+    weight * (E[(D(x) - a_F)^2] + E[(D(G(z)) - a_R)^2]), or one-sided
+    weight * (E[max(0, D(x) - a_F)^2] + E[max(0, a_R - D(G(z)))^2])
+
+    a_R and a_F follow the mean logits of reals and fakes: a <- decay * a + (1 - decay) * mean, with the present
+    mean counted before the term is taken; they begin as the first mean. Nobody gets a gradient through
+    them. The means are over all ranks; under accumulation each micro-batch's term counts its own mean, and the
+    step that of all. It shares the main forward pass.
+
+    Source: Tseng et al. 2021 (arXiv:2104.03310), section 3. The one-sided form, and that the mean is counted
+    first, is the authors' code (github.com/google/lecam-gan f9af948), with decay 0.9 for BigGAN and 0.99 for
+    StyleGAN2.
+
+    Args:
+        weight: lambda of the paper, at least 0; 0.3 for BigGAN on CIFAR, 3e-7 for StyleGAN2 [paper].
+        decay: Of the moving averages, an iteration, in [0, 1).
+        one_sided: Whether only logits on their own side of the other kind's average cost.
+        start_kimg: Before this the term is left out and the averages are the present means; at least 0.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    needs = ("adversarial",)
+
+    anchors: Tensor
+    started: Tensor
+
+    def __init__(
+        self, weight: float = 0.3, decay: float = 0.99, one_sided: bool = False, start_kimg: float = 0.0
+    ) -> None:
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must be at least 0 and below 1, got {decay}")
+        self.weight, self.decay, self.one_sided = checked_weight("weight", weight), decay, one_sided
+        self.start_kimg = checked_weight("start_kimg", start_kimg)
+        self.player = "discriminator"
+        self.register_buffer("anchors", torch.zeros(2))  # a_R, a_F
+        self.register_buffer("started", torch.zeros(()))
+        self._means: list[Tensor] = []  # of the micro-batches since the last step
+        self._waits = False  # whether the present iteration comes before the start
+
+    def attach(self, game: Game) -> None:
+        self.player = owner(game, "discriminator", "lecam")
+
+    def terms(self, turn: Turn, view: View) -> Objectives:
+        if turn.name != "main" or not turn.has(self.player):
+            return {}
+        real, fake = view.logits(view.reals), view.logits(view.fakes())
+        means = distributed.mean(torch.stack([real.detach().mean(), fake.detach().mean()]))
+        self._means.append(means)
+        self._waits = view.images_seen < 1000 * self.start_kimg
+        if self._waits:
+            return {}
+        of_reals, of_fakes = self._followed(means).unbind()
+        above, below = real - of_fakes, of_reals - fake
+        if self.one_sided:
+            above, below = F.relu(above), F.relu(below)
+        return {self.player: {"lecam": self.weight * (above.square().mean() + below.square().mean())}}
+
+    @torch.no_grad()
+    def after_step(self, turn: Turn) -> None:
+        if self._means:
+            means = torch.stack(self._means).mean(0)
+            self.anchors.copy_(means if self._waits else self._followed(means))
+            self.started.fill_(1)
+            self._means.clear()
+
+    def _followed(self, means: Tensor) -> Tensor:
+        """The averages after these means."""
+        return torch.where(self.started > 0, torch.lerp(means, self.anchors.to(means), self.decay), means)

@@ -1,0 +1,57 @@
+"""Weight clipping, WGAN's."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.contract import Game, Player, Regularizer, Turn
+from ganlab.regularizers.attachment import checked_players, networks
+
+
+class WeightClipping(Regularizer):
+    """Weight clipping: after each of a player's steps every parameter of its networks is clamped to [-limit, limit].
+
+    That keeps a critic's slope below a constant which depends on its architecture. It goes with the
+    Wasserstein loss and an optimizer without momentum (RMSProp in the paper). It makes no pass.
+
+    Source: Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1: all parameters, biases included.
+
+    Args:
+        limit: c of the paper, positive.
+        players: Whose networks.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    refuses = {  # noqa: RUF012
+        "spectral_norm": "spectral normalization divides a weight by its norm, which undoes what clipping limits"
+    }
+
+    def __init__(self, limit: float = 0.01, players: tuple[str, ...] = ("discriminator",)) -> None:
+        super().__init__()
+        if not 0 < limit < math.inf:
+            raise ValueError(f"limit must be positive and finite, got {limit}")
+        self.limit, self.players = limit, checked_players(players)
+        self._networks: dict[str, list[nn.Module]] = {}
+        self._clipped: dict[str, list[Tensor]] = {}
+
+    def attach(self, game: Game) -> None:
+        self._networks = {name: networks(game, name, "weight_clipping") for name in self.players}
+
+    @torch.no_grad()
+    def after_step(self, turn: Turn) -> None:
+        for player in self.players:
+            if turn.has(player):
+                torch._foreach_clamp_min_(self._clipped_of(player), -self.limit)
+                torch._foreach_clamp_max_(self._clipped_of(player), self.limit)
+
+    def _clipped_of(self, player: str) -> list[Tensor]:
+        """Found when first needed: other regularizers may change the networks after this one was attached."""
+        if player not in self._clipped:
+            named = {str(i): network for i, network in enumerate(self._networks[player])}
+            self._clipped[player] = list(Player(named).parameters())
+        return self._clipped[player]

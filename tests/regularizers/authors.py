@@ -1,0 +1,89 @@
+"""The small network of fixtures/penalties.npz, and what the authors' code made of it."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from rehearsals import DISCRIMINATOR
+from torch import Tensor, nn
+
+from ganlab import randomness
+from ganlab.games.standard import Standard
+from ganlab.layers import state
+from ganlab.losses.non_saturating import NonSaturating
+from ganlab.testing import toy_view
+from ganlab.view import Points
+
+with np.load(Path(__file__).parent / "fixtures" / "penalties.npz") as file:
+    ARRAYS = {name: torch.from_numpy(file[name]) for name in file.files}
+
+
+class Critic(nn.Module):
+    """D(x) = w·(m tanh(W x + b)) with masks m that are used one after another where there are any."""
+
+    num_classes = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias, self.output = (nn.Parameter(ARRAYS[n].clone()) for n in ("weight", "bias", "output"))
+        self.masks: list[Tensor] = []
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        hidden = torch.tanh(x.flatten(1) @ self.weight + self.bias)
+        return hidden * self.masks.pop(0) if self.masks else hidden
+
+    def head(self, features: Tensor, y: Tensor | None = None) -> Tensor:
+        return (features @ self.output).squeeze(1)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.head(self.features(x, y), y)
+
+
+class Maker(nn.Module):
+    """G(z) = tanh(z V), at the fixture's z whatever is drawn."""
+
+    num_classes, latent_dim = 0, 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = nn.Parameter(ARRAYS["generator"].clone())
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return torch.tanh(ARRAYS["z"] @ self.generator).view(-1, 3, 2, 2)
+
+
+def game(loss=None) -> Standard:
+    return Standard(generator=Maker(), discriminator=Critic(), loss=loss or NonSaturating())
+
+
+def view_of(play: Standard, regularizers=(), turn=DISCRIMINATOR):
+    """A view of one turn whose interpolation weights are the fixture's (there the share of the fakes)."""
+    view = toy_view(play, regularizers, turn, reals=ARRAYS["real"].view(-1, 3, 2, 2).clone())
+    shares = {"interpolation": 1 - ARRAYS["share"].squeeze(1), "dragan share": ARRAYS["share"].squeeze(1)}
+    shares["dragan"] = ARRAYS["noise"].view(-1, 3, 2, 2)
+    draw = view.draw
+    view.draw = lambda purpose, shape, kind="normal": shares.get(purpose, draw(purpose, shape, kind))
+    return view
+
+
+def term_and_gradient(regularizer, name: str, player: str = "discriminator", turn=None, masks=()):
+    """The term, and its gradient by the player's parameters as one vector."""
+    play = game()
+    regularizer.attach(play)
+    play.discriminator.masks = list(masks)
+    turn = turn or next(t for t in play.all_turns() if t.has(player))
+    view = view_of(play, [regularizer], turn)
+    with randomness.using(view.stream), state.moving(False):
+        if not masks:  # fakes use no masks in the fixture
+            play.objective(turn, view)
+        value = regularizer.terms(turn, view)[player][name]
+    gradients = torch.autograd.grad(value, list(play.players[player].parameters()))
+    return value.detach(), torch.cat([g.flatten() for g in gradients])
+
+
+def published(name: str, factor: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Value and gradient of the authors' code, times ``factor``."""
+    return factor * ARRAYS[f"{name}: value"], factor * ARRAYS[f"{name}: gradient"]
+
+
+__all__ = ["ARRAYS", "Points", "game", "published", "term_and_gradient", "view_of"]

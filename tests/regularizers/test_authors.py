@@ -1,0 +1,73 @@
+"""Penalties against the authors' own code, gradients included: fixtures/make_penalties.py."""
+
+import pytest
+import torch
+from authors import ARRAYS, game, published, term_and_gradient, view_of
+from torch.testing import assert_close
+
+from ganlab.losses.gan_qp import GANQP
+from ganlab.regularizers.consensus import Consensus
+from ganlab.regularizers.dragan import DRAGAN
+from ganlab.regularizers.gradient_penalty import GradientPenalty
+from ganlab.regularizers.lipschitz_consistency import LipschitzConsistency
+from ganlab.regularizers.locally_stable import LocallyStable
+from ganlab.regularizers.roth import Roth
+from ganlab.regularizers.wgan_div import WGANDiv
+
+EXACT = {"rtol": 1e-9, "atol": 1e-12}
+
+
+@pytest.mark.parametrize(
+    ("name", "regularizer", "term", "factor"),
+    [
+        ("gradient_penalty", GradientPenalty(weight=10.0), "gradient_penalty", 10.0),
+        ("wgan_div", WGANDiv(k=10.0), "wgan_div", 10.0),
+        ("roth", Roth(gamma=0.3), "roth", 0.15),
+        ("dragan", DRAGAN(noise="uniform"), "dragan", 10.0),
+    ],
+)
+def test_a_gradient_penalty_is_the_authors(name, regularizer, term, factor):
+    for found, expected in zip(term_and_gradient(regularizer, term), published(name, factor), strict=True):
+        assert_close(found, expected, **EXACT)
+
+
+@pytest.mark.parametrize(("name", "margin"), [("ct", 0.0), ("ct with margin", 4.0)])
+def test_ct_gans_consistency_is_the_authors(name, margin):
+    """Two passes with the fixture's two masks. Their M' is subtracted after the factor 2: 8 = 2 · 4."""
+    regularizer = LipschitzConsistency(margin=margin)
+    found = term_and_gradient(regularizer, "lipschitz_consistency", masks=list(ARRAYS["masks"]))
+    for mine, theirs in zip(found, published(name), strict=True):
+        assert_close(mine, theirs, **EXACT)
+
+
+def test_the_locally_stable_term_is_the_authors():
+    found = term_and_gradient(LocallyStable(weight=0.7), "locally_stable", "generator")
+    for mine, theirs in zip(found, published("locally_stable", 0.7), strict=True):
+        assert_close(mine, theirs, **EXACT)
+
+
+def test_consensus_optimization_is_the_authors():
+    """Their move of each parameter: the player's own gradient plus alpha times that of half the squared norm."""
+    moves = []
+    for player in ("discriminator", "generator"):
+        play = game()
+        turn = next(t for t in play.all_turns() if t.has(player))
+        own = view_of(play, (), turn).player_gradient(player)
+        _, term = term_and_gradient(Consensus(gamma=3.0), "consensus", player)
+        moves.append(torch.cat([g.flatten() for g in own]) + term)
+    assert_close(torch.cat(moves), published("consensus")[1], **EXACT)
+
+
+@pytest.mark.parametrize("distance", ["l1", "l2"])
+def test_gan_qp_is_the_authors(distance):
+    play = game(GANQP(distance=distance))
+    for player, name in (("discriminator", f"gan_qp {distance}"), ("generator", f"gan_qp {distance} of G")):
+        turn = next(t for t in play.all_turns() if t.has(player))
+        value = play.objective(turn, view_of(play, (), turn))[player]["adversarial"]
+        gradients = torch.autograd.grad(value, list(play.players[player].parameters()))
+        assert_close(torch.cat([g.flatten() for g in gradients]), published(name)[1], **EXACT)
+        if player == "discriminator":
+            assert_close(value.detach(), published(name)[0], **EXACT)
+        else:  # the game gives the generator no real logits, a constant of its loss
+            real = play.discriminator(ARRAYS["real"]).mean().detach()
+            assert_close(value.detach() + real, published(name)[0], **EXACT)

@@ -1,0 +1,103 @@
+"""CT-GAN's consistency: arXiv:1803.01541. The authors' own numbers are in test_authors.py."""
+
+import pytest
+import torch
+from rehearsals import GENERATOR, Rehearsal
+from torch import nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from ganlab.regularizers.lipschitz_consistency import LipschitzConsistency
+from ganlab.testing import ToyDiscriminator, check_regularizer
+
+
+class Dropping(ToyDiscriminator):
+    """Its features are multiplied by masks, one after another; where there are none left, by 1."""
+
+    def __init__(self, image_shape, masks):
+        super().__init__(image_shape)
+        self.masks = list(masks)
+
+    def features(self, x, y=None):
+        found = super().features(x, y) - 0.7  # of both signs
+        return found * self.masks.pop(0) if self.masks else found
+
+
+def test_it_keeps_the_contract():
+    assert check_regularizer(LipschitzConsistency()) == []
+
+
+@pytest.mark.parametrize(
+    ("features", "feature_weight", "margin"),
+    [("map", 0.0, 0.002), ("map", 0.4, 0.02), ("pooled", 0.4, 0.008)],
+)
+def test_it_equals_a_loop_over_images(features, feature_weight, margin):
+    """w max(0, (d' - d'')^2 + c mean (f' - f'')^2 - m), image by image; masks of the reals, the fakes, the reals."""
+    masks = [2.0 * (torch.rand(6, 5, 1, 1, generator=torch.Generator().manual_seed(i)) < 0.5) for i in range(3)]
+    options = {"weight": 3.0, "feature_weight": feature_weight, "margin": margin, "features": features}
+    play = Rehearsal(Dropping((2, 8, 8), masks), LipschitzConsistency(**options), image_shape=(2, 8, 8))
+    value = play.term("lipschitz_consistency")
+    network, expected, costs = play.game.discriminator, 0.0, []
+    for i, x in enumerate(play.reals):
+        both = [network.features(x[None]) * masks[j][i] for j in (0, 2)]
+        logits = [network.head(f) for f in both]
+        if features == "pooled":
+            both = [F.relu(f).mean((2, 3)) for f in both]
+        cost = (logits[0] - logits[1]).square() + feature_weight * (both[0] - both[1]).square().mean()
+        costs.append(cost.item())
+        expected = expected + 3.0 * F.relu(cost - margin).squeeze() / 6
+    assert min(costs) < margin < max(costs), "the hinge is to be seen"
+    assert_close(value, expected)
+    parameters = list(network.parameters())
+    for found, wanted in zip(*(torch.autograd.grad(v, parameters) for v in (value, expected)), strict=True):
+        assert_close(found, wanted)
+
+
+def test_it_makes_one_pass_more_and_none_in_turns_of_others():
+    calls = []
+    network = Dropping((2, 8, 8), [])
+    body = network.body.forward
+    network.body.forward = lambda x: calls.append(len(x)) or body(x)
+    play = Rehearsal(network, LipschitzConsistency(), image_shape=(2, 8, 8))
+    play.terms()
+    assert calls == [6, 6, 6]  # reals, fakes, reals again
+    assert play.terms(GENERATOR) == {}
+
+
+def test_dropout_draws_other_masks_for_the_second_pass():
+    class Network(ToyDiscriminator):
+        def features(self, x, y=None):
+            return F.dropout(super().features(x, y), 0.5)
+
+    play = Rehearsal(Network((2, 8, 8)), LipschitzConsistency(), image_shape=(2, 8, 8))
+    assert play.term("lipschitz_consistency") > 1e-4
+    assert_close(play.term("lipschitz_consistency"), play.term("lipschitz_consistency"))
+
+
+def test_it_says_what_it_needs():
+    assert LipschitzConsistency().needs == ("dropout", "features")
+    assert LipschitzConsistency(feature_weight=0.0).needs == ("dropout",)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight": -1.0}, "weight must be finite and at least 0"),
+        ({"margin": -1.0}, "margin must be finite and at least 0"),
+        ({"features": "all"}, "features must be one of map, pooled"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        LipschitzConsistency(**options)
+
+
+def test_dropout_modules_are_found_by_the_declaration():
+    from ganlab.compatibility import refusals
+
+    plain, dropping = ToyDiscriminator(), nn.Sequential(nn.Dropout(0.5))
+    regularizer = LipschitzConsistency(feature_weight=0.0)
+    (sentence,) = refusals({"discriminator": plain, "reg=lipschitz_consistency": regularizer})
+    assert "needs dropout in the discriminator" in sentence
+    assert "add reg=dropout" in sentence
+    assert refusals({"discriminator": dropping, "reg=lipschitz_consistency": regularizer}) == []
