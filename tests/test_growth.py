@@ -22,9 +22,9 @@ from ganlab.data.loader import shrunk
 from ganlab.data.prepare import Images
 from ganlab.games.standard import Standard
 from ganlab.growth import Progressive
+from ganlab.layers.growing import blend_reals
 from ganlab.losses.wasserstein import Wasserstein
 from ganlab.plan import Progress
-from ganlab.reals import blended
 from ganlab.regularizers.gradient_penalty import GradientPenalty
 
 PUBLISHED = json.loads(Path(__file__).with_name("fixtures").joinpath("growth.json").read_text())
@@ -113,8 +113,8 @@ def test_real_images_fade_in_with_the_networks_level() -> None:
     for row, column in np.ndindex(2, 3):
         corner = (slice(None), slice(None), slice(2 * row, 2 * row + 2), slice(2 * column, 2 * column + 2))
         coarse[corner] = x[corner].mean((2, 3), keepdim=True)
-    torch.testing.assert_close(blended(x, 0.3), x + (coarse - x) * 0.7)
-    torch.testing.assert_close(blended(x, 1e-6), coarse, atol=1e-5, rtol=0)
+    torch.testing.assert_close(blend_reals(x, 0.3), x + (coarse - x) * 0.7)
+    torch.testing.assert_close(blend_reals(x, 1e-6), coarse, atol=1e-5, rtol=0)
 
 
 def test_interpolates_of_a_gradient_penalty_lie_between_faded_fakes_and_faded_reals() -> None:
@@ -134,7 +134,7 @@ def test_interpolates_of_a_gradient_penalty_lie_between_faded_fakes_and_faded_re
     (mixed, fake), shown = points[-1], real[-1]
     share = ((mixed - fake) * (shown - fake)).sum((1, 2, 3)) / (shown - fake).square().sum((1, 2, 3))
     torch.testing.assert_close(mixed, fake + share.view(-1, 1, 1, 1) * (shown - fake))
-    assert (shown - blended(shown, 1e-9)).abs().max() > 1e-3
+    assert (shown - blend_reals(shown, 1e-9)).abs().max() > 1e-3
     quads = shown.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
     spread = quads - quads.mean((3, 5), keepdim=True)
     assert spread.abs().max() < 2 * stage.alpha  # at full strength pixels of noise are up to 2 apart from the mean

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ganlab.layers.growing import blend_reals
 from ganlab.randomness import Stream
 from ganlab.view import Points
 
@@ -22,8 +23,7 @@ class Reals:
         channels_last: Memory format of what networks see.
         mirror: Whether half of the images are flipped.
         dequantize: Bytes x become (x + u)/128 - 1 with u ~ U[0, 1), a density, instead of x/127.5 - 1.
-        alpha: Share of a growing game's newest level: images fade in with it, to x + (up(pool(x)) - x)·(1 - alpha),
-            pool the mean of 2x2 pixels and up their repetition.
+        alpha: Share of a growing game's newest level, with which images fade in too.
     """
 
     def __init__(
@@ -62,18 +62,9 @@ class Reals:
                 images = images.to(dtype=wide, memory_format=memory_format).add_(noise).mul_(1 / 128).sub_(1).to(dtype)
             else:
                 images = images.to(dtype=dtype, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
-        if self.alpha < 1 and images.ndim == 4:
-            images = blended(images, self.alpha)
+        if images.ndim == 4:
+            images = blend_reals(images, self.alpha)
         if self.mirror:
             flip = stream.draw("mirror", (len(images),), "uniform") < 0.5
             images = torch.where(flip.view(-1, 1, 1, 1), images.flip(3), images)
         return Points(images, labels[start : start + size] if labels is not None else None, "real")
-
-
-def blended(images: Tensor, alpha: float) -> Tensor:
-    """x + (up(pool(x)) - x)·(1 - alpha): (B, C, H, W) as a growing game shows it while a level fades in.
-
-    Source: Karras et al. 2018 (arXiv:1710.10196), the authors' process_reals.
-    """
-    coarse = nn.functional.interpolate(nn.functional.avg_pool2d(images, 2), scale_factor=2)
-    return images.lerp(coarse, 1 - alpha)
