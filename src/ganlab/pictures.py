@@ -18,6 +18,7 @@ from ganlab.errors import GanlabError, one_of
 from ganlab.layers.norm import BatchNorm, standing_statistics
 from ganlab.priors import truncate
 from ganlab.run import Run
+from ganlab.styles import Style
 
 PATHS = ("linear", "spherical")
 ENDS = ("latents", "classes")
@@ -56,6 +57,7 @@ def interpolation(
     labels: int | Sequence[int] | None = None,
     truncation: float | None = None,
     seed: int = 0,
+    style: Style | None = None,
 ) -> Tensor:
     """(rows·steps, C, H, W) images; a row goes from one latent to another, or from one class to the next at fixed z.
 
@@ -70,6 +72,7 @@ def interpolation(
         labels: One class, several, or None: drawn by the seed.
         truncation: As in `Run.sample`.
         seed: Of latents and classes.
+        style: Of a generator with a w space; see `style_pictures.between_styles` for paths in w itself.
 
     Raises:
         GanlabError: If an argument is out of range or the generator has nothing to interpolate between.
@@ -85,9 +88,10 @@ def interpolation(
     if between == "latents":
         ends = sampling.latents(prior, seed, 2 * rows, run.generator.latent_dim)
         z = interpolate(ends[0::2], ends[1::2], steps, path).flatten(0, 1)
-        y = _classes(run, labels, rows, seed)
-        return sampling.generate(run.generator, z, None if y is None else y.repeat_interleave(steps))
-    y = _classes(run, labels, rows + (labels is None), seed)
+        y = chosen_classes(run, labels, rows, seed)
+        y = None if y is None else y.repeat_interleave(steps)
+        return sampling.generate(run.generator, z, y, seed=seed, style=style)
+    y = chosen_classes(run, labels, rows + (labels is None), seed)
     embedded = _embedded(run, y)
     following = embedded.roll(-1, 0) if labels is not None else embedded[1:]
     c = interpolate(embedded[:rows], following[:rows], steps, "linear").flatten(0, 1)
@@ -103,21 +107,23 @@ def by_truncation(
     labels: int | Sequence[int] | None = None,
     seed: int = 0,
     passes: int | None = None,
+    style: Style | None = None,
 ) -> Tensor:
     """(len(thresholds)·columns, C, H, W) images, a row for each truncation; a column has the same class and number.
 
     Args:
         passes: Of standing statistics, made for each threshold by itself; None: the running statistics.
+        style: Of a generator with a w space; see `style_pictures.by_psi` for truncation in w itself.
 
     Raises:
         GanlabError: If a threshold is not positive.
     """
     images = []
-    y = _classes(run, labels, columns, seed)
+    y = chosen_classes(run, labels, columns, seed)
     for threshold in thresholds:
         with standing(run, passes, threshold, seed):
             z = sampling.latents(_prior(run, threshold), seed, columns, run.generator.latent_dim)
-            images.append(sampling.generate(run.generator, z, y))
+            images.append(sampling.generate(run.generator, z, y, seed=seed, style=style))
     return torch.cat(images)
 
 
@@ -230,6 +236,15 @@ def _embedded(run: Run, y: Tensor | None) -> Tensor:
     return embedded.cpu()
 
 
+def latents_of(run: Run, truncation: float | None, seed: int, count: int) -> Tensor:
+    """The first ``count`` latents of a seed.
+
+    Raises:
+        GanlabError: If ``truncation`` is not positive.
+    """
+    return sampling.latents(_prior(run, truncation), seed, count, run.generator.latent_dim)
+
+
 def _prior(run: Run, truncation: float | None) -> Any:
     prior: Any = run.module.setting.prior
     if truncation is None:
@@ -239,7 +254,7 @@ def _prior(run: Run, truncation: float | None) -> Any:
     return truncate(prior, truncation)
 
 
-def _classes(run: Run, labels: int | Sequence[int] | None, count: int, seed: int) -> Tensor | None:
+def chosen_classes(run: Run, labels: int | Sequence[int] | None, count: int, seed: int) -> Tensor | None:
     """One class for each of ``count``; a shorter list is gone through again and again."""
     if isinstance(labels, Sequence) and labels:
         labels = [labels[i % len(labels)] for i in range(count)]

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlab import checkpoints, experiment, run_folder, sampling, session
+from ganlab import checkpoints, experiment, run_folder, sampling, session, styles
 from ganlab.errors import GanlabError
 from ganlab.priors import truncate
+from ganlab.styles import Style
 
 
 class Run:
@@ -59,6 +60,9 @@ class Run:
         truncation: float | None = None,
         seed: int = 0,
         batch: int = 64,
+        psi: float | None = None,
+        cutoff: int | None = None,
+        noise: str | None = None,
     ) -> Tensor:
         """Images, float32 (count, C, H, W) in [-1, 1] on the CPU; image i depends on (seed, i) alone.
 
@@ -68,6 +72,9 @@ class Run:
             truncation: Latents come from the prior given that no |z_i| exceeds this; None: the prior.
             seed: Any non-negative number.
             batch: Images made at a time.
+            psi: Truncation in w, for generators that have it: w_avg + psi·(w - w_avg).
+            cutoff: Layers that ``psi`` truncates, from the first on; None: all.
+            noise: ``random``, ``fixed`` or ``off``, for the same generators; None: random, a function of (seed, i).
 
         Raises:
             GanlabError: If an argument is out of range or does not fit the model.
@@ -81,7 +88,25 @@ class Run:
                 raise GanlabError(f"truncation must be a positive number, got {truncation!r}.")
             prior = truncate(prior, truncation)
         z = sampling.latents(prior, seed, count, self.generator.latent_dim)
-        return sampling.generate(self.generator, z, self._labels(labels, count, seed), batch)
+        y = self._labels(labels, count, seed)
+        return sampling.generate(self.generator, z, y, batch, seed=seed, style=self.style(psi, cutoff, noise))
+
+    def style(
+        self, psi: float | None = None, cutoff: int | None = None, noise: str | None = None, usual: str = "random"
+    ) -> Style | None:
+        """How the generator makes images, if it has a w space.
+
+        Args:
+            usual: The noise where none is asked for.
+
+        Raises:
+            GanlabError: If something is asked for that needs a w space, and there is none, or is out of range.
+        """
+        family = self.config["generator"]["component"]
+        for name, value in (("psi", psi), ("cutoff", cutoff), ("noise", noise)):
+            if value is not None:
+                styles.refuse_without_styles(self.generator, family, f"{name}={value}")
+        return styles.style(self.generator, family, psi, cutoff, usual if noise is None else noise)
 
     def _labels(self, labels: Any, count: int, seed: int) -> Tensor | None:
         classes = self.num_classes

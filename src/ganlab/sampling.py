@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ganlab import randomness
+from ganlab import randomness, styles
 from ganlab.errors import GanlabError
 from ganlab.randomness import Distribution
+from ganlab.styles import Style
 
 LEAST_TILE = 32  # smaller images are enlarged so that an eye can read them
 
@@ -35,8 +36,23 @@ def latents(prior: Any, seed: int, count: int, dim: int, start: int = 0) -> Tens
 
 
 @torch.no_grad()
-def generate(generator: nn.Module, z: Tensor, labels: Tensor | None, batch: int = 64) -> Tensor:
-    """G(z, y) in batches, float32 (N, C, H, W) in [-1, 1] on the CPU; the generator in evaluation mode."""
+def generate(
+    generator: nn.Module,
+    z: Tensor,
+    labels: Tensor | None,
+    batch: int = 64,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    style: Style | None = None,
+) -> Tensor:
+    """G(z, y) in batches, float32 (N, C, H, W) in [-1, 1] on the CPU; the generator in evaluation mode.
+
+    Args:
+        seed: Of the noise of a generator that draws some: image i has that of (seed, start + i).
+        start: Number of the first image.
+        style: How a generator with a w space makes images; None: without truncation, with noise.
+    """
     parameter = next(generator.parameters())
     was_training = generator.training
     generator.eval()
@@ -44,7 +60,11 @@ def generate(generator: nn.Module, z: Tensor, labels: Tensor | None, batch: int 
         parts = []
         for i in range(0, len(z), batch):
             y = labels[i : i + batch].to(parameter.device) if labels is not None else None
-            part = generator(z[i : i + batch].to(parameter.device, parameter.dtype), y)
+            x = z[i : i + batch].to(parameter.device, parameter.dtype)
+            if styles.has_styles(generator):
+                part = styles.images(generator, x, y, style or Style(), seed, start + i)
+            else:
+                part = generator(x, y)
             parts.append(part.float().cpu().contiguous())
     finally:
         generator.train(was_training)

@@ -63,7 +63,7 @@ class Grids(L.Callback):
         count = len(labels) if labels is not None else self.count
         z = sampling.latents(prior, self.seed, count, generator.latent_dim)
         try:
-            canvas = sampling.grid(sampling.generate(generator, z, labels), columns)
+            canvas = sampling.grid(sampling.generate(generator, z, labels, seed=self.seed), columns)
         except GanlabError:
             return  # NaN pixels: the recorder or the checkpoint will stop the run with the reason
         path = self.folder / f"iteration_{module.progress.iteration:09d}.png"

@@ -12,17 +12,26 @@ from ganlab.errors import GanlabError, one_of, suggestion
 
 HELP = """ganlab sample RUN [key=value ...]
 
-  kind=grid         or interpolation: rows from one latent or class to another; or truncation: rows by threshold
-  count=null        images of a grid, 64; otherwise rows (interpolation) or columns (truncation), 8
+  kind=grid         or interpolation: rows from one latent or class to another; or truncation: rows by threshold or psi;
+                    or mixing: styles of the first row's images in coarse, middle and fine layers of others
+  count=null        images of a grid, 64; otherwise rows (interpolation), 8, or columns (truncation, 8; mixing, 6)
   labels=null       a class, a list of classes [0,1,2], or null: all classes, in a grid one row a class
   truncation=null   latents given that no |z_i| exceeds this; null: the whole prior
   seed=0            image i depends on (seed, i) alone
   columns=null      of a grid
   steps=8           images of a row of an interpolation
-  between=latents   or classes: what an interpolation goes between, the other one is fixed
+  between=latents   or classes: what an interpolation goes between, the other one is fixed; or w: from w to w
   path=spherical    or linear: how latents are interpolated
-  thresholds=[2.0,1.0,0.5,0.04]    rows of kind=truncation
+  thresholds=null   rows of kind=truncation, where latents are truncated: [2.0,1.0,0.5,0.04]
   standing_statistics=null         passes that batch statistics are averaged over, for each truncation
+for generators with a w space, such as stylegan:
+  psi=null          truncation in w: w_avg + psi*(w - w_avg)
+  cutoff=null       how many layers psi truncates, from the first on; null: all
+  psis=null         rows of kind=truncation: [1.0,0.7,0.5,0.0,-0.5,-1.0]
+  noise=null        random (the rule in a grid), fixed (the rule elsewhere: the same in every image) or off
+  layers=null       ranges of layers that kind=mixing exchanges, as [[0,4],[4,8]]; null: coarse, middle and fine ones
+  rows=2            of kind=mixing, for each range of layers
+
   out=null          PNG file, or .webp for a moving interpolation; null: RUN/samples/sample_seedN.png
 """
 DEFAULTS: dict[str, Any] = {
@@ -35,16 +44,25 @@ DEFAULTS: dict[str, Any] = {
     "steps": 8,
     "between": "latents",
     "path": "spherical",
-    "thresholds": [2.0, 1.0, 0.5, 0.04],
+    "thresholds": None,
     "standing_statistics": None,
+    "psi": None,
+    "cutoff": None,
+    "psis": None,
+    "noise": None,
+    "layers": None,
+    "rows": 2,
     "out": None,
 }
 KINDS = {  # what belongs to one kind only
-    "grid": ("columns", "truncation"),
-    "interpolation": ("steps", "between", "path", "truncation"),
-    "truncation": ("thresholds",),
+    "grid": ("columns", "truncation", "psi", "standing_statistics"),
+    "interpolation": ("steps", "between", "path", "truncation", "psi", "standing_statistics"),
+    "truncation": ("thresholds", "psis", "standing_statistics"),
+    "mixing": ("layers", "rows", "truncation", "psi"),
 }
-COUNTS = {"grid": 64, "interpolation": 8, "truncation": 8}
+COUNTS = {"grid": 64, "interpolation": 8, "truncation": 8, "mixing": 6}
+THRESHOLDS = [2.0, 1.0, 0.5, 0.04]
+PSIS = [1.0, 0.7, 0.5, 0.0, -0.5, -1.0]
 
 
 def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
@@ -85,8 +103,14 @@ def _check(chosen: dict[str, Any]) -> None:
         "steps": int,
         "between": str,
         "path": str,
-        "thresholds": list[float],
+        "thresholds": list[float] | None,
         "standing_statistics": int | None,
+        "psi": float | None,
+        "cutoff": int | None,
+        "psis": list[float] | None,
+        "noise": str | None,
+        "layers": list[list[int]] | None,
+        "rows": int,
         "out": str | None,
     }
     for key, annotation in kinds.items():
@@ -96,12 +120,15 @@ def _check(chosen: dict[str, Any]) -> None:
             raise GanlabError(f"{key} {error}.") from error
     try:
         one_of(chosen["kind"], KINDS, "kind")
+        one_of(chosen["between"], ("latents", "classes", "w"), "between")
     except ValueError as error:
         raise GanlabError(str(error)) from error
     chosen["count"] = COUNTS[chosen["kind"]] if chosen["count"] is None else chosen["count"]
-    if not chosen["thresholds"]:
-        raise GanlabError("thresholds must hold at least one number, got [].")
-    for key, least in (("count", 1), ("columns", 1), ("seed", 0), ("steps", 2), ("standing_statistics", 1)):
+    for key in ("thresholds", "psis", "layers"):
+        if chosen[key] == []:
+            raise GanlabError(f"{key} must hold at least one {'range' if key == 'layers' else 'number'}, got [].")
+    leasts = {"count": 1, "columns": 1, "rows": 1, "seed": 0, "steps": 2, "standing_statistics": 1}
+    for key, least in leasts.items():
         if chosen[key] is not None and chosen[key] < least:
             raise GanlabError(f"{key} must be at least {least}, got {chosen[key]}.")
     suffixes = (".png", ".webp") if chosen["kind"] == "interpolation" else (".png",)
@@ -116,24 +143,12 @@ def _sample(folder: str, chosen: dict[str, Any]) -> int:
     run = Run(folder)
     for message in run.messages:
         print(f"{message} An older checkpoint is used.", file=sys.stderr)
-    kind, count, labels, seed = (chosen[key] for key in ("kind", "count", "labels", "seed"))
+    kind, count, seed = (chosen[key] for key in ("kind", "count", "seed"))
     default = "sample" if kind == "grid" else kind
     out = Path(chosen["out"]) if chosen["out"] else run.folder / "samples" / f"{default}_seed{seed}.png"
-    passes = chosen["standing_statistics"]
-    frames = []
-    if kind == "truncation":
-        images = pictures.by_truncation(run, chosen["thresholds"], count, labels=labels, seed=seed, passes=passes)
-        canvas = sampling.grid(images, count)
-    elif kind == "interpolation":
-        options = {key: chosen[key] for key in ("between", "path", "truncation")}
-        with pictures.standing(run, passes, chosen["truncation"], seed):
-            images = pictures.interpolation(run, count, chosen["steps"], labels=labels, seed=seed, **options)
-        canvas = sampling.grid(images, chosen["steps"])
-        frames = pictures.frames(images, count)
-    else:
-        with pictures.standing(run, passes, chosen["truncation"], seed):
-            images, columns = _grid(run, count, labels, chosen)
-        canvas = sampling.grid(images, columns)
+    images, columns = _MAKERS[kind](run, count, chosen)
+    canvas = sampling.grid(images, columns)
+    frames = pictures.frames(images, count) if out.suffix.lower() == ".webp" else []
     try:
         if out.suffix.lower() == ".webp":
             pictures.write_webp(frames, out)
@@ -145,17 +160,69 @@ def _sample(folder: str, chosen: dict[str, Any]) -> int:
     return 0
 
 
-def _grid(run: Any, count: int, labels: Any, chosen: dict[str, Any]) -> tuple[Any, int]:
+def _grid(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
     """Images and the number of columns."""
-    from ganlab import sampling
+    from ganlab import pictures, sampling
 
-    columns = chosen["columns"]
+    columns, labels = chosen["columns"], chosen["labels"]
     if labels is None and run.num_classes:
         labels = list(range(run.num_classes))
     by_class = isinstance(labels, list) and len(labels) != count
     if by_class:
         labels = sampling.spread(count, labels)
-    images = run.sample(count, labels, truncation=chosen["truncation"], seed=chosen["seed"])
+    options = {key: chosen[key] for key in ("truncation", "seed", "psi", "cutoff", "noise")}
+    with pictures.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
+        images = run.sample(count, labels, **options)
     if by_class and columns is None:
         return sampling.rows(images, labels)
     return images, columns or math.ceil(math.sqrt(count))
+
+
+def _interpolation(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
+    from ganlab import pictures, style_pictures
+
+    common = {key: chosen[key] for key in ("labels", "truncation", "seed")}
+    if chosen["between"] == "w":
+        if chosen["path"] != DEFAULTS["path"]:
+            raise GanlabError("path goes with between=latents: from w to w the path is linear.")
+        return style_pictures.between_styles(run, count, chosen["steps"], **common, **_in_w(chosen)), chosen["steps"]
+    style = run.style(chosen["psi"], chosen["cutoff"], chosen["noise"], usual="fixed")
+    with pictures.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
+        images = pictures.interpolation(
+            run, count, chosen["steps"], between=chosen["between"], path=chosen["path"], style=style, **common
+        )
+    return images, chosen["steps"]
+
+
+def _truncation(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
+    from ganlab import pictures, style_pictures, styles
+
+    common = {key: chosen[key] for key in ("labels", "seed")}
+    passes = chosen["standing_statistics"]
+    if chosen["psis"] and chosen["thresholds"]:
+        raise GanlabError(
+            "kind=truncation has rows by psis (in w) or by thresholds (of latents): leave one of them out."
+        )
+    if chosen["psis"] or (styles.has_styles(run.generator) and not chosen["thresholds"]):
+        options = {key: value for key, value in _in_w(chosen).items() if key != "psi"}
+        with pictures.standing(run, passes):
+            return style_pictures.by_psi(run, chosen["psis"] or PSIS, count, **common, **options), count
+    thresholds = chosen["thresholds"] or THRESHOLDS
+    style = run.style(None, chosen["cutoff"], chosen["noise"], usual="fixed")
+    return pictures.by_truncation(run, thresholds, count, passes=passes, style=style, **common), count
+
+
+def _mixing(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
+    from ganlab import style_pictures
+
+    options = {key: chosen[key] for key in ("layers", "labels", "truncation", "seed")}
+    images, columns = style_pictures.mixing(run, count, chosen["rows"], **options, **_in_w(chosen))
+    return images, columns
+
+
+def _in_w(chosen: dict[str, Any]) -> dict[str, Any]:
+    """What is asked of a w space where noise is the same in every image unless something else is said."""
+    return {**{key: chosen[key] for key in ("psi", "cutoff")}, "noise": chosen["noise"] or "fixed"}
+
+
+_MAKERS = {"grid": _grid, "interpolation": _interpolation, "truncation": _truncation, "mixing": _mixing}
