@@ -122,7 +122,10 @@ def test_the_command_line_draws_interpolations_and_truncations(big, tmp_path, ca
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["kind=grids"], "kind must be one of grid, interpolation, truncation, mixing, got 'grids'. Did you mean 'grid'"),
+        (
+            ["kind=grids"],
+            "kind must be one of grid, interpolation, truncation, mixing, got 'grids'. Did you mean 'grid'",
+        ),
         (["steps=3"], "steps goes with kind=interpolation, not with kind=grid"),
         (["kind=truncation", "truncation=0.5"], "truncation goes with kind=grid or interpolation"),
         (["kind=interpolation", "steps=1"], "steps must be at least 2"),
