@@ -14,7 +14,8 @@ from ganlab.data.digits import Digits
 
 RECIPES = sorted(file.stem for file in (config.conf_dir() / "experiment").glob("*.yaml"))
 PATH = {"sngan_imagenet128", "sagan_imagenet128", "biggan_imagenet128", "biggan_paper_imagenet128",
-        "biggan_deep_imagenet128", "emoji_biggan", "r1_celebahq", "introvae_celebahq"}  # fmt: skip
+        "biggan_deep_imagenet128", "emoji_biggan", "r1_celebahq", "introvae_celebahq",
+        "wgan_div_celeba", "ttur_celeba"}  # fmt: skip
 # the reference implementations' own counts: classes, generator, discriminator
 COUNTS = {
     "biggan_cifar10": (10, 4_304_387, 4_207_361),
@@ -29,6 +30,9 @@ COUNTS = {
     "vgan_cifar10": (0, 1_700_196, None),
     "introvae_celebahq": (0, 16_190_819, None),
     "meg_cifar10": (0, 3_812_355, 2_935_873),
+    "ct_gan_cifar10": (0, None, 1_053_825),
+    "wgan_div_celeba": (0, None, None),
+    "ttur_celeba": (0, None, None),
 }
 # images that a discriminator sees in an iteration, of the recipes that average with .9999 an iteration
 AVERAGED = {
@@ -143,6 +147,18 @@ def test_a_recipe_trains_one_iteration_at_reduced_width(name: str, tmp_path: Pat
     assert {
         key.split(".")[1] for key in checkpoint["state_dict"] if key.startswith("game.") and key.endswith(".0.u")
     } == set(players)
+
+
+def test_two_time_scales_or_several_steps_are_words_on_the_command_line() -> None:
+    rates = ["optimizer.discriminator.lr=3e-4", "optimizer.generator.lr=1e-4"]
+    for words, steps in ((rates, 1), (["game.discriminator_steps=5"], 5)):
+        composed = config.read(["model=mlp", *words])
+        module = experiment.build(composed).module
+        slots = experiment.plan.plan(module.game, module.progress, 8).slots
+        assert [slot.turn.players[0] for slot in slots] == [*["discriminator"] * steps, "generator"]
+        found = {name: optimizer.param_groups[0]["lr"] for name, optimizer in zip(
+            module.game.players, module.configure_optimizers(), strict=True)}  # fmt: skip
+        assert found == ({"discriminator": 3e-4, "generator": 1e-4} if steps == 1 else dict.fromkeys(found, 2e-4))
 
 
 def test_twice_as_many_fakes_as_the_batch_are_made_in_the_generators_turn() -> None:

@@ -6,6 +6,10 @@ from rehearsals import DISCRIMINATOR, GENERATOR, Linear, Quadratic, Rehearsal
 from torch.testing import assert_close
 
 from ganlab.regularizers.gradient_penalty import GradientPenalty
+from ganlab.regularizers.r1 import R1
+from ganlab.regularizers.r2 import R2
+from ganlab.regularizers.roth import Roth
+from ganlab.regularizers.wgan_div import WGANDiv
 from ganlab.testing import ToyDiscriminator, check_regularizer
 
 POINTS = ["interpolated", "real", "fake", "real_and_fake"]
@@ -82,6 +86,17 @@ def test_penalties_at_the_same_points_share_one_gradient():
     play.game.discriminator.forward = lambda *a: calls.append(1) or forward(*a)
     play.terms(view=view)
     assert len(calls) == 3  # reals, fakes, interpolates
+
+
+def test_different_penalties_at_reals_and_fakes_share_the_main_passes_and_one_gradient_each(monkeypatch):
+    penalties = [R1(), R2(), WGANDiv(points="real_and_fake"), Roth(), GradientPenalty(points="real")]
+    play = Rehearsal(Linear((2, 4, 4)), *penalties)
+    passes, gradients = [], []
+    forward, grad = play.game.discriminator.forward, torch.autograd.grad
+    play.game.discriminator.forward = lambda *a: passes.append(1) or forward(*a)
+    monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: gradients.append(1) or grad(*a, **k))
+    assert set(play.terms()["discriminator"]) == {"r1", "r2", "wgan_div", "roth", "gradient_penalty"}
+    assert (len(passes), len(gradients)) == (2, 2)
 
 
 def test_it_is_no_term_in_turns_of_others():
