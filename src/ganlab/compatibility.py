@@ -40,6 +40,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "choose one, as discriminator=autoencoder",
     ),
     "code": ("an auto-encoder as discriminator, which has a code", "choose one, as discriminator=autoencoder"),
+    "embedding": (
+        "a discriminator with features(x, y), or an auto-encoder",
+        "choose one, as discriminator=autoencoder",
+    ),
     "f_divergence": ("a loss that estimates an f-divergence", "choose one, as loss=non_saturating"),
 }
 
@@ -54,7 +58,9 @@ def provided(part: Any, role: str = "") -> set[str]:
     words = set(getattr(part, "provides", ()))
     if role == "discriminator":
         if callable(getattr(part, "features", None)) and callable(getattr(part, "head", None)):
-            words.add("features")
+            words.update(("features", "embedding"))
+        if callable(getattr(part, "encode", None)):
+            words.add("embedding")
         if getattr(part, "num_classes", 0):
             words.add("labels")
         if any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in part.modules()):

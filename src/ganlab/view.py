@@ -220,11 +220,22 @@ class View:
 
     # --- the discriminator's answers
 
+    def seen(self, points: Points) -> Tensor:
+        """The images as the discriminator sees them: after the regularizers' hooks."""
+
+        def compute() -> Tensor:
+            images = points.images
+            for regularizer in self.hooks.images:
+                images = regularizer.images(images, points.role, self)
+            return images
+
+        return self._once(("seen", points), compute)
+
     def features(self, points: Points) -> Tensor:
         """The discriminator's last map before its head, after the regularizers' hooks."""
 
         def compute() -> Tensor:
-            images = self._seen(points)
+            images = self.seen(points)
             features = self.run("discriminator", images, *points.company, method="features", part_of=points)
             for regularizer in self.hooks.features:
                 features = regularizer.features(features, points.role, self)
@@ -240,7 +251,7 @@ class View:
                 features = self.features(points)
                 logits = self.run("discriminator", features, points.labels, method="head", part_of=points)
             else:
-                logits = self.run("discriminator", self._seen(points), *points.company, part_of=points)
+                logits = self.run("discriminator", self.seen(points), *points.company, part_of=points)
             return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
         return self._once(("logits", points), compute)
@@ -325,12 +336,6 @@ class View:
     def _plays(self, module: str) -> bool:
         return self._owners.get(module) in self.turn.players
 
-    def _seen(self, points: Points) -> Tensor:
-        images = points.images
-        for regularizer in self.hooks.images:
-            images = regularizer.images(images, points.role, self)
-        return images
-
     def _serves_twice(self) -> bool:
         device = self._reals.images.device.type if self._reals is not None else self.stream.device.type
         return self.setting.double_backward and not torch.is_autocast_enabled(device)
@@ -342,8 +347,8 @@ class View:
     def _eager_logits(self, points: Points) -> Tensor:
         discriminator = cast(Any, self.game.get_submodule("discriminator"))
         if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
-            return discriminator.forward(self._seen(points), *points.company)
-        features = discriminator.features(self._seen(points), *points.company)
+            return discriminator.forward(self.seen(points), *points.company)
+        features = discriminator.features(self.seen(points), *points.company)
         for regularizer in self.hooks.features:
             features = regularizer.features(features, points.role, self)
         return discriminator.head(features, points.labels)

@@ -64,6 +64,10 @@ class Case:
 FELT: dict[str, Options] = {
     "drift": {"weight": 1.0},
     "l2": {"weight": 0.1, "players": ["generator", "discriminator"]},
+    "consistency": {"fake": 5.0, "latent": 5.0, "diversity": 0.1},
+    "entropy": {"width": 4},
+    "path_length": {"weight": 0.5, "interval_steps": 2, "decay": 0.5},
+    "pulling_away": {"weight": 1.0},
     "ortho": {"weight": 1e-3, "players": ["generator", "discriminator"]},
     "sn": {"players": ["generator", "discriminator"]},
     "vib": {"channels": 6, "beta_step": 0.1},
@@ -82,7 +86,7 @@ def reg(*names: str, **options: Options) -> dict[str, Options]:
 
 
 LOSSES = {f"loss={name}": Case(loss=name) for name in registry.names("loss")}
-KEYED_ON_THE_RANK = {"dropout"}
+KEYED_ON_THE_RANK = {"dropout", "path_length"}
 REGULARIZERS = {f"reg={name}": Case(reg=reg(name), sliced=name in KEYED_ON_THE_RANK) for name in registry.names("reg")}
 COMBINATIONS = {
     "hinge, sn and ortho": Case(loss="hinge", reg=reg("sn", "ortho")),

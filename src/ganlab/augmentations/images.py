@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ganlab.contract import Game
 from ganlab.errors import GanlabError
+from ganlab.layers.shift import mirrored_index
 
 
 def channels_seen(game: Game, name: str) -> int:
@@ -26,14 +27,6 @@ def channels_seen(game: Game, name: str) -> int:
 def reflected(images: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
     """``images`` mirrored at their outermost pixels, as often as it takes to fill the margins."""
     height, width = images.shape[2:]
-    rows = _mirror(torch.arange(-top, height + bottom, device=images.device), height)
-    columns = _mirror(torch.arange(-left, width + right, device=images.device), width)
+    rows = mirrored_index(torch.arange(-top, height + bottom, device=images.device), height)
+    columns = mirrored_index(torch.arange(-left, width + right, device=images.device), width)
     return images.index_select(2, rows).index_select(3, columns)
-
-
-def _mirror(index: Tensor, size: int) -> Tensor:
-    if size == 1:
-        return torch.zeros_like(index)
-    period = 2 * (size - 1)
-    index = index.remainder(period)
-    return torch.minimum(index, period - index)

@@ -40,7 +40,7 @@ class MEG(Game):
         ValueError: If an option is out of range.
     """
 
-    provides = ("discriminator",)
+    provides = ("discriminator", "entropy")
     input_gradients = ("real",)
     companions: ClassVar[Mapping[str, str]] = {"statistics": "meg"}
 

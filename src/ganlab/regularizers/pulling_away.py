@@ -1,0 +1,71 @@
+"""The pulling-away term."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganlab.contract import Game, Objectives, Regularizer, Turn
+from ganlab.regularizers.attachment import owner
+from ganlab.regularizers.input_penalty import checked_weight
+from ganlab.view import View
+
+
+class PullingAway(Regularizer):
+    """Pulling-away term: what the discriminator sees in the fakes of a batch is to point into different directions.
+
+    G: weight * 1/(N (N - 1)) * sum over i != j of (S_i·S_j / (||S_i|| ||S_j||))^2
+
+    S_i is the code of fake i if the discriminator is an auto-encoder, as in the paper, and else its features, as one
+    vector. N is the batch over all ranks; under accumulation it is the micro-batch.
+
+    Source: Zhao et al. 2017 (arXiv:1609.03126), eq. 4; weight 0.1.
+
+    Args:
+        weight: At least 0.
+
+    Raises:
+        ValueError: If ``weight`` is negative or not finite.
+    """
+
+    needs = ("discriminator", "embedding")
+
+    def __init__(self, weight: float = 0.1) -> None:
+        super().__init__()
+        self.weight = checked_weight("weight", weight)
+        self.player = "generator"
+
+    def attach(self, game: Game) -> None:
+        owner(game, "discriminator", "pulling_away")
+        if _encodes(game):
+            self.idle_hooks = ("features",)
+        self.player = owner(game, "generator", "pulling_away")
+
+    def features(self, features: Tensor, role: str, view: View) -> Tensor:
+        view.notes.setdefault((self, role), features)  # of the pass that the loss makes: none of its own
+        return features
+
+    def terms(self, turn: Turn, view: View) -> Objectives:
+        if turn.name != "main" or not turn.has(self.player):
+            return {}
+        fakes = view.fakes()
+        if _encodes(view.game):  # its logits come from a pass that keeps the code to itself
+            code = view.run("discriminator", view.seen(fakes), method="encode", part_of=fakes)
+        else:
+            view.logits(fakes)
+            code = view.notes[self, fakes.role]
+        return {self.player: {"pulling_away": self.weight * pulling_away(code.flatten(1), view)}}
+
+
+def _encodes(game: Game) -> bool:
+    return callable(getattr(game.get_submodule("discriminator"), "encode", None))
+
+
+def pulling_away(code: Tensor, view: View) -> Tensor:
+    """Mean squared cosine of this rank's rows of (B, K) with all others' rows: its mean over ranks is the term."""
+    code = F.normalize(code.float() if code.dtype in (torch.bfloat16, torch.float16) else code, dim=1)
+    everyone = view.gather(code)
+    itself = code.square().sum(1).square()  # 1, or 0 for a code of zeros
+    total = (code @ everyone.T).square().sum() - itself.sum()
+    return total / (len(code) * max(len(everyone) - 1, 1))
