@@ -91,8 +91,8 @@ class Consistency(Regularizer):
                 found["consistency_latent"] = self.latent * difference.square().mean()
             objectives[self.discriminator] = found
         if self.diversity and turn.has(self.generator):
-            images, near = (points.images for points in (view.fakes(grad=True), self._nearby(view, grad=True)))
-            squared = (images - near).to(torch.promote_types(images.dtype, torch.float32)).square()
+            images, others = (points.images for points in (view.fakes(grad=True), self._nearby(view, grad=True)))
+            squared = (images - others).to(torch.promote_types(images.dtype, torch.float32)).square()
             distance = squared.mean() if self.per_pixel else squared.flatten(1).sum(1).mean()
             objectives.setdefault(self.generator, {})["diversity"] = -self.diversity * distance
         return objectives
