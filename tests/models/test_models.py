@@ -226,3 +226,14 @@ def test_a_generator_alone_and_in_a_batch_makes_the_same_image() -> None:
         z, y = torch.randn(40, generator.latent_dim), torch.arange(40) % 4
         with torch.no_grad():  # 40 images take the folded way where one takes the plain one
             torch.testing.assert_close(generator(z, y)[17:18], generator(z[17:18], y[17:18]), rtol=1e-4, atol=1e-5)
+
+
+def test_the_discriminators_of_sagan_and_biggan_are_one_network_at_128_pixels() -> None:
+    torch.manual_seed(0)
+    one = biggan.Discriminator(128, 3, 4, width=2, attention=16)
+    other = sagan.Discriminator(128, 3, 4, width=2, attention=16)
+    with torch.no_grad():
+        one.attentions["2"].gamma.fill_(0.5)
+    other.load_state_dict(one.state_dict())
+    x, y = torch.randn(2, 3, 128, 128), torch.tensor([0, 3])
+    assert torch.equal(one(x, y), other(x, y))
