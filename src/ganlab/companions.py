@@ -27,13 +27,17 @@ def companions(config: Mapping[str, Any], typed: Collection[str]) -> list[str]:
     game = registry.load("game", node[schema.COMPONENT])
     takes = schema.takes(game)
     named = {r: name for r, name in getattr(game, "companions", {}).items() if name in registry.names(r)}
+
+    def filled(role: str) -> bool:
+        return schema.COMPONENT in (config.get(role) or {})
+
     words = []
     for role in ROLES:
         if role in typed:
             continue
         if role not in takes:
-            words += [f"{role}=none"] if config.get(role) else []
-        elif not config.get(role):
+            words += [f"{role}=none"] if filled(role) else []
+        elif not filled(role):
             model = (config.get("generator") or {}).get(schema.COMPONENT)
             name = model if role != "loss" and model in registry.names(role) else named.get(role)
             words += [f"{role}={name}"] if name else []

@@ -150,8 +150,9 @@ def check_options(config: Config) -> tuple[dict[str, Part], dict[str, Part], dic
     """
     general.check(config)
     kinds = (*registry.NETWORKS, "loss", "game", "prior", "growth")
-    required = [kind for kind in kinds if config.get(kind) or not registry.KINDS[kind].optional]
-    components = {kind: read_part(kind, kind, config.get(kind)) for kind in required}
+    # options without a component are what a recipe sets for a role that the chosen game does not have
+    empty = [kind for kind in kinds if registry.KINDS[kind].optional and COMPONENT not in (config.get(kind) or {})]
+    components = {kind: read_part(kind, kind, config.get(kind)) for kind in kinds if kind not in empty}
     # an augmentation has a regularizer's hooks, and is the first to change what the discriminator sees
     regularizers = {AUGMENT: read_part(AUGMENT, AUGMENT, config[AUGMENT])} if config.get(AUGMENT) else {}
     regularizers.update({n: read_part("reg", f"reg.{n}", node) for n, node in (config.get("reg") or {}).items()})
@@ -283,7 +284,7 @@ def _across_ranks(module: nn.Module, flag: bool) -> None:
 
 def _grow(game: Game, part: Part, config: Config) -> Config:
     """Give the game its schedule of growth, and a run without a length the schedule's."""
-    if not config.get("discriminator"):
+    if COMPONENT not in (config.get("discriminator") or {}):
         raise GanlabError(
             f"growth={config['growth'][COMPONENT]} makes a generator and a discriminator grow together, and "
             f"game={config['game'][COMPONENT]} takes no discriminator: choose another game, or growth=none."
