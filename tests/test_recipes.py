@@ -43,6 +43,44 @@ AVERAGED = {
 }
 
 
+# what the sources named in the recipes say: rates, betas and ε of G and D, and keys of the configuration
+BIGGAN_ADAM = ((1e-4, 4e-4), (0.0, 0.999), 1e-6)
+SETTINGS: dict[str, tuple[tuple, dict[str, object]]] = {
+    "sngan_cifar10": (
+        ((2e-4, 2e-4), (0.0, 0.9), 1e-8),
+        {"batch": 64, "accumulate": 1, "steps": 50_000, "D steps": 5, "moves": "every_forward", "dequantize": True},
+    ),
+    "sngan_imagenet128": (
+        ((2e-4, 2e-4), (0.0, 0.9), 1e-8),
+        {"batch": 64, "accumulate": 1, "steps": 450_000, "D steps": 5, "moves": "every_forward", "dequantize": True},
+    ),
+    "wgan_gp_cifar10": (
+        ((2e-4, 2e-4), (0.0, 0.9), 1e-8),
+        {"batch": 64, "accumulate": 1, "steps": 100_000, "D steps": 5, "moves": "own_turn", "dequantize": True},
+    ),
+    "sagan_imagenet128": (
+        ((1e-4, 4e-4), (0.0, 0.999), 1e-8),
+        {"batch": 256, "accumulate": 1, "steps": 1_000_000, "D steps": 1, "moves": "own_turn", "dequantize": False},
+    ),
+    "biggan_cifar10": (
+        ((2e-4, 2e-4), (0.0, 0.999), 1e-8),
+        {"batch": 50, "accumulate": 1, "steps": 125_000, "D steps": 4, "moves": "every_forward", "start": 200.0},
+    ),
+    "biggan_imagenet128": (
+        BIGGAN_ADAM,
+        {"batch": 2048, "accumulate": 8, "steps": 150_000, "D steps": 1, "moves": "every_forward", "start": 40_960.0},
+    ),
+    "biggan_deep_imagenet128": (
+        BIGGAN_ADAM,
+        {"batch": 2048, "accumulate": 8, "steps": 150_000, "D steps": 1, "moves": "every_forward", "start": 40_960.0},
+    ),
+    "biggan_paper_imagenet128": (
+        ((5e-5, 2e-4), (0.0, 0.999), 1e-8),
+        {"batch": 2048, "accumulate": 8, "D steps": 2, "moves": "own_turn", "start": 0.0, "ortho": 1e-4},
+    ),
+}
+
+
 def read(name: str, *words: str) -> dict:
     return copy.deepcopy(_read(name, *words))
 
@@ -76,7 +114,7 @@ def test_a_recipe_is_headed_by_score_protocol_hardware_and_source(name: str) -> 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_asks_for_a_path_where_the_images_are_the_users_own(name: str) -> None:
-    composed = config.read([f"experiment={name}"])
+    composed = config.read([f"experiment={name}"]) if name in PATH else read(name)
     assert (composed["data"].get("path") == schema.REQUIRED) == (name in PATH)
 
 
@@ -96,6 +134,30 @@ def test_the_networks_have_the_published_number_of_parameters(name: str) -> None
             network = component(size, 3, **given, **options)
         if count is not None:
             assert sum(p.numel() for p in network.parameters()) == count
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_recipe_has_the_numbers_of_its_source(name: str) -> None:
+    composed = read(name)
+    (rates, betas, eps), expected = SETTINGS[name]
+    for player, rate in zip(("generator", "discriminator"), rates, strict=True):
+        node = composed["optimizer"][player]
+        schedule = node["lr"] if isinstance(node["lr"], dict) else {"from": node["lr"]}
+        assert (node["component"], schedule["from"], tuple(node["betas"]), node["eps"]) == ("adam", rate, betas, eps)
+        assert schedule.get("to", 0.0) == 0.0
+    found = {
+        "batch": composed["data"]["batch_size"],
+        "accumulate": composed["accumulate"],
+        "steps": composed["trainer"]["max_steps"],
+        "D steps": composed["game"]["discriminator_steps"],
+        "moves": composed["state_updates"],
+        "dequantize": composed["data"]["dequantize"],
+        "start": composed["ema"]["start_kimg"],
+        "ortho": composed["reg"].get("ortho", {}).get("weight"),
+    }
+    assert {key: found[key] for key in expected} == expected
+    assert ("ortho" in composed["reg"]) == ("ortho" in expected)
+    assert composed["loss"]["component"] == ("wasserstein" if "wgan" in name else "hinge")
 
 
 @pytest.mark.parametrize("name", AVERAGED)
@@ -121,7 +183,7 @@ def reduced(name: str, folder: Path) -> list[str]:
     return [
         "data=digits",
         "data.image_channels=3",
-        f"data.image_size={64 if name in PATH else 32}",
+        f"data.image_size={64 if name in PATH and name not in COUNTS else 32}",
         f"data.batch_size={batch}",
         *(f"{kind}.width=8" for kind in registry.NETWORKS if composed[kind]),
         "sample.count=4",
