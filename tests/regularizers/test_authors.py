@@ -1,8 +1,12 @@
 """Penalties against the authors' own code, gradients included: fixtures/make_penalties.py."""
 
+import copy
+
 import pytest
 import torch
 from authors import ARRAYS, game, published, term_and_gradient, view_of
+from rehearsals import DISCRIMINATOR
+from torch.nn.utils import stateless
 from torch.testing import assert_close
 
 from ganlab.losses.gan_qp import GANQP
@@ -11,6 +15,7 @@ from ganlab.regularizers.dragan import DRAGAN
 from ganlab.regularizers.gradient_penalty import GradientPenalty
 from ganlab.regularizers.lipschitz_consistency import LipschitzConsistency
 from ganlab.regularizers.locally_stable import LocallyStable
+from ganlab.regularizers.r1 import R1
 from ganlab.regularizers.roth import Roth
 from ganlab.regularizers.wgan_div import WGANDiv
 
@@ -56,6 +61,37 @@ def test_consensus_optimization_is_the_authors():
         _, term = term_and_gradient(Consensus(gamma=3.0), "consensus", player)
         moves.append(torch.cat([g.flatten() for g in own]) + term)
     assert_close(torch.cat(moves), published("consensus")[1], **EXACT)
+
+
+TRAINED_THROUGH = {
+    "gradient_penalty": GradientPenalty(),
+    "one-sided": GradientPenalty(one_sided=True, center=0.3),
+    "dragan": DRAGAN(),
+    "r1": R1(),
+    "wgan_div": WGANDiv(p=3.0),
+    "roth": Roth(),
+    "consensus": Consensus(),
+}
+
+
+@pytest.mark.parametrize("name", TRAINED_THROUGH)
+def test_a_term_has_right_first_and_second_derivatives_by_the_weights_that_it_trains(name):
+    """Against differences of the term, and of its gradient, along random directions, in float64."""
+
+    def term(*weights):
+        play, regularizer = game(), copy.deepcopy(TRAINED_THROUGH[name])
+        regularizer.attach(play)
+        view = view_of(play, [regularizer])
+        names = [f"discriminator.{part}" for part in ("weight", "bias", "output")]
+        with stateless._reparametrize_module(play, dict(zip(names, weights, strict=True))):
+            play.players["discriminator"].modules["discriminator"] = play.discriminator
+            play.objective(DISCRIMINATOR, view)
+            (value,) = regularizer.terms(DISCRIMINATOR, view)["discriminator"].values()
+        return value
+
+    weights = [ARRAYS[part].clone().requires_grad_() for part in ("weight", "bias", "output")]
+    assert torch.autograd.gradcheck(term, weights, fast_mode=True)
+    assert torch.autograd.gradgradcheck(term, weights, fast_mode=True)
 
 
 @pytest.mark.parametrize("distance", ["l1", "l2"])

@@ -63,8 +63,8 @@ class FGAN:
 
     The best D gives -divergence, with g(v) = f'(data density / model density). f*(g(v)) is written without its
     logarithms, so that values and slopes are exact wherever they are numbers: kl, reverse_kl and hellinger
-    grow like e^|v| and leave float32 at |v| = 88. js is ``minimax`` less 2 log 2, a good measure of how f is
-    scaled: twice the Jensen-Shannon divergence. The gradient of ``total_variation`` vanishes where |v| is
+    grow like e^|v| and leave float32 at |v| = 88. js is ``minimax`` less 2 log 2, and its
+    divergence is twice that of Jensen and Shannon. The gradient of ``total_variation`` vanishes where |v| is
     large, and G's own of ``pearson`` turns round below v = -2: the conjugate in the table is that of f on all u.
 
     Source: Nowozin et al. 2016 (arXiv:1606.00709), eqs. 4 to 7, algorithm 1 and tab. 2, with the signs in

@@ -42,8 +42,8 @@ class Roth(InputPenalty):
 
     Args:
         gamma: Strength in the gamma/2 convention, at least 0.
-        divergence: Of which the loss is the bound: ``js``, ``kl``, ``reverse_kl``, ``pearson``, ``hellinger``.
-            None: the loss's own.
+        divergence: Of which the loss is the bound: ``js``, ``kl``, ``reverse_kl``, ``pearson`` or ``hellinger``;
+            None for the loss's own.
         interval_steps: 1: in every turn of the discriminator; k > 1: every k-th iteration, k times as strong.
 
     Raises:
