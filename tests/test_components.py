@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from itertools import permutations
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -159,8 +159,12 @@ def test_every_loss_works_with_every_regularizer(loss: str, name: str) -> None:
     one_iteration(*networks, make("loss", loss), {name: regularizer(name)})
 
 
-@pytest.mark.parametrize(("first", "second"), list(permutations(REGULARIZERS, 2)))
-def test_every_two_regularizers_work_together_in_either_order(first: str, second: str) -> None:
+# each pair in one of its orders, or there would be a minute of them
+PAIRS = [pair if i % 2 else pair[::-1] for i, pair in enumerate(combinations(REGULARIZERS, 2))]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_every_two_regularizers_work_together(first: str, second: str) -> None:
     networks = network("generator", "mlp", 8), network("discriminator", "mlp", 8)
     one_iteration(*networks, make("loss", "non_saturating"), {name: regularizer(name) for name in (first, second)})
 
