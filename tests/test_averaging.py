@@ -126,3 +126,8 @@ def test_an_average_survives_a_change_of_dtype():
 def test_a_negative_number_is_refused(option):
     with pytest.raises(ValueError, match=f"{option} must not be negative, got -1"):
         Average({}, **{option: -1.0})
+
+
+def test_a_half_life_in_iterations_does_not_mind_the_batch() -> None:
+    average = Average({}, half_life_steps=692.8, ramp_up=None)
+    assert average.decay(10**6, 512) == average.decay(10**6, 16) == pytest.approx(0.999, abs=1e-6)

@@ -15,7 +15,8 @@ from ganlab.data.digits import Digits
 RECIPES = sorted(file.stem for file in (config.conf_dir() / "experiment").glob("*.yaml"))
 PATH = {"sngan_imagenet128", "sagan_imagenet128", "biggan_imagenet128", "biggan_paper_imagenet128",
         "biggan_deep_imagenet128", "emoji_biggan", "r1_celebahq", "introvae_celebahq",
-        "wgan_div_celeba", "ttur_celeba"}  # fmt: skip
+        "wgan_div_celeba", "ttur_celeba", "pggan_celebahq", "stylegan_ffhq",
+        "emoji_pggan", "emoji_stylegan"}  # fmt: skip
 # the reference implementations' own counts: classes, generator, discriminator
 COUNTS = {
     "biggan_cifar10": (10, 4_304_387, 4_207_361),
@@ -33,6 +34,9 @@ COUNTS = {
     "ct_gan_cifar10": (0, None, 1_053_825),
     "wgan_div_celeba": (0, None, None),
     "ttur_celeba": (0, None, None),
+    "pggan_celebahq": (0, 23_079_115, 23_087_249),
+    "pggan_cifar10": (0, None, None),
+    "stylegan_ffhq": (0, 26_219_627, 23_087_249),
 }
 # images that a discriminator sees in an iteration, of the recipes that average with .9999 an iteration
 AVERAGED = {
@@ -96,7 +100,7 @@ def text(name: str) -> str:
 
 
 def test_the_recipes_are_those_that_were_promised() -> None:
-    assert {"digits", *PATH, *COUNTS} <= set(RECIPES)
+    assert {"digits", "digits_pggan", *PATH, *COUNTS} <= set(RECIPES)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -180,12 +184,20 @@ def reduced(name: str, folder: Path) -> list[str]:
     """Words that leave of a recipe what can run in a second: narrow, small, on the digits in colour."""
     composed = read(name)
     batch = 2 * composed["accumulate"]
+    size, width, growth = 64 if name in PATH else 32, 8, []
+    if composed["growth"]:  # its lists name each level, and the level of 64 pixels needs a width of 32
+        size, width, growth = min(composed["data"]["image_size"], 64), 32, ["growth.batch_sizes=null"]
     return [
         "data=digits",
         "data.image_channels=3",
+<<<<<<< HEAD
         f"data.image_size={64 if name in PATH and name not in COUNTS else 32}",
+=======
+        f"data.image_size={size}",
+>>>>>>> 8d8de38 (Recipes of networks that grow; half-life in iterations; bench at a stage)
         f"data.batch_size={batch}",
-        *(f"{kind}.width=8" for kind in registry.NETWORKS if composed[kind]),
+        *(f"{kind}.width={width}" for kind in registry.NETWORKS if composed[kind]),
+        *growth,
         "sample.count=4",
         "trainer.max_steps=1",
         "trainer.accelerator=cpu",

@@ -25,6 +25,8 @@ class Average(nn.ModuleDict):
         ramp_up: The half-life is at most this share of the images seen (StyleGAN2-ADA,
             arXiv:2006.06676, uses 0.05); None: no ramp-up.
         start_kimg: Until so many images the averages are copies.
+        half_life_steps: Half-life in iterations, in the place of ``half_life_kimg``: the two differ where the batch
+            changes, as it does when networks grow.
 
     Raises:
         ValueError: If a number is negative.
@@ -36,15 +38,20 @@ class Average(nn.ModuleDict):
         half_life_kimg: float = 10.0,
         ramp_up: float | None = 0.05,
         start_kimg: float = 0.0,
+        half_life_steps: float | None = None,
     ) -> None:
         self._lists: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]] | None = None
         super().__init__({name: copy.deepcopy(network) for name, network in networks.items()})
-        for name, number in (("half_life_kimg", half_life_kimg), ("ramp_up", ramp_up or 0), ("start_kimg", start_kimg)):
-            if number < 0:
+        for name, number in (
+            ("half_life_kimg", half_life_kimg), ("ramp_up", ramp_up), ("start_kimg", start_kimg),
+            ("half_life_steps", half_life_steps),
+        ):  # fmt: skip
+            if number is not None and number < 0:
                 raise ValueError(f"{name} must not be negative, got {number}.")
         self.requires_grad_(False)
         self.eval()
         self.half_life_kimg, self.ramp_up, self.start_kimg = half_life_kimg, ramp_up, start_kimg
+        self.half_life_steps = half_life_steps
         self._sources = networks.copy()  # a plain dict: the networks belong to the game
 
     def train(self, mode: bool = True) -> Average:
@@ -55,7 +62,7 @@ class Average(nn.ModuleDict):
         """b for an iteration that showed ``images`` after ``images_seen``."""
         if images_seen < 1000 * self.start_kimg:
             return 0.0
-        half_life = 1000 * self.half_life_kimg
+        half_life = 1000 * self.half_life_kimg if self.half_life_steps is None else images * self.half_life_steps
         if self.ramp_up is not None:
             half_life = min(half_life, images_seen * self.ramp_up)
         return 0.5 ** (images / half_life) if half_life > 0 else 0.0

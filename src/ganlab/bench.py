@@ -27,6 +27,7 @@ from ganlab.errors import GanlabError
 from ganlab.games.standard import Standard
 from ganlab.layers import state
 from ganlab.module import GANModule
+from ganlab.plan import Progress
 
 
 @dataclass
@@ -37,12 +38,14 @@ class Settings:
         warmup: Iterations that are not counted.
         iterations: Iterations of one repeat.
         repeats: Repeats; the median over all iterations of all repeats is reported.
+        kimg: Where in the run to measure, for games that grow and for schedules.
         compare: ``plain``: a hand-written loop with the same arithmetic, in turns with ganlab's.
     """
 
     warmup: int = 10
     iterations: int = 10
     repeats: int = 5
+    kimg: float = 0.0
     compare: str | None = None
 
 
@@ -151,6 +154,8 @@ class PlainLoop:
         game, options = module.game, module.training_options
         if type(game) is not Standard or game.update != "alternating" or options.accumulate != 1 or options.clip:
             raise GanlabError("compare=plain is for game=standard with alternating updates, accumulate=1 and no clip.")
+        if game.growth is not None:
+            raise GanlabError("compare=plain is for networks of one size: leave out growth.")
         hooked = [r for name in vars(module._hooks) if name != "during" for r in getattr(module._hooks, name)]
         if hooked or module.setting.every_forward or options.compile or options.mirror or options.dequantize:
             raise GanlabError(
@@ -245,6 +250,7 @@ def run(config: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """
     built = experiment.build(config)
     module = built.module
+    module.progress = Progress(images_seen=round(1000 * settings.kimg))
     with tempfile.TemporaryDirectory(prefix="ganlab-bench-") as folder:
         meter = Meter(settings, None)
         parts_iterations = max(settings.iterations, 3)
@@ -261,7 +267,7 @@ def run(config: dict[str, Any], settings: Settings) -> dict[str, Any]:
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
         lightning_trainer.fit(module, train_dataloaders=_timed(loader, meter))
-    return _result(built, meter, parts_iterations)
+    return _result(built, meter, settings)
 
 
 def _timed(loader: Loader, meter: Meter) -> Any:
@@ -279,10 +285,10 @@ def _timed(loader: Loader, meter: Meter) -> Any:
     return Timed()
 
 
-def _result(built: experiment.Experiment, meter: Meter, parts_iterations: int) -> dict[str, Any]:
+def _result(built: experiment.Experiment, meter: Meter, settings: Settings) -> dict[str, Any]:
     module, config = built.module, built.config
     median = statistics.median(meter.mine)
-    images = round(module.progress.images_seen / module.progress.iteration)
+    images = round((module.progress.images_seen - 1000 * settings.kimg) / module.progress.iteration)
     assert meter.parts is not None
     total = sum(meter.parts.seconds.values())
     cuda = module.device.type == "cuda"
@@ -306,6 +312,10 @@ def _result(built: experiment.Experiment, meter: Meter, parts_iterations: int) -
         "peak_memory_mib": peak / 2**20,
         "parameters": {name: _count(player.modules.values()) for name, player in module.game.players.items()},
     }
+    stage = module.stage
+    if stage is not None:
+        result["image_size"], result["batch_size"] = stage.image_size[0], stage.batch_size
+        result["stage"], result["alpha"] = stage.level, stage.alpha
     if meter.rival is not None:
         plain = statistics.median(meter.rivals)
         result["plain"] = {

@@ -54,7 +54,7 @@ def with_inherited(overrides: Sequence[str]) -> list[str]:
         if not {f"optimizer/{player}", "model"} & typed.keys():
             nodes[f"optimizer.{player}"] = node
     for key, node in nodes.items():
-        if schema.COMPONENT not in (node or {}):  # a role that the game does not have
+        if not node or schema.COMPONENT not in node:  # a role that the game does not have
             continue
         if not key.startswith("reg."):
             words.append(f"{key.replace('.', '/')}={node[schema.COMPONENT]}")

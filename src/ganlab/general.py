@@ -30,6 +30,7 @@ KEYS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
     "data.memory_budget_mib": (float, lambda v: v >= 0, "at least 0"),
     "data.on_device": (bool, lambda v: True, ""),
     "ema.half_life_kimg": (float, lambda v: v >= 0, "at least 0"),
+    "ema.half_life_steps": (float | None, lambda v: v is None or v >= 0, "at least 0"),
     "ema.ramp_up": (float | None, lambda v: v is None or v > 0, "positive"),
     "ema.start_kimg": (float, lambda v: v >= 0, "at least 0"),
     "checkpoint.every_steps": (int, lambda v: v >= 1, "at least 1"),

@@ -187,9 +187,11 @@ def _in_images(name: str, kimg: float | tuple[float, ...], sizes: Sequence[int],
 def _by_size(name: str, table: Mapping[Any, Any] | None, heights: Sequence[int], least: float) -> dict[int, Any]:
     found = {}
     for key, value in (table or {}).items():
-        if not str(key).isdecimal() or int(key) not in heights:
+        # a table may serve larger and smaller networks too
+        size = int(key) if str(key).isdecimal() else 0
+        if size < 1 or math.log2(size / heights[0]) % 1:
             raise ValueError(f"{name} names {key} pixels, but the networks' sizes are {', '.join(map(str, heights))}")
         if not least <= value < math.inf:
             raise ValueError(f"{name} must be at least {least} and finite, got {value} at {key} pixels")
-        found[int(key)] = value
+        found[size] = value
     return found
