@@ -184,17 +184,13 @@ def reduced(name: str, folder: Path) -> list[str]:
     """Words that leave of a recipe what can run in a second: narrow, small, on the digits in colour."""
     composed = read(name)
     batch = 2 * composed["accumulate"]
-    size, width, growth = 64 if name in PATH else 32, 8, []
+    size, width, growth = 64 if name in PATH and name not in COUNTS else 32, 8, []
     if composed["growth"]:  # its lists name each level, and the level of 64 pixels needs a width of 32
         size, width, growth = min(composed["data"]["image_size"], 64), 32, ["growth.batch_sizes=null"]
     return [
         "data=digits",
         "data.image_channels=3",
-<<<<<<< HEAD
-        f"data.image_size={64 if name in PATH and name not in COUNTS else 32}",
-=======
         f"data.image_size={size}",
->>>>>>> 8d8de38 (Recipes of networks that grow; half-life in iterations; bench at a stage)
         f"data.batch_size={batch}",
         *(f"{kind}.width={width}" for kind in registry.NETWORKS if composed[kind]),
         *growth,
