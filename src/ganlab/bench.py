@@ -140,6 +140,25 @@ class Meter(L.Callback):
             torch.cuda.synchronize(module.device)
 
 
+class Engine:
+    """ganlab's iterations without Lightning: what the engine itself takes, batches included.
+
+    Args:
+        built: Its module must not have been trained.
+        device: Where to play.
+    """
+
+    def __init__(self, built: experiment.Experiment, device: torch.device | str = "cpu") -> None:
+        self.module = built.module.to(device)
+        self.module.take(self.module.configure_optimizers())
+        shares = self.module.setting.label_shares
+        self.module.setting.label_shares = shares.to(device) if shares is not None else None
+        self._batches = iter(experiment.loader(built, torch.device(device)))
+
+    def iterate(self) -> None:
+        self.module.iterate(next(self._batches))
+
+
 class PlainLoop:
     """The same arithmetic as a hand-written PyTorch loop for the standard game: the same networks,
     loss, optimizers, memory format and average, and nothing else.

@@ -137,7 +137,11 @@ class GANModule(L.LightningModule):
     def on_fit_start(self) -> None:
         if self.setting.label_shares is not None:
             self.setting.label_shares = self.setting.label_shares.to(self.device)
-        self._optimizers = dict(zip(self.game.players, self.trainer.optimizers, strict=True))
+        self.take(self.trainer.optimizers)
+
+    def take(self, optimizers: Sequence[Optimizer]) -> None:
+        """Use these, in the order of the players, as `configure_optimizers` made them."""
+        self._optimizers = dict(zip(self.game.players, optimizers, strict=True))
 
     def on_train_start(self) -> None:
         # a checkpoint brings the numbers of its optimizers along; those of the configuration count
@@ -156,6 +160,11 @@ class GANModule(L.LightningModule):
         return self._optimizers
 
     def training_step(self, batch: Batch, batch_idx: int = 0) -> None:
+        self.iterate(batch)
+        self._count_iteration()
+
+    def iterate(self, batch: Batch) -> None:
+        """One iteration, without what Lightning wants to know about it."""
         options, before = self.training_options, self.progress
         iteration = plan(self.game, before, options.batch_size)
         self._enter_stage(before.images_seen)
@@ -177,7 +186,6 @@ class GANModule(L.LightningModule):
         self.progress = iteration.advance(before)
         if self._kept is not None:
             self.scalars = {name: torch.stack(values).mean() for name, values in self._kept.items()}
-        self._count_iteration()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ganlab"] = {

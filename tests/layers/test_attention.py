@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.autograd import gradgradcheck
+from torch.autograd import gradcheck, gradgradcheck
 
-from ganlab.layers.attention import SelfAttention, attention_places
+from ganlab.layers import attention as module
+from ganlab.layers.attention import SelfAttention, attend, attention_places
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
@@ -48,6 +49,48 @@ def test_attention_can_be_differentiated_twice() -> None:
         attention.gamma.fill_(0.5)
     x = torch.randn(1, 8, 2, 4, dtype=torch.float64, requires_grad=True)
     assert gradgradcheck(attention, (x,))
+
+
+@pytest.fixture
+def always_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FUSED_FROM_WEIGHTS", 0)
+
+
+def _maps(*needed: bool) -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    shapes = ((2, 2, 12), (2, 2, 5), (2, 3, 5))
+    return [
+        torch.randn(s, dtype=torch.float64).requires_grad_(n)
+        for s, n in zip(shapes, needed or (True,) * 3, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("needed", [(True, True, True), (False, True, False), (True, False, True)])
+def test_the_fused_kernel_has_the_gradients_of_the_equation(always_fused: None, needed: tuple[bool, ...]) -> None:
+    """out[e, i] = Σⱼ softmaxⱼ(qᵢ·kⱼ) v[e, j], with torch's own derivatives."""
+    maps = _maps(*needed)
+    wanted = [x for x in maps if x.requires_grad]
+    out = attend(*maps)
+    assert "_Fused" in type(out.grad_fn).__name__
+    q, k, v = maps
+    expected = torch.einsum("bij,bej->bei", torch.einsum("bdi,bdj->bij", q, k).softmax(2), v)
+    torch.testing.assert_close(out, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(out.sin().sum(), wanted), torch.autograd.grad(expected.sin().sum(), wanted)
+    )
+
+
+def test_the_fused_kernel_can_be_differentiated_twice(always_fused: None) -> None:
+    assert gradcheck(attend, _maps())
+    assert gradgradcheck(attend, _maps())
+
+
+def test_large_maps_take_the_fused_kernel_and_small_ones_do_not() -> None:
+    attention = SelfAttention(8)
+    out = attend(*(torch.randn(1, n, m, requires_grad=True) for n, m in ((1, 1024), (1, 256), (4, 256))))
+    assert "_Fused" in type(out.grad_fn).__name__
+    assert "_Fused" not in str(attend(*_maps()).grad_fn)
+    assert not attention(torch.randn(1, 8, 32, 32).requires_grad_()).isnan().any()
 
 
 def test_too_few_channels_and_unknown_heights_are_refused() -> None:
