@@ -109,12 +109,15 @@ def test_the_normalized_weight_has_first_and_second_derivatives(layout, out_dim)
     torch.manual_seed(0)
     weight = torch.randn(3, 2, 2, 2, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
     norm = SpectralNorm(weight.detach(), out_dim)
-    power = [norm.matrix(weight.detach()), norm.u]
-    norm.left.copy_(power[1])
-    norm.right.copy_(nn.functional.normalize(power[0].T @ power[1], dim=0))
-    norm.held = True  # u and v are constants
-    assert gradcheck(norm, (weight,))
-    assert gradgradcheck(norm, (weight,))
+    u = norm.u
+    v = nn.functional.normalize(norm.matrix(weight.detach()).T @ u, dim=0)
+
+    def normalized(weight: torch.Tensor) -> torch.Tensor:  # u and v are constants
+        sigma = torch.dot(u, torch.mv(norm.matrix(weight.detach()), v))
+        return spectral_norm._Normalize.apply(weight, u, v, sigma, out_dim)
+
+    assert gradcheck(normalized, (weight,))
+    assert gradgradcheck(normalized, (weight,))
 
 
 def network() -> nn.Sequential:
@@ -200,3 +203,72 @@ def test_a_network_under_autocast_is_normalized_in_single_precision() -> None:
 def test_no_iteration_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="expected at least one power iteration, got 0"):
         spectral_norm.attach(nn.Linear(2, 2), iterations=0)
+
+
+def calls(what: object, *, operation: str) -> int:
+    """How often torch ran ``operation`` in ``what()``."""
+    with torch.profiler.profile() as profile:
+        what()  # type: ignore[operator]
+    return sum(event.count for event in profile.key_averages() if event.key == operation)
+
+
+def test_a_hundred_layers_take_two_products_each_and_one_call_of_everything_else() -> None:
+    deep = nn.Sequential(*(nn.Linear(4, 4) for _ in range(100)))
+    parametrizations = attach(deep)
+    with torch.profiler.profile() as profile:
+        power_iterate(parametrizations)
+    operations = ("aten::mv", "aten::_foreach_norm", "aten::_foreach_div", "aten::_foreach_copy_", "aten::clamp_min")
+    counted = {event.key: event.count for event in profile.key_averages() if event.key in operations}
+    # u to its buffer, and u, v and sigma to those that `held` uses
+    assert counted == {
+        "aten::mv": 200,
+        "aten::_foreach_norm": 2,
+        "aten::_foreach_div": 2,
+        "aten::_foreach_copy_": 4,
+        "aten::clamp_min": 2,
+    }
+
+
+def test_nothing_is_iterated_twice_from_the_same_weight_and_vector() -> None:
+    one, two = network(), network()
+    first, second = attach(one), attach(two)
+    two.load_state_dict(one.state_dict())
+    with state.moving(False):
+        power_iterate(first)
+    again = calls(lambda: power_iterate(first, unchanged=True), operation="aten::mv")
+    assert again == 0  # and now u is stored
+    power_iterate(second)
+    for a, b in zip(first, second, strict=True):
+        assert torch.equal(a[0].u, b[0].u)
+        assert torch.equal(a[0].sigma, b[0].sigma)
+    assert calls(lambda: power_iterate(first, unchanged=True), operation="aten::mv") == 10
+
+
+@pytest.mark.parametrize("what", ["weight", "u", "load"])
+def test_a_change_of_weight_or_vector_is_noticed(what: str) -> None:
+    layer, other = nn.Linear(4, 3), nn.Linear(4, 3)
+    attach(other)
+    (parametrization,) = attach(layer)
+    with state.moving(False), torch.no_grad():
+        power_iterate([parametrization])
+        before = parametrization[0].sigma.clone()
+        if what == "weight":
+            parametrization.original.mul_(2)
+        elif what == "u":
+            parametrization[0].u.copy_(nn.functional.normalize(torch.randn(3), dim=0))
+        else:
+            layer.load_state_dict(other.state_dict())
+        power_iterate([parametrization], unchanged=True)
+        after = parametrization[0].sigma.clone()
+        v = nn.functional.normalize(parametrization.original.T @ parametrization[0].u, dim=0)
+        torch.testing.assert_close(after, (parametrization.original @ v).norm())
+    assert before != after
+
+
+def test_sigma_is_that_of_the_formula_where_vectors_are_shorter_than_epsilon() -> None:
+    """‖Wv‖ < ε: u = Wv/ε, and σ = uᵀWv = ‖Wv‖²/ε."""
+    weight = torch.tensor([[3.0, 4.0]])
+    norm = SpectralNorm(weight, eps=100.0)
+    u = norm.u.clone()
+    v = weight.T @ u / 100
+    torch.testing.assert_close(norm(weight), weight / ((weight @ v).square().sum() / 100))

@@ -1,15 +1,20 @@
 """Spectral normalization as a regularizer; its arithmetic is tested with the layer."""
 
+from functools import partial
+
 import pytest
 import torch
+from engine import D, Engine, G
 from rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
 from torch import nn
 from torch.testing import assert_close
 
 from ganlab import randomness
-from ganlab.contract import Game
+from ganlab.contract import UPDATES, Game
 from ganlab.errors import GanlabError
+from ganlab.games.standard import Standard
 from ganlab.layers import spectral_norm, state
+from ganlab.losses.hinge import Hinge
 from ganlab.regularizers.sn import SpectralNormalization
 from ganlab.regularizers.vib import VariationalInformationBottleneck
 from ganlab.testing import ToyDiscriminator, check_regularizer, toy_game
@@ -96,3 +101,28 @@ def test_a_player_without_weights_is_refused():
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         SpectralNormalization(**options)
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_iterating_only_after_a_change_gives_the_same_weights(update: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fused Adam changes weights without counting their versions: simultaneous steps would be overlooked."""
+
+    def train() -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        game = Standard(generator=G(), discriminator=D(), loss=Hinge(), update=update)
+        sn = SpectralNormalization(players=("discriminator", "generator"))
+        engine = Engine(game, {"sn": sn}, rate=0.1, optimizer=partial(torch.optim.Adam, fused=True), accumulate=2)
+        for _ in range(3):
+            engine.iterate()
+        return [tensor.clone() for tensor in game.state_dict().values()]
+
+    fast = train()
+    iterate, asked = spectral_norm.power_iterate, []
+
+    def always(parametrizations, *, unchanged=False):
+        asked.append(unchanged)
+        iterate(parametrizations)
+
+    monkeypatch.setattr(spectral_norm, "power_iterate", always)
+    assert all(torch.equal(a, b) for a, b in zip(fast, train(), strict=True))
+    assert any(asked) == (update == "alternating")

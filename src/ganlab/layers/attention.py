@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganlab.layers.pointwise import PointwiseConv2d
+
 
 class SelfAttention(nn.Module):
     """The non-local block of SAGAN, in the form that its released code and BigGAN have.
@@ -31,10 +33,10 @@ class SelfAttention(nn.Module):
         super().__init__()
         if channels < 8:
             raise ValueError(f"expected at least 8 channels where attention is, got {channels}: make the network wider")
-        self.query = nn.Conv2d(channels, channels // 8, 1, bias=False)  # θ
-        self.key = nn.Conv2d(channels, channels // 8, 1, bias=False)  # φ
-        self.value = nn.Conv2d(channels, channels // 2, 1, bias=False)  # g
-        self.output = nn.Conv2d(channels // 2, channels, 1, bias=False)  # o
+        self.query = PointwiseConv2d(channels, channels // 8, bias=False)  # θ
+        self.key = PointwiseConv2d(channels, channels // 8, bias=False)  # φ
+        self.value = PointwiseConv2d(channels, channels // 2, bias=False)  # g
+        self.output = PointwiseConv2d(channels // 2, channels, bias=False)  # o
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ganlab.errors import one_of
 from ganlab.layers.inputs import check_labels
+from ganlab.layers.pointwise import PointwiseConv2d
 from ganlab.layers.resample import DownsampleConv2d, UpsampleConv2d, upsample
 
 POOLINGS = ("sum", "mean")
@@ -56,7 +57,7 @@ class GeneratorBlock(nn.Module):
         self.norm2 = norm(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size, padding=padding, dilation=dilation)
         learned = doubles or in_channels != out_channels
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if learned else None
+        self.shortcut = PointwiseConv2d(in_channels, out_channels) if learned else None
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         given = () if condition is None else (condition,)
@@ -117,7 +118,7 @@ class DiscriminatorBlock(nn.Module):
         else:
             self.conv2 = nn.Conv2d(hidden_channels, out_channels, kernel_size, padding=padding, dilation=dilation)
         learned = downsample or in_channels != out_channels
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if learned else None
+        self.shortcut = PointwiseConv2d(in_channels, out_channels) if learned else None
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         given = () if condition is None else (condition,)

@@ -51,6 +51,7 @@ class SpectralNorm(nn.Module):
     v: Tensor  # only with evaluation="stored"
     left: Tensor
     right: Tensor
+    sigma: Tensor
 
     def __init__(
         self, weight: Tensor, out_dim: int = 0, iterations: int = 1, eps: float = 1e-12, evaluation: str = "fresh"
@@ -66,6 +67,8 @@ class SpectralNorm(nn.Module):
         # The vectors in use inside `held`. They are made anew for each block, so they are not saved.
         self.register_buffer("left", start.clone(), persistent=False)
         self.register_buffer("right", start.new_zeros(weight.numel() // rows), persistent=False)
+        self.register_buffer("sigma", start.new_zeros(()), persistent=False)
+        self.made_from: object = None  # what they were made from, see `power_iterate`
         if evaluation == "stored":
             first = F.normalize(torch.mv(weight.transpose(0, out_dim).reshape(rows, -1).t(), start), dim=0, eps=eps)
             self.register_buffer("v", first)
@@ -74,10 +77,10 @@ class SpectralNorm(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         with torch.autocast(weight.device.type, enabled=False):
             if self.held:
-                u, v = self.left, self.right
+                u, v, sigma = self.left, self.right, self.sigma
             else:
-                [(u, v)] = _iterate([self], [weight])
-            return _Normalize.apply(weight, u, v, self.out_dim)
+                [(u, v, sigma)] = _iterate([self], [weight])
+            return _Normalize.apply(weight, u, v, sigma, self.out_dim)
 
     def matrix(self, weight: Tensor) -> Tensor:
         """``weight`` as (out, rest)."""
@@ -92,11 +95,12 @@ class SpectralNorm(nn.Module):
         return self.evaluation == "stored" and not self.training
 
 
-def _matrix(weight: Tensor, out_dim: int) -> Tensor:
-    # σ does not depend on the order of columns, so that one is taken which needs no copy.
+def _matrix(weight: Tensor, out_dim: int, like: Tensor | None = None) -> Tensor:
+    # σ does not depend on the order of columns, so that one is taken which needs no copy (of ``like``).
+    like = weight if like is None else like
     if out_dim:
-        weight = weight.transpose(0, out_dim)
-    if weight.ndim == 4 and not weight.is_contiguous():
+        weight, like = weight.transpose(0, out_dim), like.transpose(0, out_dim)
+    if weight.ndim == 4 and not like.is_contiguous():
         weight = weight.permute(0, 2, 3, 1)
     return weight.reshape(weight.shape[0], -1)
 
@@ -124,70 +128,106 @@ def _reordered(v: Tensor, weight: Tensor, out_dim: int, *, store: bool) -> Tenso
 
 
 class _Normalize(torch.autograd.Function):
-    """W/σ with σ = uᵀWv: by hand, as autograd makes twice as many passes over the weight.
+    """W/σ with σ = uᵀWv, which is given: by hand, as autograd makes twice as many passes over the weight.
 
     dL/dW = G/σ − (Σ G∘W)/σ²·uvᵀ for G = dL/d(W/σ).
     """
 
     @staticmethod
-    def forward(ctx, weight: Tensor, u: Tensor, v: Tensor, out_dim: int) -> Tensor:  # type: ignore[override]
-        sigma = torch.dot(u, torch.mv(_matrix(weight, out_dim), v))
-        ctx.save_for_backward(weight, u, v)
+    def forward(ctx, weight: Tensor, u: Tensor, v: Tensor, sigma: Tensor, out_dim: int) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(weight, u, v, sigma)
         ctx.out_dim = out_dim
         return weight / sigma
 
     @staticmethod
     def backward(ctx, grad: Tensor):  # type: ignore[override]
-        weight, u, v = ctx.saved_tensors
+        weight, u, v, sigma = ctx.saved_tensors
         matrix = _matrix(weight, ctx.out_dim)
+        if not torch.is_grad_enabled():  # half as many passes over the weight as the form below makes
+            gradient = _matrix(grad, ctx.out_dim, like=weight)
+            slope = torch.dot(gradient.reshape(-1), matrix.reshape(-1)) / sigma
+            found = torch.addr(gradient, slope * u, v, alpha=-1).div_(sigma)
+            return _unmatrix(found, weight, ctx.out_dim), None, None, None, None
         # From here on everything is differentiable, so that second derivatives exist.
         sigma = torch.dot(u, torch.mv(matrix, v))
         slope = (grad * weight).sum() / sigma.square()
-        return grad / sigma - _unmatrix(torch.outer(slope * u, v), weight, ctx.out_dim), None, None, None
+        return grad / sigma - _unmatrix(torch.outer(slope * u, v), weight, ctx.out_dim), None, None, None, None
 
 
 @torch.no_grad()
-def _iterate(norms: list[SpectralNorm], weights: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """``iterations`` power iterations for each: the new (u, v), stored where they are to be."""
+def _iterate(norms: list[SpectralNorm], weights: list[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """``iterations`` power iterations for each: the new (u, v, σ), the vectors stored where they are to be."""
     matrices = [norm.matrix(weight) for norm, weight in zip(norms, weights, strict=True)]
     lefts = [norm.u for norm in norms]
-    rights = lefts
+    rights, sigmas = lefts, lefts
     for _ in range(norms[0].iterations):
-        rights = _normalized([torch.mv(m.t(), u) for m, u in zip(matrices, lefts, strict=True)], norms[0].eps)
-        lefts = _normalized([torch.mv(m, v) for m, v in zip(matrices, rights, strict=True)], norms[0].eps)
+        rights, _ = _normalized([torch.mv(m.t(), u) for m, u in zip(matrices, lefts, strict=True)], norms[0].eps)
+        lefts, sigmas = _normalized([torch.mv(m, v) for m, v in zip(matrices, rights, strict=True)], norms[0].eps)
+    _store(norms, weights, lefts, rights)
+    found = list(zip(lefts, rights, sigmas, strict=True))
+    for i, (norm, weight) in enumerate(zip(norms, weights, strict=True)):
+        if norm.reuses:
+            v = _reordered(norm.v, weight, norm.out_dim, store=False)
+            found[i] = (norm.u, v, torch.dot(norm.u, torch.mv(matrices[i], v)))
+    return found
+
+
+def _store(norms: list[SpectralNorm], weights: list[Tensor], lefts: list[Tensor], rights: list[Tensor]) -> None:
+    """Keep the vectors where state moves."""
     stored = [(norm.u, left) for norm, left in zip(norms, lefts, strict=True) if norm.stores]
     if stored:
         torch._foreach_copy_([u for u, _ in stored], [left for _, left in stored])
     for norm, weight, right in zip(norms, weights, rights, strict=True):
         if norm.stores and norm.evaluation == "stored":
             norm.v.copy_(_reordered(right, weight, norm.out_dim, store=True))
-    return [
-        (norm.u, _reordered(norm.v, weight, norm.out_dim, store=False)) if norm.reuses else (left, right)
-        for norm, weight, left, right in zip(norms, weights, lefts, rights, strict=True)
-    ]
 
 
-def _normalized(vectors: list[Tensor], eps: float) -> list[Tensor]:
-    lengths = torch._foreach_norm(vectors)
-    return list(torch._foreach_div(vectors, torch._foreach_clamp_min(lengths, eps)))
+def _normalized(vectors: list[Tensor], eps: float) -> tuple[list[Tensor], list[Tensor]]:
+    """x/max(‖x‖, ε), and its product with x: uᵀWv for x = Wv."""
+    lengths = torch.stack(torch._foreach_norm(vectors))
+    divisors = lengths.clamp_min(eps)
+    return list(torch._foreach_div(vectors, divisors.unbind())), list((lengths.square() / divisors).unbind())
 
 
-def power_iterate(parametrizations: Iterable[ParametrizationList]) -> None:
+@torch.no_grad()
+def power_iterate(parametrizations: Iterable[ParametrizationList], *, unchanged: bool = False) -> None:
     """One step of every vector u at once, and the vectors that `held` then uses.
 
     Vectors are stored under the same rule as in a forward pass. A loop over layers spends most of its
     time in small operations: here only the two products with W are made layer by layer.
+
+    Args:
+        unchanged: No optimizer stepped the weights since the last call: where u did not move either, what
+            that call found is taken again. It has to be said, as fused optimizers do not count a tensor's
+            versions (torch 2.15).
     """
     groups: dict[tuple[object, ...], list[tuple[SpectralNorm, Tensor]]] = {}
-    with torch.no_grad():
-        for parametrization in parametrizations:
-            norm, weight = _normalized_weight(parametrization)
-            groups.setdefault((norm.u.device, norm.u.dtype, norm.iterations, norm.eps), []).append((norm, weight))
-        for group in groups.values():
-            norms, weights = [norm for norm, _ in group], [weight for _, weight in group]
-            pairs = _iterate(norms, weights)
-            torch._foreach_copy_([norm.left for norm in norms], [u for u, _ in pairs])
-            torch._foreach_copy_([norm.right for norm in norms], [v for _, v in pairs])
+    made: list[tuple[SpectralNorm, Tensor]] = []
+    for parametrization in parametrizations:
+        norm, weight = _normalized_weight(parametrization)
+        origin = _origin(norm, weight, parametrization)
+        if unchanged and origin is not None and norm.made_from == origin and not norm.reuses:
+            made.append((norm, weight))
+        else:
+            key = (norm.u.device, norm.u.dtype, norm.iterations, norm.eps)
+            groups.setdefault(key, []).append((norm, weight))
+            norm.made_from = origin
+    if made:
+        norms, weights = [norm for norm, _ in made], [weight for _, weight in made]
+        _store(norms, weights, [norm.left for norm in norms], [norm.right for norm in norms])
+    for group in groups.values():
+        norms, weights = [norm for norm, _ in group], [weight for _, weight in group]
+        found = _iterate(norms, weights)
+        torch._foreach_copy_([norm.left for norm in norms], [u for u, _, _ in found])
+        torch._foreach_copy_([norm.right for norm in norms], [v for _, v, _ in found])
+        torch._foreach_copy_([norm.sigma for norm in norms], [sigma for _, _, sigma in found])
+
+
+def _origin(norm: SpectralNorm, weight: Tensor, parametrization: ParametrizationList) -> object:
+    """What changes whenever weight or u do, but for steps of fused optimizers; None where that cannot be known."""
+    if weight is not parametrization.original or weight.is_inference() or norm.u.is_inference():
+        return None
+    return weight.data_ptr(), weight._version, weight.stride(), norm.u.data_ptr(), norm.u._version, norm.training
 
 
 def _normalized_weight(parametrization: ParametrizationList) -> tuple[SpectralNorm, Tensor]:
@@ -201,14 +241,17 @@ def _normalized_weight(parametrization: ParametrizationList) -> tuple[SpectralNo
 
 
 @contextmanager
-def held(parametrizations: Sequence[ParametrizationList]) -> Iterator[None]:
+def held(parametrizations: Sequence[ParametrizationList], *, unchanged: bool = False) -> Iterator[None]:
     """One power iteration of everything in ``parametrizations``; every pass inside uses its vectors.
 
     So a micro-batch's passes over real and fake images see the same σ and the vectors move once.
     Normalized weights may be shared as well, by ``torch.nn.utils.parametrize.cached()`` around passes
     that are all recorded by autograd, or all not, and between two steps of the optimizer.
+
+    Args:
+        unchanged: As for `power_iterate`.
     """
-    power_iterate(parametrizations)
+    power_iterate(parametrizations, unchanged=unchanged)
     norms = [_normalized_weight(parametrization)[0] for parametrization in parametrizations]
     for norm in norms:
         norm.held = True

@@ -16,6 +16,7 @@ from ganlab.layers.geometry import Size, doublings
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
+from ganlab.layers.pointwise import PointwiseConv2d
 from ganlab.layers.resample import UpsampleConv2d, upsample
 from ganlab.layers.residual import ProjectionHead
 from ganlab.layers.spectral_norm import exempt
@@ -39,13 +40,13 @@ class BottleneckUp(nn.Module):
         hidden = in_channels // BOTTLENECK
         self.out_channels, self.up = out_channels, up
         self.norm1 = norm(in_channels)
-        self.conv1 = nn.Conv2d(in_channels, hidden, 1)
+        self.conv1 = PointwiseConv2d(in_channels, hidden)
         self.norm2 = norm(hidden)
         self.conv2: nn.Conv2d = UpsampleConv2d(hidden, hidden, 3) if up else nn.Conv2d(hidden, hidden, 3, padding=1)
         self.norm3 = norm(hidden)
         self.conv3 = nn.Conv2d(hidden, hidden, 3, padding=1)
         self.norm4 = norm(hidden)
-        self.conv4 = nn.Conv2d(hidden, out_channels, 1)
+        self.conv4 = PointwiseConv2d(hidden, out_channels)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         given = () if condition is None else (condition,)
@@ -71,12 +72,12 @@ class BottleneckDown(nn.Module):
         super().__init__()
         hidden = out_channels // BOTTLENECK
         self.down = down
-        self.conv1 = nn.Conv2d(in_channels, hidden, 1)
+        self.conv1 = PointwiseConv2d(in_channels, hidden)
         self.conv2 = nn.Conv2d(hidden, hidden, 3, padding=1)
         self.conv3 = nn.Conv2d(hidden, hidden, 3, padding=1)
-        self.conv4 = nn.Conv2d(hidden, out_channels, 1)
+        self.conv4 = PointwiseConv2d(hidden, out_channels)
         added = out_channels - in_channels
-        self.shortcut = nn.Conv2d(in_channels, added, 1) if added else None
+        self.shortcut = PointwiseConv2d(in_channels, added) if added else None
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(F.relu(x))

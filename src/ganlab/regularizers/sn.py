@@ -53,9 +53,11 @@ class SpectralNormalization(Regularizer):
         one_of(evaluation, spectral_norm.EVALUATIONS, "evaluation")
         self.evaluation = evaluation
         self._attached: dict[str, list[ParametrizationList]] = {}
+        self._stepping: tuple[str, ...] | None = None  # who may have stepped since the last turn; None: anyone
         self.players, self.iterations, self.eps = checked_players(players), iterations, eps
 
     def attach(self, game: Game) -> None:
+        self._alternating = game.update == "alternating"  # otherwise all step together after the last turn
         for player in self.players:
             found = networks(game, player, "sn")
             for network in found:
@@ -68,6 +70,8 @@ class SpectralNormalization(Regularizer):
     def during(self, turn: Turn) -> Iterator[None]:
         with ExitStack() as stack:
             for player, parametrizations in self._attached.items():
+                unchanged = self._stepping is not None and player not in self._stepping
                 with state.moving(turn.has(player)):  # all of the player's vectors at once
-                    stack.enter_context(spectral_norm.held(parametrizations))
+                    stack.enter_context(spectral_norm.held(parametrizations, unchanged=unchanged))
+            self._stepping = turn.players if self._alternating else None
             yield
