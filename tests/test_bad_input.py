@@ -93,7 +93,9 @@ WRONG = {
     "train loss.margin=-1": "loss: ",
     # what does not go together
     "train data.image_size=5": "image_size",
-    "train model=biggan data.image_size=33": "32",
+    "train model=biggan data.image_size=33": "got 33; nearest for the side is 32 or 40.",
+    "train model=biggan data.image_size=[50,64]": "both sides halve as often, and the shorter one counts; nearest is",
+    "train model=biggan generator.attention=20": "one of 8, 16, 32 (0 for none), got 20; nearest is 16.",
     "train data.batch_size=9 accumulate=2": "divide into accumulate=2 times 1 process: try data.batch_size=8 or 10.",
     "train data.batch_size=1 accumulate=2": "try data.batch_size=2.",
     "train data.num_classes=7": "data.num_classes=7, but the data set 'digits' has 10 classes",

@@ -91,6 +91,8 @@ def interpolation(
         y = chosen_classes(run, labels, rows, seed)
         y = None if y is None else y.repeat_interleave(steps)
         return sampling.generate(run.generator, z, y, seed=seed, style=style)
+    if labels is not None and len({labels} if isinstance(labels, int) else {*labels}) == 1 and run.num_classes:
+        raise GanlabError(f"between=classes needs at least two classes, got labels={labels}: give several, or none.")
     y = chosen_classes(run, labels, rows + (labels is None), seed)
     embedded = _embedded(run, y)
     following = embedded.roll(-1, 0) if labels is not None else embedded[1:]

@@ -99,9 +99,14 @@ def test_too_few_channels_and_unknown_heights_are_refused() -> None:
         SelfAttention(4)
     with pytest.raises(ValueError, match=r"one of 8, 16, 32 .0 for none., got 64"):
         attention_places(64, [8, 16, 32])
+    with pytest.raises(ValueError, match=r"nearest is 16$"):
+        attention_places(20, [8, 16, 32])
+    with pytest.raises(ValueError, match="no more often than there are maps of that height, 1, got it 2 times"):
+        attention_places((16, 16), [16, 8, 8])
 
 
 def test_attention_follows_the_first_block_of_each_height_asked_for() -> None:
     assert attention_places((8, 16), [16, 8, 8, 8]) == [0, 1]
+    assert attention_places((16, 8, 8), [16, 8, 8, 8]) == [0, 1, 2]
     assert attention_places(0, [16, 8]) == []
     assert attention_places((), [16, 8]) == []

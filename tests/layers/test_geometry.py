@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from ganlab.layers.geometry import doublings
+from ganlab.layers.geometry import _split, doublings
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,27 @@ def test_a_size_is_a_base_doubled_so_often(size, base, count) -> None:
 def test_other_sizes_are_refused_and_the_nearest_named(size, near) -> None:
     with pytest.raises(ValueError, match=f"got {size}; nearest for the side is {near}$"):
         doublings(size)
+
+
+@pytest.mark.parametrize(("size", "least"), [((50, 64), 3), ((64, 65), 3), ((3, 40), 2), ((33, 100), 1), ((20, 12), 3)])
+def test_the_nearest_of_two_sides_is_named(size, least) -> None:
+    """By trying all pairs of sides up to 128."""
+
+    def possible(height: int, width: int) -> bool:
+        found = _split(height, width)
+        return found is not None and found[1] >= least
+
+    def distance(height: int, width: int) -> int:
+        return abs(height - size[0]) + abs(width - size[1])
+
+    pairs = [(h, w) for h in range(1, 129) for w in range(1, 129) if possible(h, w)]
+    with pytest.raises(
+        ValueError, match=r"both sides halve as often, and the shorter one counts; nearest is"
+    ) as caught:
+        doublings(size, least=least)
+    named = tuple(int(side) for side in re.findall(r"nearest is \((\d+), (\d+)\)", str(caught.value))[0])
+    assert named in pairs
+    assert distance(*named) == min(distance(*pair) for pair in pairs)
 
 
 def test_a_network_that_doubles_more_often_needs_larger_images() -> None:

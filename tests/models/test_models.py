@@ -204,6 +204,14 @@ def test_a_biggan_discriminator_may_have_batch_norm_before_each_relu_but_the_ima
         (lambda: sngan.Generator(32, initialization="xaver"), "Did you mean 'xavier'"),
         (lambda: sngan.Discriminator(32, pooling="max"), "pooling must be one of sum, mean"),
         (lambda: mlp.Generator(8, depth=0), "expected depth to be at least 1, got 0"),
+        (lambda: biggan.Generator(32, dilation=0), "expected dilation to be at least 1, got 0"),
+        (lambda: biggan.Generator(32, shared_dim=0), "expected shared_dim to be at least 1, got 0"),
+        (lambda: biggan.Generator(32, norm_eps=0.0), "expected eps of batch norm to be positive, got 0.0"),
+        (
+            lambda: biggan_deep.Generator(128, width=1, attention=0),
+            "expected at least 4 channels in each block, got 2: make",
+        ),
+        (lambda: biggan_deep.Discriminator(64, width=1), "expected at least 4 channels in each block, got 2: make"),
         (lambda: biggan_deep.Generator(32, depth=0), "expected depth to be at least 1, got 0"),
     ],
 )

@@ -124,6 +124,8 @@ def _check(chosen: dict[str, Any]) -> None:
     except ValueError as error:
         raise GanlabError(str(error)) from error
     chosen["count"] = COUNTS[chosen["kind"]] if chosen["count"] is None else chosen["count"]
+    if chosen["labels"] == []:
+        raise GanlabError("labels must hold at least one class, got [].")
     for key in ("thresholds", "psis", "layers"):
         if chosen[key] == []:
             raise GanlabError(f"{key} must hold at least one {'range' if key == 'layers' else 'number'}, got [].")

@@ -142,7 +142,8 @@ def attention_places(attention: int | tuple[int, ...], heights: list[int]) -> li
             )
         if times > len(blocks):
             raise ValueError(
-                f"expected attention at {height} at most {len(blocks)} times, so many maps have that height"
+                f"expected attention to name {height} no more often than there are maps of that height, "
+                f"{len(blocks)}, got it {times} times"
             )
         places += blocks[:times]
     return sorted(places)

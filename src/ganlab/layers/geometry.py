@@ -36,13 +36,14 @@ def doublings(image_size: Size, *, least: int = 1) -> tuple[tuple[int, int], int
     height, width = height_and_width(image_size)
     found = _split(height, width)
     if found is None or found[1] < least:
-        square = height == width
-        near = " or ".join(str(side) for side in _neighbours(min(height, width), least))
-        what = "the side" if square else "the shorter side, with the other halving as often,"
-        got = height if square else (height, width)
+        if height == width:
+            near = f"nearest for the side is {' or '.join(str(side) for side in _neighbours(height, least))}"
+        else:
+            near = f"both sides halve as often, and the shorter one counts; nearest is {_nearest(height, width, least)}"
+        got = height if height == width else (height, width)
         raise ValueError(
             f"expected image_size to be {SMALLEST_BASE} to {LARGEST_BASE} pixels doubled at least "
-            f"{'once' if least == 1 else f'{least} times'}, got {got}; nearest for {what} is {near}"
+            f"{'once' if least == 1 else f'{least} times'}, got {got}; {near}"
         )
     return found
 
@@ -64,3 +65,19 @@ def _neighbours(side: int, least: int) -> list[int]:
     below = next((s for s in range(side, 0, -1) if possible(s)), None)
     above = next(s for s in range(side, max(2 * side, SMALLEST_BASE * 2**least) + 1) if possible(s))
     return sorted({s for s in (below, above) if s is not None})
+
+
+def _nearest(height: int, width: int, least: int) -> tuple[int, int]:
+    """The possible (height, width) with the smallest sum of differences."""
+
+    def bases(side: int, step: int) -> set[int]:
+        return {max(SMALLEST_BASE, side // step), max(SMALLEST_BASE, -(-side // step))}
+
+    possible = [
+        (step * h, step * w)
+        for step in (2**count for count in range(least, max(height, width, 2**least).bit_length() + 1))
+        for h in bases(height, step)
+        for w in bases(width, step)
+        if min(h, w) <= LARGEST_BASE
+    ]
+    return min(possible, key=lambda size: (abs(size[0] - height) + abs(size[1] - width), size))

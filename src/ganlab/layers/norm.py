@@ -36,7 +36,8 @@ class BatchNorm(nn.BatchNorm2d):
             batch norm do.
 
     Raises:
-        ValueError: If ``stored_variance`` is neither; or, in training, if a channel has one value only.
+        ValueError: If ``stored_variance`` is neither or ε not positive; or, in training, if a channel has one
+            value only.
     """
 
     running_mean: Tensor
@@ -54,6 +55,8 @@ class BatchNorm(nn.BatchNorm2d):
         stored_variance: str = "unbiased",
     ) -> None:
         one_of(stored_variance, ("unbiased", "biased"), "stored_variance")
+        if not eps > 0:
+            raise ValueError(f"expected eps of batch norm to be positive, got {eps}")
         super().__init__(num_features, eps=eps, momentum=momentum, affine=affine)
         self.across_ranks = across_ranks
         self.stored_variance = stored_variance

@@ -116,6 +116,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels)
+        check_positive(shared_dim=shared_dim, kernel_size=kernel_size, dilation=dilation)
         check_extra_blocks(extra_blocks)
         self.base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
         height, breadth = (side * 2**count for side in self.base)
@@ -243,7 +244,7 @@ class Discriminator(nn.Module):
         initialization: str = "orthogonal",
     ) -> None:
         super().__init__()
-        check_positive(width=width, image_channels=image_channels)
+        check_positive(width=width, image_channels=image_channels, kernel_size=kernel_size, dilation=dilation)
         check_extra_blocks(extra_blocks)
         one_of(normalization, ("none", "batch", "conditional"), "normalization")
         if normalization == "conditional" and num_classes == 0:

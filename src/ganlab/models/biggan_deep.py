@@ -25,6 +25,19 @@ from ganlab.models.biggan import FEWEST_DOUBLINGS, USUAL_ATTENTION, discriminato
 BOTTLENECK = 4
 
 
+def bottleneck(channels: int) -> int:
+    """Channels of the two 3×3 convolutions of a block.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if channels < BOTTLENECK:
+        raise ValueError(
+            f"expected at least {BOTTLENECK} channels in each block, got {channels}: make the network wider"
+        )
+    return channels // BOTTLENECK
+
+
 class BottleneckUp(nn.Module):
     """Block of the generator: 1×1 down to C/4, two 3×3, 1×1 up to C'; the shortcut drops channels.
 
@@ -37,7 +50,7 @@ class BottleneckUp(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, norm: Callable[[int], nn.Module], *, up: bool) -> None:
         super().__init__()
-        hidden = in_channels // BOTTLENECK
+        hidden = bottleneck(in_channels)
         self.out_channels, self.up = out_channels, up
         self.norm1 = norm(in_channels)
         self.conv1 = PointwiseConv2d(in_channels, hidden)
@@ -70,7 +83,7 @@ class BottleneckDown(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, down: bool) -> None:
         super().__init__()
-        hidden = out_channels // BOTTLENECK
+        hidden = bottleneck(out_channels)
         self.down = down
         self.conv1 = PointwiseConv2d(in_channels, hidden)
         self.conv2 = nn.Conv2d(hidden, hidden, 3, padding=1)
@@ -139,7 +152,7 @@ class Generator(nn.Module):
         stored_variance: str = "unbiased",
     ) -> None:
         super().__init__()
-        check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels)
+        check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels, shared_dim=shared_dim)
         if depth < 1:
             raise ValueError(f"expected depth to be at least 1, got {depth}")
         self.base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
