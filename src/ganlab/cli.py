@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "train a GAN, or sweep over several with -m",
     "resume": "continue a run from its newest checkpoint",
     "sample": "make images with a trained generator",
+    "evaluate": "score a run, or a folder of images, under a protocol",
     "import": "turn another code's checkpoint into a run",
     "list": "components that are installed",
     "show": "one component: formula, paper, options",

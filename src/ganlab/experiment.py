@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from ganlab.contract import Game, Growth, Regularizer
 from ganlab.data.contract import Dataset
 from ganlab.data.loader import Loader
 from ganlab.data.prepare import Images, prepare
+from ganlab.data.splits import split
 from ganlab.errors import GanlabError, suggestion
 from ganlab.module import GANModule, Training
 from ganlab.parts import Part, raise_problems, read_part, sentence, to_schedule
@@ -35,6 +37,7 @@ DATA_KEYS = [
     "num_classes",
     "mirror",
     "dequantize",
+    "held_out",
     "memory_budget_mib",
     "on_device",
     "undecodable",
@@ -48,12 +51,18 @@ class Experiment:
     Args:
         config: Complete: nothing in it is left to be found out.
         module: Plays the game.
-        images: The prepared data; None if only the networks were asked for.
+        images: The prepared data, all splits; None if only the networks were asked for.
+        splits: Rows of ``images`` by the name of the split.
+        labelled: ``images`` with the labels that the data has, also where the run is unconditional.
+        fingerprint: Changes when the images, their order, size or splits change; made when it is asked for.
     """
 
     config: Config
     module: GANModule
     images: Images | None
+    splits: dict[str, torch.Tensor] = field(default_factory=dict)
+    labelled: Images | None = None
+    fingerprint: Callable[[], str] = str
 
 
 def build(config: Config, with_data: bool = True) -> Experiment:
@@ -69,7 +78,9 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     components, regularizers, optimizers = check_options(config)
     source = _source(config) if with_data else None
     config = complete(config, source, _classes(components))
-    images = _prepare(config, source) if source is not None else None
+    labelled = _prepare(config, source) if source is not None else None
+    images = _unlabelled(labelled) if labelled is not None and config["data"]["num_classes"] == 0 else labelled
+    splits = split(len(images), config["data"]["held_out"]) if images is not None else {}
 
     given = _networks(config, components)
     if "loss" in components:
@@ -92,7 +103,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     setting = Setting(
         prior=prior,
         latent_dim=getattr(given.get("generator"), "latent_dim", 0),
-        label_shares=_label_shares(config, images),
+        label_shares=_label_shares(config, images, splits),
         every_forward=config["state_updates"] == "every_forward",
     )
     images_per_step = _images_per_step(game, config["data"]["batch_size"])
@@ -115,7 +126,29 @@ def build(config: Config, with_data: bool = True) -> Experiment:
         scheduled=scheduled,
     )
     module = GANModule(game, attached, factories, setting, average, training, rates, config)
-    return Experiment(config, module, images)
+    return Experiment(config, module, images, splits, labelled, partial(_fingerprint, source, config))
+
+
+@dataclass
+class OpenedData:
+    """A data set without networks, see `open_data`; attributes as those of `Experiment`."""
+
+    labelled: Images
+    splits: dict[str, torch.Tensor]
+    fingerprint: Callable[[], str]
+
+
+def open_data(config: Config) -> OpenedData:
+    """The data of a configuration, at the size that it says, or else the images' own.
+
+    Raises:
+        GanlabError: If the data cannot be read, or its images have many sizes and none is chosen.
+    """
+    general.check(config)
+    source = _source(config)
+    config = complete(config, source, {})
+    images = _prepare(config, source)
+    return OpenedData(images, split(len(images), config["data"]["held_out"]), partial(_fingerprint, source, config))
 
 
 def networks(config: Config) -> dict[str, nn.Module]:
@@ -183,6 +216,8 @@ def complete(config: Config, source: Dataset | None, networks: Mapping[str, Any]
         if missing:
             raise GanlabError(f"The configuration is not complete: data.{missing[0]} is missing.")
         return config
+    if data["held_out"] is None:
+        data["held_out"] = source.held_out
     if data["image_channels"] is None:
         data["image_channels"] = source.native_channels
     if data["image_size"] is None:
@@ -227,10 +262,18 @@ def _prepare(config: Config, source: Dataset) -> Images:
         )
     except ValueError as error:
         raise GanlabError(f"data: {sentence(error)}") from error
-    if data["num_classes"] == 0 and images.labels is not None:
-        fields_of = {f.name: getattr(images, f.name) for f in fields(images)}
-        images = Images(**{**fields_of, "labels": None, "num_classes": 0, "class_names": ()})
     return images
+
+
+def _unlabelled(images: Images) -> Images:
+    return replace(images, labels=None, num_classes=0, class_names=())
+
+
+def _fingerprint(source: Dataset | None, config: Config) -> str:
+    assert source is not None
+    data = config["data"]
+    parts = (data[key] for key in ("image_size", "image_channels", "held_out", "undecodable"))
+    return " ".join(map(str, (source.fingerprint(), *parts)))
 
 
 def _given(kind: str, component: Any, config: Config, latent_dim: int) -> dict[str, Any]:
@@ -328,13 +371,13 @@ def _average(config: Config, game: Game) -> Average:
         raise GanlabError(f"ema.{sentence(error)}") from error
 
 
-def _label_shares(config: Config, images: Images | None) -> torch.Tensor | None:
+def _label_shares(config: Config, images: Images | None, splits: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
     classes = config["data"]["num_classes"]
     if not classes:
         return None
     if images is None or images.labels is None:
         return torch.full((classes,), 1 / classes)
-    counts = torch.bincount(images.labels, minlength=classes).float()
+    counts = torch.bincount(images.labels[splits["train"]], minlength=classes).float()
     return counts / counts.sum()
 
 
@@ -401,6 +444,7 @@ def loader(built: Experiment, device: torch.device) -> Loader:
         accumulate=config["accumulate"],
         seed=config["seed"],
         device=device if config["data"]["on_device"] else "cpu",
+        rows=built.splits["train"] if config["data"]["held_out"] else None,
     )
 
 

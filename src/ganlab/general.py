@@ -27,6 +27,7 @@ KEYS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
     "data.num_classes": (int | None, lambda v: v is None or v >= 0, "at least 0"),
     "data.mirror": (bool, lambda v: True, ""),
     "data.dequantize": (bool, lambda v: True, ""),
+    "data.held_out": (float | None, lambda v: v is None or 0 <= v < 1, "at least 0 and below 1"),
     "data.memory_budget_mib": (float, lambda v: v >= 0, "at least 0"),
     "data.on_device": (bool, lambda v: True, ""),
     "ema.half_life_kimg": (float, lambda v: v >= 0, "at least 0"),

@@ -56,6 +56,7 @@ KINDS = {
     "prior": Kind("ganlab.priors", "prior of the latents"),
     "optimizer": Kind("ganlab.optimizers", "optimizer", ("params",)),
     "metric": Kind("ganlab.metrics", "metric of an evaluation", many=True, of_run=False),
+    "features": Kind("ganlab.features", "feature extractor", of_run=False),
 }
 RUN_KINDS = {name: kind for name, kind in KINDS.items() if kind.of_run}
 

@@ -58,6 +58,6 @@ def test_both_ways_of_summing_over_subsets_agree() -> None:
 
 def test_few_images_are_said() -> None:
     found = score(KID(), fake={"features": draw(50, 4, 0)}, real={"features": draw(60, 4, 1)})
-    assert "subsets of 50" in found.warnings[0]
+    assert "subsets of 25" in found.warnings[0]
     with pytest.raises(ValueError, match="subset_size"):
         KID(subset_size=1)

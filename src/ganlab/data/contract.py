@@ -33,6 +33,9 @@ class Dataset(ABC):
     native_channels: int = 3
     """1 where the images are grey, 3 where any of them may be in colour."""
 
+    held_out: float = 0.0
+    """Share of the images that a run does not train on unless told otherwise, see `ganlab.data.splits`."""
+
     @property
     def num_classes(self) -> int:
         """Number of classes; 0 where there are none."""

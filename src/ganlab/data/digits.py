@@ -22,6 +22,7 @@ class Digits(Dataset):
     class_names = tuple("0123456789")
     native_size = (8, 8)
     native_channels = 1
+    held_out = 0.25
 
     def __init__(self) -> None:
         with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as file:

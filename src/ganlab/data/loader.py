@@ -33,6 +33,7 @@ class Loader:
         accumulate: Micro-batches of one evaluation.
         seed: Of the order.
         device: Where batches are made: where the data set is held.
+        rows: The images of the training split, int64; None: all.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class Loader:
         accumulate: int,
         seed: int,
         device: torch.device | str = "cpu",
+        rows: Tensor | None = None,
     ) -> None:
         self.images, self.game, self.progress = images, game, progress
         self.batch_size, self.accumulate = batch_size, accumulate
-        self.sampler = IndexedSampler(len(images.pixels), seed)
+        self.rows = rows
+        self.sampler = IndexedSampler(len(images.pixels) if rows is None else len(rows), seed)
         self.device = torch.device(device)
 
     def __iter__(self) -> Iterator[dict[str, list[Tensor | None]]]:
@@ -75,6 +78,7 @@ class Loader:
             progress = iteration.advance(progress)
 
     def _own(self, rows: Tensor) -> Tensor:
+        rows = rows if self.rows is None else self.rows[rows]
         world, rank = distributed.world_size(), distributed.rank()
         return rows.view(self.accumulate, world, -1)[:, rank].reshape(-1)
 

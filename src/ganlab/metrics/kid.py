@@ -27,7 +27,7 @@ class KID(Metric):
 
     Args:
         subsets: Number of subsets.
-        subset_size: m, at most the images of either set (then all of the smaller set).
+        subset_size: m, or half of the smaller set where that has fewer images.
         limit: Features that are kept of each set; memory is 4 limit D bytes.
         seed: Of the subsets.
 
@@ -51,7 +51,8 @@ class KID(Metric):
         fewest = min(len(fake), len(real))
         if fewest < 2:
             raise GanlabError("kid needs at least two real and two generated images: raise samples.")
-        size = min(self.subset_size, fewest)
+        # subsets of all images would all be the same one
+        size = self.subset_size if fewest >= self.subset_size else max(2, fewest // 2)
         values = subset_distances(fake, real, self.subsets, size, self.seed)
         mean, deviation = float(values.mean()), float(values.std(unbiased=False))
         half = intervals.NORMAL * deviation * math.sqrt(size / fewest)

@@ -48,8 +48,12 @@ class MSSSIM(Metric):
         return {"images": StoredImages(self.limit)}
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
-        fake, error, classes = self._mean(kept["fake"]["images"], kept["fake"].stream.seed)
-        real, _, _ = self._mean(kept["real"]["images"], kept["real"].stream.seed)
+        rows = {role: dict(kept[role]["images"]) for role in ("fake", "real")}  # type: ignore[index]
+        if any(bool((r["labels"] < 0).any()) for r in rows.values()):  # both by class, or neither
+            for r in rows.values():
+                r["labels"] = torch.full_like(r["labels"], -1)
+        fake, error, classes = self._mean(rows["fake"], kept["fake"].stream.seed)
+        real, _, _ = self._mean(rows["real"], kept["real"].stream.seed)
         half = intervals.NORMAL * error
         about = f"mean over {classes} classes" if classes > 1 else "over all images"
         return Score({"ms_ssim": Value(fake, fake - half, fake + half, "real", real, about)})

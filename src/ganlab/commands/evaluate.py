@@ -1,0 +1,192 @@
+"""``ganlab evaluate RUN``: scores, each with its protocol."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ganlab.errors import GanlabError, suggestion
+
+HELP = """ganlab evaluate RUN [key=value ...]
+ganlab evaluate images=FOLDER_OR_ZIP data=NAME [data.path=...] [key=value ...]
+ganlab evaluate RUN RUN ...                  the newest scores of several runs, if they are of one protocol
+
+  protocol=null       digits, fast, studiogan, mimicry, stylegan, mmgeneration, clean or a YAML of your own in
+                      conf/protocol; null: the data's own best one. It sets what follows:
+  metrics=            fid,fid_infinity,kid,is,prdc,per_class,ms_ssim,spectrum,memorization
+  features=           classifier, inception, clip, dinov2, efficientnet_lite0, file
+  samples=            generated images; 0: as many as the reference has
+  reference=          train, validation or test: the real images to compare with
+  reference_images=0  how many of them; 0: all
+  truncation=null     latents given that no |z_i| exceeds it
+  ema=true            the averaged generator, or the raw one
+  labels=data         or uniform: the labels of conditional samples
+  seed=0
+  METRIC.OPTION= and features.OPTION=      see `ganlab show metric NAME`, `ganlab show features NAME`
+
+  checkpoint=last     best, all, an iteration or a file name
+  sweep=null          truncation: a score for each of values=0.3:1.0:0.1
+  real=null           score held-out real images like generated ones too; null: if the protocol is digits
+  reference_file=null an .npz of FID statistics (mu, sigma) instead of real images
+  device=null         cpu, cuda, ...; null: a GPU if there is one
+  out=null            folder for evaluation.jsonl of images=; null: beside them
+"""
+DEFAULTS: dict[str, Any] = {
+    "protocol": None,
+    "metrics": None,
+    "features": None,
+    "samples": None,
+    "reference": None,
+    "reference_images": None,
+    "truncation": None,
+    "ema": None,
+    "labels": None,
+    "seed": None,
+    "checkpoint": "last",
+    "sweep": None,
+    "values": None,
+    "real": None,
+    "reference_file": None,
+    "images": None,
+    "device": None,
+    "out": None,
+}
+_OF_PROTOCOL = (
+    "metrics", "features", "samples", "reference", "reference_images", "truncation", "ema", "labels", "seed",
+)  # fmt: skip
+
+
+def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
+    chosen, data = _read(options)
+    if chosen["images"] is not None:
+        if words:
+            raise GanlabError(f"images= are evaluated by themselves: leave {words[0]} out, or images=.")
+        return _images(chosen, data)
+    if data:
+        raise GanlabError(f"{data[0]} goes with images=; a run is evaluated on the data of its own configuration.")
+    if not words:
+        raise GanlabError("`ganlab evaluate` takes a run folder, or images=FOLDER_OR_ZIP with data=NAME.")
+    from ganlab import run_folder
+    from ganlab.evaluation import runs, table
+
+    folders = [run_folder.existing(word) for word in words]
+    if len(folders) > 1:
+        print(table.table(runs.same_protocol(folders), [folder.name for folder in folders]))
+        return 0
+    config = run_folder.read_config(folders[0])
+    protocol, name = _protocol(chosen, str(config["data"]["component"]))
+    if chosen["metrics"] is None and not config["data"]["num_classes"]:
+        protocol = protocol.without_labels()
+    truncations = _truncations(chosen)
+    real = (name == "digits" and bool(config["data"].get("held_out"))) if chosen["real"] is None else chosen["real"]
+    records = runs.evaluate_run(
+        folders[0],
+        protocol,
+        which=chosen["checkpoint"],
+        truncations=truncations,
+        statistics=chosen["reference_file"],
+        device=_device(chosen["device"]),
+        with_real=bool(real),
+    )
+    return _finish(folders[0], records)
+
+
+def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
+    from ganlab import config, experiment
+    from ganlab.evaluation import runs
+    from ganlab.evaluation.engine import RealData
+
+    if not any(word.startswith("data=") for word in data):
+        raise GanlabError("images= are compared with real ones: say which, as data=zip data.path=real.zip.")
+    composed = config.read(list(data))
+    protocol, _ = _protocol(chosen, str(composed["data"]["component"]))
+    built = experiment.open_data(composed)
+    path = Path(str(chosen["images"])).expanduser()
+    if not path.exists():
+        raise GanlabError(f"There is no folder or archive images={chosen['images']}.")
+    out = Path(chosen["out"]) if chosen["out"] else (path.parent if path.is_file() else path.absolute().parent)
+    real = RealData(built.labelled, built.splits, built.fingerprint())
+    records = runs.evaluate_images(
+        str(chosen["images"]), protocol, real, out=out, statistics=chosen["reference_file"],
+        device=_device(chosen["device"]),
+    )  # fmt: skip
+    return _finish(out, records)
+
+
+def _finish(folder: Path, records: Sequence[Mapping[str, Any]]) -> int:
+    from ganlab.evaluation import scores, table
+
+    print(table.table(records))
+    for warning in dict.fromkeys(w for record in records for w in record["warnings"]):
+        print(f"note: {warning}", file=sys.stderr)
+    first = records[0]
+    print(f"protocol {first['protocol']['name']} {first['protocol_hash']}: {folder / scores.FILE}")
+    return 0
+
+
+def _read(options: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """The options of this command, and the words about data."""
+    from ganlab import config
+
+    chosen, data = dict(DEFAULTS), []
+    chosen["more"] = {}
+    for word in options:
+        key, _, value = word.partition("=")
+        if key == "data" or key.startswith("data."):
+            data.append(word)
+            continue
+        if key == "values":
+            chosen["values"] = value
+            continue
+        if key == "metrics":  # a list with or without brackets
+            chosen["metrics"] = [name.strip() for name in value.strip("[]'\"").split(",") if name.strip()]
+            continue
+        (override,) = config.parse([word])
+        if override.is_sweep_override():
+            raise GanlabError(f"{word} has several values: an evaluation takes one.")
+        if key in DEFAULTS:
+            chosen[key] = override.value()
+        elif "." in key:
+            chosen["more"][key] = override.value()
+        else:
+            raise GanlabError(
+                f"`ganlab evaluate` has no option {key!r}.{suggestion(key, DEFAULTS)} Options: {', '.join(DEFAULTS)}."
+            )
+    return chosen, data
+
+
+def _protocol(chosen: Mapping[str, Any], data: str) -> tuple[Any, str]:
+    from ganlab.evaluation import protocol
+
+    own = data if data in protocol.names() else "fast"  # a data set may bring a protocol of its name
+    name = str(chosen["protocol"]) if chosen["protocol"] is not None else own
+    found = protocol.preset(name)
+    values = {key: chosen[key] for key in _OF_PROTOCOL if chosen[key] is not None}
+    return found.changed({**values, **chosen["more"]}), name
+
+
+def _truncations(chosen: Mapping[str, Any]) -> list[float | None] | None:
+    from ganlab.evaluation import runs
+
+    if (chosen["sweep"] is None) != (chosen["values"] is None):
+        raise GanlabError("sweep= and values= go together: sweep=truncation values=0.3:1.0:0.1.")
+    if chosen["sweep"] is None:
+        return None
+    if chosen["sweep"] != "truncation":
+        raise GanlabError(f"sweep={chosen['sweep']} is not known; there is sweep=truncation.")
+    return list(runs.sweep_values(str(chosen["values"])))
+
+
+def _device(chosen: Any) -> Any:
+    import torch
+
+    if chosen is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(str(chosen))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise GanlabError(f"device={chosen} is not to be had here: {str(error).splitlines()[0]}.") from error
+    return device

@@ -1,0 +1,1 @@
+"""Evaluation: one pass over generated and real images, every metric, a protocol on every score."""

@@ -1,0 +1,404 @@
+"""The one pass: every image is made once and looked at by the extractor once, for all metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from ganlab import distributed, randomness
+from ganlab.data.prepare import Images
+from ganlab.errors import GanlabError
+from ganlab.evaluation import reference
+from ganlab.evaluation.protocol import Protocol, asks, digest
+from ganlab.evaluation.sources import Source, of_images
+from ganlab.features.contract import Examples, Extractor
+from ganlab.metrics.contract import Batch, Context, Kept, Metric, Role, Score, Stream, Summary, Tensors
+
+BATCH = 100
+
+
+@dataclass
+class RealData:
+    """The user's data, as an evaluation needs it.
+
+    Args:
+        images: Of all splits.
+        splits: Rows of each split.
+        fingerprint: Changes when images, order, size or splits change.
+    """
+
+    images: Images
+    splits: Mapping[str, Tensor]
+    fingerprint: str
+
+
+@dataclass
+class Result:
+    """What an evaluation found.
+
+    Args:
+        scores: By metric.
+        protocol: As it was carried out, complete, JSON.
+        samples: The first generated images, uint8.
+        images_per_second: Generated images over the time of their pass.
+    """
+
+    scores: dict[str, Score]
+    protocol: dict[str, Any]
+    samples: Tensor
+    images_per_second: float
+    warnings: list[str] = field(default_factory=list)
+
+    def record(self, subject: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """A line of evaluation.jsonl."""
+        values = {name: asdict(value) for score in self.scores.values() for name, value in score.values.items()}
+        return {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S"),
+            "subject": dict(subject),
+            "protocol": self.protocol,
+            "protocol_hash": digest({k: v for k, v in self.protocol.items() if k != "truncation"}),
+            "selected_on": False,
+            "during_training": False,
+            "values": values,
+            "details": {name: score.details for name, score in self.scores.items() if score.details},
+            "pictures": {},
+            "warnings": [*self.warnings, *(w for score in self.scores.values() for w in score.warnings)],
+            "images_per_second": round(self.images_per_second, 1),
+            **more,
+        }
+
+
+class Evaluator:
+    """Scores streams of images under one protocol; what is kept of real images serves them all.
+
+    Args:
+        protocol: How scores are taken.
+        real: The data.
+        device: Where features are extracted and sums are kept.
+        cache: ganlab's cache folder.
+        statistics: An .npz file of FID statistics to compare with instead of real images; None: the data's.
+
+    Raises:
+        GanlabError: If protocol and data do not fit, or the extractor's weights cannot be had.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        real: RealData,
+        *,
+        device: torch.device | str = "cpu",
+        cache: Path,
+        statistics: str | None = None,
+    ) -> None:
+        self.real, self.device = real, torch.device(device)
+        self.warnings: list[str] = []
+        if not len(real.splits[protocol.reference]):
+            self.warnings.append(
+                f"The data has no {protocol.reference} split (data.held_out=0), so the reference is what the run was "
+                f"trained on; train with data.held_out=0.1 to report on images that it never saw."
+            )
+            protocol = replace(protocol, reference="train")
+        self.protocol = protocol.completed()
+        self.metrics = protocol.make_metrics()
+        if not self.metrics:
+            raise GanlabError("metrics= is empty: name at least one, as metrics=fid,kid.")
+        self._cache = reference.Cache(cache / "statistics")
+        self._rows = self._rows_of_roles()
+        self._refuse_labels()
+        self.extractor = self._prepared(protocol.make_extractor(), cache) if self._asks("features", "logits") else None
+        if self._asks("logits") and self.extractor is not None and not self.extractor.logits_dim:
+            asking = next(n for n, m in self.metrics.items() if asks(m, "logits"))
+            raise GanlabError(
+                f"{asking} needs class probabilities, and features={protocol.features.get('component')} classifies "
+                f"nothing: take features=classifier, inception or efficientnet_lite0, or leave {asking} out."
+            )
+        self._statistics = self._given(statistics)
+        self._kept: dict[Role, Kept] | None = None
+
+    # --- what is kept of real images
+
+    def _rows_of_roles(self) -> dict[Role, Tensor]:
+        protocol, splits = self.protocol, self.real.splits
+        rows = splits[protocol.reference]
+        if protocol.reference_images:
+            if protocol.reference_images > len(rows):
+                raise GanlabError(
+                    f"reference_images={protocol.reference_images:,}, and the {protocol.reference} split has "
+                    f"{len(rows):,} images: give fewer, or 0 for all."
+                )
+            generator = randomness.generator("cpu", protocol.seed, "reference", len(rows))
+            rows = rows[torch.randperm(len(rows), generator=generator)[: protocol.reference_images].sort().values]
+        held_out = "test" if protocol.reference == "train" else protocol.reference
+        return {"real": rows, "train": splits["train"], "held_out": splits[held_out]}
+
+    def _real_kept(self) -> dict[Role, Kept]:
+        """The summaries of real images, from the cache where it has them."""
+        if self._kept is None:
+            kept: dict[Role, Kept] = {}
+            for role, rows in self._rows.items():
+                summaries = self._summaries(role)
+                if not summaries or not len(rows):
+                    continue
+                source = of_images(self.real.images, rows)
+                stream = self._stream(source)
+                if role == "real" and self._statistics is not None:
+                    kept[role] = Kept(stream, {"moments": self._statistics[0]})
+                    continue
+                kept[role] = Kept(stream, self._collect_cached(role, source, stream, summaries))
+            self._kept = kept
+        return self._kept
+
+    def _collect_cached(
+        self, role: Role, source: Source, stream: Stream, summaries: Sequence[Summary]
+    ) -> dict[Any, Tensors]:
+        extractor = self._extractor_key()
+        rows = digest(self._rows[role].tolist()) if self.protocol.reference_images else ""
+        split = self.protocol.reference if role == "real" else role
+        paths = {
+            s: self._cache.path(
+                self.real.fingerprint, split, rows, stream, extractor if s.features or s.logits else "", s
+            )
+            for s in summaries
+        }
+        found: dict[Any, Tensors] = {}
+        if distributed.world_size() == 1:  # ranks might see different files
+            found = {s: tensors for s, path in paths.items() if (tensors := self._cache.read(path)) is not None}
+        missing = [s for s in summaries if s not in found]
+        if missing:
+            collected, _ = self._collect(source, stream, missing)
+            found.update(collected)
+            if distributed.rank() == 0:
+                for s in missing:
+                    self._cache.write(paths[s], collected[s])
+        return found
+
+    def _extractor_key(self) -> str:
+        if self.extractor is None:
+            return ""
+        return f"{self.protocol.features['component']} {self.extractor.weights_hash()} {self.extractor.describe()}"
+
+    # --- scoring
+
+    def score(self, source: Source, context: Context | None = None, truncation: float | None = None) -> Result:
+        """Score a stream.
+
+        Args:
+            source: The images.
+            context: What metrics may ask of the run; completed with what the evaluator knows.
+            truncation: That the source was made with.
+
+        Raises:
+            GanlabError: If images are NaN, or a metric cannot be had of these streams.
+        """
+        if source.shape != tuple(self.real.images.pixels.shape[1:]):
+            raise GanlabError(
+                f"Images are {source.shape}, and the data's are {tuple(self.real.images.pixels.shape[1:])}."
+            )
+        self._refuse_fewer_labels(source)
+        kept = dict(self._real_kept())
+        stream = self._stream(source)
+        summaries = self._summaries("fake")
+        start = time.perf_counter()
+        collected, samples = self._collect(source, stream, summaries)
+        seconds = time.perf_counter() - start
+        kept["fake"] = Kept(stream, collected)
+        scores: dict[str, Score] = {}
+        if distributed.rank() == 0:
+            context = replace(
+                context or Context(),
+                class_names=self.real.images.class_names,
+                own_classifier=self.extractor is not None and self.extractor.own_classes,
+                images=self._pixels,
+                features=self._features,
+            )
+            for name, metric in self.metrics.items():
+                scores[name] = metric.score(self._for_metric(metric, kept), context)
+        return Result(scores, self.described(source.count, truncation), samples, source.count / seconds, self.warnings)
+
+    def described(self, samples: int, truncation: float | None) -> dict[str, Any]:
+        """The protocol as it is carried out: JSON."""
+        protocol, images = self.protocol, self.real.images
+        features = {**protocol.features}
+        if self.extractor is not None:
+            features.update(self.extractor.describe(), weights=self.extractor.weights_hash())
+        split: dict[str, Any] = {"split": protocol.reference, "count": len(self._rows["real"])}
+        split["data"] = digest(self.real.fingerprint)
+        if self._statistics is not None:
+            split = {"statistics": self._statistics[1]}
+        return {
+            "name": protocol.name,
+            "features": features if self.extractor is not None else None,
+            "metrics": {name: dict(options) for name, options in protocol.metrics.items()},
+            "samples": samples,
+            "reference": split,
+            "image_size": list(images.pixels.shape[2:]),
+            "image_channels": images.pixels.shape[1],
+            "truncation": truncation,
+            "ema": protocol.ema,
+            "labels": protocol.labels if images.num_classes else "none",
+            "seed": protocol.seed,
+            "quantised": True,
+        }
+
+    @torch.no_grad()
+    def _collect(
+        self, source: Source, stream: Stream, summaries: Sequence[Summary]
+    ) -> tuple[dict[Any, Tensors], Tensor]:
+        """What all ranks keep of a stream; and its first images. Batches have the same bounds for any number of ranks,
+        which take them in turn."""
+        accumulators = {summary: summary.begin(stream) for summary in summaries}
+        wants = any(s.features or s.logits for s in summaries)
+        first = torch.empty(0, *source.shape, dtype=torch.uint8)
+        finite = []
+        world, rank = distributed.world_size(), distributed.rank()
+        for number, start in enumerate(range(0, source.count, BATCH)):
+            if number % world != rank:
+                continue
+            images, labels, all_finite = source.rows(start, min(start + BATCH, source.count))
+            images = images.to(self.device)
+            features, logits = self.extractor.extract(images) if wants and self.extractor is not None else (None, None)
+            batch = Batch(start, images, labels, features, logits)
+            for accumulator in accumulators.values():
+                accumulator.update(batch)
+            finite.append(all_finite)
+            if start == 0:
+                first = images.cpu()
+        self._refuse_nan(finite)
+        parts = {summary: accumulator.tensors() for summary, accumulator in accumulators.items()}
+        gathered = _gathered([{n: t.cpu() for n, t in part.items()} for part in parts.values()]) if world > 1 else None
+        if world == 1:
+            return {summary: summary.merge([part]) for summary, part in parts.items()}, first
+        if gathered is None:  # not the first rank
+            return dict(parts), first
+        return {summary: summary.merge([g[i] for g in gathered]) for i, summary in enumerate(parts)}, first
+
+    def _refuse_nan(self, finite: list[Tensor]) -> None:
+        bad = torch.tensor(0.0 if all(bool(flag) for flag in finite) else 1.0)
+        if distributed.world_size() > 1:
+            bad = bad.to(self.device)
+            dist.all_reduce(bad)
+        if bad:
+            raise GanlabError(
+                "The generator makes NaN or infinite pixels: it has diverged, and there is nothing to score. Evaluate "
+                "an older checkpoint."
+            )
+
+    # --- inside
+
+    def _for_metric(self, metric: Metric, kept: Mapping[Role, Kept]) -> dict[Role, Kept]:
+        """The streams under the names that the metric gave its summaries."""
+        found: dict[Role, Kept] = {}
+        for role, all_of_role in kept.items():
+            named = metric.summaries(role) if role in metric.roles else {}
+            if named:
+                given = all_of_role.summaries if role == "real" and self._statistics is not None else None
+                summaries = given or {name: all_of_role.summaries[s] for name, s in named.items()}  # type: ignore[index]
+                found[role] = Kept(all_of_role.stream, summaries)
+        return found
+
+    def _summaries(self, role: Role) -> list[Summary]:
+        """Those of all metrics, equal ones once."""
+        named = [m.summaries(role) for m in self.metrics.values() if role in m.roles]
+        return list(dict.fromkeys(summary for summaries in named for summary in summaries.values()))
+
+    def _asks(self, *needs: str) -> bool:
+        return any(asks(metric, need) for metric in self.metrics.values() for need in needs)
+
+    def _stream(self, source: Source) -> Stream:
+        extractor = self.extractor
+        dims = (extractor.feature_dim, extractor.logits_dim) if extractor is not None else (0, 0)
+        return Stream(source.count, *dims, source.shape, source.num_classes, self.protocol.seed)
+
+    def _prepared(self, extractor: Extractor, cache: Path) -> Extractor:
+        images, splits = self.real.images, self.real.splits
+        examples = None
+        if extractor.needs_examples:
+            train, held_out = splits["train"], splits["validation"]
+            labels = images.labels
+            examples = Examples(
+                images.pixels[train],
+                None if labels is None else labels[train],
+                images.pixels[held_out],
+                None if labels is None else labels[held_out],
+                images.num_classes,
+                self.real.fingerprint,
+                cache,
+            )
+        if distributed.rank() == 0:
+            extractor.prepare(examples)
+        if distributed.world_size() > 1:
+            dist.barrier()
+        if distributed.rank() != 0:
+            extractor.prepare(examples)
+        extractor.to(self.device)
+        return extractor
+
+    def _given(self, statistics: str | None) -> tuple[Tensors, str] | None:
+        if statistics is None:
+            return None
+        for name, metric in self.metrics.items():
+            if "real" in metric.roles and set(metric.summaries("real")) - {"moments"}:
+                raise GanlabError(
+                    f"reference_file holds mean and covariance, and {name} needs more of the real images."
+                )
+        return reference.given(statistics, self.extractor.feature_dim if self.extractor is not None else 0)
+
+    def _refuse_labels(self) -> None:
+        for name, metric in self.metrics.items():
+            if asks(metric, "labels") and self.real.images.labels is None:
+                raise GanlabError(f"{name} goes by class, and the data has no labels: leave {name} out.")
+
+    def _refuse_fewer_labels(self, source: Source) -> None:
+        for name, metric in self.metrics.items():
+            if asks(metric, "labels") and not source.num_classes:
+                raise GanlabError(f"{name} goes by class, and these images have no labels: leave {name} out.")
+
+    def _pixels(self, role: Role, places: Tensor) -> Tensor:
+        return self.real.images.pixels[self._rows[role][places.cpu()]]
+
+    @torch.no_grad()
+    def _features(self, images: Tensor) -> Tensor:
+        assert self.extractor is not None
+        return torch.cat([self.extractor.extract(part.to(self.device))[0] for part in images.split(BATCH)])
+
+
+def _gathered(parts: list[Tensors]) -> list[list[Tensors]] | None:
+    """What each rank has, on the first rank; None on the others."""
+    found: list[Any] | None = [None] * distributed.world_size() if distributed.rank() == 0 else None
+    dist.gather_object(parts, found)
+    return found
+
+
+Discriminator = Callable[[Tensor, Tensor | None], Tensor]
+
+
+def discriminator_of(module: Any) -> Discriminator | None:
+    """``discriminator(uint8 images, labels) -> logits (n,)`` of a training module, or None if its game has none."""
+    network = getattr(module.game, "discriminator", None)
+    if network is None or not hasattr(network, "head"):
+        return None
+
+    @torch.no_grad()
+    def logits(images: Tensor, labels: Tensor | None) -> Tensor:
+        parameter = next(network.parameters())
+        was_training = network.training
+        network.eval()
+        try:
+            found = []
+            for at in range(0, len(images), BATCH):
+                x = images[at : at + BATCH].to(parameter.device, parameter.dtype) / 127.5 - 1
+                y = None if labels is None else labels[at : at + BATCH].to(parameter.device)
+                found.append(network(x, y).float().cpu())
+        finally:
+            network.train(was_training)
+        return torch.cat(found)
+
+    return logits

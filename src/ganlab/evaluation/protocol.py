@@ -1,0 +1,215 @@
+"""What a score depends on beside the images: the protocol, and its presets ``conf/protocol/NAME.yaml``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import yaml
+
+from ganlab import catalog, registry, schema
+from ganlab.data.splits import SPLITS
+from ganlab.errors import GanlabError, one_of, suggestion
+from ganlab.features.contract import Extractor
+from ganlab.metrics.contract import Metric
+from ganlab.schema import COMPONENT
+
+LABELS = ("data", "uniform")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a score is taken.
+
+    Args:
+        name: Of the preset that it began with.
+        features: The extractor's name and options.
+        metrics: Options of each metric, by name.
+        samples: Generated images; 0: as many as the reference has.
+        reference: The split of real images to compare with: ``train``, ``validation`` or ``test``.
+        reference_images: How many of it, a keyed choice; 0: all.
+        truncation: Latents are drawn given that no |z_i| exceeds it; None: not truncated.
+        ema: Whether the averaged generator is evaluated, or the raw one.
+        labels: Labels of conditional samples: with the shares that the training ``data`` has, or ``uniform``.
+        seed: Of latents, labels and the choice of real images.
+    """
+
+    name: str = "fast"
+    features: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    samples: int = 5000
+    reference: str = "train"
+    reference_images: int = 0
+    truncation: float | None = None
+    ema: bool = True
+    labels: str = "data"
+    seed: int = 0
+
+    def changed(self, values: Mapping[str, Any]) -> Protocol:
+        """With some values changed: fields of this class; ``metrics`` as a list of names, ``features`` as a name, and
+        options of both as ``METRIC.OPTION`` and ``features.OPTION``.
+
+        Raises:
+            GanlabError: If a key is none of these or a value is wrong.
+        """
+        plain = {key: value for key, value in values.items() if "." not in key}
+        fields: dict[str, Any] = {}
+        for key, value in plain.items():
+            if key == "metrics":
+                names = list(value) if isinstance(value, (list, tuple)) else [value]
+                known = {name: self.metrics.get(name, {}) for name in names}
+                fields[key] = {str(name): dict(options) for name, options in known.items()}
+            elif key == "features":
+                same = self.features.get(COMPONENT) == value
+                fields[key] = dict(self.features) if same else {COMPONENT: str(value)}
+            elif key in _KINDS:
+                fields[key] = _converted(key, value)
+            else:
+                known_keys = [*_KINDS, "metrics", "features"]
+                raise GanlabError(f"{key!r} is no option of a protocol.{suggestion(key, known_keys)}")
+        changed = replace(self, **fields)
+        for key in values.keys() - plain.keys():
+            owner, _, option = key.partition(".")
+            if owner == "features":
+                changed = replace(changed, features={**changed.features, option: values[key]})
+            elif owner in changed.metrics:
+                options = {**changed.metrics[owner], option: values[key]}
+                changed = replace(changed, metrics={**changed.metrics, owner: options})
+            else:
+                owners = ["features", *changed.metrics]
+                raise GanlabError(
+                    f"{key!r} has no effect: {owner!r} is none of this evaluation's metrics."
+                    f"{suggestion(owner, owners)} Metrics: {', '.join(changed.metrics)}."
+                )
+        changed._check()
+        return changed
+
+    def _check(self) -> None:
+        try:
+            one_of(self.reference, SPLITS, "reference")
+            one_of(self.labels, LABELS, "labels")
+        except ValueError as error:
+            raise GanlabError(str(error)) from error
+        for name, least in (("samples", 0), ("reference_images", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise GanlabError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        if self.truncation is not None and not self.truncation > 0:
+            raise GanlabError(f"truncation must be positive or null, got {self.truncation}.")
+
+    def make_metrics(self) -> dict[str, Metric]:
+        """The metrics, constructed.
+
+        Raises:
+            GanlabError: With every mistake in their options.
+        """
+        return {name: _made("metric", name, name, options) for name, options in self.metrics.items()}
+
+    def without_labels(self) -> Protocol:
+        """Without the metrics that go by class."""
+        made = self.make_metrics()
+        return replace(self, metrics={n: o for n, o in self.metrics.items() if not asks(made[n], "labels")})
+
+    def make_extractor(self) -> Extractor:
+        """The extractor, constructed, not yet prepared."""
+        options = {name: value for name, value in self.features.items() if name != COMPONENT}
+        extractor: Extractor = _made("features", str(self.features.get(COMPONENT)), "features", options)
+        return extractor
+
+    def completed(self) -> Protocol:
+        """With every option of the extractor and the metrics, defaults too: what is written with a score."""
+        features = {**schema.node("features", str(self.features[COMPONENT])), **self.features}
+        metrics = {name: {**schema.node("metric", name), **options} for name, options in self.metrics.items()}
+        for options in metrics.values():
+            options.pop(COMPONENT)
+        return replace(self, features=features, metrics=metrics)
+
+
+def asks(metric: Metric, need: str) -> bool:
+    """Whether a metric needs ``features``, ``logits`` or ``labels``."""
+    return any(getattr(s, need) for role in metric.roles for s in metric.summaries(role).values())
+
+
+_KINDS: dict[str, Any] = {
+    "name": str,
+    "samples": int,
+    "reference": str,
+    "reference_images": int,
+    "truncation": float | None,
+    "ema": bool,
+    "labels": str,
+    "seed": int,
+}
+
+
+def names() -> list[str]:
+    """Presets that there are, ganlab's own and the user's."""
+    found = {file.stem for _, folder in catalog.preset_folders() for file in (folder / "protocol").glob("*.yaml")}
+    return sorted(found)
+
+
+def preset(name: str) -> Protocol:
+    """A protocol by name.
+
+    Raises:
+        GanlabError: If there is none of this name, or its file is wrong.
+    """
+    for _, folder in catalog.preset_folders():
+        file = folder / "protocol" / f"{name}.yaml"
+        if file.is_file():
+            try:
+                content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError, yaml.YAMLError) as error:
+                raise GanlabError(f"{file} cannot be read: {' '.join(str(error).split())[:100]}.") from error
+            if not isinstance(content, Mapping):
+                raise GanlabError(f"{file} holds no mapping of a protocol's options.")
+            values = dict(content)
+            metrics, features = values.pop("metrics", {}), values.pop("features", {})
+            if not isinstance(metrics, Mapping) or not isinstance(features, Mapping) or COMPONENT not in features:
+                raise GanlabError(
+                    f"{file}: metrics must be a mapping NAME: {{options}}, features one with component: NAME."
+                )
+            plain = {str(key): dict(options or {}) for key, options in metrics.items()}
+            return Protocol(name, dict(features), plain).changed(values)
+    raise GanlabError(f"No protocol is called {name!r}.{suggestion(name, names())} Known: {', '.join(names())}.")
+
+
+def digest(content: Any) -> str:
+    """12 hexadecimal digits of anything that is JSON."""
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def first_difference(a: Any, b: Any, where: str = "") -> tuple[str, Any, Any] | None:
+    """Where two protocols first differ: the dotted key, and both values; None: they do not."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        for key in [*a, *(k for k in b if k not in a)]:
+            inner = f"{where}.{key}" if where else str(key)
+            if key not in a or key not in b:
+                return inner, a.get(key), b.get(key)
+            found = first_difference(a[key], b[key], inner)
+            if found is not None:
+                return found
+        return None
+    return None if a == b else (where, a, b)
+
+
+def _converted(key: str, value: Any) -> Any:
+    try:
+        return schema.convert(value, _KINDS[key])
+    except ValueError as error:
+        raise GanlabError(f"{key} {error}.") from error
+
+
+def _made(kind: str, name: str, key: str, options: Mapping[str, Any]) -> Any:
+    component = registry.load(kind, name)
+    arguments, problems = schema.check(kind, component, options, key)
+    if problems:
+        raise GanlabError(" ".join(problems))
+    try:
+        return component(**arguments)
+    except ValueError as error:
+        text = " ".join(str(error).split())
+        raise GanlabError(f"{key}: {text}{'' if text.endswith('.') else '.'}") from error

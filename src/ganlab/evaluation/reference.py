@@ -1,0 +1,110 @@
+"""Summaries of real images: kept in the cache, verified when read; or given as .npz statistics."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ganlab.errors import GanlabError
+from ganlab.metrics.contract import Tensors
+
+_CHECKSUM = "checksum"
+_COUNT = 10**6  # of statistics that do not say of how many images they are
+
+
+class Cache:
+    """Summaries on disk, a file each, by a key of everything that they depend on.
+
+    A file is written to a temporary name and renamed. One whose content does not match its checksum counts as
+    missing.
+
+    Args:
+        folder: Where the files are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, *parts: Any) -> Path:
+        key = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+        return self.folder / f"{key}.npz"
+
+    def read(self, path: Path) -> Tensors | None:
+        """The summary, or None if it is not there or not whole."""
+        try:
+            # opened here: of a torn file numpy would leave it open
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except Exception:  # not there, or whatever a torn file makes zipfile and numpy raise
+            return None
+        checksum = arrays.pop(_CHECKSUM, None)
+        if checksum is None or str(checksum) != _checksum(arrays):
+            return None
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def write(self, path: Path, summary: Tensors) -> None:
+        """Write whole or not at all; a cache that cannot be written costs time, not the evaluation."""
+        arrays: dict[str, Any] = {name: tensor.cpu().numpy() for name, tensor in summary.items()}
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                np.savez(file, **{**arrays, _CHECKSUM: np.array(_checksum(arrays))})
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def given(path: str, feature_dim: int) -> tuple[Tensors, str]:
+    """Moments of an .npz file with ``mu`` and ``sigma`` (pytorch-fid, clean-fid, TTUR, StudioGAN; ``mean`` and ``cov``
+    of others), and a hash of them.
+
+    Raises:
+        GanlabError: If it is none, or its features are of another extractor.
+    """
+    try:
+        with Path(path).expanduser().open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except Exception as error:
+        raise GanlabError(
+            f"{path} cannot be read as .npz statistics ({' '.join(str(error).split())[:100]}); give a file with arrays "
+            f"mu (D,) and sigma (D, D)."
+        ) from error
+    mean = next((arrays[name] for name in ("mu", "mean", "m", "moments_mean") if name in arrays), None)
+    sigma = next((arrays[name] for name in ("sigma", "cov", "s", "covariance") if name in arrays), None)
+    if mean is None or sigma is None:
+        raise GanlabError(f"{path} holds {', '.join(arrays) or 'nothing'}, and no mu and sigma: no statistics of FID.")
+    mean = np.asarray(mean, dtype=np.float64).reshape(-1)
+    if sigma.shape != (len(mean), len(mean)):
+        raise GanlabError(f"{path}: mu has {len(mean)} numbers and sigma the shape {sigma.shape}; they do not match.")
+    if len(mean) != feature_dim:
+        raise GanlabError(
+            f"{path} holds statistics of {len(mean)} features, and this extractor has {feature_dim}: they are of "
+            f"another extractor; choose the one that made them with features=NAME."
+        )
+    if not (np.isfinite(mean).all() and np.isfinite(sigma).all()):
+        raise GanlabError(f"{path} holds NaN or infinite statistics; make them again.")
+    count = float(np.asarray(arrays.get("n", arrays.get("count", _COUNT))))
+    moments = {
+        "count": torch.tensor([count], dtype=torch.float64),
+        "mean": torch.from_numpy(mean)[None],
+        "scatter": torch.from_numpy(np.asarray(sigma, dtype=np.float64))[None] * (count - 1),
+    }
+    return moments, _checksum({"mean": mean, "sigma": sigma})
+
+
+def _checksum(arrays: dict[str, Any]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,282 @@
+"""Evaluating a run's checkpoints, or a folder of images, and writing the scores into the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlab import checkpoints, experiment, run_folder, sampling, session
+from ganlab.data.cache import cache_folder
+from ganlab.data.prepare import Images
+from ganlab.errors import GanlabError, suggestion
+from ganlab.evaluation import scores, sources
+from ganlab.evaluation.engine import Evaluator, RealData, Result, discriminator_of
+from ganlab.evaluation.protocol import Protocol
+from ganlab.metrics.contract import Context
+from ganlab.priors import truncate
+
+PICTURES = "evaluation"
+BEST = "best.ckpt"
+
+
+class Subject:
+    """The networks of a run and its data, opened once for all checkpoints that are evaluated.
+
+    Args:
+        folder: The run folder.
+        device: Where the networks are put.
+        built: The run's objects, where training has them already.
+    """
+
+    def __init__(
+        self, folder: Path, device: torch.device | str = "cpu", built: experiment.Experiment | None = None
+    ) -> None:
+        self.folder = folder
+        self.built = experiment.build(run_folder.read_config(folder)) if built is None else built
+        self.module = self.built.module
+        if built is None:
+            self.module.eval().to(device)
+        self.device = torch.device(device)
+
+    @property
+    def real(self) -> RealData:
+        return RealData(self._images, self.built.splits, self.built.fingerprint())
+
+    def load(self, path: Path) -> None:
+        """Take the weights of a checkpoint.
+
+        Raises:
+            GanlabError: If it is damaged or of another model.
+        """
+        checkpoint = checkpoints.load(path)
+        session.refuse_misfit(self.module, checkpoint, path)
+        self.module.load_state_dict(checkpoint["state_dict"])
+        self.module.on_load_checkpoint(checkpoint)
+        self.module.eval()
+
+    def evaluate(self, evaluator: Evaluator, truncation: float | None = None) -> Result:
+        """Score the generator as it stands."""
+        protocol, module = evaluator.protocol, self.module
+        if "generator" not in module.average:
+            raise GanlabError(f"The game of {self.folder} has no generator to evaluate.")
+        generator: Any = module.average["generator"] if protocol.ema else module.game.get_submodule("generator")
+        prior: Any = module.setting.prior
+        if truncation is not None:
+            prior = truncate(prior, truncation)
+        count = protocol.samples or len(evaluator.real.splits[protocol.reference])
+        source = sources.of_generator(
+            generator,
+            prior,
+            count,
+            protocol.seed,
+            self._shares(protocol),
+            tuple(self._images.pixels.shape[1:]),  # type: ignore[arg-type]
+        )
+
+        def latents(start: int, stop: int) -> Tensor:
+            return sampling.latents(prior, protocol.seed, stop - start, int(generator.latent_dim), start)
+
+        context = Context(discriminator=discriminator_of(module), generator=generator, latents=latents)
+        was_training = generator.training
+        generator.eval()
+        try:
+            return evaluator.score(source, context, truncation)
+        finally:
+            generator.train(was_training)
+
+    def described(self, checkpoint: str, truncation: float | None) -> dict[str, Any]:
+        """The subject of a record."""
+        progress = self.module.progress
+        return {
+            "kind": "run",
+            "checkpoint": checkpoint,
+            "iteration": progress.iteration,
+            "kimg": progress.kimg,
+            "truncation": truncation,
+        }
+
+    @property
+    def _images(self) -> Images:
+        assert self.built.labelled is not None
+        return self.built.labelled
+
+    def _shares(self, protocol: Protocol) -> Tensor | None:
+        shares = self.module.setting.label_shares
+        if shares is None or protocol.labels == "data":
+            return shares
+        return torch.full_like(shares, 1 / len(shares))
+
+
+def chosen(folder: Path, which: str | int) -> list[Path]:
+    """The checkpoints that ``checkpoint=`` names: ``last``, ``best``, ``all``, an iteration or a file name.
+
+    Raises:
+        GanlabError: If there is none.
+    """
+    where = folder / run_folder.CHECKPOINTS
+    if which == "last":
+        return [checkpoints.newest(where)[0]]
+    there = [*checkpoints.candidates(where), *(p for p in [where / BEST] if p.is_file())]
+    if which == "all":
+        iterations = {}
+        for path in reversed(there):
+            iterations[checkpoints.load(path)["ganlab"]["progress"]["iteration"]] = path
+        if not iterations:
+            raise GanlabError(f"{where} holds no checkpoint to evaluate.")
+        return [iterations[number] for number in sorted(iterations)]
+    wanted = str(which)
+    for path in there:
+        if wanted in (path.name, path.stem) or (wanted.isdigit() and path.stem.lstrip("step_").lstrip("0") == wanted):
+            return [path]
+    names = [path.stem for path in there]
+    raise GanlabError(
+        f"{folder} has no checkpoint {wanted!r}.{suggestion(wanted, names)} There are: {', '.join(names) or 'none'}; "
+        f"or last, best, all."
+    )
+
+
+def evaluate_run(
+    folder: Path,
+    protocol: Protocol,
+    *,
+    which: str | int = "last",
+    truncations: Sequence[float | None] | None = None,
+    statistics: str | None = None,
+    device: torch.device | str = "cpu",
+    with_real: bool = False,
+    say: Callable[[Mapping[str, Any]], None] = lambda record: None,
+) -> list[dict[str, Any]]:
+    """Score checkpoints of a run, and append each record to its evaluation.jsonl when it is there.
+
+    Args:
+        which: See `chosen`.
+        truncations: A record for each; None: the protocol's.
+        statistics: An .npz file of FID statistics instead of real images.
+        with_real: Whether held-out real images are scored like generated ones too.
+        say: Called with each record.
+
+    Raises:
+        GanlabError: For everything that a user can mend; records before it stay.
+    """
+    paths = chosen(folder, which)
+    subject = Subject(folder, device)
+    evaluator = Evaluator(protocol, subject.real, device=device, cache=cache_folder(), statistics=statistics)
+    before = scores.read(folder)
+    records = []
+    for path in paths:
+        subject.load(path)
+        for truncation in truncations or [protocol.truncation]:
+            result = subject.evaluate(evaluator, truncation)
+            record = result.record(subject.described(path.name, truncation))
+            record["selected_on"] = path.name == BEST and _selected_on(record, before)
+            records.append(_keep(folder, record, result))
+            say(record)
+    if with_real:
+        records.append(_real(folder, evaluator, say))
+    return records
+
+
+def evaluate_images(
+    path: str,
+    protocol: Protocol,
+    built: RealData,
+    *,
+    out: Path,
+    statistics: str | None = None,
+    device: torch.device | str = "cpu",
+    say: Callable[[Mapping[str, Any]], None] = lambda record: None,
+) -> list[dict[str, Any]]:
+    """Score somebody's images against a data set; the record goes to ``out``/evaluation.jsonl."""
+    shape = built.images.pixels.shape
+    source, fingerprint = sources.of_path(path, (shape[2], shape[3]), shape[1], built.images.num_classes)
+    if protocol.samples and protocol.samples < source.count:
+        source.count = protocol.samples
+    for name, metric in protocol.make_metrics().items():
+        if metric.needs_run:
+            raise GanlabError(
+                f"{name} needs the networks of a run, and images={path} are only images: leave {name} out."
+            )
+    evaluator = Evaluator(protocol, built, device=device, cache=cache_folder(), statistics=statistics)
+    result = evaluator.score(source)
+    record = result.record({"kind": "images", "path": path, "hash": fingerprint})
+    record = _keep(out, record, result)
+    say(record)
+    return [record]
+
+
+def _real(folder: Path, evaluator: Evaluator, say: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """Held-out real images, scored like generated ones: against the training images where they are the reference."""
+    protocol = evaluator.protocol
+    other = next((s for s in ("validation", "test") if s != protocol.reference and len(evaluator.real.splits[s])), None)
+    if other is None:
+        raise GanlabError("real=true scores held-out images, and the data has none: train with data.held_out=0.1.")
+    result = evaluator.score(sources.of_images(evaluator.real.images, evaluator.real.splits[other]))
+    record = _keep(folder, result.record({"kind": "real", "split": other}), result)
+    say(record)
+    return record
+
+
+def _selected_on(record: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the best checkpoint was chosen by scores on this split."""
+    reference = record["protocol"]["reference"]
+    return any(r.get("during_training") and r["protocol"]["reference"] == reference for r in before)
+
+
+def _keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]:
+    """Write the pictures and append the line."""
+    pictures: dict[str, tuple[Tensor, int]] = {"samples": (result.samples[:100], 10)}
+    for score in result.scores.values():
+        for name, tiles in score.pictures.items():
+            rows = len(score.details.get(name, [])) or 1
+            pictures[name] = (tiles, max(1, len(tiles) // rows))
+    key = f"{record['time'].replace(':', '-')}_{record['protocol_hash']}_{len(scores.read(folder))}"
+    for name, (tiles, columns) in pictures.items():
+        path = folder / PICTURES / key / f"{name}.png"
+        try:
+            sampling.write_png(sampling.grid(tiles.float() / 127.5 - 1, columns), path)
+        except OSError as error:
+            raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
+        record["pictures"][name] = str(path.relative_to(folder))
+    scores.append(folder, record)
+    return record
+
+
+def sweep_values(text: str) -> list[float]:
+    """``0.3:1.0:0.1`` (both ends included) or ``0.3,0.5,1`` as numbers.
+
+    Raises:
+        GanlabError: If it is neither.
+    """
+    try:
+        if ":" in text:
+            low, high, step = (float(part) for part in text.split(":"))
+            if step <= 0 or high < low:
+                raise ValueError
+            values = [low + i * step for i in range(int((high - low) / step + 1e-9) + 1)]
+        else:
+            values = [float(part) for part in text.strip("[]").split(",")]
+        if not values or any(v <= 0 for v in values):
+            raise ValueError
+    except ValueError as error:
+        raise GanlabError(f"values={text} must be LOW:HIGH:STEP or numbers such as 0.3,0.5,1, all positive.") from error
+    return [round(v, 10) for v in values]
+
+
+def same_protocol(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The newest record of each run, if they are of one protocol.
+
+    Raises:
+        GanlabError: With the first difference between their protocols.
+    """
+    found = []
+    for folder in folders:
+        records = [r for r in scores.read(folder) if r["subject"]["kind"] == "run" and not r["during_training"]]
+        if not records:
+            raise GanlabError(f"{folder} has no scores yet: ganlab evaluate {folder}")
+        found.append(records[-1])
+    scores.refuse_different(found, but=())
+    return found

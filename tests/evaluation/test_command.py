@@ -1,0 +1,154 @@
+"""``ganlab evaluate``, as its user types it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganlab import cli
+from ganlab.errors import GanlabError
+from ganlab.evaluation import runs, scores
+
+SMALL = ("features.dim=8", "features.width=4", "features.kimg=2", "kid.subset_size=20", "kid.subsets=5")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path_factory.getbasetemp() / "evaluation-cache"))
+
+
+def evaluate(*words: object) -> int:
+    return cli.dispatch(["evaluate", *map(str, words)])
+
+
+def test_a_run_is_scored_under_its_datas_own_protocol(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(copied, *SMALL, "samples=60") == 0
+    record, real = scores.read(copied)
+    assert record["protocol"]["name"] == "digits"
+    assert record["protocol"]["samples"] == 60
+    assert record["protocol"]["reference"]["split"] == "test"
+    assert record["protocol"]["features"]["weights"]
+    assert record["subject"] == {
+        "kind": "run", "checkpoint": "last.ckpt", "iteration": 4, "kimg": 0.032, "truncation": None
+    }  # fmt: skip
+    assert real["subject"] == {"kind": "real", "split": "validation"}
+    assert real["values"]["fid"]["value"] < record["values"]["fid"]["value"]
+    for path in record["pictures"].values():
+        with Image.open(copied / path) as picture:
+            picture.load()
+    out = capsys.readouterr().out
+    assert "fid" in out
+    assert record["protocol_hash"] in out
+
+
+def test_metrics_checkpoints_and_truncation_are_chosen(copied: Path) -> None:
+    chosen = ("metrics=fid,kid", *SMALL, "samples=40", "real=false")
+    evaluate(copied, *chosen, "checkpoint=all")
+    assert [r["subject"]["iteration"] for r in scores.read(copied)] == [2, 3, 4]
+    assert {*scores.read(copied)[0]["values"]} == {"fid", "kid", "kid_std"}
+    evaluate(copied, *chosen, "sweep=truncation", "values=0.5:1.0:0.25")
+    swept = scores.read(copied)[3:]
+    assert [r["subject"]["truncation"] for r in swept] == [0.5, 0.75, 1.0]
+    assert len({r["protocol_hash"] for r in scores.read(copied)}) == 1
+    values = [r["values"]["fid"]["value"] for r in swept]
+    assert len(set(values)) == 3
+    # the same again is the same number
+    evaluate(copied, *chosen, "truncation=0.5")
+    assert scores.read(copied)[-1]["values"] == swept[0]["values"]
+
+
+def test_a_folder_and_an_archive_of_images_are_scored(copied: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i, pixels in enumerate(np.random.RandomState(0).randint(0, 256, (30, 8, 8), dtype=np.uint8)):
+        Image.fromarray(pixels).save(folder / f"{i:02}.png")
+    options = ("data=digits", "protocol=digits", "metrics=fid,is", *SMALL[:3])
+    evaluate(f"images={folder}", *options)
+    shutil.make_archive(str(tmp_path / "archive"), "zip", folder)
+    evaluate(f"images={tmp_path / 'archive.zip'}", *options)
+    first, second = scores.read(tmp_path)
+    assert first["subject"]["path"] == str(folder)
+    assert first["values"] == second["values"]
+    Image.new("L", (9, 8)).save(folder / "odd.png")
+    with pytest.raises(GanlabError, match=r"mixed sizes: 00\.png is 8x8 and odd\.png 8x9"):
+        evaluate(f"images={folder}", *options)
+
+
+def test_statistics_of_a_file_give_the_fid_that_the_images_give(copied: Path, tmp_path: Path) -> None:
+    chosen = (copied, "metrics=fid", *SMALL[:3], "samples=40", "real=false")
+    evaluate(*chosen)
+    np.savez(tmp_path / "wrong.npz", mu=np.zeros(5), sigma=np.eye(5))
+    before = (copied / scores.FILE).read_bytes()
+    with pytest.raises(GanlabError, match="of another extractor"):
+        evaluate(*chosen, f"reference_file={tmp_path / 'wrong.npz'}")
+    with pytest.raises(GanlabError, match="kid needs more of the real images"):
+        evaluate(copied, "metrics=kid", *SMALL, f"reference_file={tmp_path / 'wrong.npz'}")
+    assert (copied / scores.FILE).read_bytes() == before
+    np.savez(tmp_path / "right.npz", mu=np.zeros(8), sigma=np.eye(8))
+    evaluate(*chosen, f"reference_file={tmp_path / 'right.npz'}")
+    assert "statistics" in scores.read(copied)[-1]["protocol"]["reference"]
+
+
+def test_scores_of_different_protocols_are_not_compared(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Path(shutil.copytree(copied, tmp_path / "other"))
+    with pytest.raises(GanlabError, match="has no scores yet"):
+        evaluate(copied, other)
+    for folder, samples in ((copied, 40), (other, 50)):
+        evaluate(folder, "metrics=fid", *SMALL[:3], f"samples={samples}", "real=false")
+    with pytest.raises(GanlabError, match="samples is 40 for iteration 4 and 50 for iteration 4"):
+        evaluate(copied, other)
+    evaluate(other, "metrics=fid", *SMALL[:3], "samples=40", "real=false")
+    capsys.readouterr()
+    evaluate(copied, other)
+    assert "copied" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "takes a run folder, or images="),
+        (("{run}", "metric=fid"), "no option 'metric'. Did you mean 'metrics'"),
+        (("{run}", "protocol=studiogen"), "No protocol is called 'studiogen'. Did you mean 'studiogan'"),
+        (("{run}", "checkpoint=7"), "has no checkpoint '7'"),
+        (("{run}", "sweep=truncation"), "go together"),
+        (("{run}", "sweep=truncation", "values=1:0:1"), "must be LOW:HIGH:STEP"),
+        (("{run}", "data=digits"), "goes with images="),
+        (("images=nowhere", "data=digits"), "There is no folder or archive images=nowhere"),
+        (("images=nowhere",), "say which"),
+        (("{run}", "metrics="), "metrics= is empty"),
+        (("{run}", "features=inception", "features.path=nowhere.pth", "metrics=fid"), "There is no file nowhere.pth"),
+        (("{run}", "metrics=fid", "reference_images=9999", "features.kimg=1"), "the test split has 224 images"),
+        (("{run}", "device=gpu"), "device=gpu is not to be had"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_leave_nothing(copied: Path, words: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(GanlabError) as caught:
+        evaluate(*(word.format(run=copied) for word in words))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (copied / scores.FILE).exists()
+
+
+def test_a_torn_line_is_passed_over_and_what_was_measured_too_late_is_forgotten(tmp_path: Path) -> None:
+    base = {"protocol": {}, "values": {}, "during_training": True}
+    for iteration in (1, 2, 3):
+        scores.append(tmp_path, {**base, "subject": {"kind": "run", "iteration": iteration}})
+    scores.append(tmp_path, {**base, "subject": {"kind": "run", "iteration": 9}, "during_training": False})
+    with (tmp_path / scores.FILE).open("a") as file:
+        file.write('{"protocol": {')
+    assert len(scores.read(tmp_path)) == 4
+    scores.forget_after(tmp_path, 2)
+    assert [r["subject"]["iteration"] for r in scores.read(tmp_path)] == [1, 2, 9]
+    assert json.loads((tmp_path / scores.FILE).read_text().splitlines()[-1])["subject"]["iteration"] == 9
+
+
+def test_values_of_a_sweep() -> None:
+    assert runs.sweep_values("0.3:1.0:0.1") == [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    assert runs.sweep_values("[0.5,2]") == [0.5, 2.0]

