@@ -69,6 +69,7 @@ FELT: dict[str, Options] = {
     "path_length": {"weight": 0.5, "interval_steps": 2, "decay": 0.5},
     "pulling_away": {"weight": 1.0},
     "ortho": {"weight": 1e-3, "players": ["generator", "discriminator"]},
+    "singular_value": {"weight": 1.0, "players": ["generator", "discriminator"]},
     "sn": {"players": ["generator", "discriminator"]},
     "vib": {"channels": 6, "beta_step": 0.1},
     "gradient_penalty": {"weight": 1.0},
@@ -107,6 +108,11 @@ COMBINATIONS = {
     "top_k of pairs": Case(loss="relativistic", reg=reg("top_k")),
     "noise of dragan's code": Case(reg={"dragan": {**FELT["dragan"], "noise": "uniform"}}),
     "consensus in simultaneous steps": Case(reg=reg("consensus"), update="simultaneous"),
+    "sn by decomposition and ortho as a term": Case(
+        reg={"sn": {**FELT["sn"], "exact": True}, "ortho": {**FELT["ortho"], "as_term": True}}
+    ),
+    "sn of operators": Case(reg={"sn": {**FELT["sn"], "convolutions": "operator"}}),
+    "clamped singular values": Case(reg={"singular_value": {**FELT["singular_value"], "method": "clamp"}}),
     "clipping": Case(clip=0.05),
     "extragradient": Case(update="extragradient"),
     "state in every pass": Case(reg=reg("sn"), every_forward=True),

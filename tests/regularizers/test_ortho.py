@@ -6,12 +6,12 @@ from rehearsals import DISCRIMINATOR, GENERATOR
 from torch import nn
 from torch.testing import assert_close
 
-from ganlab.contract import Game, Turn
+from ganlab.contract import Game, Turn, overrides
 from ganlab.errors import GanlabError
 from ganlab.regularizers.ortho import Ortho, quarter_slope
 from ganlab.regularizers.sn import SpectralNormalization
 from ganlab.regularizers.vib import VariationalInformationBottleneck
-from ganlab.testing import check_regularizer, toy_game
+from ganlab.testing import check_regularizer, toy_game, toy_view
 
 FORMS = ["off_diagonal", "full"]
 
@@ -166,3 +166,32 @@ def test_a_player_that_does_not_play_is_refused_with_the_nearest():
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Ortho(**options)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_as_a_term_it_has_the_papers_value_and_the_gradient_that_is_added_otherwise(form):
+    game, regularizer = Networks().double(), Ortho(weight=0.3, form=form, as_term=True)
+    regularizer.attach(game)
+    view = toy_view(toy_game(), [], GENERATOR, reals=torch.zeros(2, 3, 8, 8))
+    assert regularizer.terms(DISCRIMINATOR, view) == {}
+    value = regularizer.terms(GENERATOR, view)["generator"]["ortho"]
+    assert_close(value, 0.3 * sum(term(matrix, form) for group in game.matrices().values() for matrix in group))
+    value.backward()
+    found = {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in game.generator.named_parameters()}
+    otherwise = Ortho(weight=0.3, form=form)
+    otherwise.attach(game)
+    expected = game.gradients(otherwise)
+    assert_close({n: found[n] for n in expected}, expected)
+    assert overrides(otherwise, "gradients")
+    assert not overrides(otherwise, "terms")
+    assert overrides(regularizer, "terms")
+    assert not overrides(regularizer, "gradients")
+
+
+def test_generator_and_discriminator_can_both_be_held():
+    game, regularizer = toy_game(), Ortho(weight=1.0, players=("generator", "discriminator"), as_term=True)
+    regularizer.attach(game)
+    view = toy_view(game, [regularizer], GENERATOR, reals=torch.zeros(2, 3, 8, 8))
+    both = regularizer.terms(Turn(("generator", "discriminator")), view)
+    assert set(both) == {"generator", "discriminator"}
+    assert set(regularizer.terms(DISCRIMINATOR, view)) == {"discriminator"}

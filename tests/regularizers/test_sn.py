@@ -126,3 +126,48 @@ def test_iterating_only_after_a_change_gives_the_same_weights(update: str, monke
     monkeypatch.setattr(spectral_norm, "power_iterate", always)
     assert all(torch.equal(a, b) for a, b in zip(fast, train(), strict=True))
     assert any(asked) == (update == "alternating")
+
+
+def test_exact_divides_by_the_singular_value_of_a_decomposition():
+    """At once and in every pass, without converging; its slope is that of W / s0 through the decomposition."""
+    play = Rehearsal(ToyDiscriminator((2, 8, 8)), SpectralNormalization(exact=True), image_shape=(2, 8, 8))
+    for layer in (play.game.discriminator.body, play.game.discriminator.output):
+        original = layer.parametrizations.weight.original
+        matrix = original.flatten(1)
+        expected = original / torch.linalg.svdvals(matrix)[0]
+        assert_close(layer.weight, expected)
+        direction = torch.linspace(-1, 2, original.numel(), dtype=torch.float64).view_as(original)
+        slopes = [torch.autograd.grad((w * direction).sum(), original)[0] for w in (layer.weight, expected)]
+        assert_close(*slopes, atol=1e-10, rtol=1e-7)
+    with play.regularizers[0].during(DISCRIMINATOR):
+        assert_close(layer.weight, expected)
+
+
+def test_convolutions_can_be_divided_by_the_norm_of_their_operators():
+    regularizer = SpectralNormalization(convolutions="operator", iterations=300)
+    play = Rehearsal(ToyDiscriminator((2, 8, 8)), regularizer, image_shape=(2, 8, 8))
+    discriminator = play.game.discriminator
+    columns = torch.eye(2 * 8 * 8, dtype=torch.float64).view(-1, 2, 8, 8)
+    matrix = torch.nn.functional.conv2d(columns, discriminator.body.weight, stride=4).flatten(1)
+    assert_close(torch.linalg.matrix_norm(matrix.detach(), 2).item(), 1.0)
+    assert_close(torch.linalg.matrix_norm(discriminator.output.weight.detach(), 2).item(), 1.0)
+    with pytest.raises(ValueError, match="exact=true decomposes reshaped kernels"):
+        SpectralNormalization(exact=True, convolutions="operator")
+    with pytest.raises(ValueError, match="convolutions must be one of kernel, operator, got 'true'"):
+        SpectralNormalization(convolutions="true")
+
+
+def test_the_sizes_of_maps_are_those_of_a_pass_that_changes_nothing():
+    from ganlab.models.sngan import Discriminator, Generator
+    from ganlab.regularizers.attachment import map_sizes
+
+    game = toy_game()
+    for network in (Generator(16, num_classes=2, latent_dim=4, width=2), Discriminator(16, num_classes=2, width=2)):
+        before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        sizes = map_sizes(game, network, "sn")
+        assert set(sizes) == {m for m in network.modules() if isinstance(m, nn.Conv2d)}
+        assert sizes[network.blocks[0].conv2] == ((8, 8) if isinstance(network, Generator) else (16, 16))
+        assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+        assert network.training
+    with pytest.raises(GanlabError, match="give it an attribute image_shape, or latent_dim"):
+        map_sizes(game, nn.Conv2d(1, 1, 3), "sn")

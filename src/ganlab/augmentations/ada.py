@@ -138,7 +138,8 @@ class ADA(Regularizer):
     @torch.no_grad()
     def after_step(self, turn: Turn) -> None:
         if self._seen:
-            self.signs += distributed.mean(torch.stack(self._seen).sum(0)).to(self.signs)
+            everyone = distributed.mean(torch.stack(self._seen).sum(0)) * distributed.world_size()
+            self.signs += everyone.to(self.signs)
             self._seen.clear()
 
     @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 
 from ganlab.errors import one_of
 from ganlab.layers import state
+from ganlab.layers.operator_norm import OperatorNorm
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -42,6 +43,7 @@ class SpectralNorm(nn.Module):
         iterations: Power iterations a call.
         eps: ε.
         evaluation: ``fresh`` or ``stored``.
+        exact: Whether u and v are the singular vectors, by a full decomposition each time, instead of iterates.
 
     Raises:
         ValueError: If ``iterations`` is below 1 or ``evaluation`` neither.
@@ -54,13 +56,19 @@ class SpectralNorm(nn.Module):
     sigma: Tensor
 
     def __init__(
-        self, weight: Tensor, out_dim: int = 0, iterations: int = 1, eps: float = 1e-12, evaluation: str = "fresh"
+        self,
+        weight: Tensor,
+        out_dim: int = 0,
+        iterations: int = 1,
+        eps: float = 1e-12,
+        evaluation: str = "fresh",
+        exact: bool = False,
     ) -> None:
         super().__init__()
         one_of(evaluation, EVALUATIONS, "evaluation")
         if iterations < 1:
             raise ValueError(f"expected at least one power iteration, got {iterations}")
-        self.out_dim, self.iterations, self.eps = out_dim, iterations, eps
+        self.out_dim, self.iterations, self.eps, self.exact = out_dim, iterations, eps, exact
         rows = weight.shape[out_dim]
         start = F.normalize(torch.randn(rows, device=weight.device, dtype=weight.dtype), dim=0)
         self.register_buffer("u", start)
@@ -160,7 +168,11 @@ def _iterate(norms: list[SpectralNorm], weights: list[Tensor]) -> list[tuple[Ten
     matrices = [norm.matrix(weight) for norm, weight in zip(norms, weights, strict=True)]
     lefts = [norm.u for norm in norms]
     rights, sigmas = lefts, lefts
-    for _ in range(norms[0].iterations):
+    if norms[0].exact:
+        triples = [torch.linalg.svd(m, full_matrices=False) for m in matrices]
+        lefts, rights = [u[:, 0] for u, _, _ in triples], [v[0] for _, _, v in triples]
+        sigmas = [values[0] for _, values, _ in triples]
+    for _ in range(0 if norms[0].exact else norms[0].iterations):
         rights, _ = _normalized([torch.mv(m.t(), u) for m, u in zip(matrices, lefts, strict=True)], norms[0].eps)
         lefts, sigmas = _normalized([torch.mv(m, v) for m, v in zip(matrices, rights, strict=True)], norms[0].eps)
     _store(norms, weights, lefts, rights)
@@ -209,7 +221,7 @@ def power_iterate(parametrizations: Iterable[ParametrizationList], *, unchanged:
         if unchanged and origin is not None and norm.made_from == origin and not norm.reuses:
             made.append((norm, weight))
         else:
-            key = (norm.u.device, norm.u.dtype, norm.iterations, norm.eps)
+            key = (norm.u.device, norm.u.dtype, norm.iterations, norm.eps, norm.exact)
             groups.setdefault(key, []).append((norm, weight))
             norm.made_from = origin
     if made:
@@ -272,12 +284,23 @@ def attached(network: nn.Module) -> list[ParametrizationList]:
 
 
 def attach(
-    network: nn.Module, *, iterations: int = 1, eps: float = 1e-12, evaluation: str = "fresh"
+    network: nn.Module,
+    *,
+    iterations: int = 1,
+    eps: float = 1e-12,
+    evaluation: str = "fresh",
+    exact: bool = False,
+    sizes: Mapping[nn.Module, Sequence[int]] | None = None,
 ) -> list[ParametrizationList]:
     """Parametrize the weight of every convolution, linear map and embedding of ``network``.
 
     Modules marked by `exempt` and those that have it already are left alone. The parameter moves to
     ``parametrizations.weight.original``, so this goes before optimizers and averages are made.
+
+    Args:
+        iterations, eps, evaluation, exact: As in `SpectralNorm`.
+        sizes: Convolutions -> the maps (H, W) that they are given: they are divided by the norm of the
+            operator on such maps (`ganlab.layers.operator_norm`) instead of that of the reshaped kernel.
 
     Returns:
         The parametrizations of the whole network, for `held` and `power_iterate`.
@@ -285,18 +308,28 @@ def attach(
     for module in list(network.modules()):
         if not isinstance(module, ELIGIBLE) or getattr(module, "exempt_from_spectral_norm", False):
             continue
-        if parametrize.is_parametrized(module, "weight") and attached(module.get_submodule("parametrizations")):
+        if parametrize.is_parametrized(module, "weight") and _is_normalized(module):
             continue
         if parametrize.is_parametrized(module, "weight") and not hasattr(module.parametrizations.weight, "original"):  # type: ignore[union-attr]
             raise ValueError(
                 "spectral norm cannot be put on weight norm: leave one of them out "
                 "(reg.sn.players=[discriminator], or generator.weight_norm=false)"
             )
-        norm = SpectralNorm(module.weight.detach(), int(isinstance(module, TRANSPOSED)), iterations, eps, evaluation)
+        norm: nn.Module
+        if sizes is not None and module in sizes and any(n > 1 for n in module.kernel_size):  # type: ignore[union-attr]
+            norm = OperatorNorm(module, sizes[module], iterations, eps)
+        else:
+            out_dim = int(isinstance(module, TRANSPOSED))
+            norm = SpectralNorm(module.weight.detach(), out_dim, iterations, eps, evaluation, exact)
         norm.train(module.training)
         # unsafe skips a trial run, which would move the vector
         parametrize.register_parametrization(module, "weight", norm, unsafe=True)
     return attached(network)
+
+
+def _is_normalized(module: nn.Module) -> bool:
+    steps = module.get_submodule("parametrizations").modules()
+    return any(isinstance(step, (SpectralNorm, OperatorNorm)) for step in steps)
 
 
 def exempt(module: Module) -> Module:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganlab.contract import Game, Player, Regularizer, Turn
+from ganlab.contract import Game, Objectives, Player, Regularizer, Turn
 from ganlab.errors import one_of
 from ganlab.regularizers.attachment import checked_players, networks
 from ganlab.regularizers.input_penalty import checked_weight
+from ganlab.view import View
 
 FORMS = ("off_diagonal", "full")
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -51,8 +52,9 @@ class Ortho(Regularizer):
     parameter of two or more dimensions counts, maps of conditional normalization among them, as in
     BigGAN. Under spectral normalization W is the trained parameter ``original``, before it is divided.
 
-    The term's gradient, 4 * weight * (W W^T o (1 - I)) W or 4 * weight * (W W^T - I) W, is added after
-    the gradients were averaged over ranks; no graph is built, and no term is logged. It goes with the
+    By default the term's gradient, 4 * weight * (W W^T o (1 - I)) W or 4 * weight * (W W^T - I) W, is added
+    after the gradients were averaged over ranks; no graph is built, and no term is logged. ``as_term`` makes it
+    a term of the objective instead: the same gradient through a graph, and a logged value. It goes with the
     player's main turn only, not with turns that lazy regularizers own.
 
     Source: Brock et al. 2019 (arXiv:1809.11096), eq. 3 and eq. 2, written with the filters as rows;
@@ -65,6 +67,7 @@ class Ortho(Regularizer):
         players: Whose networks; BigGAN: [generator].
         exclude: Paths of modules, from the network, whose parameters are left alone: the class embedding
             that BigGAN's layers share.
+        as_term: Whether it is a term of the objective, or only its gradient is added.
 
     Raises:
         ValueError: If an option is out of range.
@@ -76,11 +79,13 @@ class Ortho(Regularizer):
         form: str = "off_diagonal",
         players: tuple[str, ...] = ("generator",),
         exclude: tuple[str, ...] = ("embedding", "shared"),
+        as_term: bool = False,
     ) -> None:
         super().__init__()
         one_of(form, FORMS, "form")
         self.weight, self.form = checked_weight("weight", weight), form
         self.players, self.exclude = checked_players(players), tuple(exclude)
+        self.idle_hooks = ("gradients",) if as_term else ("terms",)
         self._seats: dict[str, tuple[Player, list[nn.Module]]] = {}
         self._layouts: dict[str, list[tuple[nn.Parameter, Layout | None]]] = {}
 
@@ -90,6 +95,23 @@ class Ortho(Regularizer):
         for name in self.players:
             modules = networks(game, name, "ortho")
             self._seats[name] = (game.players[name], modules)
+
+    def terms(self, turn: Turn, view: View) -> Objectives:
+        if turn.name != "main":
+            return {}
+        found = {}
+        for player in filter(turn.has, self.players):
+            by_shape: dict[object, list[Tensor]] = {}
+            for weight, layout in self._layouts_of(player):
+                if layout is not None:
+                    by_shape.setdefault((weight.shape, layout, weight.dtype, weight.device), []).append(
+                        layout.matrices(weight)
+                    )
+            with torch.autocast(view.stream.device.type, enabled=False):
+                parts = [squared_distance(torch.stack(group), self.form) for group in by_shape.values()]
+            if parts:
+                found[player] = {"ortho": self.weight * torch.stack(parts).sum()}
+        return found
 
     @torch.no_grad()
     def gradients(self, turn: Turn, gradients: dict[str, list[Tensor]]) -> None:
@@ -122,6 +144,13 @@ class Ortho(Regularizer):
             layouts = {id(p): layout for module in modules for p, layout in find_layouts(module, self.exclude)}
             self._layouts[player] = [(p, layouts.get(id(p))) for p in seat.parameters()]
         return self._layouts[player]
+
+
+def squared_distance(matrices: Tensor, form: str) -> Tensor:
+    """The sum over (..., filters, rest) matrices of ||W W^T o (1 - I)||_F^2 or ||W W^T - I||_F^2."""
+    product = matrices @ matrices.mT
+    eye = torch.eye(product.shape[-1], dtype=product.dtype, device=product.device)
+    return (product - eye if form == "full" else product * (1 - eye)).square().sum()
 
 
 def quarter_slope(matrices: Tensor, form: str) -> Tensor:

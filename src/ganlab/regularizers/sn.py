@@ -6,24 +6,31 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from torch.nn.utils import parametrize
 from torch.nn.utils.parametrize import ParametrizationList
 
 from ganlab.contract import Game, Regularizer, Turn
 from ganlab.errors import GanlabError, one_of
 from ganlab.layers import spectral_norm, state
-from ganlab.regularizers.attachment import checked_players, networks
+from ganlab.regularizers.attachment import checked_players, map_sizes, networks
+
+CONVOLUTIONS = ("kernel", "operator")
 
 
 class SpectralNormalization(Regularizer):
     """Spectral normalization: every weight is divided by its largest singular value, W / sigma(W).
 
-    sigma is that of the reshaped kernel (out, in·h·w), by power iteration. It is attached to the
-    convolutions, linear maps and embeddings of the players' networks, a third party's too, as a
-    parametrization: the trained parameter becomes ``parametrizations.weight.original``. Layers that a
+    sigma is that of the reshaped kernel (out, in·h·w), by power iteration or by a decomposition; or, for
+    convolutions, that of the map from feature map to feature map, with its stride and padding, by power iteration
+    on that map: it is at least the kernel's, where a kernel fits into the map, and at most sqrt(h·w) times as large.
+
+    It is attached to the convolutions, linear maps and embeddings of the players' networks, a third party's
+    too, as a parametrization: the trained parameter becomes ``parametrizations.weight.original``. Layers that a
     network exempts (a shared class embedding, tables of conditional normalization) and modules that other
     regularizers add stay as they are. The vectors move in the player's own turn, once a micro-batch.
 
-    Source: Miyato et al. 2018 (arXiv:1802.05957), algorithm 1.
+    Source: Miyato et al. 2018 (arXiv:1802.05957), algorithm 1. That the reshaped kernel's norm is not the
+    operator's: Sedghi et al. 2019 (arXiv:1805.10408), whose theorem 6 has it in closed form for circular padding.
 
     Args:
         players: Whose networks; BigGAN and SAGAN: [discriminator,generator].
@@ -31,6 +38,9 @@ class SpectralNormalization(Regularizer):
         eps: Smallest length that a vector is divided by, positive; BigGAN's is 1e-6.
         evaluation: ``fresh``: in evaluation sigma is that of an iteration made from the stored vectors, as in
             BigGAN; ``stored``: it is that of the stored vectors, as in ``torch.nn.utils.spectral_norm``.
+        exact: Whether sigma is found by a singular value decomposition of each weight each time: slow, for checks.
+        convolutions: ``kernel``: the norm of the reshaped kernel; ``operator``: that of the convolution on maps of
+            the size that it is given in a pass over one image of the final size.
 
     Raises:
         ValueError: If an option is out of range.
@@ -44,6 +54,8 @@ class SpectralNormalization(Regularizer):
         iterations: int = 1,
         eps: float = 1e-12,
         evaluation: str = "fresh",
+        exact: bool = False,
+        convolutions: str = "kernel",
     ) -> None:
         super().__init__()
         if iterations < 1:
@@ -51,7 +63,12 @@ class SpectralNormalization(Regularizer):
         if not 0 < eps < math.inf:
             raise ValueError(f"eps must be positive and finite, got {eps}")
         one_of(evaluation, spectral_norm.EVALUATIONS, "evaluation")
-        self.evaluation = evaluation
+        one_of(convolutions, CONVOLUTIONS, "convolutions")
+        if exact and convolutions == "operator":
+            raise ValueError(
+                "exact=true decomposes reshaped kernels; with convolutions=operator set iterations higher instead"
+            )
+        self.evaluation, self.exact, self.convolutions = evaluation, exact, convolutions
         self._attached: dict[str, list[ParametrizationList]] = {}
         self._stepping: tuple[str, ...] | None = None  # who may have stepped since the last turn; None: anyone
         self.players, self.iterations, self.eps = checked_players(players), iterations, eps
@@ -61,9 +78,16 @@ class SpectralNormalization(Regularizer):
         for player in self.players:
             found = networks(game, player, "sn")
             for network in found:
-                spectral_norm.attach(network, iterations=self.iterations, eps=self.eps, evaluation=self.evaluation)
+                spectral_norm.attach(
+                    network,
+                    iterations=self.iterations,
+                    eps=self.eps,
+                    evaluation=self.evaluation,
+                    exact=self.exact,
+                    sizes=map_sizes(game, network, "sn") if self.convolutions == "operator" else None,
+                )
             self._attached[player] = [p for network in found for p in spectral_norm.attached(network)]
-            if not self._attached[player]:
+            if not any(parametrize.is_parametrized(module) for network in found for module in network.modules()):
                 raise GanlabError(f"reg=sn finds no weights to normalize in the {player}: drop it from reg.sn.players.")
 
     @contextmanager
