@@ -41,6 +41,16 @@ def test_an_image_is_the_same_alone_in_a_batch_and_in_batches_of_other_sizes(run
     assert (run.sample(7, seed=6) - images).abs().max() > 1e-3
 
 
+def test_image_17_of_seed_0_is_the_same_alone_and_in_a_batch(run, finished, tmp_path):
+    alone = run.sample(1, start=17)
+    assert_close(alone[0], run.sample(20)[17], atol=1e-5, rtol=0)  # its class is drawn by its number too
+    assert_close(run.sample(3, 4, start=16)[1], run.sample(18, 4)[17], atol=1e-5, rtol=0)
+    out = tmp_path / "17.png"
+    assert cli.dispatch(["sample", str(finished), "start=17", "count=1", "labels=4", f"out={out}"]) == 0
+    expected = sampling.grid(run.sample(18, 4)[17:], 1).int()
+    assert (torch.from_numpy(np.asarray(picture(out)).copy()).int() - expected[0]).abs().max() <= 1  # a grey level
+
+
 def test_a_latent_is_the_same_whatever_was_asked_for_before():
     whole = sampling.latents(Normal(), 3, 6, 16)
     assert torch.equal(sampling.latents(Normal(), 3, 2, 16, start=4), whole[4:])
@@ -227,6 +237,8 @@ def test_a_list_of_classes_makes_one_row_each(copied):
         (["count=0"], "count must be at least 1"),
         (["count=many"], "count must be a whole number"),
         (["seed=-1"], "seed must be at least 0"),
+        (["start=-1"], "start must be at least 0"),
+        (["kind=truncation", "start=2"], "start goes with kind=grid"),
         (["columns=0"], "columns must be at least 1"),
         (["truncation=-0.5"], "truncation must be a positive number"),
         (["out=grid.jpg"], "out must end in .png"),

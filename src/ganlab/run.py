@@ -59,6 +59,7 @@ class Run:
         *,
         truncation: float | None = None,
         seed: int = 0,
+        start: int = 0,
         batch: int = 64,
         psi: float | None = None,
         cutoff: int | None = None,
@@ -71,6 +72,7 @@ class Run:
             labels: One class for all, one for each image, or None: drawn uniformly by the seed.
             truncation: Latents come from the prior given that no |z_i| exceeds this; None: the prior.
             seed: Any non-negative number.
+            start: Number of the first image: ``sample(1, start=17)`` is image 17, as in ``sample(18)``.
             batch: Images made at a time.
             psi: Truncation in w, for generators that have it: w_avg + psi·(w - w_avg).
             cutoff: Layers that ``psi`` truncates, from the first on; None: all.
@@ -79,7 +81,7 @@ class Run:
         Raises:
             GanlabError: If an argument is out of range or does not fit the model.
         """
-        for name, number, least in (("count", count, 1), ("batch", batch, 1), ("seed", seed, 0)):
+        for name, number, least in (("count", count, 1), ("batch", batch, 1), ("seed", seed, 0), ("start", start, 0)):
             if not isinstance(number, int) or isinstance(number, bool) or number < least:
                 raise GanlabError(f"{name} must be a whole number of at least {least}, got {number!r}.")
         prior: Any = self.module.setting.prior
@@ -87,9 +89,10 @@ class Run:
             if isinstance(truncation, bool) or not isinstance(truncation, (int, float)) or not truncation > 0:
                 raise GanlabError(f"truncation must be a positive number, got {truncation!r}.")
             prior = truncate(prior, truncation)
-        z = sampling.latents(prior, seed, count, self.generator.latent_dim)
-        y = self._labels(labels, count, seed)
-        return sampling.generate(self.generator, z, y, batch, seed=seed, style=self.style(psi, cutoff, noise))
+        z = sampling.latents(prior, seed, count, self.generator.latent_dim, start)
+        y = self._labels(labels, count, seed, start)
+        style = self.style(psi, cutoff, noise)
+        return sampling.generate(self.generator, z, y, batch, seed=seed, start=start, style=style)
 
     def style(
         self, psi: float | None = None, cutoff: int | None = None, noise: str | None = None, usual: str = "random"
@@ -108,14 +111,14 @@ class Run:
                 styles.refuse_without_styles(self.generator, family, f"{name}={value}")
         return styles.style(self.generator, family, psi, cutoff, usual if noise is None else noise)
 
-    def _labels(self, labels: Any, count: int, seed: int) -> Tensor | None:
+    def _labels(self, labels: Any, count: int, seed: int, start: int = 0) -> Tensor | None:
         classes = self.num_classes
         if labels is not None and not classes:
             raise GanlabError("labels were given, but the model is unconditional: leave them out.")
         if not classes:
             return None
         if labels is None:
-            return sampling.labels(seed, count, classes)
+            return sampling.labels(seed, count, classes, start)
         try:
             chosen = torch.as_tensor(labels).cpu().reshape(-1)
         except (TypeError, ValueError, RuntimeError) as error:

@@ -138,10 +138,10 @@ def write_png(canvas: Tensor, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def labels(seed: int, count: int, num_classes: int) -> Tensor:
-    """(count,) classes, uniform; entry i depends on (seed, i) alone."""
+def labels(seed: int, count: int, num_classes: int, start: int = 0) -> Tensor:
+    """(count,) classes, uniform; entry i depends on (seed, start + i) alone."""
     drawn = [
         int(torch.randint(num_classes, (), generator=randomness.generator("cpu", seed, "sample", i, "label")))
-        for i in range(count)
+        for i in range(start, start + count)
     ]
     return torch.tensor(drawn, dtype=torch.int64)

@@ -17,7 +17,8 @@ HELP = """ganlab sample RUN [key=value ...]
   count=null        images of a grid, 64; otherwise rows (interpolation), 8, or columns (truncation, 8; mixing, 6)
   labels=null       a class, a list of classes [0,1,2], or null: all classes, in a grid one row a class
   truncation=null   latents given that no |z_i| exceeds this; null: the whole prior
-  seed=0            image i depends on (seed, i) alone
+  seed=0            image i depends on (seed, i) and its class alone
+  start=0           number of a grid's first image: count=1 start=17 is image 17
   columns=null      of a grid
   steps=8           images of a row of an interpolation
   between=latents   or classes: what an interpolation goes between, the other one is fixed; or w: from w to w
@@ -40,6 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "labels": None,
     "truncation": None,
     "seed": 0,
+    "start": 0,
     "columns": None,
     "steps": 8,
     "between": "latents",
@@ -55,7 +57,7 @@ DEFAULTS: dict[str, Any] = {
     "out": None,
 }
 KINDS = {  # what belongs to one kind only
-    "grid": ("columns", "truncation", "psi", "standing_statistics"),
+    "grid": ("start", "columns", "truncation", "psi", "standing_statistics"),
     "interpolation": ("steps", "between", "path", "truncation", "psi", "standing_statistics"),
     "truncation": ("thresholds", "psis", "standing_statistics"),
     "mixing": ("layers", "rows", "truncation", "psi"),
@@ -99,6 +101,7 @@ def _check(chosen: dict[str, Any]) -> None:
         "labels": int | list[int] | None,
         "truncation": float | None,
         "seed": int,
+        "start": int,
         "columns": int | None,
         "steps": int,
         "between": str,
@@ -129,7 +132,7 @@ def _check(chosen: dict[str, Any]) -> None:
     for key in ("thresholds", "psis", "layers"):
         if chosen[key] == []:
             raise GanlabError(f"{key} must hold at least one {'range' if key == 'layers' else 'number'}, got [].")
-    leasts = {"count": 1, "columns": 1, "rows": 1, "seed": 0, "steps": 2, "standing_statistics": 1}
+    leasts = {"count": 1, "columns": 1, "rows": 1, "seed": 0, "start": 0, "steps": 2, "standing_statistics": 1}
     for key, least in leasts.items():
         if chosen[key] is not None and chosen[key] < least:
             raise GanlabError(f"{key} must be at least {least}, got {chosen[key]}.")
@@ -172,7 +175,7 @@ def _grid(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
     by_class = isinstance(labels, list) and len(labels) != count
     if by_class:
         labels = sampling.spread(count, labels)
-    options = {key: chosen[key] for key in ("truncation", "seed", "psi", "cutoff", "noise")}
+    options = {key: chosen[key] for key in ("truncation", "seed", "start", "psi", "cutoff", "noise")}
     with pictures.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
         images = run.sample(count, labels, **options)
     if by_class and columns is None:
