@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
+from ganlab.errors import GanlabError
 from ganlab.regularizers.lipschitz_consistency import LipschitzConsistency
 from ganlab.testing import ToyDiscriminator, check_regularizer
 
@@ -72,6 +73,22 @@ def test_dropout_draws_other_masks_for_the_second_pass():
     play = Rehearsal(Network((2, 8, 8)), LipschitzConsistency(), image_shape=(2, 8, 8))
     assert play.term("lipschitz_consistency") > 1e-4
     assert_close(play.term("lipschitz_consistency"), play.term("lipschitz_consistency"))
+
+
+def test_a_discriminator_without_features_is_refused_unless_logits_are_compared_alone():
+    class Whole(nn.Module):
+        num_classes = 0
+
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(2, 4, 4))
+
+        def forward(self, x, y=None):
+            return F.dropout((x * self.w).flatten(1), 0.5).sum(1)
+
+    with pytest.raises(GanlabError, match="Whole has no features with a head: set reg.lipschitz_consistency.feature_w"):
+        Rehearsal(Whole(), LipschitzConsistency())
+    assert Rehearsal(Whole(), LipschitzConsistency(feature_weight=0.0)).term("lipschitz_consistency") > 0
 
 
 def test_it_says_what_it_needs():

@@ -30,7 +30,7 @@ class LeCam(Regularizer):
 
     Args:
         weight: lambda of the paper, at least 0; 0.3 for BigGAN on CIFAR, 3e-7 for StyleGAN2 [paper].
-        decay: Of the moving averages, an iteration, in [0, 1).
+        decay: Of the moving averages, a step of the discriminator, in [0, 1).
         one_sided: Whether only logits on their own side of the other kind's average cost.
         start_kimg: Before this the term is left out and the averages are the present means; at least 0.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlab.contract import Game, Objectives, Regularizer, Turn
-from ganlab.errors import one_of
+from ganlab.errors import GanlabError, one_of
 from ganlab.regularizers.attachment import owner
 from ganlab.regularizers.input_penalty import checked_weight
 from ganlab.view import View
@@ -54,6 +54,12 @@ class LipschitzConsistency(Regularizer):
 
     def attach(self, game: Game) -> None:
         self.player = owner(game, "discriminator", "lipschitz_consistency")
+        discriminator = game.get_submodule("discriminator")
+        if self.reads_features and not all(callable(getattr(discriminator, n, None)) for n in ("features", "head")):
+            raise GanlabError(
+                f"reg=lipschitz_consistency compares features, and {type(discriminator).__name__} has no features with "
+                f"a head: set reg.lipschitz_consistency.feature_weight=0 to compare logits alone."
+            )
 
     def terms(self, turn: Turn, view: View) -> Objectives:
         if turn.name != "main" or not turn.has(self.player):
