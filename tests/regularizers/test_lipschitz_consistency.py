@@ -86,7 +86,9 @@ def test_a_discriminator_without_features_is_refused_unless_logits_are_compared_
         def forward(self, x, y=None):
             return F.dropout((x * self.w).flatten(1), 0.5).sum(1)
 
-    with pytest.raises(GanlabError, match="Whole has no features with a head: set reg.lipschitz_consistency.feature_w"):
+    with pytest.raises(
+        GanlabError, match=r"Whole has no features with a head: set reg.lipschitz_consistency.feature_w"
+    ):
         Rehearsal(Whole(), LipschitzConsistency())
     assert Rehearsal(Whole(), LipschitzConsistency(feature_weight=0.0)).term("lipschitz_consistency") > 0
 
