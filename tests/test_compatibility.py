@@ -50,6 +50,6 @@ def test_a_discriminator_shows_what_it_has() -> None:
 
         def head(self) -> None: ...
 
-    assert provided(Plain(0.5), "discriminator") == {"features", "embedding", "labels", "dropout"}
-    assert provided(Plain(0.0), "discriminator") == {"features", "embedding", "labels"}
+    assert provided(Plain(0.5), "discriminator") == {"features", "embedding", "dropout_places", "labels", "dropout"}
+    assert provided(Plain(0.0), "discriminator") == {"features", "embedding", "dropout_places", "labels"}
     assert provided(Plain(0.5), "generator") == set()

@@ -31,6 +31,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "choose one, as discriminator=sngan, in a game that takes one",
     ),
     "dropout": ("dropout in the discriminator", "choose a discriminator that has some, or add reg=dropout"),
+    "dropout_places": (
+        "a discriminator with a list of blocks, or with features(x, y) and head(features, y)",
+        "choose one, as discriminator=sngan, or name modules as reg.dropout.places",
+    ),
     "labels": (
         "class labels",
         "take a data set with classes and networks that use them, and leave data.num_classes unset",
@@ -58,7 +62,9 @@ def provided(part: Any, role: str = "") -> set[str]:
     words = set(getattr(part, "provides", ()))
     if role == "discriminator":
         if callable(getattr(part, "features", None)) and callable(getattr(part, "head", None)):
-            words.update(("features", "embedding"))
+            words.update(("features", "embedding", "dropout_places"))
+        if isinstance(getattr(part, "blocks", None), nn.Module):
+            words.add("dropout_places")
         if callable(getattr(part, "encode", None)):
             words.add("embedding")
         if getattr(part, "num_classes", 0):

@@ -28,7 +28,6 @@ from ganlab.view import Setting
 Config = dict[str, Any]
 
 AUGMENT = "augment"
-JUDGED = ("generator", "discriminator")  # the networks of a conditional run, which take labels
 DEFAULT_STEPS = 1000  # of a run that sets neither trainer.max_steps nor run.max_kimg
 DATA_KEYS = [
     "batch_size",
@@ -226,7 +225,7 @@ def complete(config: Config, source: Dataset | None, networks: Mapping[str, Any]
         if data["image_size"] is None:
             raise GanlabError("The images have many sizes: say which one to train on, as data.image_size=64.")
     if data["num_classes"] is None:
-        conditional = all("num_classes" in schema.takes(networks[kind]) for kind in JUDGED if kind in networks)
+        conditional = all("num_classes" in schema.takes(networks[kind]) for kind in _told("discriminator" in networks))
         data["num_classes"] = source.num_classes if conditional else 0
     elif data["num_classes"] > 0 and source.num_classes != data["num_classes"]:
         has = f"{source.num_classes} classes" if source.num_classes else "no labels"
@@ -276,6 +275,11 @@ def _fingerprint(source: Dataset | None, config: Config) -> str:
     return " ".join(map(str, (source.fingerprint(), *parts)))
 
 
+def _told(has_discriminator: bool) -> tuple[str, ...]:
+    """The networks that are told the labels in a conditional run: who makes images and who judges them."""
+    return ("generator", "discriminator" if has_discriminator else "encoder")
+
+
 def _given(kind: str, component: Any, config: Config, latent_dim: int) -> dict[str, Any]:
     data = config["data"]
     size = data["image_size"]
@@ -286,7 +290,8 @@ def _given(kind: str, component: Any, config: Config, latent_dim: int) -> dict[s
         "latent_dim": latent_dim,
     }
     taken = schema.takes(component).intersection(registry.KINDS[kind].given)
-    if data["num_classes"] and "num_classes" not in taken and kind in JUDGED:
+    told = _told(COMPONENT in (config.get("discriminator") or {}))
+    if data["num_classes"] and "num_classes" not in taken and kind in told:
         raise GanlabError(
             f"{component.__name__} takes no class labels, but data.num_classes={data['num_classes']}: "
             f"set data.num_classes=0 for an unconditional model."
@@ -333,7 +338,7 @@ def _grow(game: Game, part: Part, config: Config) -> Config:
             f"game={config['game'][COMPONENT]} takes no discriminator: choose another game, or growth=none."
         )
     try:
-        sizes = growth.image_sizes(game, {name: config[name][COMPONENT] for name in JUDGED})
+        sizes = growth.image_sizes(game, {name: config[name][COMPONENT] for name in ("generator", "discriminator")})
     except ValueError as error:
         raise GanlabError(f"growth={config['growth'][COMPONENT]}: {sentence(error)}") from error
     part.arguments.update(image_sizes=sizes, players=list(game.players), batch_size=config["data"]["batch_size"])

@@ -96,6 +96,7 @@ def report(overrides: Sequence[str], chosen: Mapping[str, Sequence[str]]) -> str
     """
     losses = _chosen(components(["loss"]), chosen)
     added = _chosen(components(ADDED), chosen)
+    config.read(overrides)  # what is wrong with them is said once, not for each game
     pages = []
     for game in chosen.get("game") or registry.names("game"):
         try:

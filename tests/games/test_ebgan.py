@@ -19,7 +19,7 @@ def test_the_energy_is_the_mean_squared_error_of_the_reconstruction() -> None:
     made = network.decode(network.encode(x))
     expected = [((made[i] - x[i]) ** 2).sum() / (3 * 16 * 16) for i in range(4)]
     torch.testing.assert_close(network(x), -torch.stack(expected))
-    assert provided(network, "discriminator") == {"energy", "code"}
+    assert provided(network, "discriminator") == {"energy", "embedding"}
 
 
 def test_the_code_is_a_bottleneck_through_which_everything_goes() -> None:

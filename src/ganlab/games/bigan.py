@@ -84,6 +84,9 @@ class BiGAN(Standard):
 
     provides = ("adversarial", "discriminator", "encoder")
     needs = ("features",)
+    refuses: Mapping[str, str] = {  # noqa: RUF012
+        "selection": "the encoder learns from the reals beside which fakes would be left out"
+    }
     averaged: ClassVar[tuple[str, ...]] = ("generator", "encoder")
     companions: ClassVar[Mapping[str, str]] = {"encoder": "sngan"}
     encodes: ClassVar[str | None] = "encoder"

@@ -41,7 +41,7 @@ class Discriminator(nn.Module):
 
     smallest_image_size = 8
     num_classes = 0
-    provides = ("energy", "code")
+    provides = ("energy",)
 
     def __init__(
         self,

@@ -56,6 +56,7 @@ class Dropout(Regularizer):
             raise ValueError(
                 f"rates must be one number, or one for each of the {len(self.places)} places, got {list(self.rates)}"
             )
+        self.needs = () if self.places else ("dropout_places",)
         self._rate_at: dict[str, float] = {}
         self._pass: tuple[randomness.Stream, str] | None = None
 

@@ -28,6 +28,7 @@ class TopK(Regularizer):
         ValueError: If ``share`` is out of range.
     """
 
+    provides = ("selection",)
     needs = ("adversarial",)
     refuses = {  # noqa: RUF012
         "player_gradient": "what is left of a batch after top_k is no batch of the discriminator's own objective"
