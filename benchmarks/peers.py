@@ -33,7 +33,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganlab import bench, config, experiment
+from ganlab import config, experiment
+from ganlab.shares import Engine
 
 CLASSES = 10
 CIFAR = ["generator.growth=1", "discriminator.growth=1", "discriminator.halvings=2", "discriminator.plain_blocks=2"]
@@ -260,7 +261,7 @@ def ganlab(case: Case, settings: Settings) -> tuple[Callable[[], Any], tuple[nn.
     ]
     built = experiment.build(config.read(options))
     game: Any = built.module.game
-    return bench.Engine(built).iterate, (game.generator, game.discriminator)
+    return Engine(built).iterate, (game.generator, game.discriminator)
 
 
 def compare(name: str, checkout: Path, settings: Settings) -> dict[str, Any]:

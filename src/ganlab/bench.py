@@ -140,25 +140,6 @@ class Meter(L.Callback):
             torch.cuda.synchronize(module.device)
 
 
-class Engine:
-    """ganlab's iterations without Lightning: what the engine itself takes, batches included.
-
-    Args:
-        built: Its module must not have been trained.
-        device: Where to play.
-    """
-
-    def __init__(self, built: experiment.Experiment, device: torch.device | str = "cpu") -> None:
-        self.module = built.module.to(device)
-        self.module.take(self.module.configure_optimizers())
-        shares = self.module.setting.label_shares
-        self.module.setting.label_shares = shares.to(device) if shares is not None else None
-        self._batches = iter(experiment.loader(built, torch.device(device)))
-
-    def iterate(self) -> None:
-        self.module.iterate(next(self._batches))
-
-
 class PlainLoop:
     """The same arithmetic as a hand-written PyTorch loop for the standard game: the same networks,
     loss, optimizers, memory format and average, and nothing else.
@@ -175,7 +156,7 @@ class PlainLoop:
             raise GanlabError("compare=plain is for game=standard with alternating updates, accumulate=1 and no clip.")
         if game.growth is not None:
             raise GanlabError("compare=plain is for networks of one size: leave out growth.")
-        hooked = [r for name in vars(module._hooks) if name != "during" for r in getattr(module._hooks, name)]
+        hooked = any(found for name, found in vars(module._hooks).items() if name != "during")
         if hooked or module.setting.every_forward or options.compile or options.mirror or options.dequantize:
             raise GanlabError(
                 "compare=plain compares the bare game: leave out regularizers with terms (reg=none or reg=sn), "
