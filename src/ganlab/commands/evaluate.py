@@ -12,6 +12,7 @@ from ganlab.errors import GanlabError, suggestion
 HELP = """ganlab evaluate RUN [key=value ...]
 ganlab evaluate images=FOLDER_OR_ZIP data=NAME [data.path=...] [key=value ...]
 ganlab evaluate RUN RUN ...                  the newest scores of several runs, if they are of one protocol
+ganlab evaluate demo=inception_score         what the Inception Score hides, on data with labels (the digits)
 
   protocol=null       digits, fast, studiogan, mimicry, stylegan, mmgeneration, clean or a YAML of your own in
                       conf/protocol; null: the data's own best one. It sets what follows:
@@ -31,7 +32,7 @@ ganlab evaluate RUN RUN ...                  the newest scores of several runs, 
   real=null           score held-out real images like generated ones too; null: if the protocol is digits
   reference_file=null an .npz of FID statistics (mu, sigma) instead of real images
   device=null         cpu, cuda, ...; null: a GPU if there is one
-  out=null            folder for evaluation.jsonl of images=; null: beside them
+  out=null            folder for evaluation.jsonl of images=; null: beside them; for the page of demo=; null: here
 """
 DEFAULTS: dict[str, Any] = {
     "protocol": None,
@@ -50,6 +51,7 @@ DEFAULTS: dict[str, Any] = {
     "real": None,
     "reference_file": None,
     "images": None,
+    "demo": None,
     "device": None,
     "out": None,
 }
@@ -60,6 +62,8 @@ _OF_PROTOCOL = (
 
 def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
     chosen, data = _read(options)
+    if chosen["demo"] is not None:
+        return _demo(chosen, data, words)
     if chosen["images"] is not None:
         if words:
             raise GanlabError(f"images= are evaluated by themselves: leave {words[0]} out, or images=.")
@@ -115,14 +119,40 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
     return _finish(out, records)
 
 
+def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) -> int:
+    from ganlab import config, experiment
+    from ganlab.data.cache import cache_folder
+    from ganlab.evaluation import demo
+    from ganlab.evaluation.engine import RealData
+
+    name = str(chosen["demo"])
+    if name not in demo.DEMOS:
+        raise GanlabError(f"There is no demo={name}.{suggestion(name, demo.DEMOS)} Known: {', '.join(demo.DEMOS)}.")
+    given = [
+        *words,
+        *(key for key in chosen if key not in ("demo", "out") and chosen[key] not in (DEFAULTS.get(key), {})),
+    ]
+    if given:
+        raise GanlabError(f"demo={name} takes data= and out= only: leave {given[0]} out.")
+    built = experiment.open_data(config.read(list(data) or ["data=digits"]))
+    out = Path(str(chosen["out"] or "."))
+    if not out.is_dir():
+        raise GanlabError(f"There is no folder out={out}.")
+    found = demo.DEMOS[name](RealData(built.labelled, built.splits, built.fingerprint()), cache_folder())
+    print(demo.text(found))
+    print(f"to look at: {demo.write(found, out.absolute())}")
+    return 0
+
+
 def _finish(folder: Path, records: Sequence[Mapping[str, Any]]) -> int:
-    from ganlab.evaluation import scores, table
+    from ganlab.evaluation import page, scores, table
 
     print(table.table(records))
     for warning in dict.fromkeys(w for record in records for w in record["warnings"]):
         print(f"note: {warning}", file=sys.stderr)
     first = records[0]
     print(f"protocol {first['protocol']['name']} {first['protocol_hash']}: {folder / scores.FILE}")
+    print(f"to look at: {page.write(folder)}")
     return 0
 
 

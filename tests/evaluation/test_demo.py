@@ -1,0 +1,89 @@
+"""The demonstration of what the Inception Score hides: closed forms on the line, known faults in images."""
+
+import math
+
+import pytest
+import torch
+
+from ganlab import config, experiment
+from ganlab.errors import GanlabError
+from ganlab.evaluation import demo
+from ganlab.evaluation.engine import RealData
+
+
+@pytest.fixture(scope="module")
+def real():
+    built = experiment.open_data(config.read(["data=digits"]))
+    return RealData(built.labelled, built.splits, built.fingerprint())
+
+
+@pytest.fixture(scope="module")
+def found(real, tmp_path_factory):
+    return demo.inception_score(real, tmp_path_factory.mktemp("cache"))
+
+
+def test_scores_on_the_line_are_those_of_the_integrals():
+    """The entropy of a Bernoulli variable of mean sigmoid(x) has the integral pi^2 / 3 over the line; so a uniform
+    distribution over (-L, L) scores 2 exp(-pi^2 / 6 L), but for e^-L. The others by Monte Carlo."""
+    scores = demo.gaussians()
+    assert scores["U(-100, 100)"] == pytest.approx(2 * math.exp(-(math.pi**2) / 600), rel=1e-6)
+    assert scores["half at -infinity, half at infinity"] == 2
+    generator = torch.Generator().manual_seed(0)
+    normal = torch.randn(1_000_000, dtype=torch.float64, generator=generator)
+    sides = torch.randint(0, 2, normal.shape, generator=generator) * 2 - 1
+    for name, x in (("N(0, 20)", normal * math.sqrt(20)), ("the data themselves", normal * math.sqrt(2) + sides)):
+        p = torch.stack([torch.sigmoid(x), torch.sigmoid(-x)])
+        entropy = torch.special.entr(p).sum(0)
+        expected = torch.exp(math.log(2) - entropy.mean())
+        assert scores[name] == pytest.approx(float(expected), abs=4 * float(entropy.std()) / 1000 * 2)
+    assert scores["the data themselves"] == min(scores.values())
+
+
+def test_each_fault_is_seen_by_the_scores_that_can_see_it(found):
+    values, classes = found.values, 10
+    real, copied, one, sure, noise = (
+        values[name] for name in ("held-out images", "training images", "one image a class", "optimised noise", "noise")
+    )
+    assert one["is"] > real["is"]
+    assert sure["is"] > real["is"]
+    assert one["is"] == pytest.approx(classes, rel=0.01)  # log K - H(y|x), and the classes in equal numbers
+    for fault in (one, sure, noise):
+        assert fault["fid"] > 3 * real["fid"]
+        assert fault["kid"] > 3 * real["kid"]
+    assert copied["fid"] < 2 * real["fid"]
+    assert (copied["copies"], one["copies"], real["copies"]) == (1, 1, pytest.approx(0, abs=0.02))
+    assert real["nearer_than_train"] == pytest.approx(0.5, abs=0.1)
+    assert min(found.classifiers) > 0.95
+    assert values["letters"]["h_y_given_x"] > 3 * real["h_y_given_x"]
+
+
+def test_more_splits_of_the_same_images_score_less(found):
+    for splits in found.splits.values():
+        means = [splits[n][0] for n in demo.SPLITS]
+        assert means == sorted(means, reverse=True)
+    assert found.splits["held-out images"][1][0] == pytest.approx(found.values["held-out images"]["is"])
+
+
+def test_noise_that_one_classifier_is_sure_of_does_not_convince_another(found):
+    name = "optimised noise"
+    assert found.second[name] < found.values[name]["is"] - 1
+
+
+def test_what_is_printed_and_the_page_say_the_same(found, tmp_path):
+    text, path = demo.text(found), demo.write(found, tmp_path)
+    html = path.read_text(encoding="utf-8")
+    for name, values in found.values.items():
+        assert name in text
+        assert name in html
+        assert f"{values['is']:.3f}" in text
+        assert f"{values['is']:.3f}" in html
+    for sentence in demo.conclusions(found):
+        assert sentence in text
+        assert sentence in html
+    assert html.count("data:image/png") == len(found.sets)
+
+
+def test_data_without_labels_or_without_held_out_images_is_refused(real, tmp_path):
+    nothing = {name: rows[:0] if name == "test" else rows for name, rows in real.splits.items()}
+    with pytest.raises(GanlabError, match="needs labelled data of which a part is held out"):
+        demo.inception_score(RealData(real.images, nothing, real.fingerprint), tmp_path)
