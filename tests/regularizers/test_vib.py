@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from ganlab.contract import Turn
 from ganlab.errors import GanlabError
+from ganlab.models import gan_stability
 from ganlab.regularizers.r1 import R1
 from ganlab.regularizers.vib import VariationalInformationBottleneck, divergence, pointwise
 from ganlab.testing import ToyDiscriminator, check_regularizer, toy_game
@@ -53,6 +54,30 @@ def test_it_equals_a_loop_written_from_the_paper(image_shape):
         logits.append(discriminator.head((code @ net.back.weight.T + net.back.bias).movedim(-1, 1)))
     assert_close(value, 0.7 * (sum(divergences) / 2 - 0.2))
     assert_close(list(view.scores()), logits)
+
+
+def test_in_the_published_form_the_discriminator_is_the_published_network():
+    """As many parameters as in the authors' code (cifar10_vgan.1: 779,361), and logits fc(leaky_relu(code))."""
+    regularizer = VariationalInformationBottleneck(channels=256, form="published", generator_sees="sample")
+    discriminator = gan_stability.Discriminator(32, width=32, largest_width=256)
+    play = Rehearsal(discriminator, regularizer, image_shape=(3, 32, 32))
+    assert sum(p.numel() for p in play.game.players["discriminator"].parameters()) == 779_361
+    view, keyed = play.view(), play.view()
+    net, features = regularizer.bottleneck, discriminator.features(play.reals)
+    noise = keyed.draw("vib of real", features.shape).double()
+    code = pointwise(net.mean, features) + pointwise(net.log_std, features).exp() * noise
+    expected = (
+        nn.functional.leaky_relu(code, 0.2).flatten(1) @ discriminator.linear.weight.T + discriminator.linear.bias
+    )
+    assert_close(view.logits(view.reals), expected.squeeze(1))
+
+
+def test_the_published_form_wants_a_code_as_wide_as_the_features():
+    with pytest.raises(GanlabError, match=r"takes 5 channels: set reg\.vib\.channels=5, or reg\.vib\.form=general"):
+        VariationalInformationBottleneck(form="published").attach(toy_game())
+    game = toy_game()
+    VariationalInformationBottleneck(form="published", channels=5).attach(game)
+    assert sum(p.numel() for p in game.players["discriminator"].modules["vib"].parameters()) == 2 * (5 * 5 + 5)
 
 
 def test_a_position_of_a_map_passes_like_a_vector():
@@ -172,6 +197,7 @@ def test_channels_of_features_are_counted_where_the_discriminator_does_not_say()
         ({"information": -0.1}, "information must be finite and at least 0"),
         ({"initial_beta": float("inf")}, "initial_beta must be finite and at least 0"),
         ({"beta_step": -1e-5}, "beta_step must be finite and at least 0"),
+        ({"form": "paper"}, "form must be one of general, published, got 'paper'"),
         ({"generator_sees": "median"}, "generator_sees must be one of mean, sample"),
     ],
 )

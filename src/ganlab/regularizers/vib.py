@@ -15,24 +15,27 @@ from ganlab.regularizers.input_penalty import checked_weight
 from ganlab.view import View
 
 GENERATOR_SEES = ("mean", "sample")
+FORMS = ("general", "published")
 
 
 class Bottleneck(nn.Module):
-    """Mean and log(std) of a code at each position of a feature map, and the way back: 1x1 convolutions."""
+    """Mean and log(std) of a code at each position of a feature map, and perhaps the way back: 1x1 convolutions."""
 
-    def __init__(self, feature_channels: int, channels: int) -> None:
+    def __init__(self, feature_channels: int, channels: int, back: bool = True) -> None:
         super().__init__()
         self.mean = nn.Linear(feature_channels, channels)
         self.log_std = nn.Linear(feature_channels, channels)
-        self.back = nn.Linear(channels, feature_channels)
+        self.back = nn.Linear(channels, feature_channels) if back else None
 
 
 class VariationalInformationBottleneck(Regularizer):
     """Variational discriminator bottleneck (VGAN): the discriminator sees its features through noise.
 
-    code ~ N(mean(f), std(f)^2) at each position of the last map f, and D's head gets
-    back(leaky_relu(code)), with 1x1 convolutions mean, log(std) and back (to the channels of f, so that
-    it goes with every discriminator that has ``features`` and ``head``). D minimises in addition
+    code ~ N(mean(f), std(f)^2) at each position of the last map f, with 1x1 convolutions mean and log(std).
+    In the general form D's head gets back(leaky_relu(code)), with a 1x1 convolution back to the channels of f, so
+    that it goes with every discriminator that has ``features`` and ``head``. In the published form the head gets
+    the code itself, which then has the channels of f; with ``discriminator=gan_stability``, whose head is a linear
+    map of leaky_relu, that is the published network. D minimises in addition
 
     beta * (KL - I_c),  KL = 1/2 E_real[KL(N(mean, std^2) || N(0, 1))] + 1/2 E_fake[the same]
 
@@ -40,9 +43,9 @@ class VariationalInformationBottleneck(Regularizer):
     beta <- max(0, beta + beta_step * (KL - I_c)). That KL is the mean over ranks and micro-batches.
 
     Source: Peng et al. 2019 (arXiv:1810.00821), eqs. 7 to 10 and 13; architecture and numbers from its
-    code (github.com/akanazawa/vgan), whose discriminator is a linear map of the leaky_relu(code), without
-    ``back``. With ``r1`` at gamma 20 it is its VGAN-GP. The paper says that the generator sees the mean;
-    the code samples. The bottleneck is not changed by ``sn`` or ``ortho``.
+    code (github.com/akanazawa/vgan), whose discriminator is a linear map of the leaky_relu(code). With ``r1``
+    at gamma 20 it is its VGAN-GP. The paper says that the generator sees the mean; the code samples. The
+    bottleneck is not changed by ``sn`` or ``ortho``.
 
     Args:
         channels: Channels of the code, at least 1; K of the paper.
@@ -50,6 +53,7 @@ class VariationalInformationBottleneck(Regularizer):
         initial_beta: beta at the start, at least 0.
         beta_step: Step of the dual ascent, at least 0; 0 holds beta.
         generator_sees: In the turns of others: the ``mean`` of the code, or a ``sample``.
+        form: ``general`` or ``published``.
 
     Raises:
         ValueError: If an option is out of range.
@@ -65,12 +69,14 @@ class VariationalInformationBottleneck(Regularizer):
         initial_beta: float = 0.1,
         beta_step: float = 1e-5,
         generator_sees: str = "mean",
+        form: str = "general",
     ) -> None:
         super().__init__()
         if channels < 1:
             raise ValueError(f"channels must be at least 1, got {channels}")
         one_of(generator_sees, GENERATOR_SEES, "generator_sees")
-        self.channels, self.generator_sees = channels, generator_sees
+        one_of(form, FORMS, "form")
+        self.channels, self.generator_sees, self.form = channels, generator_sees, form
         self.information = checked_weight("information", information)
         self.beta_step = checked_weight("beta_step", beta_step)
         self.player = "discriminator"
@@ -87,7 +93,12 @@ class VariationalInformationBottleneck(Regularizer):
                 f"and {type(discriminator).__name__} has no {' and no '.join(missing)}."
             )
         channels = getattr(discriminator, "feature_channels", None) or _count_channels(game, discriminator)
-        self.bottleneck = Bottleneck(channels, self.channels)
+        if self.form == "published" and channels != self.channels:
+            raise GanlabError(
+                f"reg.vib.form=published hands the code to the head of {type(discriminator).__name__}, which takes "
+                f"{channels} channels: set reg.vib.channels={channels}, or reg.vib.form=general."
+            )
+        self.bottleneck = Bottleneck(channels, self.channels, back=self.form == "general")
         game.seat(self.player, vib=self.bottleneck)
 
     def features(self, features: Tensor, role: str, view: View) -> Tensor:
@@ -100,6 +111,8 @@ class VariationalInformationBottleneck(Regularizer):
             if trains:
                 # the first pass counts: a penalty may make another one
                 view.notes.setdefault((self, role), (mean, log_std))
+        if self.bottleneck.back is None:
+            return code
         return pointwise(self.bottleneck.back, F.leaky_relu(code, 0.2))
 
     def terms(self, turn: Turn, view: View) -> Objectives:
