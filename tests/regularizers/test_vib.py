@@ -58,7 +58,7 @@ def test_it_equals_a_loop_written_from_the_paper(image_shape):
 
 def test_in_the_published_form_the_discriminator_is_the_published_network():
     """As many parameters as in the authors' code (cifar10_vgan.1: 779,361), and logits fc(leaky_relu(code))."""
-    regularizer = VariationalInformationBottleneck(channels=256, form="published", generator_sees="sample")
+    regularizer = VariationalInformationBottleneck(form="published", generator_sees="sample")
     discriminator = gan_stability.Discriminator(32, width=32, largest_width=256)
     play = Rehearsal(discriminator, regularizer, image_shape=(3, 32, 32))
     assert sum(p.numel() for p in play.game.players["discriminator"].parameters()) == 779_361
@@ -73,8 +73,8 @@ def test_in_the_published_form_the_discriminator_is_the_published_network():
 
 
 def test_the_published_form_wants_a_code_as_wide_as_the_features():
-    with pytest.raises(GanlabError, match=r"takes 5 channels: set reg\.vib\.channels=5, or reg\.vib\.form=general"):
-        VariationalInformationBottleneck(form="published").attach(toy_game())
+    with pytest.raises(GanlabError, match=r"takes 5 channels: leave reg\.vib\.channels out, or set reg\.vib"):
+        VariationalInformationBottleneck(form="published", channels=6).attach(toy_game())
     game = toy_game()
     VariationalInformationBottleneck(form="published", channels=5).attach(game)
     assert sum(p.numel() for p in game.players["discriminator"].modules["vib"].parameters()) == 2 * (5 * 5 + 5)

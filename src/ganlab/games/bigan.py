@@ -84,9 +84,7 @@ class BiGAN(Standard):
 
     provides = ("adversarial", "discriminator", "encoder")
     needs = ("features",)
-    refuses: Mapping[str, str] = {
-        "selection": "the encoder learns from the reals beside which fakes would be left out"
-    }
+    refuses: Mapping[str, str] = {"selection": "the encoder learns from the reals beside which fakes would be left out"}
     averaged: ClassVar[tuple[str, ...]] = ("generator", "encoder")
     companions: ClassVar[Mapping[str, str]] = {"encoder": "sngan"}
     encodes: ClassVar[str | None] = "encoder"

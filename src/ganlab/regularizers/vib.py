@@ -16,6 +16,7 @@ from ganlab.view import View
 
 GENERATOR_SEES = ("mean", "sample")
 FORMS = ("general", "published")
+CHANNELS = 256
 
 
 class Bottleneck(nn.Module):
@@ -48,7 +49,7 @@ class VariationalInformationBottleneck(Regularizer):
     bottleneck is not changed by ``sn`` or ``ortho``.
 
     Args:
-        channels: Channels of the code, at least 1; K of the paper.
+        channels: Channels of the code, at least 1; K of the paper. null: 256, and in the published form those of f.
         information: I_c, in nats a position, at least 0; 0.1 for CIFAR-10, 0.2 for CelebA with R1.
         initial_beta: beta at the start, at least 0.
         beta_step: Step of the dual ascent, at least 0; 0 holds beta.
@@ -64,7 +65,7 @@ class VariationalInformationBottleneck(Regularizer):
 
     def __init__(
         self,
-        channels: int = 256,
+        channels: int | None = None,
         information: float = 0.1,
         initial_beta: float = 0.1,
         beta_step: float = 1e-5,
@@ -72,7 +73,7 @@ class VariationalInformationBottleneck(Regularizer):
         form: str = "general",
     ) -> None:
         super().__init__()
-        if channels < 1:
+        if channels is not None and channels < 1:
             raise ValueError(f"channels must be at least 1, got {channels}")
         one_of(generator_sees, GENERATOR_SEES, "generator_sees")
         one_of(form, FORMS, "form")
@@ -93,12 +94,13 @@ class VariationalInformationBottleneck(Regularizer):
                 f"and {type(discriminator).__name__} has no {' and no '.join(missing)}."
             )
         channels = getattr(discriminator, "feature_channels", None) or _count_channels(game, discriminator)
-        if self.form == "published" and channels != self.channels:
+        width = self.channels or (channels if self.form == "published" else CHANNELS)
+        if self.form == "published" and channels != width:
             raise GanlabError(
                 f"reg.vib.form=published hands the code to the head of {type(discriminator).__name__}, which takes "
-                f"{channels} channels: set reg.vib.channels={channels}, or reg.vib.form=general."
+                f"{channels} channels: leave reg.vib.channels out, or set reg.vib.form=general."
             )
-        self.bottleneck = Bottleneck(channels, self.channels, back=self.form == "general")
+        self.bottleneck = Bottleneck(channels, width, back=self.form == "general")
         game.seat(self.player, vib=self.bottleneck)
 
     def features(self, features: Tensor, role: str, view: View) -> Tensor:
