@@ -225,7 +225,8 @@ def complete(config: Config, source: Dataset | None, networks: Mapping[str, Any]
         if data["image_size"] is None:
             raise GanlabError("The images have many sizes: say which one to train on, as data.image_size=64.")
     if data["num_classes"] is None:
-        conditional = all("num_classes" in schema.takes(networks[kind]) for kind in _told("discriminator" in networks))
+        told = [networks[kind] for kind in _told("discriminator" in networks) if kind in networks]
+        conditional = all("num_classes" in schema.takes(network) for network in told)
         data["num_classes"] = source.num_classes if conditional else 0
     elif data["num_classes"] > 0 and source.num_classes != data["num_classes"]:
         has = f"{source.num_classes} classes" if source.num_classes else "no labels"
