@@ -224,3 +224,13 @@ def alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_ranks_score_what_one_process_scores() -> None:
+    expected = cases.evaluation()
+    first, other = (rank["evaluation"] for rank in results())
+    assert len(expected) > 20
+    assert other == {}
+    assert first.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(first[name], value, rtol=1e-9, atol=1e-9)

@@ -40,6 +40,12 @@ KEYS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
     "sample.count": (int, lambda v: v >= 1, "at least 1"),
     "sample.keep": (int, lambda v: v >= 2, "at least 2"),
     "sample.truncation": (float | None, lambda v: v is None or v > 0, "positive"),
+    "evaluate.every_kimg": (float | None, lambda v: v is None or v > 0, "positive"),
+    "evaluate.metrics": (list[str], lambda v: len(v) > 0, "a list of at least one metric"),
+    "evaluate.reference": (str, lambda v: True, ""),
+    "evaluate.samples": (int | None, lambda v: v is None or v >= 0, "at least 0"),
+    "evaluate.features": (str | None, lambda v: True, ""),
+    "evaluate.protocol": (str | None, lambda v: True, ""),
 }
 
 
@@ -65,7 +71,7 @@ def check(config: dict[str, Any]) -> None:
             continue
         if not allowed(value):
             problems.append(f"{key} must be {words}, got {node[last]!r}.")
-    for section in ("run", "checkpoint", "sample"):
+    for section in ("run", "checkpoint", "sample", "evaluate"):
         known = [key.partition(".")[2] for key in KEYS if key.startswith(f"{section}.")]
         node = config.get(section)
         for name in node if isinstance(node, dict) else ():

@@ -24,7 +24,7 @@ CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 LOCK = ".lock"
 # What a configuration consists of; those of NESTED hold one mapping a name.
 NETWORKS_AND_GAME = ("generator", "game", "prior", "optimizer", "data")
-SECTIONS = (*NETWORKS_AND_GAME, "ema", "checkpoint", "sample", "run", "trainer")
+SECTIONS = (*NETWORKS_AND_GAME, "ema", "checkpoint", "sample", "evaluate", "run", "trainer")
 OPTIONAL_SECTIONS = ("discriminator", "encoder", "statistics", "loss", "reg", "augment", "growth", "clip", "logger")
 NESTED = ("optimizer", "reg")
 

@@ -25,6 +25,7 @@ from ganlab.checkpoints import AtomicCheckpointIO
 from ganlab.config import OPEN_NODES
 from ganlab.data.loader import Loader
 from ganlab.errors import GanlabError, suggestion
+from ganlab.evaluation.training import Evaluating
 from ganlab.module import GANModule
 from ganlab.priors import truncate
 from ganlab.schema import COMPONENT
@@ -246,10 +247,11 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
     grids = Grids(folder, seed=config["seed"], **config["sample"])
     whole_last = done if checkpoint is not None and checkpoint.name == checkpoints.LAST else None
     saving = Saving(folder, io, last_step=whole_last, **config["checkpoint"])
+    evaluating = [Evaluating(folder, built, every_kimg)] if (every_kimg := config["evaluate"]["every_kimg"]) else []
     line = ProgressLine(recorder, config["trainer"].get("max_steps", -1), config["run"]["max_kimg"])
     lightning_trainer = trainer.make(
         config["trainer"],
-        [stopping, recorder, line, grids, saving],
+        [stopping, recorder, line, grids, *evaluating, saving],
         loggers.make(config["logger"], folder, config) if main else [],
         io,
     )

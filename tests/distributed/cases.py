@@ -261,7 +261,35 @@ def averages() -> dict[str, Tensor]:
     return tensors
 
 
-BARE: dict[str, Callable[[], dict[str, Tensor]]] = {f.__name__: f for f in (adjoints, draws, broadcast, averages)}
+def evaluation() -> dict[str, Tensor]:
+    """Every metric that needs no run, of a random generator; on the first rank."""
+    import tempfile
+    from pathlib import Path
+
+    from ganlab.data.digits import Digits
+    from ganlab.data.prepare import prepare
+    from ganlab.data.splits import split
+    from ganlab.evaluation import engine, sources
+    from ganlab.evaluation.protocol import preset
+    from ganlab.priors import Normal
+
+    data = prepare(Digits(), image_size=(8, 8), image_channels=1, num_workers=0)
+    metrics = [n for n in registry.names("metric") if not registry.load("metric", n).needs_run]
+    small = {"metrics": metrics, "samples": 450, "features.dim": 6, "features.width": 4, "features.kimg": 1}
+    torch.manual_seed(0)
+    generator = registry.load("generator", "dcgan")(image_size=8, image_channels=1, num_classes=10, width=4).eval()
+    source = sources.of_generator(generator, Normal(), 450, 0, torch.full((10,), 0.1), (1, 8, 8))
+    with tempfile.TemporaryDirectory() as cache:
+        real = engine.RealData(data, split(len(data), 0.25), "digits")
+        evaluator = engine.Evaluator(preset("digits").changed(small), real, cache=Path(cache))
+        result = evaluator.score(source)
+    values = {name: v.value for score in result.scores.values() for name, v in score.values.items()}
+    return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+
+
+BARE: dict[str, Callable[[], dict[str, Tensor]]] = {
+    f.__name__: f for f in (adjoints, draws, broadcast, averages, evaluation)
+}
 
 
 def run_all() -> dict[str, Any]:

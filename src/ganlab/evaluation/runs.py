@@ -7,108 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ganlab import checkpoints, experiment, run_folder, sampling, session
+from ganlab import checkpoints, experiment, run_folder, session
 from ganlab.data.cache import cache_folder
-from ganlab.data.prepare import Images
 from ganlab.errors import GanlabError, suggestion
 from ganlab.evaluation import scores, sources
-from ganlab.evaluation.engine import Evaluator, RealData, Result, discriminator_of
+from ganlab.evaluation.engine import Evaluator, RealData
 from ganlab.evaluation.protocol import Protocol
-from ganlab.metrics.contract import Context
-from ganlab.priors import truncate
-
-PICTURES = "evaluation"
-BEST = "best.ckpt"
-
-
-class Subject:
-    """The networks of a run and its data, opened once for all checkpoints that are evaluated.
-
-    Args:
-        folder: The run folder.
-        device: Where the networks are put.
-        built: The run's objects, where training has them already.
-    """
-
-    def __init__(
-        self, folder: Path, device: torch.device | str = "cpu", built: experiment.Experiment | None = None
-    ) -> None:
-        self.folder = folder
-        self.built = experiment.build(run_folder.read_config(folder)) if built is None else built
-        self.module = self.built.module
-        if built is None:
-            self.module.eval().to(device)
-        self.device = torch.device(device)
-
-    @property
-    def real(self) -> RealData:
-        return RealData(self._images, self.built.splits, self.built.fingerprint())
-
-    def load(self, path: Path) -> None:
-        """Take the weights of a checkpoint.
-
-        Raises:
-            GanlabError: If it is damaged or of another model.
-        """
-        checkpoint = checkpoints.load(path)
-        session.refuse_misfit(self.module, checkpoint, path)
-        self.module.load_state_dict(checkpoint["state_dict"])
-        self.module.on_load_checkpoint(checkpoint)
-        self.module.eval()
-
-    def evaluate(self, evaluator: Evaluator, truncation: float | None = None) -> Result:
-        """Score the generator as it stands."""
-        protocol, module = evaluator.protocol, self.module
-        if "generator" not in module.average:
-            raise GanlabError(f"The game of {self.folder} has no generator to evaluate.")
-        generator: Any = module.average["generator"] if protocol.ema else module.game.get_submodule("generator")
-        prior: Any = module.setting.prior
-        if truncation is not None:
-            prior = truncate(prior, truncation)
-        count = protocol.samples or len(evaluator.real.splits[protocol.reference])
-        source = sources.of_generator(
-            generator,
-            prior,
-            count,
-            protocol.seed,
-            self._shares(protocol),
-            tuple(self._images.pixels.shape[1:]),  # type: ignore[arg-type]
-        )
-
-        def latents(start: int, stop: int) -> Tensor:
-            return sampling.latents(prior, protocol.seed, stop - start, int(generator.latent_dim), start)
-
-        context = Context(discriminator=discriminator_of(module), generator=generator, latents=latents)
-        was_training = generator.training
-        generator.eval()
-        try:
-            return evaluator.score(source, context, truncation)
-        finally:
-            generator.train(was_training)
-
-    def described(self, checkpoint: str, truncation: float | None) -> dict[str, Any]:
-        """The subject of a record."""
-        progress = self.module.progress
-        return {
-            "kind": "run",
-            "checkpoint": checkpoint,
-            "iteration": progress.iteration,
-            "kimg": progress.kimg,
-            "truncation": truncation,
-        }
-
-    @property
-    def _images(self) -> Images:
-        assert self.built.labelled is not None
-        return self.built.labelled
-
-    def _shares(self, protocol: Protocol) -> Tensor | None:
-        shares = self.module.setting.label_shares
-        if shares is None or protocol.labels == "data":
-            return shares
-        return torch.full_like(shares, 1 / len(shares))
+from ganlab.evaluation.subject import BEST, Subject, keep
 
 
 def chosen(folder: Path, which: str | int) -> list[Path]:
@@ -139,6 +45,15 @@ def chosen(folder: Path, which: str | int) -> list[Path]:
     )
 
 
+def _load(subject: Subject, path: Path) -> None:
+    """Take the weights of a checkpoint; one that is damaged or of another model is refused."""
+    checkpoint = checkpoints.load(path)
+    session.refuse_misfit(subject.module, checkpoint, path)
+    subject.module.load_state_dict(checkpoint["state_dict"])
+    subject.module.on_load_checkpoint(checkpoint)
+    subject.module.eval()
+
+
 def evaluate_run(
     folder: Path,
     protocol: Protocol,
@@ -163,17 +78,18 @@ def evaluate_run(
         GanlabError: For everything that a user can mend; records before it stay.
     """
     paths = chosen(folder, which)
-    subject = Subject(folder, device)
+    subject = Subject(folder, experiment.build(run_folder.read_config(folder)))
+    subject.module.eval().to(device)
     evaluator = Evaluator(protocol, subject.real, device=device, cache=cache_folder(), statistics=statistics)
     before = scores.read(folder)
     records = []
     for path in paths:
-        subject.load(path)
+        _load(subject, path)
         for truncation in truncations or [protocol.truncation]:
             result = subject.evaluate(evaluator, truncation)
             record = result.record(subject.described(path.name, truncation))
             record["selected_on"] = path.name == BEST and _selected_on(record, before)
-            records.append(_keep(folder, record, result))
+            records.append(keep(folder, record, result))
             say(record)
     if with_real:
         records.append(_real(folder, evaluator, say))
@@ -203,7 +119,7 @@ def evaluate_images(
     evaluator = Evaluator(protocol, built, device=device, cache=cache_folder(), statistics=statistics)
     result = evaluator.score(source)
     record = result.record({"kind": "images", "path": path, "hash": fingerprint})
-    record = _keep(out, record, result)
+    record = keep(out, record, result)
     say(record)
     return [record]
 
@@ -215,7 +131,7 @@ def _real(folder: Path, evaluator: Evaluator, say: Callable[[Mapping[str, Any]],
     if other is None:
         raise GanlabError("real=true scores held-out images, and the data has none: train with data.held_out=0.1.")
     result = evaluator.score(sources.of_images(evaluator.real.images, evaluator.real.splits[other]))
-    record = _keep(folder, result.record({"kind": "real", "split": other}), result)
+    record = keep(folder, result.record({"kind": "real", "split": other}), result)
     say(record)
     return record
 
@@ -224,25 +140,6 @@ def _selected_on(record: Mapping[str, Any], before: Sequence[Mapping[str, Any]])
     """Whether the best checkpoint was chosen by scores on this split."""
     reference = record["protocol"]["reference"]
     return any(r.get("during_training") and r["protocol"]["reference"] == reference for r in before)
-
-
-def _keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]:
-    """Write the pictures and append the line."""
-    pictures: dict[str, tuple[Tensor, int]] = {"samples": (result.samples[:100], 10)}
-    for score in result.scores.values():
-        for name, tiles in score.pictures.items():
-            rows = len(score.details.get(name, [])) or 1
-            pictures[name] = (tiles, max(1, len(tiles) // rows))
-    key = f"{record['time'].replace(':', '-')}_{record['protocol_hash']}_{len(scores.read(folder))}"
-    for name, (tiles, columns) in pictures.items():
-        path = folder / PICTURES / key / f"{name}.png"
-        try:
-            sampling.write_png(sampling.grid(tiles.float() / 127.5 - 1, columns), path)
-        except OSError as error:
-            raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
-        record["pictures"][name] = str(path.relative_to(folder))
-    scores.append(folder, record)
-    return record
 
 
 def sweep_values(text: str) -> list[float]:

@@ -10,13 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlab import randomness, sampling
+from ganlab import randomness, sampling, styles
 from ganlab.data import pixels
 from ganlab.data.contract import Dataset
 from ganlab.data.folder import Folder
 from ganlab.data.prepare import Images, prepare
 from ganlab.data.zip import Zip
 from ganlab.errors import GanlabError
+from ganlab.priors import truncate
+from ganlab.styles import Style
 
 Rows = tuple[Tensor, Tensor | None, Tensor]
 """uint8 images (B, C, H, W), labels (B,) or None, and whether all of them are finite (a bool tensor)."""
@@ -51,15 +53,25 @@ def of_images(images: Images, rows: Tensor) -> Source:
 
 
 def of_generator(
-    generator: nn.Module, prior: Any, count: int, seed: int, shares: Tensor | None, image_shape: tuple[int, int, int]
+    generator: nn.Module,
+    prior: Any,
+    count: int,
+    seed: int,
+    shares: Tensor | None,
+    image_shape: tuple[int, int, int],
+    truncation: float | None = None,
 ) -> Source:
-    """Images that a generator makes: image i depends on (seed, i) alone, but for layers that draw noise of their own,
-    which depends on the batch too.
+    """Images that a generator makes: image i depends on (seed, i) alone. Layers that draw noise outside of a w space
+    draw it a batch at a time.
 
     Args:
-        prior: What latents are drawn from, truncated or not.
+        prior: What latents are drawn from.
         shares: (K,) of the labels; None: unconditional.
+        truncation: psi of a generator with a w space; else the largest |z_i| of latents that the prior gives.
     """
+    style = Style(psi=1.0 if truncation is None else truncation) if styles.has_styles(generator) else None
+    if style is None and truncation is not None:
+        prior = truncate(prior, truncation)
     dim = int(getattr(generator, "latent_dim", 0))
     parameter = next(generator.parameters())
     cumulated = None if shares is None else shares.double().cpu().cumsum(0)
@@ -71,7 +83,9 @@ def of_generator(
         y = None if labels is None else labels.to(parameter.device)
         with torch.random.fork_rng(devices=[parameter.device] if parameter.device.type == "cuda" else []):
             torch.manual_seed(randomness.key(seed, "evaluation", start))
-            images = generator(z.to(parameter.device, parameter.dtype), y).float()
+            x = z.to(parameter.device, parameter.dtype)
+            images = generator(x, y) if style is None else styles.images(generator, x, y, style, seed, start)
+            images = images.float()
         return sampling.to_uint8(images), labels, torch.isfinite(images).all()
 
     return Source(count, image_shape, 0 if shares is None else len(shares), make)

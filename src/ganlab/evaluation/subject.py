@@ -1,0 +1,109 @@
+"""The generator of a run as what is evaluated, and what is left behind in the run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlab import sampling
+from ganlab.errors import GanlabError
+from ganlab.evaluation import scores, sources
+from ganlab.evaluation.engine import Evaluator, RealData, Result, discriminator_of
+from ganlab.evaluation.protocol import Protocol
+from ganlab.experiment import Experiment
+from ganlab.metrics.contract import Context
+
+PICTURES = "evaluation"
+BEST = "best.ckpt"
+
+
+@dataclass
+class Subject:
+    """The networks of a run and its data.
+
+    Args:
+        folder: The run folder.
+        built: The run's objects, with data.
+    """
+
+    folder: Path
+    built: Experiment
+
+    @property
+    def module(self) -> Any:
+        return self.built.module
+
+    @property
+    def real(self) -> RealData:
+        assert self.built.labelled is not None
+        return RealData(self.built.labelled, self.built.splits, self.built.fingerprint())
+
+    def evaluate(self, evaluator: Evaluator, truncation: float | None = None) -> Result:
+        """Score the generator as it stands.
+
+        Raises:
+            GanlabError: If there is none, or it cannot be scored.
+        """
+        protocol, module = evaluator.protocol, self.module
+        if "generator" not in module.average:
+            raise GanlabError(f"The game of {self.folder} has no generator to evaluate.")
+        generator: Any = module.average["generator"] if protocol.ema else module.game.get_submodule("generator")
+        count = protocol.samples or len(evaluator.real.splits[protocol.reference])
+        shape: Any = tuple(evaluator.real.images.pixels.shape[1:])
+        prior = module.setting.prior
+        source = sources.of_generator(generator, prior, count, protocol.seed, self._shares(protocol), shape, truncation)
+
+        def latents(start: int, stop: int) -> Tensor:
+            return sampling.latents(prior, protocol.seed, stop - start, int(generator.latent_dim), start)
+
+        context = Context(discriminator=discriminator_of(module), generator=generator, latents=latents)
+        was_training = generator.training
+        generator.eval()
+        try:
+            return evaluator.score(source, context, truncation)
+        finally:
+            generator.train(was_training)
+
+    def described(self, checkpoint: str, truncation: float | None) -> dict[str, Any]:
+        """The subject of a record."""
+        progress = self.module.progress
+        return {
+            "kind": "run",
+            "checkpoint": checkpoint,
+            "iteration": progress.iteration,
+            "kimg": progress.kimg,
+            "truncation": truncation,
+        }
+
+    def _shares(self, protocol: Protocol) -> Tensor | None:
+        shares: Tensor | None = self.module.setting.label_shares
+        if shares is None or protocol.labels == "data":
+            return shares
+        return torch.full_like(shares, 1 / len(shares))
+
+
+def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]:
+    """Write the pictures and append the line.
+
+    Raises:
+        GanlabError: If they cannot be written.
+    """
+    pictures: dict[str, tuple[Tensor, int]] = {"samples": (result.samples[:100], 10)}
+    for score in result.scores.values():
+        for name, tiles in score.pictures.items():
+            rows = len(score.details.get(name, [])) or 1
+            pictures[name] = (tiles, max(1, len(tiles) // rows))
+    key = f"{record['time'].replace(':', '-')}_{record['protocol_hash']}_{len(scores.read(folder))}"
+    for name, (tiles, columns) in pictures.items():
+        path = folder / PICTURES / key / f"{name}.png"
+        try:
+            sampling.write_png(sampling.grid(tiles.float() / 127.5 - 1, columns), path)
+        except OSError as error:
+            raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
+        record["pictures"][name] = str(path.relative_to(folder))
+    scores.append(folder, record)
+    return record

@@ -1,0 +1,99 @@
+"""Scores during training, the best checkpoint, and a run that is killed while it is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TINY
+
+from ganlab import checkpoints, cli, config, session
+from ganlab.errors import GanlabError
+from ganlab.evaluation import scores
+from ganlab.evaluation.engine import Evaluator
+from ganlab.evaluation.subject import BEST
+
+# of the tiny run: 8 images an iteration, so evaluations after iterations 2, 4 and 6
+EVALUATED = (
+    "evaluate.every_kimg=0.016",
+    "evaluate.metrics=[fid]",
+    "evaluate.protocol=tiny",
+    "checkpoint.every_steps=1",
+    "sample.every_steps=100",
+)
+
+
+@pytest.fixture(autouse=True)
+def _small(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path_factory.getbasetemp() / "evaluation-cache"))
+    (tmp_path / "conf" / "protocol").mkdir(parents=True)
+    (tmp_path / "conf" / "protocol" / "tiny.yaml").write_text(
+        "features: {component: classifier, dim: 8, width: 4, kimg: 2}\nmetrics: {fid: {}, is: {}}\nsamples: 50\n"
+    )
+    monkeypatch.chdir(tmp_path)
+
+
+def lines(folder: Path) -> list[tuple[int, float]]:
+    return [(r["subject"]["iteration"], r["values"]["fid"]["value"]) for r in scores.read(folder)]
+
+
+@pytest.fixture
+def whole(train: Callable[..., Path]) -> Path:
+    return train(*EVALUATED, name="whole", steps=6)
+
+
+def test_the_best_checkpoint_is_kept_and_a_score_that_chose_it_is_marked(whole: Path) -> None:
+    measured = lines(whole)
+    assert [iteration for iteration, _ in measured] == [2, 4, 6]
+    best = min(measured, key=lambda line: line[1])[0]
+    stored = checkpoints.load(whole / "checkpoints" / BEST)
+    assert stored["ganlab"]["progress"]["iteration"] == best
+    assert {r["protocol"]["reference"]["split"] for r in scores.read(whole)} == {"validation"}
+
+    chosen = ("evaluate", str(whole), "protocol=tiny", "checkpoint=best", "metrics=fid", "real=false")
+    cli.dispatch([*chosen, "reference=validation"])
+    cli.dispatch([*chosen, "reference=test"])
+    again, reported = scores.read(whole)[3:]
+    # the weights and the protocol are those of training, so the number is too
+    assert (again["values"]["fid"]["value"], again["selected_on"]) == (pytest.approx(dict(measured)[best]), True)
+    assert reported["selected_on"] is False
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_run_that_is_killed_in_the_middle_of_an_evaluation_measures_the_same_when_resumed(
+    whole: Path, train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Iterator[int] = iter(range(1, 10))
+    score = Evaluator._collect
+
+    def killing(self: Evaluator, *arguments: Any) -> Any:
+        if next(calls) == 2:  # real images are in the cache already, so this is the second evaluation
+            raise Killed
+        return score(self, *arguments)
+
+    monkeypatch.setattr(Evaluator, "_collect", killing)
+    folder = tmp_path / "killed"
+    words = [*TINY, "trainer.max_steps=6", f"run.dir={folder}", *EVALUATED]
+    with pytest.raises(Killed):
+        session.start(config.read(words))
+    assert lines(folder) == lines(whole)[:1]
+    monkeypatch.setattr(Evaluator, "_collect", score)
+    session.resume(folder)
+    assert lines(folder) == lines(whole)
+    assert (folder / "checkpoints" / BEST).is_file()
+
+
+def test_options_are_checked_before_training(train: Callable[..., Path], tmp_path: Path) -> None:
+    for option, sentence in (
+        ("evaluate.metrics=[fidd]", "Did you mean 'fid'"),
+        ("evaluate.reference=tset", "reference must be one of"),
+        ("evaluate.every_kimg=-1", "must be positive"),
+    ):
+        with pytest.raises(GanlabError, match=sentence):
+            train("evaluate.every_kimg=1", option, name="refused")
+        assert not (tmp_path / "refused").exists()
