@@ -312,7 +312,7 @@ def _result(built: experiment.Experiment, meter: Meter, settings: Settings) -> d
         "peak_memory_mib": peak / 2**20,
         "parameters": {name: _count(player.modules.values()) for name, player in module.game.players.items()},
     }
-    stage = module.stage
+    stage = module.game.stage(round(1000 * settings.kimg))
     if stage is not None:
         result["image_size"], result["batch_size"] = stage.image_size[0], stage.batch_size
         result["stage"], result["alpha"] = stage.level, stage.alpha

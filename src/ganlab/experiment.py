@@ -477,13 +477,14 @@ def check_batch(module: GANModule, world_size: int) -> None:
 def _batches(module: GANModule) -> Iterator[tuple[str, int, plan.Progress]]:
     """Every batch size of a run: its key, its value, and where the run takes it."""
     given, schedule = module.training_options.batch_size, module.game.growth
-    yield "data.batch_size", given, module.progress
     if schedule is None:
+        yield "data.batch_size", given, module.progress
         return
     for start in schedule.starts:
         stage = schedule.stage(start)
-        if stage.batch_size not in (None, given):
-            yield f"growth.batch_sizes.{stage.image_size[0]}", stage.batch_size, plan.Progress(images_seen=start)
+        batch = given if stage.batch_size is None else stage.batch_size
+        key = "data.batch_size" if batch == given else f"growth.batch_sizes.{stage.image_size[0]}"
+        yield key, batch, plan.Progress(images_seen=start)
 
 
 def _pair(size: Any) -> tuple[int, int]:

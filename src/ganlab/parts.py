@@ -84,7 +84,7 @@ def to_schedule(key: str, value: Mapping[str, Any], images_per_step: int | None)
     """
     if images_per_step is None and any(unit.endswith("_steps") for unit in value):
         raise GanlabError(
-            f"{key}: iterations change their length as the networks grow, so count in start_kimg and end_kimg."
+            f"{key}: the batch changes as the networks grow, so a schedule counts in kimg (end_kimg), not in steps."
         )
     try:
         return schedules.parse(value, images_per_step or 1)
