@@ -92,30 +92,15 @@ def test_a_run_in_the_middle_of_its_growth_is_sampled_where_it_stands(halfway: P
 def test_a_new_run_that_begins_with_the_weights_of_a_half_grown_one_stands_where_it_should(
     halfway: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    early = tmp_path / "early"
+    early, short = tmp_path / "early", ["data.num_classes=0", "data.batch_size=8", "trainer.max_steps=1"]
     session.start(config.read([*GROWS, "trainer.max_steps=2", f"run.dir={early}"]))
     for folder, say in ((early, True), (halfway, False)):
         capsys.readouterr()
-        words = [
-            "train",
-            f"init={folder}",
-            "data.num_classes=0",
-            "trainer.max_steps=1",
-            f"run.dir={tmp_path / folder.name}_next",
-        ]
-        assert cli.dispatch(words) == 0
+        assert cli.dispatch(["train", f"init={folder}", *short, f"run.dir={tmp_path / folder.name}_next"]) == 0
         assert ("has grown to 4x4 only" in capsys.readouterr().out) == say
         generator = ganlab.load(tmp_path / f"{folder.name}_next").generator
         assert (generator.level, float(generator.alpha)) == (1, 1.0)
-    again = [
-        "train",
-        f"init={halfway}",
-        "data.num_classes=0",
-        *GROWS[-3:],
-        "trainer.max_steps=1",
-        f"run.dir={tmp_path / 'again'}",
-    ]
-    assert cli.dispatch(again) == 0
+    assert cli.dispatch(["train", f"init={halfway}", *GROWS[-3:], *short, f"run.dir={tmp_path / 'again'}"]) == 0
     assert ganlab.load(tmp_path / "again").generator.level == 0
 
 
