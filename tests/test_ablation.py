@@ -23,9 +23,17 @@ def commands() -> list[list[str]]:
     return [shlex.split(line) for line in found]
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_the_commands_of_the_readme_compose(number: int) -> None:
-    sweep.check(config.parse(commands()[number]))
+def test_the_sweep_over_the_rows_composes() -> None:
+    sweep.check(config.parse(commands()[1]))
+
+
+@pytest.mark.parametrize("which", [0, -1])
+def test_the_first_and_the_last_job_of_the_crossed_factors_compose(which: int) -> None:
+    words = []
+    for o in config.parse(commands()[2]):
+        values = list(o.sweep_string_iterator()) if o.is_sweep_override() else []
+        words.append(f"{o.get_key_element()}={values[which]}" if values else str(o.input_line))
+    experiment.check_options(config.read(words))
 
 
 def test_one_command_runs_all_rows_and_another_crosses_the_factors() -> None:
