@@ -118,7 +118,9 @@ COMBINATIONS = {
     "state in every pass": Case(reg=reg("sn"), every_forward=True),
 }
 FAMILIES = {
-    f"family={name}": Case("hinge", reg("sn"), CLASSES, generator=name, discriminator=name, rate=1e-3, iterations=2)
+    f"family={name}": Case(
+        "hinge", reg("sn"), num_classes=CLASSES, generator=name, discriminator=name, rate=1e-3, iterations=2
+    )
     for name in sorted({*registry.names("generator")} & {*registry.names("discriminator")})
 }
 EQUAL: dict[str, Case] = {
