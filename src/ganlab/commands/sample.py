@@ -13,8 +13,10 @@ from ganlab.errors import GanlabError, one_of, suggestion
 HELP = """ganlab sample RUN [key=value ...]
 
   kind=grid         or interpolation: rows from one latent or class to another; or truncation: rows by threshold or psi;
-                    or mixing: styles of the first row's images in coarse, middle and fine layers of others
+                    or mixing: styles of the first row's images in coarse, middle and fine layers of others;
+                    or reconstruction: images of a folder beside what encoder and generator make of them
   count=null        images of a grid, 64; otherwise rows (interpolation), 8, or columns (truncation, 8; mixing, 6)
+  images=null       folder of kind=reconstruction: its first images, at most count of them, 32
   labels=null       a class, a list of classes [0,1,2], or null: all classes, in a grid one row a class
   truncation=null   latents given that no |z_i| exceeds this; null: the whole prior
   seed=0            image i depends on (seed, i) and its class alone
@@ -54,6 +56,7 @@ DEFAULTS: dict[str, Any] = {
     "noise": None,
     "layers": None,
     "rows": 2,
+    "images": None,
     "out": None,
 }
 KINDS = {  # what belongs to one kind only
@@ -61,8 +64,9 @@ KINDS = {  # what belongs to one kind only
     "interpolation": ("steps", "between", "path", "truncation", "psi", "standing_statistics"),
     "truncation": ("thresholds", "psis", "standing_statistics"),
     "mixing": ("layers", "rows", "truncation", "psi"),
+    "reconstruction": ("images",),
 }
-COUNTS = {"grid": 64, "interpolation": 8, "truncation": 8, "mixing": 6}
+COUNTS = {"grid": 64, "interpolation": 8, "truncation": 8, "mixing": 6, "reconstruction": 32}
 THRESHOLDS = [2.0, 1.0, 0.5, 0.04]
 PSIS = [1.0, 0.7, 0.5, 0.0, -0.5, -1.0]
 
@@ -114,6 +118,7 @@ def _check(chosen: dict[str, Any]) -> None:
         "noise": str | None,
         "layers": list[list[int]] | None,
         "rows": int,
+        "images": str | None,
         "out": str | None,
     }
     for key, annotation in kinds.items():
@@ -136,6 +141,8 @@ def _check(chosen: dict[str, Any]) -> None:
     for key, least in leasts.items():
         if chosen[key] is not None and chosen[key] < least:
             raise GanlabError(f"{key} must be at least {least}, got {chosen[key]}.")
+    if chosen["kind"] == "reconstruction" and not chosen["images"]:
+        raise GanlabError("kind=reconstruction takes images=FOLDER: the images to make again.")
     suffixes = (".png", ".webp") if chosen["kind"] == "interpolation" else (".png",)
     if chosen["out"] is not None and Path(chosen["out"]).suffix.lower() not in suffixes:
         raise GanlabError(f"out must end in {' or '.join(suffixes)}, got {chosen['out']!r}.")
@@ -225,9 +232,21 @@ def _mixing(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
     return images, columns
 
 
+def _reconstruction(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
+    from ganlab import reconstruction
+
+    return reconstruction.pairs(run, chosen["images"], count, chosen["labels"])
+
+
 def _in_w(chosen: dict[str, Any]) -> dict[str, Any]:
     """What is asked of a w space where noise is the same in every image unless something else is said."""
     return {**{key: chosen[key] for key in ("psi", "cutoff")}, "noise": chosen["noise"] or "fixed"}
 
 
-_MAKERS = {"grid": _grid, "interpolation": _interpolation, "truncation": _truncation, "mixing": _mixing}
+_MAKERS = {
+    "grid": _grid,
+    "interpolation": _interpolation,
+    "truncation": _truncation,
+    "mixing": _mixing,
+    "reconstruction": _reconstruction,
+}
