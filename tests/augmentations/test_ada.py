@@ -278,3 +278,15 @@ def test_options_out_of_range_are_refused(options, message):
 def test_points_are_refused():
     with pytest.raises(GanlabError, match="this game has samples of shape"):
         ADA().attach(toy_game((2,)))
+
+
+def test_x_goes_to_the_right_and_y_down():
+    image = torch.rand(1, 1, 8, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 1
+    for name in ("xint", "xfrac"):
+        right = transformed(image, {name: torch.tensor([[0.25, 0.0]]).double()})
+        assert_close(right[..., 3:], image[..., :-3], atol=1e-6, rtol=0)
+        down = transformed(image, {name: torch.tensor([[0.0, 0.25]]).double()})
+        assert_close(down[:, :, 2:], image[:, :, :-2], atol=1e-6, rtol=0)
+    hole = transformed(image, {"cutout": torch.tensor([[0.5, 0.25, 0.5]]).double()}) == 0
+    assert hole[0, 0, 2:6, :6].all()
+    assert hole.sum() == 24
