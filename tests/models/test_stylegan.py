@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from ganlab import randomness
 from ganlab.layers import state
@@ -69,7 +72,8 @@ def mixed(generator: stylegan.Generator, count: int, batch: int = 4) -> torch.Te
         w = generator.mapping(torch.randn(batch, 8))
         for i in range(count):
             with randomness.using(randomness.Stream(0, i)):
-                ws = generator._mixed(w, None)
+                latents, crossover = generator._draw_mixing(batch)
+            ws = generator._mixed(w, generator.mapping(latents), crossover)
             assert torch.equal(ws[:, 0], w)
             mine = (ws == w[:, None]).all(2)
             found.append(mine.sum(1))
@@ -143,3 +147,19 @@ def test_what_cannot_be_is_refused_in_one_sentence() -> None:
     ):
         with pytest.raises(ValueError, match=sentence):
             call()
+
+
+@pytest.mark.slow
+def test_compiled_in_training_it_draws_by_the_key_and_is_built_once() -> None:
+    torch._dynamo.reset()
+    generator = build()
+    plain, counter, z = copy.deepcopy(generator), CompileCounterWithBackend("aot_eager"), torch.randn(4, 8)
+    generator.compile(backend=counter)
+    for key in range(3):
+        made = []
+        for network in (generator, plain):
+            with randomness.using(randomness.Stream(0, key)):
+                made.append(network(z))
+        torch.testing.assert_close(*made)
+        torch.testing.assert_close(generator.w_avg, plain.w_avg)
+    assert counter.frame_count == 1

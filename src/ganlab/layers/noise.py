@@ -37,14 +37,19 @@ class NoiseInjection(nn.Module):
         return torch.addcmul(x, noise.to(x.dtype), self.weight.to(x.dtype).view(1, -1, 1, 1))
 
 
+def draw_noise(like: Tensor, positions: int) -> Tensor:
+    """N(0, 1), (B, positions): in a turn by its key and the rank (`ganlab.randomness.noise`)."""
+    return randomness.noise("noise", like, (len(like), positions), per_rank=True)
+
+
 def noise_maps(
     noise: str | Tensor, like: Tensor, layers: Iterable[nn.Module], sizes: Sequence[tuple[int, int]]
 ) -> list[Tensor]:
     """The noise of each layer, (B or 1, 1, H, W) each; an empty list for none.
 
     Args:
-        noise: ``random``: numbers in one draw for all layers, which in a turn follows its key and the rank
-            (`ganlab.randomness.noise`); ``fixed``: the layers' stored maps; ``off``; or numbers (B or 1, Σ H·W).
+        noise: ``random``: numbers in one draw for all layers (`draw_noise`); ``fixed``: the layers' stored maps;
+            ``off``; or numbers (B or 1, Σ H·W).
         like: Of the batch, device and dtype.
         layers: The `NoiseInjection` of each size, or more.
         sizes: (H, W) of the maps, in order.
@@ -59,10 +64,7 @@ def noise_maps(
         if noise == "fixed":
             return [cast(NoiseInjection, layer).fixed for layer, _ in zip(layers, sizes, strict=False)]
     areas = [height * width for height, width in sizes]
-    if isinstance(noise, str):
-        numbers = randomness.noise("noise", like, (len(like), sum(areas)), per_rank=True)
-    elif noise.ndim != 2 or noise.shape[1] != sum(areas) or noise.shape[0] not in (1, len(like)):
-        raise ValueError(f"expected noise of shape ({len(like)} or 1, {sum(areas)}), got {tuple(noise.shape)}")
-    else:
-        numbers = noise
+    numbers = draw_noise(like, sum(areas)) if isinstance(noise, str) else noise
+    if numbers.ndim != 2 or numbers.shape[1] != sum(areas) or numbers.shape[0] not in (1, len(like)):
+        raise ValueError(f"expected noise of shape ({len(like)} or 1, {sum(areas)}), got {tuple(numbers.shape)}")
     return [piece.view(-1, 1, *size) for piece, size in zip(numbers.split(areas, 1), sizes, strict=True)]

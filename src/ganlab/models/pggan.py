@@ -125,7 +125,8 @@ class Discriminator(GrowingDiscriminator):
         num_classes: 0 for none.
         width: Level l has min(width/2^(l+1), ``max_width``) channels (the paper's 8192, also called fmap_base).
         max_width: Most channels of a map.
-        stddev_group: Images of a group of the minibatch standard deviation, see `MinibatchStddev`; 0 for none.
+        stddev_group: Images of a group of the minibatch standard deviation, among the images of a micro-batch on all
+            ranks, see `MinibatchStddev`; 0 for none.
         fused: Whether the 2×2 mean is part of the convolution, before the leaky relu, as it is by default in the
             authors' code; False: it follows the leaky relu, as in their older networks (``fused_scale=False``).
         variant: ``original`` or ``gan_zoo``.

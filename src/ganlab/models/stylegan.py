@@ -16,6 +16,7 @@ from ganlab.layers.growing_discriminator import GrowingDiscriminator
 from ganlab.layers.inputs import check_labels, check_positive
 from ganlab.layers.mapping import MappingNetwork
 from ganlab.layers.minibatch_stddev import MinibatchStddev
+from ganlab.layers.noise import draw_noise
 from ganlab.models.stylegan_synthesis import Synthesis
 
 CROSSOVERS = ("batch", "sample")
@@ -151,25 +152,31 @@ class Generator(nn.Module):
         cutoff: int | None = None,
         noise: str | Tensor = "random",
     ) -> Tensor:
-        w = self.mapping(z, y)
-        if not self.training:
-            return self.synthesis(self.styles(w, psi, cutoff), noise)
-        if psi != 1.0:
+        if self.training and psi != 1.0:
             raise ValueError(f"expected psi to be 1 in training, got {psi}: only evaluation truncates")
-        if state.moves():
+        # Drawn before anything is computed: compiled code has its only break here.
+        mixing = self._draw_mixing(len(z)) if self.training and self.style_mixing else None
+        if isinstance(noise, str) and noise == "random" and len(self.synthesis.noises):
+            noise = draw_noise(z, self.synthesis.noise_positions)
+        w = self.mapping(z, y)
+        if self.training and state.moves():
             with torch.no_grad():
                 self.w_avg.lerp_(distributed.mean(w.detach().float().mean(0)).to(self.w_avg.dtype), 1 - self.w_avg_beta)
-        return self.synthesis(self._mixed(w, y) if self.style_mixing else self.styles(w), noise)
+        ws = self.styles(w, psi, cutoff) if mixing is None else self._mixed(w, self.mapping(mixing[0], y), mixing[1])
+        return self.synthesis(ws, noise)
 
-    def _mixed(self, w: Tensor, y: Tensor | None) -> Tensor:
-        """Styles of the layers in use, from a random layer on those of other latents."""
-        count = self.num_ws_at(self.level)
-        like = self.w_avg  # w has half the precision under autocast
-        other = self.mapping(randomness.noise("style mixing", like, (len(w), self.latent_dim)), y)
+    def _draw_mixing(self, batch: int) -> tuple[Tensor, Tensor]:
+        """Second latents (B, latent_dim), and U[0, 1) for place and chance of the crossover (B or 1, 2)."""
+        like = self.w_avg  # float32 under autocast too
+        latents = randomness.noise("style mixing", like, (batch, self.latent_dim))
         if self.crossover == "batch":
-            place, chance = randomness.shared_noise("crossover", like, (2, 1), "uniform")
-        else:
-            place, chance = randomness.noise("crossover", like, (len(w), 2), "uniform").unbind(1)
+            return latents, randomness.shared_noise("crossover", like, (1, 2), "uniform")
+        return latents, randomness.noise("crossover", like, (batch, 2), "uniform")
+
+    def _mixed(self, w: Tensor, other: Tensor, crossover: Tensor) -> Tensor:
+        """Styles of the layers in use, from a random layer on those of ``other``."""
+        count = self.num_ws_at(self.level)
+        place, chance = crossover.unbind(1)
         first = 1 + (place * (count - 1)).floor()  # uniform in 1..count-1
         first = torch.where(chance < self.style_mixing, first, count)
         mine = torch.arange(count, device=w.device) < first[:, None]
@@ -193,7 +200,8 @@ class Discriminator(GrowingDiscriminator):
         num_classes: 0 for none.
         width: Level l has min(width/2^(l+1), ``max_width``) channels (the paper's 8192, also called fmap_base).
         max_width: Most channels of a map.
-        stddev_group: Images of a group of the minibatch standard deviation, see `MinibatchStddev`; 0 for none.
+        stddev_group: Images of a group of the minibatch standard deviation, among the images of a micro-batch on all
+            ranks, see `MinibatchStddev`; 0 for none.
 
     Shape: x (B, C, H, W) of ``image_size_at(level)``, y (B,) -> features (B, feature_channels, h, w), logits (B,).
 
