@@ -64,7 +64,7 @@ class Case:
 FELT: dict[str, Options] = {
     "drift": {"weight": 1.0},
     "l2": {"weight": 0.1, "players": ["generator", "discriminator"]},
-    "consistency": {"fake": 5.0, "latent": 5.0, "diversity": 0.1},
+    "consistency": {"real": 1.0, "fake": 1.0, "latent": 1.0, "diversity": 0.1},
     "entropy": {"width": 4},
     "path_length": {"weight": 0.5, "interval_steps": 2, "decay": 0.5},
     "pulling_away": {"weight": 1.0},
