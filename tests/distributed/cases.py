@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from engine import Engine, NormalizedDiscriminator, NormalizedGenerator, flat, images, shares
+from engine import BATCH, Engine, NormalizedDiscriminator, NormalizedGenerator, flat, images, shares
 from torch import Tensor, nn
 
 from ganlab import distributed, randomness, registry
 from ganlab.contract import Game
+from ganlab.growth import Progressive
 from ganlab.layers.norm import BatchNorm
 from ganlab.randomness import Stream
 from ganlab.view import Setting, View
@@ -39,6 +40,7 @@ class Case:
         every_forward: When layers' state moves.
         rate: Learning rate of SGD.
         iterations: How many are played.
+        grows: Whether networks that can grow do so.
         averaged: False: gradients are not averaged over ranks, as if the all-reduce had been forgotten.
         across_ranks: False: batch norm takes each rank's own statistics.
         sliced: Draws that key on the rank are slices of a global draw instead, so that the rest can be compared.
@@ -55,6 +57,7 @@ class Case:
     every_forward: bool = False
     rate: float = 0.05
     iterations: int = ITERATIONS
+    grows: bool = False
     averaged: bool = True
     across_ranks: bool = True
     sliced: bool = False
@@ -123,12 +126,16 @@ FAMILIES = {
     )
     for name in sorted({*registry.names("generator")} & {*registry.names("discriminator")})
 }
+# 4 pixels for two iterations, then 8 fade in with twice the batch
+GROWING = {"growing": Case("wasserstein", reg("gradient_penalty"), generator="pggan", discriminator="pggan",
+                           rate=0.1, grows=True)}  # fmt: skip
 EQUAL: dict[str, Case] = {
     **LOSSES,
     **REGULARIZERS,
     **{f"{name}, conditional": replace(case, num_classes=CLASSES) for name, case in {**LOSSES, **REGULARIZERS}.items()},
     **{name: replace(case, num_classes=CLASSES) for name, case in COMBINATIONS.items()},
     **FAMILIES,
+    **GROWING,
 }
 NOT_AVERAGED = {name: replace(case, averaged=False, iterations=1) for name, case in {**LOSSES, **REGULARIZERS}.items()}
 APART = {"own statistics": Case(across_ranks=False, iterations=1)}
@@ -171,6 +178,9 @@ def play(case: Case) -> dict[str, Any]:
     game: Game = registry.load("game", "standard")(
         generator=generator, discriminator=discriminator, loss=loss, discriminator_steps=2, update=case.update
     )
+    if case.grows:
+        game.growth = Progressive([(4, 4), (8, 8)], list(game.players), BATCH, stable_kimg=0.02, fade_kimg=0.2,
+                                  batch_sizes={8: 2 * BATCH})  # fmt: skip
     torch.manual_seed(8)
     chosen = {"augment": case.augment, "reg": case.reg}
     regularizers = {n: registry.load(kind, n)(**o) for kind, parts in chosen.items() for n, o in parts.items()}
