@@ -20,7 +20,8 @@ from typing import Any
 
 import torch
 
-from ganlab import bench, config, experiment
+from ganlab import config, experiment
+from ganlab.shares import Engine
 
 LEVELS, SIZE = 3, 32
 
@@ -51,7 +52,7 @@ def ours(width: int, batch: int, variant: str) -> tuple[Any, Callable[[], Any]]:
         words += [f"{network}.variant={variant}"]
     words += [f"data.image_size={SIZE}", "data.image_channels=3", "data.num_classes=0", f"data.batch_size={batch}"]
     built = experiment.build(config.read(words))
-    return built.module, bench.Engine(built).iterate
+    return built.module, Engine(built).iterate
 
 
 def main(checkout: str, *words: str) -> None:
