@@ -16,7 +16,7 @@ ganlab evaluate demo=inception_score         what the Inception Score hides, on 
 
   protocol=null       digits, fast, studiogan, mimicry, stylegan, mmgeneration, clean or a YAML of your own in
                       conf/protocol; null: the data's own best one. It sets what follows:
-  metrics=            fid,fid_infinity,kid,is,prdc,per_class,ms_ssim,spectrum,memorization
+  metrics=            fid,fid_infinity,kid,is,prdc,per_class,ms_ssim,spectrum,memorization,ppl
   features=           classifier, inception, clip, dinov2, efficientnet_lite0, file
   samples=            generated images; 0: as many as the reference has
   reference=          train, validation or test: the real images to compare with

@@ -1,0 +1,109 @@
+"""Perceptual path length in w."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ganlab import randomness
+from ganlab.errors import GanlabError, one_of
+from ganlab.metrics import intervals
+from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Summary, Value
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+_BATCH = 16
+
+
+class PPL(Metric):
+    """E[d(G(w_t), G(w_{t + eps})) / eps^2], w_t on the line from one w to another: how fast images change along it.
+
+    Images are not quantised, the network's noise is fixed, and what lies beyond the 1st and the 99th percentile is
+    left out, as in StyleGAN's code. It needs a generator with a w space, and images of its own: two for each sample.
+
+    Source: Karras et al. 2019 (arXiv:1812.04948), section 4.1; sampling at t = 0: StyleGAN2 (arXiv:1912.04958).
+
+    Args:
+        samples: Pairs.
+        epsilon: eps.
+        ends: t = 0 as StyleGAN2 has it; False: t uniform in [0, 1) as StyleGAN.
+        distance: ``lpips``: LPIPS of VGG-16 through torch-fidelity, which downloads it; ``pixels``: the mean squared
+            difference of pixels in [-1, 1], which is no perceptual distance and needs no weights.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    roles: ClassVar[tuple[Role, ...]] = ("fake",)
+    needs_run: ClassVar[bool] = True
+
+    def __init__(
+        self, samples: int = 10_000, epsilon: float = 1e-4, ends: bool = True, distance: str = "lpips"
+    ) -> None:
+        if samples < 2:
+            raise ValueError(f"samples must be at least 2, got {samples}")
+        if not 0 < epsilon < 1:
+            raise ValueError(f"epsilon must be between 0 and 1, got {epsilon}")
+        one_of(distance, ("lpips", "pixels"), "distance")
+        self.samples, self.epsilon, self.ends, self.distance = samples, epsilon, ends, distance
+
+    def summaries(self, role: Role) -> Mapping[str, Summary]:
+        return {}
+
+    @torch.no_grad()
+    def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
+        generator, latents = context.generator, context.latents
+        if latents is None or not all(hasattr(generator, name) for name in ("mapping", "styles", "synthesis")):
+            raise GanlabError("ppl needs a generator with a w space, and this one has none: leave ppl out.")
+        parameter = next(generator.parameters())
+        distance = _lpips(parameter.device) if self.distance == "lpips" else _pixels
+        classes = int(getattr(generator, "num_classes", 0))
+        found = []
+        for start in range(0, self.samples, _BATCH):
+            count = min(_BATCH, self.samples - start)
+            z = latents(2 * start, 2 * (start + count)).to(parameter)
+            draws = randomness.generator("cpu", "ppl", start)
+            labels = torch.randint(max(1, classes), (count,), generator=draws).to(parameter.device)
+            t = torch.zeros(count, 1) if self.ends else torch.rand(count, 1, generator=draws)
+            y = labels if classes else None
+            begin, end = (generator.mapping(part, y) for part in (z[0::2], z[1::2]))
+            first, second = (
+                generator.synthesis(generator.styles(torch.lerp(begin, end, at.to(begin))), noise="fixed").float()
+                for at in (t, t + self.epsilon)
+            )
+            found.append(distance(first, second).double().cpu() / self.epsilon**2)
+        values = torch.cat(found)
+        low, high = torch.quantile(values, torch.tensor([0.01, 0.99], dtype=values.dtype)).tolist()
+        inner = values[(values >= low) & (values <= high)]
+        half = intervals.NORMAL * float(inner.std() / len(inner) ** 0.5)
+        value = float(inner.mean())
+        return Score({"ppl": Value(value, value - half, value + half, "lower", about=f"in w, {self.distance}")})
+
+
+def _pixels(x: Tensor, y: Tensor) -> Tensor:
+    return (x - y).square().mean((1, 2, 3))
+
+
+def _lpips(device: torch.device) -> Distance:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = importlib.import_module("torch_fidelity.sample_similarity_lpips")
+            network: Any = module.SampleSimilarityLPIPS("lpips-vgg16").to(device)
+    except Exception as error:  # not installed, or urllib's and torch's many ways of not getting a file
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise GanlabError(
+            f"The weights of LPIPS cannot be had ({reason}): run ppl once on a machine with a network and copy "
+            f"~/.cache/torch/hub, install ganlab[metrics], or take ppl.distance=pixels."
+        ) from error
+
+    def distance(x: Tensor, y: Tensor) -> Tensor:
+        x, y = ((images.expand(-1, 3, -1, -1) + 1) * 127.5 for images in (x, y))
+        found: Tensor = network(x, y)
+        return found.flatten()
+
+    return distance

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ganlab.errors import GanlabError
+from ganlab.metrics.contract import Context
+from ganlab.metrics.ppl import PPL
+
+
+class Linear(nn.Module):
+    """Images that are linear in w, and w that is 2 z."""
+
+    num_classes = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]))
+
+    def mapping(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return 2 * z
+
+    def styles(self, w: Tensor) -> Tensor:
+        return w[:, None]
+
+    def synthesis(self, ws: Tensor, noise: str) -> Tensor:
+        assert noise == "fixed"
+        return (ws[:, 0] @ self.matrix.T)[:, None, None]
+
+
+def latents(start: int, stop: int) -> Tensor:
+    return torch.randn(4000, 2, generator=torch.Generator().manual_seed(0))[start:stop]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_along_a_line_a_linear_generator_changes_by_its_own_matrix(ends: bool) -> None:
+    """d / eps^2 = mean of (A (w_1 - w_0))^2, whatever t and eps; the mean over pairs within the percentiles."""
+    generator = Linear()
+    found = PPL(samples=1000, epsilon=1e-2, ends=ends, distance="pixels").score(
+        {}, Context(generator=generator, latents=latents)
+    )
+    z = latents(0, 2000)
+    steps = (2 * (z[1::2] - z[0::2]) @ generator.matrix.detach().T).square().mean(1)
+    low, high = torch.quantile(steps, torch.tensor([0.01, 0.99]))
+    expected = float(steps[(steps >= low) & (steps <= high)].mean())
+    assert found.values["ppl"].value == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_generator_without_w_is_refused() -> None:
+    with pytest.raises(GanlabError, match="ppl needs a generator with a w space"):
+        PPL().score({}, Context(generator=nn.Linear(2, 2), latents=latents))
+
+
+def test_options_out_of_range_are_refused() -> None:
+    for options in ({"samples": 1}, {"epsilon": 0.0}, {"distance": "lpps"}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            PPL(**options)  # type: ignore[arg-type]
