@@ -9,7 +9,7 @@ import torch
 from conftest import TINY
 from killing import killed
 
-from ganlab import checkpoints, cli, run_folder, session
+from ganlab import checkpoints, cli, config, run_folder, session
 from ganlab.errors import GanlabError
 
 OPTIONS = {
@@ -27,6 +27,9 @@ OPTIONS = {
     "moving on every pass": ["reg=sn", "state_updates=every_forward"],
     "unconditional": ["data.num_classes=0", "data.mirror=true", "data.dequantize=true", "clip.generator=0.1"],
     "an average that starts late": ["ema.start_kimg=0.03", "ema.half_life_kimg=0.05", "ema.ramp_up=null"],
+    "bigan with sampled codes": ["game=bigan", "game.stochastic=true", "encoder.width=4", "game.width=8"],
+    "meg": ["game=meg", "statistics.width=4", "game.discriminator_steps=2"],
+    "ebgan": ["game=ebgan", "discriminator=autoencoder", "discriminator.code_dim=4"],
     "other optimizers": ["optimizer/generator=rmsprop", "optimizer/discriminator=adamw"],
 }
 
@@ -76,6 +79,16 @@ def test_a_resumed_run_equals_one_that_never_stopped(train, options):
     assert state(whole)["ganlab"]["progress"]["images_seen"] > 0
 
 
+def test_a_resumed_run_of_a_game_without_a_discriminator_equals_one_that_never_stopped(tmp_path):
+    words = [word for word in TINY if not word.startswith("discriminator")]
+    words += ["game=introvae", "encoder.width=4", "game.update=optimistic"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder, steps in ((whole, 5), (parts, 3)):
+        session.start(config.read([*words, f"trainer.max_steps={steps}", f"run.dir={folder}"]))
+    session.resume(parts, {"trainer.max_steps": 5})
+    assert_bit_equal(state(parts), state(whole))
+
+
 def test_state_that_a_resumed_run_needs_is_not_constant(train):
     """The comparison above would prove nothing about numbers that do not move."""
     folder = train(
@@ -110,7 +123,6 @@ KILLS = [
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    from ganlab import config
 
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
     return session.start(config.read([*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"])).folder

@@ -30,6 +30,8 @@ class Case:
 
     Args:
         loss: Name of the loss.
+        game: Name of the game.
+        options: Its options.
         reg: Name of each regularizer -> its options.
         augment: Name of an augmentation -> its options.
         num_classes: 0: unconditional.
@@ -47,6 +49,8 @@ class Case:
     """
 
     loss: str = "non_saturating"
+    game: str = "standard"
+    options: Options = field(default_factory=dict)
     reg: dict[str, Options] = field(default_factory=dict)
     augment: dict[str, Options] = field(default_factory=dict)
     num_classes: int = 0
@@ -129,7 +133,17 @@ FAMILIES = {
 # 4 pixels for two iterations, then 8 fade in with twice the batch
 GROWING = {"growing": Case("wasserstein", reg("gradient_penalty"), generator="pggan", discriminator="pggan",
                            rate=0.1, grows=True)}  # fmt: skip
+GAMES = {
+    "game=bigan": Case(game="bigan", options={"stochastic": True, "width": 5}),
+    "game=bigan, conditional": Case(game="bigan", num_classes=CLASSES, reg=reg("r1")),
+    "game=ebgan": Case("energy_margin", "ebgan", discriminator="autoencoder", rate=0.02),
+    # a margin that the divergence is near, so that the hinge of a rank's own mean would be another one
+    "game=introvae": Case(game="introvae", options={"margin": 0.5, "beta": 0.05}, rate=0.01),
+    "game=meg": Case(game="meg", rate=0.02, options={"score_penalty": 1.0}),
+    "game=meg, conditional": Case(game="meg", num_classes=CLASSES, rate=0.02, options={"score_penalty": 1.0}),
+}
 EQUAL: dict[str, Case] = {
+    **GAMES,
     **LOSSES,
     **REGULARIZERS,
     **{f"{name}, conditional": replace(case, num_classes=CLASSES) for name, case in {**LOSSES, **REGULARIZERS}.items()},
@@ -147,7 +161,8 @@ def network(kind: str, name: str | None, num_classes: int) -> nn.Module:
         return (NormalizedGenerator if kind == "generator" else NormalizedDiscriminator)(num_classes)
     component = registry.load(kind, name)
     known = inspect.signature(component).parameters
-    size = max(registry.load(k, name).smallest_image_size for k in ("generator", "discriminator"))
+    kinds = [k for k in ("generator", "discriminator") if name in registry.names(k)]
+    size = max(registry.load(k, name).smallest_image_size for k in kinds)
     given = {"image_size": size, "image_channels": 1, "num_classes": num_classes, "latent_dim": 6, "depth": 1}
     given |= {"w_dim": 6, "mapping_width": 6, "noise": False}  # noise a pixel is each rank's own
     given = {option: value for option, value in given.items() if option in known}
@@ -174,10 +189,21 @@ def play(case: Case) -> dict[str, Any]:
     for module in (*generator.modules(), *discriminator.modules()):
         if isinstance(module, BatchNorm):
             module.across_ranks = case.across_ranks
-    loss = registry.load("loss", case.loss)()
-    game: Game = registry.load("game", "standard")(
-        generator=generator, discriminator=discriminator, loss=loss, discriminator_steps=2, update=case.update
-    )
+    codes = {"image_size": generator.image_shape[1:], "image_channels": 1, "latent_dim": generator.latent_dim}
+    parts = {
+        "generator": generator,
+        "discriminator": discriminator,
+        "loss": registry.load("loss", case.loss)(),
+        "discriminator_steps": 2,
+        "update": case.update,
+        **case.options,
+    }
+    component = registry.load("game", case.game)
+    takes = inspect.signature(component).parameters
+    for kind, family in (("encoder", "dcgan"), ("statistics", "meg")):
+        if kind in takes:
+            parts[kind] = registry.load(kind, family)(**codes, width=4)
+    game: Game = component(**{name: part for name, part in parts.items() if name in takes})
     if case.grows:
         game.growth = Progressive([(4, 4), (8, 8)], list(game.players), BATCH, stable_kimg=0.02, fade_kimg=0.2,
                                   batch_sizes={8: 2 * BATCH})  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from energies import ORDER, codes, images, networks, thinned
+from meg_parts import ORDER, codes, images, networks, thinned
 from torch import Tensor
 
 from ganlab import randomness

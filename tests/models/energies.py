@@ -5,15 +5,17 @@ Small, but with every part; weights and inputs are functions of names, see fixtu
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
-from published import BATCH, CLASSES, numbers, randomise
 from torch import Tensor, nn
 
 from ganlab.models import gan_stability, introvae, meg
 
+BATCH, CLASSES = 3, 5
 SIZE, LATENTS = 16, 6
 STABLE = {"width": 3, "largest_width": 6}
 INTRO = {"width": 3, "largest_width": 6}
@@ -33,6 +35,30 @@ NETWORKS: dict[str, tuple[Callable[[], Any], str]] = {
     "meg_energy": (lambda: meg.Discriminator(2 * SIZE, 3, width=2), "x"),
     "meg_statistics": (lambda: meg.Statistics(2 * SIZE, 3, LATENTS, width=2), "xz"),
 }  # fmt: skip
+
+
+def numbers(name: str, shape: tuple[int, ...]) -> Tensor:
+    """N(0, 1), the same for a name everywhere: numpy keeps this stream as it is."""
+    values = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
+    return torch.from_numpy(np.asarray(values, np.float32))
+
+
+@torch.no_grad()
+def randomise(network: nn.Module, seed: str) -> None:
+    """Fill every parameter and running statistic."""
+    for name, tensor in network.state_dict().items():
+        if not tensor.is_floating_point():
+            continue
+        values = numbers(f"{seed}/{type(network).__module__}/{type(network).__name__}/{name}", tuple(tensor.shape))
+        if name.endswith("running_var"):
+            values = 0.5 + values.square()
+        elif name.endswith("norm.weight"):
+            values = 1 + 0.3 * values
+        elif tensor.ndim >= 2:
+            values = values * (1.5 / max(1, tensor[0].numel()) ** 0.5)
+        else:
+            values = 0.2 * values
+        tensor.copy_(values)
 
 
 def build(name: str) -> nn.Module:
