@@ -164,6 +164,12 @@ def test_a_recipe_has_the_numbers_of_its_source(name: str) -> None:
     assert composed["loss"]["component"] == ("wasserstein" if "wgan" in name else "hinge")
 
 
+def test_the_discriminator_of_vgan_has_the_authors_count_with_its_bottleneck() -> None:
+    composed = config.read(["experiment=vgan_cifar10", "data=digits", "data.image_channels=3", "data.image_size=32"])
+    player = experiment.build(composed).module.game.players["discriminator"]
+    assert sum(p.numel() for p in player.parameters()) == 779_361
+
+
 @pytest.mark.parametrize("name", AVERAGED)
 def test_the_half_life_is_that_of_a_decay_of_9999_an_iteration(name: str) -> None:
     iterations = math.log(0.5) / math.log(0.9999)
