@@ -147,7 +147,7 @@ def test_the_page_is_at_most_100_columns_wide_and_shows_what_was_asked_for(capsy
     ("words", "options", "sentence"),
     [
         (["loss"], [], "takes options only"),
-        ([], ["game=ebgam"], "No game is called 'ebgam'. Did you mean 'ebgan'?"),
+        ([], ["game=ebgam"], "No game is called 'ebgam'. Did you mean 'ebgan' or 'bigan'?"),
         ([], ["modle=dcgan"], "'modle' is no option"),
     ],
 )

@@ -56,8 +56,9 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
             raise GanlabError(f"{key} {error}.") from error
         if key == "compare" and value not in COMPARISONS:
             raise GanlabError(f"compare must be plain, reg or null, got {value!r}.")
-        if key != "compare" and value < (0 if key == "warmup" else 1):
-            raise GanlabError(f"{key} must be at least {0 if key == 'warmup' else 1}, got {value}.")
+        least = 0 if key in ("warmup", "kimg") else 1
+        if key != "compare" and value < least:
+            raise GanlabError(f"{key} must be at least {least}, got {value}.")
         setattr(settings, key, value)
     if alone is None and settings.compare != "reg":
         print(bench.report(bench.run(config.read(others), settings)))
