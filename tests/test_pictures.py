@@ -124,7 +124,7 @@ def test_the_command_line_draws_interpolations_and_truncations(big, tmp_path, ca
     [
         (
             ["kind=grids"],
-            "kind must be one of grid, interpolation, truncation, mixing, reconstruction, got 'grids'. Did you mean 'grid'",
+            "kind must be one of grid, interpolation, truncation, mixing, reconstruction, got 'grids'. Did you",
         ),
         (["steps=3"], "steps goes with kind=interpolation, not with kind=grid"),
         (["kind=truncation", "truncation=0.5"], "truncation goes with kind=grid or interpolation"),
