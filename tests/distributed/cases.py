@@ -126,12 +126,12 @@ COMBINATIONS = {
 }
 FAMILIES = {
     f"family={name}": Case(
-        "hinge", reg("sn"), num_classes=CLASSES, generator=name, discriminator=name, rate=1e-3, iterations=2
+        "hinge", reg=reg("sn"), num_classes=CLASSES, generator=name, discriminator=name, rate=1e-3, iterations=2
     )
     for name in sorted({*registry.names("generator")} & {*registry.names("discriminator")})
 }
 # 4 pixels for two iterations, then 8 fade in with twice the batch
-GROWING = {"growing": Case("wasserstein", reg("gradient_penalty"), generator="pggan", discriminator="pggan",
+GROWING = {"growing": Case("wasserstein", reg=reg("gradient_penalty"), generator="pggan", discriminator="pggan",
                            rate=0.1, grows=True)}  # fmt: skip
 GAMES = {
     "game=bigan": Case(game="bigan", options={"stochastic": True, "width": 5}),
