@@ -61,6 +61,13 @@ def test_the_best_checkpoint_is_kept_and_a_score_that_chose_it_is_marked(whole: 
     assert reported["selected_on"] is False
 
 
+def test_the_page_is_there_after_training_and_pictures_do_not_grow_in_number(whole: Path) -> None:
+    assert "Over training" in (whole / "evaluation.html").read_text(encoding="utf-8")
+    assert [path.relative_to(whole / "evaluation").as_posix() for path in (whole / "evaluation").rglob("*.png")] == [
+        "training/samples.png"
+    ]
+
+
 class Killed(BaseException):
     pass
 

@@ -87,7 +87,8 @@ class Subject:
 
 
 def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]:
-    """Write the pictures and append the line.
+    """Write the pictures and append the line. Evaluations during training share one folder of pictures, which holds
+    those of the newest: it does not grow with the run.
 
     Raises:
         GanlabError: If they cannot be written.
@@ -98,6 +99,7 @@ def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]
             rows = len(score.details.get(name, [])) or 1
             pictures[name] = (tiles, max(1, len(tiles) // rows))
     key = f"{record['time'].replace(':', '-')}_{record['protocol_hash']}_{len(scores.read(folder))}"
+    key = "training" if record["during_training"] else key
     for name, (tiles, columns) in pictures.items():
         path = folder / PICTURES / key / f"{name}.png"
         try:

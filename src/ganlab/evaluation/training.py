@@ -14,7 +14,7 @@ from torch import distributed as dist
 from ganlab import distributed
 from ganlab.data.cache import cache_folder
 from ganlab.errors import GanlabError
-from ganlab.evaluation import protocol, scores
+from ganlab.evaluation import page, protocol, scores
 from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import Protocol
 from ganlab.evaluation.subject import BEST, Subject, keep
@@ -80,6 +80,7 @@ class Evaluating(L.Callback):
             result = self.subject.evaluate(self._evaluator, self.protocol.truncation)
             if trainer.is_global_zero:
                 best = self._keep(trainer, result)
+                page.write(self.subject.folder)
         except GanlabError as error:  # the run is worth more than a score
             if trainer.is_global_zero:
                 print(f"The evaluation at {self.subject.module.progress.kimg:g} kimg failed: {error}", file=sys.stderr)
