@@ -18,7 +18,7 @@ from ganlab.features.classifier import Classifier
 from ganlab.features.contract import Examples, hash_of
 from ganlab.features.efficientnet_lite0 import EfficientNetLite0
 from ganlab.features.file import File
-from ganlab.features.inception import Inception, resize_clean
+from ganlab.features.inception import Inception, resize_by_pillow
 
 
 def images(count: int, size: int, channels: int = 3) -> Tensor:
@@ -64,14 +64,33 @@ def test_inception_is_torch_fidelitys_and_clean_resizing_feeds_the_same_network(
     assert ours.weights_hash() == hash_of(theirs)
 
 
-def test_clean_resizing_is_pillows_antialiased_bicubic_without_rounding() -> None:
+@pytest.mark.parametrize(("resize", "kernel"), [("clean", "BICUBIC"), ("friendly", "BILINEAR")])
+def test_antialiased_resizing_is_pillows_without_rounding(resize: str, kernel: str) -> None:
     small = images(1, 40)
-    found = resize_clean(small)
+    found = resize_by_pillow(small, resize)
     for channel in range(3):
         plane = Image.fromarray(small[0, channel].numpy().astype(np.float32))
-        expected = np.asarray(plane.resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
+        expected = np.asarray(plane.resize((299, 299), Image.Resampling[kernel])).clip(0, 255)
         assert np.array_equal(found[0, channel].numpy(), expected)
     assert found.frac().abs().max() > 0
+
+
+def test_studiogans_scaling_and_bias_are_options_of_inception(reference: tuple[Path, Any]) -> None:
+    """Its transform has mean and deviation 0.5 on x / 255, and its last layer is a plain linear one."""
+    weights, theirs = reference
+    ours = Inception(path=str(weights), scale="symmetric", bias=True)
+    ours.prepare()
+    ready = images(1, 299)
+    x = ready.float() / 255
+    with torch.no_grad():
+        features, logits = ours.extract(ready)
+        expected = (x - 0.5) / 0.5
+        for name, layer in theirs.named_children():
+            expected = torch.flatten(expected, 1) if name == "fc" else expected
+            expected = layer(expected)
+    assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+    assert theirs.fc.bias.abs().max() > 1e-3
+    assert features.shape == (1, 2048)
 
 
 @pytest.mark.parametrize("content", [b"no weights", None])

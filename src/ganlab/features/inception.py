@@ -18,33 +18,44 @@ _SIZE = 299
 
 
 class Inception(Extractor):
-    """2048 pool features and 1008 logits (without the bias, as everybody's Inception Score) of the Inception v3 of
-    5 December 2015, as torch-fidelity holds it.
+    """2048 pool features and 1008 logits of the Inception v3 of 5 December 2015, as torch-fidelity holds it.
 
-    uint8 images are resized to 299 x 299 as the reference does it: ``tensorflow``: TensorFlow 1's bilinear
-    resize without antialiasing (the original FID, torch-fidelity, pytorch-fid); ``clean``: Pillow's bicubic
-    with antialiasing, a channel at a time in floating point, clipped to [0, 255] and not rounded (clean-fid).
+    uint8 images are resized to 299 x 299 as the reference does it:
+    ``tensorflow``  TensorFlow 1's bilinear resize without antialiasing (the original FID, torch-fidelity, StyleGAN)
+    ``clean``       Pillow's bicubic with antialiasing, a channel at a time in floating point, clipped to [0, 255]
+                    and not rounded (clean-fid)
+    ``friendly``    the same with Pillow's bilinear filter (StudioGAN's ``friendly`` for this network)
 
-    Source: Heusel et al. 2017 (arXiv:1706.08500); resizing: Parmar et al. 2022 (arXiv:2104.11222).
+    and scaled to (x - 128) / 128 (``tensorflow``) or x / 127.5 - 1 (``symmetric``: StudioGAN).
+
+    Source: Heusel et al. 2017 (arXiv:1706.08500); resizing: Parmar et al. 2022 (arXiv:2104.11222), Kang et al. 2022
+    (arXiv:2206.09479).
 
     Args:
         path: The weights file ``weights-inception-2015-12-05-6726825d.pth`` of torch-fidelity; None: its cache,
             into which it is downloaded.
-        resize: ``tensorflow`` or ``clean``.
+        resize: ``tensorflow``, ``clean`` or ``friendly``.
+        scale: ``tensorflow`` or ``symmetric``.
+        bias: Whether the last layer's bias is in the logits; the published Inception Score leaves it out, StudioGAN
+            has it.
 
     Raises:
-        ValueError: If ``resize`` is neither.
+        ValueError: If ``resize`` or ``scale`` is none of these.
     """
 
     feature_dim = 2048
     logits_dim = 1008
 
-    def __init__(self, path: str | None = None, resize: str = "tensorflow") -> None:
-        one_of(resize, ("tensorflow", "clean"), "resize")
-        self.path, self.resize = path, resize
+    def __init__(
+        self, path: str | None = None, resize: str = "tensorflow", scale: str = "tensorflow", bias: bool = False
+    ) -> None:
+        one_of(resize, ("tensorflow", *_FILTERS), "resize")
+        one_of(scale, ("tensorflow", "symmetric"), "scale")
+        self.path, self.resize, self.scale, self.bias = path, resize, scale, bias
 
     def prepare(self, examples: Any = None) -> None:
         module = torch_fidelity("feature_extractor_inceptionv3")
+        self._interpolate = torch_fidelity("interpolate_compat_tensorflow").interpolate_bilinear_2d_like_tensorflow1x
         if self.path is not None:
             _check_weights(Path(self.path).expanduser())
         name = Path(module.URL_INCEPTION_V3).name
@@ -60,27 +71,33 @@ class Inception(Extractor):
     def extract(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         images = in_colour(images)
         if self.resize == "tensorflow":
-            features, logits = self.network(images)
-            return features, logits
-        return self._forward(resize_clean(images))
-
-    def _forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What torch-fidelity's forward does after resizing; that one takes no floating-point images."""
+            resized = self._interpolate(images.float(), size=(_SIZE, _SIZE), align_corners=False)
+        else:
+            resized = resize_by_pillow(images, self.resize)
         network: Any = self.network
-        x = (images - 128) / 128
+        # torch-fidelity's own forward takes uint8 images only, and resizes them; these are its layers in its order
+        features = (resized - 128) / 128 if self.scale == "tensorflow" else resized / 127.5 - 1
         for name, layer in network.named_children():
-            x = layer(x) if name != "fc" else x
-        x = torch.flatten(x, 1)
-        return x, x @ network.fc.weight.T
+            features = layer(features) if name != "fc" else features
+        features = torch.flatten(features, 1)
+        logits = features @ network.fc.weight.T
+        return features, logits + network.fc.bias if self.bias else logits
 
     def describe(self) -> dict[str, Any]:
-        return {"layer": "pool 2048", "logits": "unbiased 1008", "size": _SIZE, "resize": self.resize}
+        return {"layer": "pool 2048", "logits": "1008", "size": _SIZE}
 
 
-def resize_clean(images: Tensor) -> Tensor:
-    """uint8 (B, C, H, W) -> float32 (B, C, 299, 299) in [0, 255]: Pillow's antialiased bicubic on each channel."""
+_FILTERS = {"clean": Image.Resampling.BICUBIC, "friendly": Image.Resampling.BILINEAR}
+
+
+def resize_by_pillow(images: Tensor, resize: str) -> Tensor:
+    """uint8 (B, C, H, W) -> float32 (B, C, 299, 299) in [0, 255], not rounded, each channel by itself.
+
+    Args:
+        resize: ``clean``: antialiased bicubic; ``friendly``: antialiased bilinear.
+    """
     planes = images.flatten(0, 1).cpu().numpy().astype(np.float32)
-    resized = [np.asarray(Image.fromarray(p).resize((_SIZE, _SIZE), Image.Resampling.BICUBIC)) for p in planes]
+    resized = [np.asarray(Image.fromarray(p).resize((_SIZE, _SIZE), _FILTERS[resize])) for p in planes]
     stacked = torch.from_numpy(np.stack(resized)).clamp_(0, 255)
     return stacked.view(*images.shape[:2], _SIZE, _SIZE).to(images.device)
 
