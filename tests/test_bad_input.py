@@ -90,6 +90,9 @@ WRONG = {
     "train optimizer.generator.lr=fast": "optimizer.generator.lr must be a number",
     "train optimizer.generator.lr={from:1}": "optimizer.generator.lr: a schedule needs both 'from' and 'to'.",
     "train optimizer.generator.lr={from:1,to:0,end:3}": "a schedule has no 'end'",
+    "train reg=r1 reg.r1.gamma={from:x,to:1,end_kimg:1}": "reg.r1.gamma: a schedule's 'from' must be a finite number",
+    "train reg=top_k reg.top_k.share={from:1,to:0,end_kimg:1,shape:exponential}": "reg.top_k.share: an exponential",
+    "train reg=r1 reg.r1.gamma={from:1,to:-1,end_kimg:1}": "reg.r1, where its schedules end: gamma must be finite and",
     "train loss.margin=-1": "loss: ",
     # what does not go together
     "train data.image_size=5": "image_size",

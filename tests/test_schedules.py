@@ -55,8 +55,9 @@ def test_the_end_is_exact():
         ({"from": 1, "to": 2, "end_kimg": 1, "start_kimg": 2}, "must end after it starts"),
         ({"from": 0, "to": 2, "end_kimg": 1, "shape": "exponential"}, "positive"),
         ({"from": 1, "to": 2, "end_kimg": 1, "shape": "cosin"}, "cosine"),
-        ({"from": "a", "to": 2, "end_kimg": 1}, "'from' must be a number"),
-        ({"from": True, "to": 2, "end_kimg": 1}, "'from' must be a number"),
+        ({"from": "a", "to": 2, "end_kimg": 1}, "'from' must be a finite number"),
+        ({"from": True, "to": 2, "end_kimg": 1}, "'from' must be a finite number"),
+        ({"from": 1, "to": 2, "end_kimg": math.nan}, "'end_kimg' must be a finite number"),
         ({"from": 1, "to": 2, "end": 1}, "has no 'end'"),
     ],
 )

@@ -85,10 +85,29 @@ def test_the_command_prints_a_table_and_the_same_as_json(capsys: pytest.CaptureF
         (["reg=drift,r1", "compare=plain"], "ask for one of them at a time"),
         (["reg=[drift,r1],sn"], "compares single regularizers"),
         (["reg=drift,r9"], "r9"),
-        (["compare=reg"], "no regularizer"),
+        (["compare=reg"], "There is no regularizer to compare: name some, as reg=sn,r1"),
+        (["reg=none,none"], "There is no regularizer to compare: name some, as reg=sn,r1"),
+        (["reg=drift,lipschitz_consistency"], "needs dropout .* reg=.drift,lipschitz_consistency. compare=reg"),
         (["loss=hinge,minimax"], "several values"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_a_sentence(options: list[str], words: str) -> None:
     with pytest.raises(GanlabError, match=words):
         cli.dispatch(["bench", *TINY, *options])
+
+
+def test_what_others_need_is_told_and_not_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["loss=ct_gan", "compare=reg", "warmup=0", "iterations=1", "repeats=1"]
+    assert cli.dispatch(["bench", *TINY, *options]) == 0
+    *table, last = capsys.readouterr().out.strip().splitlines()
+    assert set(json.loads(last)["regularizers"]) == {"gradient_penalty", "lipschitz_consistency"}
+    assert "cannot be left out: reg=lipschitz_consistency needs dropout in the discriminator" in table[-1]
+
+
+@pytest.mark.parametrize("options", [[], ["reg=drift,sn"]])
+def test_a_game_without_discriminator_and_loss_is_measured(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    game = ["game=introvae", "model=mlp", "encoder=mlp", "data.batch_size=4", "warmup=0", "iterations=1", "repeats=1"]
+    assert cli.dispatch(["bench", *game, *options]) == 0
+    assert "mlp against mlp, loss none, " in capsys.readouterr().out

@@ -8,7 +8,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from ganlab.games.standard import Standard
 from ganlab.layers import state
 from ganlab.module import GANModule
 from ganlab.plan import Progress
+from ganlab.schema import COMPONENT
 
 
 @dataclass
@@ -294,10 +295,8 @@ def _result(built: experiment.Experiment, meter: Meter, settings: Settings) -> d
     cuda = module.device.type == "cuda"
     peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     result: dict[str, Any] = {
-        "generator": config["generator"]["component"],
-        "discriminator": config["discriminator"]["component"],
-        "loss": config["loss"]["component"],
-        "reg": sorted(config["reg"] or {}),
+        **components(config),
+        "reg": sorted(config.get("reg") or {}),
         "image_size": config["data"]["image_size"],
         "batch_size": config["data"]["batch_size"],
         "device": str(module.device),
@@ -326,6 +325,21 @@ def _result(built: experiment.Experiment, meter: Meter, settings: Settings) -> d
     return result
 
 
+def components(config: Mapping[str, Any]) -> dict[str, str | None]:
+    """Which networks and which loss a run has, by role; None where the game plays without."""
+    nodes = {role: config.get(role) or {} for role in ("generator", "discriminator", "encoder", "loss")}
+    named: dict[str, str | None] = {role: node.get(COMPONENT) for role, node in nodes.items()}
+    if named["encoder"] is None:
+        del named["encoder"]
+    return named
+
+
+def title(result: Mapping[str, Any]) -> str:
+    """The networks and the loss of a result, in words."""
+    networks = [result[role] for role in ("generator", "discriminator", "encoder") if result.get(role)]
+    return f"{' against '.join(networks)}, loss {result['loss'] or 'none'}"
+
+
 def _count(modules: Any) -> int:
     return sum(p.numel() for module in modules for p in module.parameters())
 
@@ -352,8 +366,7 @@ def report(result: dict[str, Any]) -> str:
         ]
     width = max(len(name) for name, _ in rows)
     heading = (
-        f"{result['generator']} against {result['discriminator']}, loss {result['loss']}, "
-        f"reg {', '.join(result['reg']) or 'none'}, {result['image_size']} pixels, batch {result['batch_size']}, "
-        f"{result['device']} ({result['threads']} threads), torch {result['torch']}"
+        f"{title(result)}, reg {', '.join(result['reg']) or 'none'}, {result['image_size']} pixels, "
+        f"batch {result['batch_size']}, {result['device']} ({result['threads']} threads), torch {result['torch']}"
     )
     return "\n".join([heading, *(f"{name:<{width}}  {value}" for name, value in rows), json.dumps(result)])

@@ -463,15 +463,25 @@ def check_batch(module: GANModule, world_size: int) -> None:
     options = module.training_options
     parts = options.accumulate * world_size
     for key, batch, progress in _batches(module):
-        for slot in plan.plan(module.game, progress, options.batch_size).slots:
-            if slot.batch % parts or slot.batch == 0:
-                below, above = batch // parts * parts, -(-batch // parts) * parts
-                near = " or ".join(str(n) for n in dict.fromkeys((below, above)) if n)
+        slots = plan.plan(module.game, progress, options.batch_size).slots
+        for slot in slots:
+            if not _divides(batch, slot.turn.batch, parts):
+                found = [
+                    next((n for n in sizes if all(_divides(n, s.turn.batch, parts) for s in slots)), None)
+                    for sizes in (range(batch, 0, -1), range(batch, batch + 1000 * parts))
+                ]
+                near = " or ".join(str(n) for n in found if n)
                 share = f" (a share of {slot.turn.batch:g} of it in one turn)" if slot.turn.batch != 1 else ""
                 raise GanlabError(
                     f"{key}={batch}{share} does not divide into accumulate={options.accumulate} "
                     f"times {world_size} process{'es' if world_size > 1 else ''}: try {key}={near}."
                 )
+
+
+def _divides(batch: int, share: float, parts: int) -> bool:
+    """Whether a share of a batch gives each of ``parts`` as many images, and at least one."""
+    size = round(batch * share)
+    return size > 0 and size % parts == 0
 
 
 def _batches(module: GANModule) -> Iterator[tuple[str, int, plan.Progress]]:

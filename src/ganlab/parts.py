@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
+
 from ganlab import registry, schedules, schema
 from ganlab.errors import GanlabError
 from ganlab.module import Scheduled
@@ -23,15 +25,27 @@ class Part:
     problems: list[str]
 
     def make(self) -> Any:
-        """Construct it; a ``ValueError`` becomes a sentence that names the override key."""
-        plain = {
-            name: schedules.parse(value, 1)(0) if schedules.is_schedule(value) else value
+        """Construct it; a ``ValueError`` becomes a sentence that names the override key.
+
+        Numbers that follow a schedule stand where it begins; those where it ends are checked as well.
+        """
+        changing = {
+            name: to_schedule(f"{self.key}.{name}", value, 1)
             for name, value in self.arguments.items()
+            if schedules.is_schedule(value)
         }
+        built = self._constructed({name: schedule(0) for name, schedule in changing.items()}, self.key)
+        if changing:
+            with torch.random.fork_rng(devices=[]):
+                ends = {name: schedule.end_value for name, schedule in changing.items()}
+                self._constructed(ends, f"{self.key}, where its schedules end")
+        return built
+
+    def _constructed(self, changing: Mapping[str, float], where: str) -> Any:
         try:
-            return self.component(**plain)
+            return self.component(**{**self.arguments, **changing})
         except (ValueError, ArithmeticError, RuntimeError) as error:  # torch's own are RuntimeErrors
-            raise GanlabError(f"{self.key}: {sentence(error)}") from error
+            raise GanlabError(f"{where}: {sentence(error)}") from error
 
     def scheduled(self, built: Any, images_per_step: int | None) -> list[Scheduled]:
         """What makes the numbers of ``built`` follow their schedules."""

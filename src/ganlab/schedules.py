@@ -64,8 +64,10 @@ def parse(value: Mapping[str, Any], images_per_step: float) -> Schedule:
     if unknown:
         raise ValueError(f"a schedule has no {unknown[0]!r}; its keys are {', '.join(_KEYS)}")
     for key, number in value.items():
-        if key != "shape" and (isinstance(number, bool) or not isinstance(number, (int, float))):
-            raise ValueError(f"a schedule's {key!r} must be a number, got {number!r}")
+        if key == "shape":
+            continue
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+            raise ValueError(f"a schedule's {key!r} must be a finite number, got {number!r}")
     if "from" not in value or "to" not in value:
         raise ValueError("a schedule needs both 'from' and 'to'")
     if ("end_kimg" in value) == ("end_steps" in value):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ganlab import experiment
+from ganlab.bench import components, title
 from ganlab.errors import GanlabError
 
 Config = dict[str, Any]
@@ -64,19 +65,33 @@ def measure(
 
     Returns:
         For programs, see `report`. ``share`` is 1 - 1/ratio, of the time of the run with the regularizer.
+        ``needed`` says why a run of regularizers cannot do without one of them.
 
     Raises:
         GanlabError: If one of the runs cannot be trained.
     """
-    of_all = dict(config["reg"] or {})
+    of_all = dict(config.get("reg") or {})
     missing = [name for name in names if name not in of_all]
     if missing or not names:
-        raise GanlabError(f"There is no regularizer {', '.join(missing)} to compare: name them, as reg=sn,r1.")
+        raise GanlabError(f"There is no regularizer {', '.join([*missing, 'to compare'])}: name some, as reg=sn,r1.")
     common = of_all if together else {name: node for name, node in of_all.items() if name not in names}
-    engines = {"": _engine(config, common)}
+    engines, needed = {"": _engine(config, common)}, {}
     for name in names:
         chosen = {n: node for n, node in of_all.items() if (n != name if together else n == name or n in common)}
-        engines[name] = _engine(config, chosen)
+        try:
+            engines[name] = _engine(config, chosen)
+        except GanlabError as error:
+            if together:
+                needed[name] = str(error)
+            elif len(names) > 1:
+                raise GanlabError(
+                    f"{error} Here each stands alone; for regularizers that need others: "
+                    f"reg=[{','.join(names)}] compare=reg."
+                ) from error
+            else:
+                raise
+    if len(engines) == 1:
+        raise GanlabError(f"No regularizer can be left out of this run: {' '.join(needed.values())}")
     every = math.lcm(*(turn.every for engine in engines.values() for turn in engine.module.game.all_turns()))
     iterations = -(-iterations // every) * every
     for engine in engines.values():
@@ -93,16 +108,15 @@ def measure(
     return {
         "run": sorted(common),
         "together": together,
-        "generator": config["generator"]["component"],
-        "discriminator": config["discriminator"]["component"],
-        "loss": config["loss"]["component"],
+        **components(config),
         "batch_size": config["data"]["batch_size"],
         "device": str(engines[""].module.device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "iterations_measured": iterations * repeats,
         "seconds_per_iteration": statistics.median(seconds[""]),
-        "regularizers": {name: _compared(seconds[name], seconds[""], together) for name in names},
+        "regularizers": {name: _compared(seconds[name], seconds[""], together) for name in names if name in engines},
+        "needed": needed,
     }
 
 
@@ -129,12 +143,12 @@ def report(result: dict[str, Any]) -> str:
     """A table for people and one line of JSON for programs."""
     what = "without one of" if result["together"] else "with one more than"
     heading = (
-        f"{result['generator']} against {result['discriminator']}, loss {result['loss']}, "
-        f"batch {result['batch_size']}, {result['device']} ({result['threads']} threads), torch {result['torch']}\n"
+        f"{title(result)}, batch {result['batch_size']}, "
+        f"{result['device']} ({result['threads']} threads), torch {result['torch']}\n"
         f"each in turns with the same run without it: the run {what} reg {', '.join(result['run']) or 'none'}, "
         f"{result['iterations_measured']} iterations"
     )
-    width = max(len("regularizer"), *(len(name) for name in result["regularizers"]))
+    width = max(map(len, ("regularizer", *result["regularizers"], *result["needed"])))
     rows = [f"{'regularizer':<{width}}  with it, ms  without, ms  ratio (smallest to largest)  share of the iteration"]
     for name, found in result["regularizers"].items():
         ratio = f"{found['ratio']:.3f} ({found['smallest_ratio']:.3f} to {found['largest_ratio']:.3f})"
@@ -142,4 +156,5 @@ def report(result: dict[str, Any]) -> str:
             f"{name:<{width}}  {1e3 * found['seconds_with']:>11.2f}  {1e3 * found['seconds_without']:>11.2f}  "
             f"{ratio:<27}  {100 * found['share']:>20.1f} %"
         )
+    rows += [f"{name:<{width}}  cannot be left out: {why}" for name, why in result["needed"].items()]
     return "\n".join([heading, *rows, json.dumps(result)])

@@ -154,3 +154,8 @@ def test_a_batch_that_its_turn_cannot_halve_is_refused_with_the_reason():
     engine = Engine(game, {"path_length": PathLength()}, batch_size=1, rate=0.01)
     with pytest.raises(GanlabError, match=r"a share of 0.5 of it in one turn"):
         experiment.check_batch(engine.module, 1)
+    with pytest.raises(GanlabError, match=r"try data\.batch_size=2\.$"):
+        experiment.check_batch(engine.module, 1)
+    engine = Engine(game, {"again": PathLength()}, batch_size=10, rate=0.01, accumulate=2)
+    with pytest.raises(GanlabError, match=r"try data\.batch_size=8 or 12\.$"):
+        experiment.check_batch(engine.module, 1)

@@ -67,7 +67,7 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
         raise GanlabError(f"compare={settings.compare} does not go with reg=a,b,c: ask for one of them at a time.")
     read = config.read(others)
     counts = {"warmup": settings.warmup, "iterations": settings.iterations, "repeats": settings.repeats}
-    names = list(read["reg"] or {}) if alone is None else alone
+    names = list(read.get("reg") or {}) if alone is None else alone
     print(shares.report(shares.measure(read, names, together=alone is None, **counts)))
     return 0
 
