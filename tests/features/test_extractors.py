@@ -153,6 +153,7 @@ def test_a_classifier_without_labels_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_the_users_own(tmp_path: Path) -> None:
     class Mean(torch.nn.Module):
         def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            assert x.shape[2] > 1
             return x.mean((2, 3)), x.flatten(1)[:, :2]
 
     path = tmp_path / "mine.ts"
@@ -165,6 +166,10 @@ def test_a_file_of_the_users_own(tmp_path: Path) -> None:
     assert (extractor.feature_dim, extractor.logits_dim) == (3, 2)
     assert logits is not None
     assert_close(features, images(4, 16).float().mean((2, 3)) / 255)
+    sized = File(path=str(path))
+    sized.image_size = (1, 1)
+    with pytest.raises(GanlabError, match=r"does not take images of 3 x 1 x 1 .*set features\.size"):
+        sized.prepare()
     with pytest.raises(GanlabError, match="There is no file"):
         File(path=str(tmp_path / "other.ts")).prepare()
     with pytest.raises(ValueError, match="must end in"):

@@ -203,8 +203,10 @@ class Evaluator:
                 f"Images are {source.shape}, and the data's are {tuple(self.real.images.pixels.shape[1:])}."
             )
         self._refuse_fewer_labels(source)
-        kept = dict(self._real_kept())
         stream = self._stream(source)
+        for metric in self.metrics.values():
+            metric.prepare(stream, context or Context())
+        kept = dict(self._real_kept())
         summaries = self._summaries("fake")
         start = time.perf_counter()
         collected, samples = self._collect(source, stream, summaries)
@@ -332,6 +334,8 @@ class Evaluator:
                 self.real.fingerprint,
                 cache,
             )
+        height, width = images.pixels.shape[2:]
+        extractor.image_size = (height, width)
         if distributed.rank() == 0:
             extractor.prepare(examples)
         if distributed.world_size() > 1:

@@ -45,12 +45,14 @@ class Extractor(ABC):
         logits_dim: K; 0 if it classifies nothing.
         own_classes: Whether the logits are those of the data's own classes.
         needs_examples: Whether `prepare` trains on the user's data.
+        image_size: (H, W) of the images that it will be given; set before `prepare` is called.
     """
 
     feature_dim: int
     logits_dim: int = 0
     own_classes: bool = False
     needs_examples: bool = False
+    image_size: tuple[int, int] = (32, 32)
     network: nn.Module
 
     @abstractmethod

@@ -48,8 +48,21 @@ class File(Extractor):
         with load_failed(f"file features.path={self.path}", "give a TorchScript file (torch.jit.save) or an ONNX file"):
             self.network = _Onnx(self.path) if self.path.suffix.lower() == ".onnx" else torch.jit.load(self.path, "cpu")
             self.network.eval()
-            size = self.size or 32
-            features, logits = self.extract(torch.zeros(2, self.channels, size, size, dtype=torch.uint8))
+        height, width = (self.size, self.size) if self.size else self.image_size
+        try:
+            with torch.no_grad():
+                features, logits = self.extract(torch.zeros(2, self.channels, height, width, dtype=torch.uint8))
+        except Exception as error:  # whatever the user's network raises
+            reason = str(error).strip().splitlines()[-1][:160]
+            raise GanlabError(
+                f"The network of features.path={self.path} does not take images of {self.channels} x {height} x "
+                f"{width} ({reason}); set features.size and features.channels to what it takes."
+            ) from error
+        if features.ndim != 2 or len(features) != 2 or (logits is not None and logits.ndim != 2):
+            raise GanlabError(
+                f"The network of features.path={self.path} gives {tuple(features.shape)} for two images, and not "
+                f"features (B, D), or features and logits (B, K)."
+            )
         self.feature_dim, self.logits_dim = features.shape[1], 0 if logits is None else logits.shape[1]
 
     def extract(self, images: Tensor) -> tuple[Tensor, Tensor | None]:

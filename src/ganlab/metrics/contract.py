@@ -188,6 +188,14 @@ class Metric(ABC):
     def summaries(self, role: Role) -> Mapping[str, Summary]:
         """What it keeps of a stream, by names of its own; empty: it does not look at that stream."""
 
+    def prepare(self, fake: Stream, context: Context) -> None:  # noqa: B027
+        """Called on every rank before the first image is made: what the score needs beside the streams is had now, or
+        refused, and not after an hour of sampling.
+
+        Raises:
+            GanlabError: If there can be no score of this stream, in a sentence that says what to do.
+        """
+
     @abstractmethod
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
         """The scores, from the summaries of all ranks; called once, on the first rank.

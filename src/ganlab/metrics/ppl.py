@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ganlab import randomness
 from ganlab.errors import GanlabError, one_of
 from ganlab.metrics import intervals
-from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Summary, Value
+from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Stream, Summary, Value
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 _BATCH = 16
+_SMALLEST = 16  # of VGG-16's four poolings
+_LARGEST = 256  # larger images are shrunk: VGG-16 was trained at 224
 
 
 class PPL(Metric):
@@ -24,6 +28,11 @@ class PPL(Metric):
 
     Images are not quantised, the network's noise is fixed, and what lies beyond the 1st and the 99th percentile is
     left out, as in StyleGAN's code. It needs a generator with a w space, and images of its own: two for each sample.
+    LPIPS sees images as they are, those of more than 256 pixels shrunk to about that by averaging, as in that code
+    (torch-fidelity stretches all to 64 unless it is told otherwise).
+
+    It says how smooth a generator is and not how real its images are: an untrained one, whose images are all alike,
+    has the lowest, and real images have none.
 
     Source: Karras et al. 2019 (arXiv:1812.04948), section 4.1; sampling at t = 0: StyleGAN2 (arXiv:1912.04958).
 
@@ -50,17 +59,30 @@ class PPL(Metric):
             raise ValueError(f"epsilon must be between 0 and 1, got {epsilon}")
         one_of(distance, ("lpips", "pixels"), "distance")
         self.samples, self.epsilon, self.ends, self.distance = samples, epsilon, ends, distance
+        self.measure: Distance = _pixels
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:
         return {}
 
+    def prepare(self, fake: Stream, context: Context) -> None:
+        if context.latents is None or not all(
+            hasattr(context.generator, n) for n in ("mapping", "styles", "synthesis")
+        ):
+            raise GanlabError("ppl needs a generator with a w space, and this one has none: leave ppl out.")
+        self.measure = _pixels
+        if self.distance == "lpips":
+            if min(fake.image_shape[1:]) < _SMALLEST:
+                raise GanlabError(
+                    f"LPIPS needs images of at least {_SMALLEST} pixels, and these have {min(fake.image_shape[1:])}: "
+                    f"set ppl.distance=pixels, or leave ppl out."
+                )
+            self.measure = _lpips(next(context.generator.parameters()).device)
+
     @torch.no_grad()
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
-        generator, latents = context.generator, context.latents
-        if latents is None or not all(hasattr(generator, name) for name in ("mapping", "styles", "synthesis")):
-            raise GanlabError("ppl needs a generator with a w space, and this one has none: leave ppl out.")
+        generator, latents, distance = context.generator, context.latents, self.measure
+        assert latents is not None
         parameter = next(generator.parameters())
-        distance = _lpips(parameter.device) if self.distance == "lpips" else _pixels
         classes = int(getattr(generator, "num_classes", 0))
         found = []
         for start in range(0, self.samples, _BATCH):
@@ -76,9 +98,9 @@ class PPL(Metric):
                 for at in (t, t + self.epsilon)
             )
             found.append(distance(first, second).double().cpu() / self.epsilon**2)
-        values = torch.cat(found)
-        low, high = torch.quantile(values, torch.tensor([0.01, 0.99], dtype=values.dtype)).tolist()
-        inner = values[(values >= low) & (values <= high)]
+        values = torch.cat(found).sort().values
+        # from the order statistic below the 1st percentile to the one above the 99th, as the published code
+        inner = values[math.floor(0.01 * (len(values) - 1)) : math.ceil(0.99 * (len(values) - 1)) + 1]
         half = intervals.NORMAL * float(inner.std() / len(inner) ** 0.5)
         value = float(inner.mean())
         return Score({"ppl": Value(value, value - half, value + half, "lower", about=f"in w, {self.distance}")})
@@ -102,7 +124,8 @@ def _lpips(device: torch.device) -> Distance:
         ) from error
 
     def distance(x: Tensor, y: Tensor) -> Tensor:
-        x, y = ((images.expand(-1, 3, -1, -1) + 1) * 127.5 for images in (x, y))
+        factor = max(1, min(x.shape[2:]) // _LARGEST)
+        x, y = (F.avg_pool2d((images.expand(-1, 3, -1, -1) + 1) * 127.5, factor) for images in (x, y))
         found: Tensor = network(x, y)
         return found.flatten()
 

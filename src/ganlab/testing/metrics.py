@@ -42,6 +42,8 @@ def score(
 ) -> Score:
     """``score(FID(), fake={"features": ...}, real={"features": ...})``."""
     kept = {role: keep(metric, role, tensors, batch, ranks) for role, tensors in streams.items()}
+    if "fake" in kept:
+        metric.prepare(kept["fake"].stream, context or Context())
     return metric.score(kept, context or Context())  # type: ignore[arg-type]
 
 
