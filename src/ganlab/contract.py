@@ -148,7 +148,8 @@ class Game(nn.Module):
     Attributes:
         provides, needs, refuses: What it declares of its company, see `ganlab.compatibility`.
         update: One of ``alternating`` (turn after turn), ``simultaneous`` (all turns of an
-            iteration evaluated, then all step), ``extragradient``, ``optimistic``.
+            iteration evaluated, then all step), ``extragradient``, ``optimistic``. With all but the first
+            the repetitions of a turn are evaluated at one point, and their mean is taken: one larger batch.
         players: The players, by name.
         averaged: Names of the modules of which an exponential moving average is kept.
         growth: The schedule by which networks grow, or None.

@@ -268,9 +268,11 @@ class GANModule(L.LightningModule):
                 # leaves other than the players' parameters exist only where penalties made them; without any,
                 # the plain call saves a walk over the graph
                 plain = last == 0 and not self._hooks.terms and not self._hooks.features
+                # repetitions of a turn that are evaluated at one point are one larger batch, not a larger rate
+                parts = options.accumulate * (1 if self.game.update == "alternating" else turn.repeat)
                 for i, (player, terms) in enumerate(objectives.items()):
                     total = _sum(terms.values())
-                    total = total / options.accumulate if options.accumulate > 1 else total
+                    total = total / parts if parts > 1 else total
                     if total.requires_grad:
                         inputs = None if plain else self._parameters_of[player]
                         total.backward(inputs=inputs, retain_graph=i < last)

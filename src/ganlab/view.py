@@ -289,7 +289,8 @@ class View:
             hooked = self.hooks.images or self.hooks.features
             if compiled is not None and not hooked and points.codes is None:
                 return compiled(images, points.labels)
-            own = replace(points, images=images)
+            codes = points.codes if points.codes is None else points.codes.to(images.dtype)  # bf16 under autocast
+            own = replace(points, images=images, codes=codes)
             with torch.autocast(images.device.type, enabled=False):
                 (gradient,) = torch.autograd.grad(self._eager_logits(own).sum(), own.images, create_graph=True)
             return gradient

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -136,4 +137,5 @@ class IntroVAE(Game):
 
 def distance(images: Tensor, others: Tensor) -> Tensor:
     """Squared Euclidean distance of images, the mean over a batch; float32 at least."""
-    return (images.float() - others.detach().float()).square().flatten(1).sum(1).mean()
+    dtype = torch.promote_types(images.dtype, torch.float32)
+    return (images.to(dtype) - others.detach().to(dtype)).square().flatten(1).sum(1).mean()

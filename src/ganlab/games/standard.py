@@ -36,7 +36,9 @@ class Standard(Game):
         generator_batch: Fakes in the generator's turn, as a share of ``data.batch_size``; SNGAN and
             WGAN-GP took 2.
         update: ``alternating``; or ``simultaneous``, ``extragradient`` (arXiv:1802.10551, Adam as
-            in its algorithm 4), ``optimistic`` (arXiv:1711.00141).
+            in its algorithm 4, but with one batch for the look-ahead and the step), ``optimistic``
+            (arXiv:1711.00141). In these three, several turns of the discriminator are one step on
+            a batch so many times as large.
 
     Raises:
         ValueError: If ``discriminator_steps`` is below 1, or ``generator_batch`` not positive, or not 1

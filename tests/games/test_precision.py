@@ -1,0 +1,36 @@
+"""Games and augmentations in mixed precision: the steps are those of float32 but for the rounding of bfloat16."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from distributed.cases import CLASSES, COMBINATIONS, GAMES, Case, play, reg
+from engine import distance
+
+CASES = {
+    "standard with r1": Case(reg=reg("r1"), num_classes=CLASSES),
+    **GAMES,
+    "bigan with penalties at interpolates": Case("wasserstein", "bigan", reg=reg("gradient_penalty")),
+    "introvae with diff_augment": replace(GAMES["game=introvae"], augment={"diff_augment": {}}),
+    "meg with ada": replace(GAMES["game=meg"], augment={"ada": {"p": 0.5}}),
+    "bigan with ada and r1": Case(game="bigan", reg=reg("r1"), augment={"ada": {"policy": "bgcfnc", "p": 0.5}}),
+    "ebgan with diff_augment": replace(GAMES["game=ebgan"], augment={"diff_augment": {}}),
+    "extragradient": COMBINATIONS["extragradient"],
+    **{name: COMBINATIONS[name] for name in ("diff_augment with r1", "ada with all transformations")},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_under_bf16_every_step_is_that_of_float32_but_for_rounding(name: str) -> None:
+    """But for a penalty at augmented images: its float32 pass is one of its own, with an augmentation of its own."""
+    case = replace(CASES[name], iterations=1, rate=1e-4)  # hardly moving, so that all steps are at the same weights
+    expected = play(case)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = play(case)
+    augmented = case.augment and (case.reg or case.game == "meg")
+    for (player, exact), (other, rounded) in zip(expected["gradients"], found["gradients"], strict=True):
+        assert (player, rounded.dtype) == (other, torch.float32)
+        assert 0 < distance(rounded, exact) < (1.5 if augmented and player == "discriminator" else 0.1), player
+    assert all(weights.dtype == torch.float32 for weights in found["weights"].values())
