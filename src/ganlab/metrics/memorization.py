@@ -29,7 +29,8 @@ class Memorization(Metric):
                        run takes for what they are; ``d_gap`` is the first less the second: above 0 it knows
                        its training images by heart
 
-    The same numbers for held-out images stand beside those of the samples.
+    The same numbers for held-out images stand beside those of the samples. ``authenticity`` and ``copies`` say
+    nothing of quality: of images far from all data the one may be anything up to 1 and the other is 0.
 
     Source: authenticity: Alaa et al. 2022 (arXiv:2102.08921), section 3.2; U: Meehan et al. 2020
     (arXiv:2004.05675), equation 1, over the whole space; copies is ours.

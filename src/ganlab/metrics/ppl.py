@@ -31,8 +31,8 @@ class PPL(Metric):
     LPIPS sees images as they are, those of more than 256 pixels shrunk to about that by averaging, as in that code
     (torch-fidelity stretches all to 64 unless it is told otherwise).
 
-    It says how smooth a generator is and not how real its images are: an untrained one, whose images are all alike,
-    has the lowest, and real images have none.
+    It says how smooth a generator is and not how real its images are: in training it may rise, as images begin to
+    differ, or fall, and real images have none.
 
     Source: Karras et al. 2019 (arXiv:1812.04948), section 4.1; sampling at t = 0: StyleGAN2 (arXiv:1912.04958).
 
