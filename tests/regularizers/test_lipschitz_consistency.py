@@ -29,14 +29,22 @@ def test_it_keeps_the_contract():
 
 
 @pytest.mark.parametrize(
-    ("features", "feature_weight", "margin"),
-    [("map", 0.0, 0.002), ("map", 0.4, 0.02), ("pooled", 0.4, 0.008)],
+    ("features", "feature_weight", "margin", "distance"),
+    [
+        ("map", 0.0, 0.002, "squared"),
+        ("map", 0.4, 0.02, "squared"),
+        ("pooled", 0.4, 0.008, "squared"),
+        ("map", 0.4, 0.5, "norm"),
+        ("pooled", 0.4, 0.1, "norm"),
+    ],
 )
-def test_it_equals_a_loop_over_images(features, feature_weight, margin):
-    """w max(0, (d' - d'')^2 + c mean (f' - f'')^2 - m), image by image; masks of the reals, the fakes, the reals."""
+def test_it_equals_a_loop_over_images(features, feature_weight, margin, distance):
+    """w max(0, (d' - d'')^2 + c mean (f' - f'')^2 - m), or w max(0, |d' - d''| + c ||f' - f''|| - m), image by image;
+    masks of the reals, the fakes, the reals."""
     masks = [2.0 * (torch.rand(6, 5, 1, 1, generator=torch.Generator().manual_seed(i)) < 0.5) for i in range(3)]
     torch.manual_seed(3)  # weights of the network
-    options = {"weight": 3.0, "feature_weight": feature_weight, "margin": margin, "features": features}
+    options = {"weight": 3.0, "feature_weight": feature_weight, "margin": margin, "features": features,
+               "distance": distance}  # fmt: skip
     play = Rehearsal(Dropping((2, 8, 8), masks), LipschitzConsistency(**options), image_shape=(2, 8, 8))
     value = play.term("lipschitz_consistency")
     network, expected, costs = play.game.discriminator, 0.0, []
@@ -45,7 +53,10 @@ def test_it_equals_a_loop_over_images(features, feature_weight, margin):
         logits = [network.head(f) for f in both]
         if features == "pooled":
             both = [F.relu(f).mean((2, 3)) for f in both]
-        cost = (logits[0] - logits[1]).square() + feature_weight * (both[0] - both[1]).square().mean()
+        if distance == "squared":
+            cost = (logits[0] - logits[1]).square() + feature_weight * (both[0] - both[1]).square().mean()
+        else:
+            cost = (logits[0] - logits[1]).abs() + feature_weight * (both[0] - both[1]).square().sum().sqrt()
         costs.append(cost.item())
         expected = expected + 3.0 * F.relu(cost - margin).squeeze() / 6
     assert min(costs) < margin < max(costs), "the hinge is to be seen"
@@ -64,6 +75,15 @@ def test_it_makes_one_pass_more_and_none_in_turns_of_others():
     play.terms()
     assert calls == [6, 6, 6]  # reals, fakes, reals again
     assert play.terms(GENERATOR) == {}
+
+
+@pytest.mark.parametrize("distance", ["squared", "norm"])
+def test_passes_that_agree_cost_nothing_and_have_finite_gradients(distance):
+    play = Rehearsal(Dropping((2, 8, 8), []), LipschitzConsistency(distance=distance), image_shape=(2, 8, 8))
+    value = play.term("lipschitz_consistency")
+    assert value == 0
+    gradients = torch.autograd.grad(value, list(play.game.discriminator.parameters()), allow_unused=True)
+    assert all(not g.any() for g in gradients if g is not None)
 
 
 def test_dropout_draws_other_masks_for_the_second_pass():
@@ -105,6 +125,7 @@ def test_it_says_what_it_needs():
         ({"weight": -1.0}, "weight must be finite and at least 0"),
         ({"margin": -1.0}, "margin must be finite and at least 0"),
         ({"features": "all"}, "features must be one of map, pooled"),
+        ({"distance": "l2"}, "distance must be one of squared, norm"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

@@ -145,6 +145,15 @@ def test_options_out_of_range_are_refused(options, message):
         PathLength(**options)
 
 
+def test_a_generator_that_stands_still_has_finite_gradients():
+    """||J^T y|| = 0 has no derivative; 0 is taken, where a plain root would give a NaN."""
+    game, regularizer = made(Linear())
+    game.generator.W.data.zero_()
+    term = regularizer.terms(TURN, view_of(game, regularizer))["generator"]["path_length"]
+    (gradient,) = torch.autograd.grad(term, game.generator.W)
+    assert_close(gradient, torch.zeros_like(gradient))
+
+
 def test_a_batch_that_its_turn_cannot_halve_is_refused_with_the_reason():
     from ganlab import experiment
     from ganlab.errors import GanlabError

@@ -171,3 +171,18 @@ def test_the_sizes_of_maps_are_those_of_a_pass_that_changes_nothing():
         assert network.training
     with pytest.raises(GanlabError, match="give it an attribute image_shape, or latent_dim"):
         map_sizes(game, nn.Conv2d(1, 1, 3), "sn")
+
+
+def test_a_weight_of_zeros_is_refused_and_named():
+    for options in ({}, {"exact": True}):
+        game = toy_game()
+        game.discriminator.output.weight.data.zero_()
+        with pytest.raises(GanlabError, match=r"those of output in the discriminator are all 0: start them at other"):
+            SpectralNormalization(**options).attach(game)
+    game = toy_game()
+    game.discriminator.body.weight.data.zero_()
+    with pytest.raises(GanlabError, match="those of body in the discriminator are all 0"):
+        SpectralNormalization(convolutions="operator").attach(game)
+    game = toy_game()
+    spectral_norm.exempt(game.discriminator.output).weight.data.zero_()
+    SpectralNormalization().attach(game)

@@ -25,11 +25,12 @@ class LeCam(Regularizer):
     step that of all. It shares the main forward pass.
 
     Source: Tseng et al. 2021 (arXiv:2104.03310), section 3. The one-sided form, and that the mean is counted
-    first, is the authors' code (github.com/google/lecam-gan f9af948), with decay 0.9 for BigGAN and 0.99 for
-    StyleGAN2.
+    first, is the authors' code (github.com/google/lecam-gan f9af948), with decay 0.9 for BigGAN after 1000 iterations
+    without the term, and 0.99 for StyleGAN2, whose averages begin as the mean of all means so far.
 
     Args:
-        weight: lambda of the paper, at least 0; 0.3 for BigGAN on CIFAR, 3e-7 for StyleGAN2 [paper].
+        weight: lambda of the paper, at least 0; the authors' scripts have 0.3 for BigGAN on CIFAR-10, 3e-7 for
+            StyleGAN2 on 1,000 images of FFHQ and 1e-6 on a tenth of CIFAR-10.
         decay: Of the moving averages, a step of the discriminator, in [0, 1).
         one_sided: Whether only logits on their own side of the other kind's average cost.
         start_kimg: Before this the term is left out and the averages are the present means; at least 0.

@@ -10,6 +10,7 @@ from torch import Tensor
 from ganlab import distributed
 from ganlab.contract import Game, Objectives, Regularizer, Turn
 from ganlab.regularizers.attachment import owner
+from ganlab.regularizers.gradient_norm import power_of_norm
 from ganlab.regularizers.input_penalty import checked_weight
 from ganlab.view import View
 
@@ -100,4 +101,4 @@ def path_lengths(view: View) -> Tensor:
         noise = noise / math.sqrt(math.prod(images.shape[2:]))
         (slope,) = torch.autograd.grad((images * noise).sum(), steps, create_graph=True)
     squared = slope.square().sum(-1)
-    return (squared.mean(1) if squared.ndim > 1 else squared).sqrt()
+    return power_of_norm(squared.mean(1) if squared.ndim > 1 else squared, 1)

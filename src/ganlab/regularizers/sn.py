@@ -6,15 +6,18 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrize import ParametrizationList
 
 from ganlab.contract import Game, Regularizer, Turn
 from ganlab.errors import GanlabError, one_of
 from ganlab.layers import spectral_norm, state
+from ganlab.layers.operator_norm import OperatorNorm
 from ganlab.regularizers.attachment import checked_players, map_sizes, networks
 
 CONVOLUTIONS = ("kernel", "operator")
+NORMS = (spectral_norm.SpectralNorm, OperatorNorm)
 
 
 class SpectralNormalization(Regularizer):
@@ -43,7 +46,8 @@ class SpectralNormalization(Regularizer):
             the size that it is given in a pass over one image of the final size.
 
     Raises:
-        ValueError: If an option is out of range.
+        ValueError: If an option is out of range; when attached, a `GanlabError` if a weight is all zeros, which has
+            no direction.
     """
 
     provides = ("spectral_norm",)
@@ -86,6 +90,7 @@ class SpectralNormalization(Regularizer):
                     exact=self.exact,
                     sizes=map_sizes(game, network, "sn") if self.convolutions == "operator" else None,
                 )
+                _refuse_zeros(player, network)
             self._attached[player] = [p for network in found for p in spectral_norm.attached(network)]
             if not any(parametrize.is_parametrized(module) for network in found for module in network.modules()):
                 raise GanlabError(f"reg=sn finds no weights to normalize in the {player}: drop it from reg.sn.players.")
@@ -99,3 +104,14 @@ class SpectralNormalization(Regularizer):
                     stack.enter_context(spectral_norm.held(parametrizations, unchanged=unchanged))
             self._stepping = turn.players if self._alternating else None
             yield
+
+
+def _refuse_zeros(player: str, network: nn.Module) -> None:
+    for path, module in network.named_modules():
+        normalized = isinstance(module, ParametrizationList) and any(isinstance(step, NORMS) for step in module)
+        if normalized and not module.original.any():  # type: ignore[operator,union-attr]
+            layer = path.removesuffix(".parametrizations.weight")
+            raise GanlabError(
+                f"reg=sn divides weights by their norm, and those of {layer} in the {player} are all 0: start "
+                "them at other numbers, or mark the layer with ganlab.layers.spectral_norm.exempt."
+            )
