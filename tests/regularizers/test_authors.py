@@ -10,12 +10,14 @@ from torch.nn.utils import stateless
 from torch.testing import assert_close
 
 from ganlab.losses.gan_qp import GANQP
+from ganlab.losses.hinge import Hinge
 from ganlab.regularizers.consensus import Consensus
 from ganlab.regularizers.dragan import DRAGAN
 from ganlab.regularizers.gradient_penalty import GradientPenalty
 from ganlab.regularizers.lipschitz_consistency import LipschitzConsistency
 from ganlab.regularizers.locally_stable import LocallyStable
 from ganlab.regularizers.r1 import R1
+from ganlab.regularizers.r2 import R2
 from ganlab.regularizers.roth import Roth
 from ganlab.regularizers.wgan_div import WGANDiv
 
@@ -65,10 +67,13 @@ def test_consensus_optimization_is_the_authors():
 
 TRAINED_THROUGH = {
     "gradient_penalty": GradientPenalty(),
+    "centre 0 at both": GradientPenalty(center=0.0, points="real_and_fake"),
+    "r2": R2(),
     "one-sided": GradientPenalty(one_sided=True, center=0.3),
     "dragan": DRAGAN(),
     "r1": R1(),
     "wgan_div": WGANDiv(p=3.0),
+    "wgan_div as published": WGANDiv(),
     "roth": Roth(),
     "consensus": Consensus(),
 }
@@ -92,6 +97,66 @@ def test_a_term_has_right_first_and_second_derivatives_by_the_weights_that_it_tr
     weights = [ARRAYS[part].clone().requires_grad_() for part in ("weight", "bias", "output")]
     assert torch.autograd.gradcheck(term, weights, fast_mode=True)
     assert torch.autograd.gradgradcheck(term, weights, fast_mode=True)
+
+
+@pytest.mark.parametrize("regularizer", [LocallyStable(), Consensus()])
+def test_a_term_of_the_generator_has_right_first_and_second_derivatives_by_its_weights(regularizer):
+
+    def term(weight):
+        play, attached = game(), copy.deepcopy(regularizer)
+        attached.attach(play)
+        turn = next(t for t in play.all_turns() if t.has("generator"))
+        view = view_of(play, [attached], turn)
+        with stateless._reparametrize_module(play, {"generator.generator": weight}):
+            play.players["generator"].modules["generator"] = play.generator
+            play.objective(turn, view)
+            (value,) = attached.terms(turn, view)["generator"].values()
+        return value
+
+    weight = ARRAYS["generator"].clone().requires_grad_()
+    assert torch.autograd.gradcheck(term, weight, fast_mode=True)
+    assert torch.autograd.gradgradcheck(term, weight, fast_mode=True)
+
+
+IDENTITIES = {
+    "R1 is the gradient penalty of centre 0 at reals": (
+        R1(3.0), [(1.0, GradientPenalty(weight=1.5, center=0.0, points="real"))]
+    ),
+    "R2 is that at fakes": (R2(3.0), [(1.0, GradientPenalty(weight=1.5, center=0.0, points="fake"))]),
+    "wgan_div of power 2 at both is the mean of R1 and R2 of gamma 2 k": (
+        WGANDiv(k=1.5, p=2.0, points="real_and_fake"), [(0.5, R1(3.0)), (0.5, R2(3.0))]
+    ),
+    "wgan_div of power 2 at interpolates is the gradient penalty of centre 0": (
+        WGANDiv(k=1.5, p=2.0), [(1.0, GradientPenalty(weight=1.5, center=0.0))]
+    ),
+    "of divergence reverse_kl Roth's is R2": (Roth(3.0, "reverse_kl"), [(1.0, R2(3.0))]),
+    "of pearson it is half of R2": (Roth(3.0, "pearson"), [(0.5, R2(3.0))]),
+    "without noise DRAGAN is the gradient penalty at reals": (
+        DRAGAN(scale=0.0), [(1.0, GradientPenalty(points="real"))]
+    ),
+    "one-sided at centre 0 is two-sided": (
+        GradientPenalty(center=0.0, one_sided=True), [(1.0, GradientPenalty(center=0.0))]
+    ),
+    "at both it is the mean of either": (
+        GradientPenalty(center=0.0, points="real_and_fake"),
+        [(0.5, GradientPenalty(center=0.0, points="real")), (0.5, GradientPenalty(center=0.0, points="fake"))],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_penalties_that_are_the_same_are_the_same(name):
+    def found(regularizer):
+        play, attached = game(Hinge()), copy.deepcopy(regularizer)
+        attached.attach(play)
+        view = view_of(play, [attached])
+        play.objective(DISCRIMINATOR, view)
+        (value,) = attached.terms(DISCRIMINATOR, view)["discriminator"].values()
+        slopes = torch.autograd.grad(value, list(play.discriminator.parameters()), allow_unused=True)
+        return torch.cat([value.detach().view(1), *(g.flatten() for g in slopes if g is not None)])
+
+    whole, parts = IDENTITIES[name]
+    assert_close(found(whole), sum(share * found(part) for share, part in parts))
 
 
 @pytest.mark.parametrize("distance", ["l1", "l2"])

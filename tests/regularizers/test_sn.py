@@ -186,3 +186,21 @@ def test_a_weight_of_zeros_is_refused_and_named():
     game = toy_game()
     spectral_norm.exempt(game.discriminator.output).weight.data.zero_()
     SpectralNormalization().attach(game)
+
+
+def test_the_operator_of_kernels_that_overlap_is_not_the_reshaped_kernel():
+    class Overlapping(nn.Sequential):
+        image_shape = (2, 6, 5)
+
+        def forward(self, x, y=None):
+            return super().forward(x)
+
+    torch.manual_seed(0)
+    network = Overlapping(nn.Conv2d(2, 3, 3, padding=1), nn.Flatten(), nn.Linear(90, 1), nn.Flatten(0))
+    game = toy_game((2, 6, 5))
+    game.discriminator = game.players["discriminator"].modules["discriminator"] = network
+    SpectralNormalization(convolutions="operator", iterations=300).attach(game)
+    columns = torch.eye(60).view(-1, 2, 6, 5)
+    matrix = nn.functional.conv2d(columns, network[0].weight, padding=1).flatten(1)
+    assert_close(torch.linalg.matrix_norm(matrix.detach(), 2).item(), 1.0, rtol=1e-4, atol=0)
+    assert torch.linalg.matrix_norm(network[0].weight.detach().flatten(1), 2) < 0.95
