@@ -7,12 +7,15 @@ a stray ``train.yaml`` cannot hijack a run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
@@ -32,6 +35,7 @@ from ganlab.catalog import conf_dir
 from ganlab.companions import companions
 from ganlab.errors import GanlabError, suggestion
 
+NAMED_ONCE = ("reg", "logger")  # groups that take several names, each once
 OPEN_NODES = ("trainer", "clip", "logger")  # any key may be set here; who reads them checks them
 OPTIONAL_GROUPS = (  # which offer `none`
     *(kind for kind, of in registry.KINDS.items() if of.optional),
@@ -40,6 +44,7 @@ OPTIONAL_GROUPS = (  # which offer `none`
 )
 
 
+Offer = Callable[[str], list[str]]  # the names that a group takes
 Names = list[str]  # inside the class, `list` is one of its methods
 
 
@@ -149,19 +154,19 @@ def compose_one(parsed: Sequence[Override]) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     install()
     with initialize_config_dir(str(conf_dir()), job_name="ganlab", version_base="1.3"):
-        groups = {o.get_key_element().lstrip("+~"): o for o in parsed if _is_group(o)}
-        _check_choices(groups.values())
+        options: Offer = cache(GlobalHydra.instance().config_loader().get_group_options)
+        groups = {o.get_key_element().lstrip("+~"): o for o in parsed if _is_group(o, options)}
+        _check_choices(groups.values(), options)
         chosen = [o.input_line for o in groups.values() if o.input_line]
-        others = [o for o in parsed if not _is_group(o)]
+        others = [o for o in parsed if not _is_group(o, options)]
         config = _compose(chosen)
         company = companions(config, [key.partition("@")[0] for key in groups])
         if company:
             config = _compose([*chosen, *company])
-        if others:
-            _refuse_unknown_keys(others, config)
-            config = _compose([*(open_line(o) for o in parsed), *company])
-        if chosen:
+        _refuse_unknown_keys(others, config)
+        if chosen and any(config.get(group) for group in NAMED_ONCE):
             _refuse_doubles(chosen)
+        _set(others, config)
         try:
             plain = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException as error:
@@ -208,15 +213,14 @@ def choices(group: str) -> list[str]:
         return sorted(loader.get_group_options(group))
 
 
-def _is_group(override: Override) -> bool:
+def _is_group(override: Override, options: Offer) -> bool:
     key = override.key_or_group.lstrip("+~")
     return "@" in key or (
-        key.split("/")[0].partition(".")[0] == key.partition("/")[0]
-        and bool(GlobalHydra.instance().config_loader().get_group_options(key.partition("@")[0]))
+        key.split("/")[0].partition(".")[0] == key.partition("/")[0] and bool(options(key.partition("@")[0]))
     )
 
 
-def _check_choices(overrides: Iterable[Override]) -> None:
+def _check_choices(overrides: Iterable[Override], options: Offer) -> None:
     """Refuse names that a group does not have, and several where a run has one."""
     problems = []
     for override in overrides:
@@ -235,13 +239,13 @@ def _check_choices(overrides: Iterable[Override]) -> None:
             problems.append(f"A run has one {kind}, got {override.input_line!r}: choose one, or sweep with -m.")
         else:
             for name in value if isinstance(value, list) else [value]:
-                problems += _check_name(group, kind, name)
+                problems += _check_name(group, kind, name, options(group))
     if problems:
         raise GanlabError(" ".join(problems))
 
 
-def _check_name(group: str, kind: str, name: Any) -> list[str]:
-    known = sorted(GlobalHydra.instance().config_loader().get_group_options(group))
+def _check_name(group: str, kind: str, name: Any, options: Sequence[str]) -> list[str]:
+    known = sorted(options)
     what = registry.KINDS[kind].what if kind in registry.KINDS else group
     nested = "/" in str(name) and not str(name).startswith(("/", "."))  # folders in the user's ./conf
     if str(name) not in known and not nested:
@@ -255,8 +259,25 @@ def _check_name(group: str, kind: str, name: Any) -> list[str]:
 
 
 def _compose(lines: Sequence[str]) -> DictConfig:
-    try:
+    with _hydras_errors_in_our_words():
         return compose("train", list(lines))
+
+
+def _set(overrides: Iterable[Override], config: DictConfig) -> None:
+    """Set single keys of a composed configuration.
+
+    Hydra does this at the end of `compose`. To compose all again for it would take as long as the first time, so its
+    own function is called; the name is private, and what it does is pinned by the tests.
+    """
+    parser = OverridesParser.create()
+    with _hydras_errors_in_our_words():
+        ConfigLoaderImpl._apply_overrides_to_config([parser.parse_override(open_line(o)) for o in overrides], config)
+
+
+@contextmanager
+def _hydras_errors_in_our_words() -> Iterator[None]:
+    try:
+        yield
     except MissingConfigException as error:
         missing = str(error.missing_cfg_file or "")
         group, _, name = missing.rpartition("/")
@@ -343,7 +364,9 @@ def _refuse_doubles(lines: Sequence[str]) -> None:
     """Naming a regularizer twice, by hand or by a bundle such as ``loss=wgan_gp``, is an error."""
     loader = GlobalHydra.instance().config_loader()
     listed = loader.compute_defaults_list("train", list(lines), RunMode.RUN).defaults
-    packages = [str(d.package) for d in listed if str(d.package or "").startswith(("reg.", "logger."))]
+    packages = [
+        str(d.package) for d in listed if str(d.package or "").startswith(tuple(f"{group}." for group in NAMED_ONCE))
+    ]
     doubles = sorted({p for p in packages if packages.count(p) > 1})
     if doubles:
         group, _, name = doubles[0].partition(".")
