@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from records import record
 
 from ganlab import cli
 from ganlab.errors import GanlabError
-from ganlab.evaluation import runs, scores
+from ganlab.evaluation import runs, scores, table
 
 SMALL = ("features.dim=8", "features.width=4", "features.kimg=2", "kid.subset_size=20", "kid.subsets=5")
 
@@ -126,6 +127,9 @@ def test_scores_of_different_protocols_are_not_compared(
         (("{run}", "features=inception", "features.path=nowhere.pth", "metrics=fid"), "There is no file nowhere.pth"),
         (("{run}", "metrics=fid", "reference_images=9999", "features.kimg=1"), "the test split has 224 images"),
         (("{run}", "device=gpu"), "device=gpu is not to be had"),
+        (("{run}", "out=elsewhere"), "out=elsewhere has no effect here"),
+        (("images={run}", "data=digits", "truncation=0.5"), "truncation=0.5 has no effect here, since images= are"),
+        (("{run}", "samples=1", "metrics=fid", *SMALL[:3]), "at least two generated images"),
     ],
 )
 def test_mistakes_are_one_sentence_and_leave_nothing(copied: Path, words: tuple[str, ...], sentence: str) -> None:
@@ -134,6 +138,28 @@ def test_mistakes_are_one_sentence_and_leave_nothing(copied: Path, words: tuple[
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (copied / scores.FILE).exists()
+
+
+def test_a_checkpoint_that_was_cut_in_half_is_passed_over_and_that_is_said(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = copied / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    chosen = ("metrics=fid", *SMALL[:3], "samples=40", "real=false")
+    evaluate(copied, *chosen)
+    assert "last.ckpt is no whole checkpoint" in (said := capsys.readouterr().err)
+    assert "The one before it, step_000000003.ckpt, is evaluated." in said
+    evaluate(copied, *chosen, "checkpoint=all")
+    assert "It is passed over." in capsys.readouterr().err
+    assert [r["subject"]["iteration"] for r in scores.read(copied)] == [3, 2, 3]
+    with pytest.raises(GanlabError, match="no whole checkpoint"):
+        evaluate(copied, *chosen, "checkpoint=last.ckpt")
+
+
+def test_many_scores_stand_three_abreast() -> None:
+    printed = table.table([record(100 * i) for i in range(1, 8)])
+    assert max(map(len, printed.splitlines())) < 140
+    assert [f"iteration {100 * i}" in printed for i in range(1, 8)] == [True] * 7
 
 
 def test_a_torn_line_is_passed_over_and_what_was_measured_too_late_is_forgotten(tmp_path: Path) -> None:

@@ -67,7 +67,9 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
     if chosen["images"] is not None:
         if words:
             raise GanlabError(f"images= are evaluated by themselves: leave {words[0]} out, or images=.")
+        _refuse(chosen, ("checkpoint", "sweep", "values", "real", "truncation", "ema", "labels"), "images= are given")
         return _images(chosen, data)
+    _refuse(chosen, ("out",), "the scores of a run stay in its folder")
     if data:
         raise GanlabError(f"{data[0]} goes with images=; a run is evaluated on the data of its own configuration.")
     if not words:
@@ -154,6 +156,13 @@ def _finish(folder: Path, records: Sequence[Mapping[str, Any]]) -> int:
     print(f"protocol {first['protocol']['name']} {first['protocol_hash']}: {folder / scores.FILE}")
     print(f"to look at: {page.write(folder)}")
     return 0
+
+
+def _refuse(chosen: Mapping[str, Any], keys: Sequence[str], why: str) -> None:
+    """Options that would have no effect."""
+    for key in keys:
+        if chosen[key] != DEFAULTS[key]:
+            raise GanlabError(f"{key}={chosen[key]} has no effect here, since {why}: leave it out.")
 
 
 def _read(options: Sequence[str]) -> tuple[dict[str, Any], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,26 @@ from ganlab.evaluation.subject import BEST, Subject, keep
 
 
 def chosen(folder: Path, which: str | int) -> list[Path]:
-    """The checkpoints that ``checkpoint=`` names: ``last``, ``best``, ``all``, an iteration or a file name.
+    """The checkpoints that ``checkpoint=`` names: ``last``, ``best``, ``all``, an iteration or a file name. Of ``last``
+    and ``all``, damaged ones are passed over with a sentence.
 
     Raises:
         GanlabError: If there is none.
     """
     where = folder / run_folder.CHECKPOINTS
     if which == "last":
-        return [checkpoints.newest(where)[0]]
+        path, _, damaged = checkpoints.newest(where)
+        for message in damaged:
+            print(f"{message} The one before it, {path.name}, is evaluated.", file=sys.stderr)
+        return [path]
     there = [*checkpoints.candidates(where), *(p for p in [where / BEST] if p.is_file())]
     if which == "all":
         iterations = {}
         for path in reversed(there):
-            iterations[checkpoints.load(path)["ganlab"]["progress"]["iteration"]] = path
+            try:
+                iterations[checkpoints.load(path)["ganlab"]["progress"]["iteration"]] = path
+            except GanlabError as error:
+                print(f"{error} It is passed over.", file=sys.stderr)
         if not iterations:
             raise GanlabError(f"{where} holds no checkpoint to evaluate.")
         return [iterations[number] for number in sorted(iterations)]

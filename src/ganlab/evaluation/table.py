@@ -10,10 +10,19 @@ from ganlab.evaluation.scores import title
 _ARROWS = {"lower": "lower is better", "higher": "higher is better", "real": "near the real one is better"}
 
 
+_ABREAST = 3  # records side by side: more would be wider than a terminal
+
+
 def table(records: Sequence[Mapping[str, Any]], headings: Sequence[str] = ()) -> str:
-    """A row a number, a column a record; intervals of 95 % beside the numbers."""
+    """A row a number, a column a record; intervals of 95 % beside the numbers. Of many records, three at a time."""
+    headings = headings or [title(record) for record in records]
+    parts = range(0, len(records), _ABREAST)
+    return "\n\n".join(_part(records[i : i + _ABREAST], headings[i : i + _ABREAST]) for i in parts)
+
+
+def _part(records: Sequence[Mapping[str, Any]], headings: Sequence[str]) -> str:
     names = list(dict.fromkeys(name for record in records for name in record["values"]))
-    rows = [["", *(headings or [title(record) for record in records])]]
+    rows = [["", *headings]]
     for name in names:
         cells = [_cell(record["values"].get(name)) for record in records]
         value = next(record["values"][name] for record in records if name in record["values"])

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import torch
 
+from ganlab.errors import GanlabError
 from ganlab.metrics import intervals
-from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Summary, Tensors, Value
+from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Stream, Summary, Tensors, Value
 from ganlab.metrics.frechet import Frechet
 from ganlab.metrics.moments import Moments, combine, covariance, part_of
 
@@ -36,6 +37,10 @@ class FID(Metric):
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:
         return {"moments": Moments(self.blocks if role == "fake" else 1)}
+
+    def prepare(self, fake: Stream, context: Context) -> None:
+        if fake.count < 2:
+            raise GanlabError("fid needs at least two generated images: raise samples.")
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
         fake, real = kept["fake"]["moments"], kept["real"]["moments"]
