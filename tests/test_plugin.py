@@ -4,10 +4,13 @@ import configparser
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from distributions import install
+
+from ganlab import cli, registry
 
 EXAMPLE = Path(__file__).parents[1] / "examples/plugin"
 BROKEN = {"broken_pkg.py": "raise RuntimeError('this package wants a GPU')"}
@@ -83,20 +86,41 @@ def test_a_plug_in_is_composed_by_its_names_and_by_its_preset(site: Path) -> Non
         assert text in done.stdout
 
 
+def test_a_plug_in_that_does_not_import_is_said_in_one_line(site: Path) -> None:
+    done = ganlab(site, "train", "--cfg", "loss=broken")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "of broken-dist cannot be imported from 'broken_pkg:Broken': RuntimeError: this package wants" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def on_the_path(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The packages are installed for this process too, which need not import torch anew."""
+    monkeypatch.syspath_prepend(str(site))
+    registry.forget()
+    yield
+    monkeypatch.undo()
+    registry.forget()
+
+
+@pytest.mark.usefixtures("on_the_path")
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("loss=broken", "of broken-dist cannot be imported from 'broken_pkg:Broken': RuntimeError: this package wants"),
         ("reg=claimed", "claim-1 and claim-2"),
         ("loss=smoothed_logisti", "Did you mean 'smoothed_logistic'?"),
         ("loss.smoothing=2", "'loss.smoothing' is no option."),
     ],
 )
-def test_what_is_wrong_with_a_plug_in_is_said_in_one_line(site: Path, word: str, sentence: str) -> None:
-    done = ganlab(site, "train", "--cfg", word)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert sentence in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_what_is_wrong_with_a_plug_in_is_said_in_one_line(
+    word: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["train", "--cfg", word])
+    said = capsys.readouterr()
+    assert (left.value.code, said.out) == (2, "")
+    assert sentence in said.err
+    assert said.err.count("\n") == 1
 
 
 def test_the_examples_own_tests_pass(site: Path) -> None:
