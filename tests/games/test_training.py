@@ -1,0 +1,58 @@
+"""Each game trains on the digits: a classifier that learned from real digits reads the classes of what is made.
+
+The recipes at full length are told in the headers of conf/experiment/digits_*.yaml; here they are cut short.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.svm import SVC
+
+import ganlab
+from ganlab import config, session
+
+# iterations at which the check is passed with room to spare
+ITERATIONS = {"digits_bigan": 650, "digits_meg": 300, "digits_ebgan": 400, "digits_introvae": 300}
+
+
+@functools.cache
+def classifier() -> SVC:
+    """It reads 98 % and more of held-out real digits."""
+    images, labels = load_digits(return_X_y=True)
+    return SVC(gamma=0.001, C=10).fit(images, labels)
+
+
+def read(folder: Path) -> tuple[float, np.ndarray]:
+    """Share of 1,000 samples that are read as the asked class (0 without classes), and the classes' shares."""
+    run = ganlab.load(folder)
+    asked = torch.arange(10).repeat(100)
+    images = run.sample(1000, asked if run.num_classes else None)
+    found = classifier().predict((images[:, 0] + 1).mul(8).clamp(0, 16).flatten(1).numpy())
+    return float((found == asked.numpy()).mean()) * bool(run.num_classes), np.bincount(found, minlength=10) / 1000
+
+
+def passes(folder: Path) -> bool:
+    """With classes two thirds are read as asked, where chance is a tenth; without, nine classes occur in a hundredth
+    of the samples each, and none fills a third."""
+    right, occur = read(folder)
+    return right > 0.65 if ganlab.load(folder).num_classes else bool((occur > 0.01).sum() >= 9 and occur.max() < 1 / 3)
+
+
+def test_the_classifier_reads_digits_that_it_has_not_seen() -> None:
+    images, labels = load_digits(return_X_y=True)
+    assert SVC(gamma=0.001, C=10).fit(images[:1200], labels[:1200]).score(images[1200:], labels[1200:]) > 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ITERATIONS)
+def test_a_game_learns_the_digits_and_begins_without_knowing_them(name: str, tmp_path: Path) -> None:
+    words = [f"experiment={name}", "sample.every_steps=100000", "ema.half_life_kimg=2"]
+    for steps, folder in ((1, tmp_path / "untrained"), (ITERATIONS[name], tmp_path / "trained")):
+        session.start(config.read([*words, f"trainer.max_steps={steps}", f"run.dir={folder}"]))
+        assert passes(folder) == (steps > 1), (folder.name, read(folder))
