@@ -66,7 +66,7 @@ def test_clouds_full_of_ties_and_copies(k: int, inclusive: bool) -> None:
 @pytest.mark.parametrize("shift", [0.0, 1e4])
 def test_blocks_in_float32_decide_as_float64_does(shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where |x|^2 + |y|^2 - 2xy loses every digit, and distances differ in the last ones."""
-    monkeypatch.setattr(neighbours, "BLOCK", 64)
+    monkeypatch.setattr(neighbours, "ELEMENTS", 64 * 700)
     generator = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(700, 12, generator=generator) + shift for _ in range(2))
     fake[:200] = real[:200] + 1e-3 * torch.randn(200, 12, generator=generator)
@@ -74,8 +74,30 @@ def test_blocks_in_float32_decide_as_float64_does(shift: float, monkeypatch: pyt
         assert prdc(real, fake, 5, inclusive) == pytest.approx(naive(real, fake, 5, inclusive), abs=1e-12)
 
 
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_collapsed_sets_and_far_points_are_decided_as_pair_by_pair(
+    inclusive: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mode of many copies, nothing but copies, points far out; by products in float32, and in float64."""
+    generator = torch.Generator().manual_seed(0)
+    real, fake = (torch.randn(300, 6, generator=generator) for _ in range(2))
+    real[::7] = real[0]
+    fake[100:200], fake[::50] = real[3], fake[::50] * 1000
+    for share in (1 / 8, 0.0):
+        monkeypatch.setattr(neighbours, "_OPEN", share)
+        for points in (fake, fake[:1].expand(40, -1)):
+            assert prdc(real, points, 3, inclusive) == pytest.approx(naive(real, points, 3, inclusive), abs=1e-12)
+
+
+def test_copies_are_told_from_points_that_differ_and_minus_zero_is_zero() -> None:
+    group, number = neighbours.copies(torch.tensor([[0.0, 1.0], [1.0, 0.0], [-0.0, 1.0], [1.0, 1.0], [0.0, 1.0]]))
+    assert group[0] == group[2] == group[4]
+    assert len(group.unique()) == 3
+    assert number.tolist() == [0, 0, 1, 0, 2]
+
+
 def test_nearest_neighbours_are_those_of_all_distances(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "BLOCK", 32)
+    monkeypatch.setattr(neighbours, "ELEMENTS", 32 * 300)
     points = torch.randint(0, 3, (300, 4), generator=torch.Generator().manual_seed(0)).float()
     cloud = neighbours.clouds(points)[0]
     found, places = neighbours.nearest(cloud, cloud, 3, same=True)

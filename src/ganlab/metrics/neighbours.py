@@ -1,49 +1,22 @@
-"""Distances between two sets of features in blocks: exact as in float64, at the speed of float32."""
+"""Nearest neighbours and balls around points: decided as by distances in float64, at the speed of rougher ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-BLOCK = 256  # rows of one block: 4 BLOCK N bytes a matrix, which near to fits a processor's cache
+from ganlab.metrics.rough import GROUP, Cloud, Rough, clouds
 
+__all__ = ["Cloud", "Pairs", "clouds", "nearest", "pairs_within", "radii", "squared_distances"]
 
-class Cloud:
-    """Points (N, D), float32 on the device, moved so that ``centre`` is the origin.
-
-    Squared distances |x|^2 + |y|^2 - 2 x.y are one matrix product in float32 with its rounding error bounded;
-    whatever lies within the bound of what it is compared with is computed again in float64 from the
-    differences, so ties are ties and copies are at distance 0.
-    """
-
-    def __init__(self, points: Tensor, centre: Tensor) -> None:
-        self.exact = points
-        moved = (points.double() - centre.double()).float()
-        self.squares = moved.square().sum(1)
-        one = torch.ones_like(self.squares)
-        self.left = torch.cat([-2 * moved, self.squares[:, None], one[:, None]], 1)
-        self.right = torch.cat([moved, one[:, None], self.squares[:, None]], 1)
-        # a sum of D products in any order is within D u sum |x_i y_i| of the exact one; 4: the centring, and a margin
-        self.unit = 4 * (points.shape[1] + 6) * torch.finfo(torch.float32).eps / 2
-
-    def __len__(self) -> int:
-        return len(self.exact)
-
-
-def clouds(*sets: Tensor) -> list[Cloud]:
-    """Sets that are to be compared, around a common centre."""
-    centre = sets[0].double().mean(0)
-    return [Cloud(points, centre) for points in sets]
-
-
-def blocks(rows: Cloud, columns: Cloud) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(first row, squared distances (b, M), largest error (b, 1)) in float32."""
-    largest = columns.squares.max()
-    for start in range(0, len(rows), BLOCK):
-        squared = rows.left[start : start + BLOCK] @ columns.right.T
-        yield start, squared, rows.unit * (rows.squares[start : start + BLOCK, None] + largest)
+ELEMENTS = 2**20  # of one block's matrix, which near to fits a processor's cache
+_CUDA_ELEMENTS = 2**25  # there a block must be large enough to keep all multiprocessors busy
+_OPEN = 1 / 8  # share of groups that may be left open before the next level is worth its product
+_SPARE = 2
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
@@ -60,85 +33,190 @@ def nearest(rows: Cloud, columns: Cloud, count: int, same: bool = False) -> tupl
     """
     wanted = min(count, len(columns) - same)
     distances, places = [], []
-    for start, squared, error in blocks(rows, columns):
-        if same:
-            squared[:, start : start + len(squared)].fill_diagonal_(float("inf"))
-        spare = min(wanted + 4, len(columns) - same)
-        rough, found = smallest(squared, spare)
-        exact = squared_distances(rows.exact[start : start + len(squared), None], columns.exact[found])
-        order = exact.argsort(dim=1, stable=True)[:, :wanted]
-        exact, found = exact.gather(1, order), found.gather(1, order)
-        # could a point beyond the spare ones be nearer than the last wanted one?
-        unsure = rough[:, -1].double() - error[:, 0] <= exact[:, -1]
-        if spare < len(columns) - same and bool(unsure.any()):
-            for row in unsure.nonzero()[:, 0].tolist():
-                everything = squared_distances(rows.exact[start + row], columns.exact)
-                if same:
-                    everything[start + row] = float("inf")
-                exact[row], found[row] = everything.topk(wanted, largest=False)
-        distances.append(exact)
-        places.append(found)
+    for near in _near(rows, columns, wanted, same):
+        exact = near.decide(torch.zeros_like(near.low, dtype=torch.bool))
+        found, order = exact.topk(wanted, largest=False)
+        distances.append(found)
+        places.append(near.places.gather(1, order))
     return torch.cat(distances), torch.cat(places)
 
 
-def smallest(values: Tensor, count: int, group: int = 16) -> tuple[Tensor, Tensor]:
-    """``values.topk(count, largest=False)`` of each row, some three times as fast on a CPU.
-
-    The ``count`` smallest of a row lie in the ``count`` groups of columns with the smallest minima (an element
-    of another group is larger than ``count`` minima), so only those are looked into.
-    """
-    rows, columns = values.shape
-    groups = columns // group
-    if groups <= 2 * count:
-        return values.topk(count, largest=False)
-    even = values[:, : groups * group].unflatten(1, (group, groups))  # group g: columns g, g + groups, ...
-    kept = even.amin(1).topk(count, largest=False, sorted=False).indices
-    places = kept[:, None] + groups * torch.arange(group, device=values.device)[:, None]  # (rows, group, count)
-    rest = torch.arange(groups * group, columns, device=values.device).expand(rows, -1)
-    places = torch.cat([places.flatten(1), rest], 1)
-    found, order = values.gather(1, places).topk(count, largest=False)
-    return found, places.gather(1, order)
+def radii(cloud: Cloud, count: int) -> Tensor:
+    """Squared distance (N,), float64, of each point from its ``count``-th nearest other one."""
+    found = []
+    for near in _near(cloud, cloud, count, True):
+        # what is surely nearer than the count-th is not looked at again
+        sure = near.high < near.low.kthvalue(count, dim=1, keepdim=True).values
+        found.append(near.decide(sure).kthvalue(count, dim=1).values)
+    return torch.cat(found)
 
 
+def copies(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Of points (N, D): the group (N,) of each, equal points being one group, and its number (N,) among its group."""
+    weights = torch.randint(2**62, points.shape[1:], generator=torch.Generator().manual_seed(0)).to(points.device)
+    bits = (points + 0.0).contiguous().view(torch.int32)  # + 0.0: -0 is 0
+    sums = torch.cat([(part * weights).sum(1) for part in bits.split(1024)])
+    _, group, counts = sums.unique(return_inverse=True, return_counts=True)
+    order = group.argsort(stable=True)
+    number = torch.empty_like(group)
+    number[order] = torch.arange(len(group), device=group.device) - (counts.cumsum(0) - counts)[group[order]]
+    first = torch.empty_like(counts)
+    first[group[number == 0]] = (number == 0).nonzero()[:, 0]
+    if not torch.equal(points[number > 0], points[first[group[number > 0]]]):  # two different points of one sum
+        return torch.arange(len(points), device=points.device), torch.zeros_like(group)
+    return group, number
+
+
+@dataclass
 class Pairs:
-    """Pairs of a block of rows with all columns, those that are about as near as a limit allows.
+    """Pairs (n,) of a row and a column, and whether each lies within the limits of the one and of the other."""
+
+    row: Tensor
+    column: Tensor
+    within_row: Tensor
+    within_column: Tensor
+
+
+def pairs_within(
+    rows: Cloud, columns: Cloud, row_limits: Tensor, column_limits: Tensor, inclusive: bool
+) -> Iterator[Pairs]:
+    """All pairs that are nearer than a limit, block by block.
 
     Args:
-        rows: Points of the rows.
-        columns: Points of the columns.
-        start: First row of the block.
-        squared: Its rough squared distances (b, M).
-        error: Their largest errors (b, 1).
-        limits: Squared limits, float64: (b, 1) or (1, M) each; a pair is kept if any of them may hold it.
+        row_limits: Squared distances (N,) float64.
+        column_limits: Squared distances (M,) float64.
+        inclusive: Pairs that are as near as the limit are within it.
+    """
+    group = GROUP if len(columns) >= 4 * GROUP else 1
+    levels = _Levels(rows, columns, column_limits, group)
+    for start, stop in levels.blocks():
+        of_rows = row_limits[start:stop, None]
+        for rough in levels:
+            rough.look(start, stop, False)
+            of_columns = torch.where(rough.places < 0, -torch.inf, column_limits[rough.places])
+            largest = torch.maximum(of_rows, of_columns.view(group, -1).amax(0))
+            open_groups = rough.group_bounds()[0] <= largest
+            if levels.enough(open_groups):
+                break
+        row, group_of = open_groups.nonzero(as_tuple=True)
+        column, low, high = rough.pairs(row, group_of)
+        kept = low <= torch.maximum(of_rows[row], of_columns[column])
+        row, column, low, high = row[:, None].expand_as(kept)[kept], column[kept], low[kept], high[kept]
+        limits = of_rows[row, 0], of_columns[column]
+        # only what neither is surely within nor surely beyond is looked at again
+        again = torch.stack([(low <= limit) & (high >= limit) for limit in limits]).any(0).nonzero()[:, 0]
+        place = rough.places[column]
+        exact = high.double()
+        exact[again] = _exact(rows, columns, start + row[again], place[again])
+        within = [exact <= limit if inclusive else exact < limit for limit in limits]
+        yield Pairs(start + row, place, *within)
+
+
+@dataclass
+class _Near:
+    """Points among which are the nearest ones of each row of a block; (b, w), padded by infinite distances.
+
+    Args:
+        start: First row.
+        places: Points of the columns.
+        low, high: Bounds of their squared distances.
+        wanted: How many nearest ones.
     """
 
-    def __init__(
-        self, rows: Cloud, columns: Cloud, start: int, squared: Tensor, error: Tensor, limits: list[Tensor]
-    ) -> None:
-        self.rows, self.columns, self.start = rows, columns, start
-        largest: Tensor | None = None
-        for limit in limits:  # a limit of each column takes the block's largest error: no matrix of bounds
-            bound = (limit + self._slack(limit, error if limit.shape[1] == 1 else error.max())).to(squared.dtype)
-            largest = bound if largest is None else torch.maximum(largest, bound)
-        assert largest is not None
-        self.row, self.column = (squared <= largest).nonzero(as_tuple=True)
-        self.squared = squared[self.row, self.column].double()
-        self.error, self.shape = error, squared.shape
+    rows: Cloud
+    columns: Cloud
+    start: int
+    wanted: int
+    places: Tensor
+    low: Tensor
+    high: Tensor
 
-    def within(self, limits: Tensor, inclusive: bool) -> Tensor:
-        """Which pairs are nearer than their limit (or as near); those within the error are decided in float64."""
-        limit = limits.expand(self.shape)[self.row, self.column]
-        slack = self._slack(limit, self.error[self.row, 0])
-        within = self.squared < limit - slack
-        unsure = ((self.squared <= limit + slack) & ~within).nonzero()[:, 0]
-        for some in unsure.split(max(1, 2**24 // self.rows.exact.shape[1])):
-            exact = squared_distances(
-                self.rows.exact[self.start + self.row[some]], self.columns.exact[self.column[some]]
-            )
-            within[some] = exact <= limit[some] if inclusive else exact < limit[some]
-        return within
+    def decide(self, sure: Tensor) -> Tensor:
+        """Squared distances (b, w) in float64, as far as the ``wanted`` smallest of a row depend on them; others, which
+        are larger, are infinite, and those that are ``sure`` to be smaller are taken as they are."""
+        exact = torch.where(sure, self.low.double(), torch.inf)
+        limit = self.high.kthvalue(self.wanted, dim=1, keepdim=True).values
+        todo = ~sure & (self.low <= limit) & (self.low < torch.inf)
+        # among copies every distance is as small as the first few: those first
+        order = self.high.masked_fill(sure, torch.inf).topk(
+            min(self.wanted + _SPARE, self.high.shape[1]), largest=False
+        )
+        first = torch.zeros_like(todo).scatter_(1, order.indices, True) & todo
+        self._fill(exact, first)
+        limit = exact.kthvalue(self.wanted, dim=1, keepdim=True).values
+        self._fill(exact, todo & ~first & (self.low < limit))
+        return exact
 
-    @staticmethod
-    def _slack(limit: Tensor, error: Tensor) -> Tensor:
-        """The error of a distance, and of rounding the limit to float32."""
-        return error.double() + limit * torch.finfo(torch.float32).eps
+    def _fill(self, exact: Tensor, which: Tensor) -> None:
+        row, slot = which.nonzero(as_tuple=True)
+        exact[row, slot] = _exact(self.rows, self.columns, self.start + row, self.places[row, slot])
+
+
+def _exact(rows: Cloud, columns: Cloud, row: Tensor, place: Tensor) -> Tensor:
+    """Squared distances (n,) of pairs, float64, a piece at a time that fits a processor's cache."""
+    size = max(1, (2**15 if row.device.type == "cpu" else 2**24) // rows.exact.shape[1])
+    pieces = zip(row.split(size), place.split(size), strict=True)
+    found = [squared_distances(rows.exact[i], columns.exact[j]) for i, j in pieces]
+    return torch.cat(found) if found else torch.empty(0, dtype=torch.float64, device=row.device)
+
+
+class _Levels:
+    """Ways to distances, the roughest first: one that leaves too much open is not taken again.
+
+    Args:
+        keys: (M,): columns with like keys come into one group.
+        group: Columns of a group.
+    """
+
+    def __init__(self, rows: Cloud, columns: Cloud, keys: Tensor, group: int) -> None:
+        device = rows.exact.device.type
+        numbers = (torch.float32,) if device == "mps" else (torch.float32, torch.float64)
+        self.makers = [partial(Rough, rows, columns, keys, group, number) for number in numbers]
+        self.made: dict[int, Rough] = {}
+        self.first, self.rows = 0, len(rows)
+        # a product packs all columns anew for each block: more rows where there are more dimensions
+        least = max(16, min(1024, rows.exact.shape[1] // 2))
+        self.size = max(least, (ELEMENTS if device == "cpu" else _CUDA_ELEMENTS) // len(columns))
+
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """First and last row of each block."""
+        for start in range(0, self.rows, self.size):
+            yield start, min(start + self.size, self.rows)
+
+    def __iter__(self) -> Iterator[Rough]:
+        for level in range(self.first, len(self.makers)):
+            if level not in self.made:
+                self.made = {level: self.makers[level]()}  # those before it are not needed again
+            yield self.made[level]
+
+    def enough(self, open_groups: Tensor) -> bool:
+        """Whether it is less work to look at the open groups than to take the next level."""
+        if self.first + 1 < len(self.makers) and float(open_groups.float().mean()) > _OPEN:
+            self.first += 1
+            return False
+        return True
+
+
+def _near(rows: Cloud, columns: Cloud, wanted: int, same: bool) -> Iterator[_Near]:
+    group = GROUP if len(columns) >= 2 * GROUP * (wanted + _SPARE) else 1
+    levels = _Levels(rows, columns, torch.zeros(len(columns), device=rows.exact.device), group)
+    for start, stop in levels.blocks():
+        for rough in levels:
+            rough.look(start, stop, same)
+            low, high = rough.group_bounds()
+            limit = high.topk(wanted, dim=1, largest=False).values[:, -1:]  # faster than kthvalue
+            open_groups = low <= limit
+            if levels.enough(open_groups):
+                break
+        row, group_of = open_groups.nonzero(as_tuple=True)
+        column, low, high = rough.pairs(row, group_of)
+        kept = low <= limit[row]
+        row, column, low, high = row[:, None].expand_as(kept)[kept], column[kept], low[kept], high[kept]
+        # a row of a matrix for each row of the block
+        counts = torch.bincount(row, minlength=stop - start)
+        slot = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+        shape = (stop - start, int(counts.max()))
+        lows, highs = (torch.full(shape, torch.inf, dtype=low.dtype, device=row.device) for _ in range(2))
+        places = torch.zeros(shape, dtype=torch.int64, device=row.device)
+        lows[row, slot], highs[row, slot], places[row, slot] = low, high, rough.places[column]
+        yield _Near(rows, columns, start, wanted, places, lows, highs)

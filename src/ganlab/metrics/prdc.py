@@ -31,7 +31,8 @@ class PRDC(Metric):
     Args:
         nearest: k.
         inclusive: Whether a point on the surface of a ball lies in it.
-        limit: Images of each set, a random choice of more; memory is 4 limit D bytes and 1 KiB an image.
+        limit: Images of each set, a random choice of more; memory is 4 limit D bytes, some
+            three times that while it is scored, and blocks of distances that do not grow with limit^2.
 
     Raises:
         ValueError: If ``nearest`` is not positive or ``limit`` not above it.
@@ -65,21 +66,32 @@ class PRDC(Metric):
 
 def prdc(real: Tensor, fake: Tensor, nearest: int = 5, inclusive: bool = False) -> dict[str, float]:
     """Precision, recall, density and coverage of features (N, D) and (M, D)."""
-    real_cloud, fake_cloud = neighbours.clouds(real, fake)
-    real_radii = neighbours.nearest(real_cloud, real_cloud, nearest, same=True)[0][:, -1]
-    fake_radii = neighbours.nearest(fake_cloud, fake_cloud, nearest, same=True)[0][:, -1]
-    held = torch.zeros(len(fake), dtype=torch.int64, device=fake.device)
-    covered, recalled = (torch.zeros(len(real), dtype=torch.bool, device=real.device) for _ in range(2))
-    for start, squared, error in neighbours.blocks(real_cloud, fake_cloud):
-        limits = [real_radii[start : start + len(squared), None], fake_radii[None]]
-        pairs = neighbours.Pairs(real_cloud, fake_cloud, start, squared, error, limits)
-        in_real, in_fake = (pairs.within(limit, inclusive) for limit in limits)
-        held += pairs.column[in_real].bincount(minlength=len(fake))
-        covered[start + pairs.row[in_real]] = True
-        recalled[start + pairs.row[in_fake]] = True
+    device = real.device
+    limits, weights, kept = [], [], []
+    for points in (real, fake):
+        group, number = neighbours.copies(points)
+        # a point that has k copies has radius 0, and nobody's radius depends on more than k + 1 copies
+        count, few = group.bincount()[group], number <= nearest
+        limit = torch.zeros(len(points), dtype=torch.float64, device=device)
+        some = neighbours.clouds(points[few])[0]
+        limit[few] = neighbours.radii(some, nearest)
+        limit[count > nearest] = 0
+        first = number == 0
+        limits.append(limit[first])
+        weights.append(count[first].double())
+        kept.append(points[first])
+    held = torch.zeros(len(kept[1]), dtype=torch.float64, device=device)
+    covered, recalled = (torch.zeros(len(kept[0]), dtype=torch.bool, device=device) for _ in range(2))
+    real_cloud, fake_cloud = neighbours.clouds(*kept)
+    for pairs in neighbours.pairs_within(real_cloud, fake_cloud, limits[0], limits[1], inclusive):
+        row, column = pairs.row[pairs.within_row], pairs.column[pairs.within_row]
+        held += column.bincount(weights[0][row], minlength=len(held))
+        covered[row] = True
+        recalled[pairs.row[pairs.within_column]] = True
+    real_weights, fake_weights = (weight / weight.sum() for weight in weights)
     return {
-        "precision": float((held > 0).double().mean()),
-        "recall": float(recalled.double().mean()),
-        "density": float(held.double().mean() / nearest),
-        "coverage": float(covered.double().mean()),
+        "precision": float(fake_weights @ (held > 0).double()),
+        "recall": float(real_weights @ recalled.double()),
+        "density": float(fake_weights @ held / nearest),
+        "coverage": float(real_weights @ covered.double()),
     }
