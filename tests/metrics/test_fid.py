@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganlab.metrics import fid, moments
+from ganlab.metrics import fid, intervals, moments
 from ganlab.metrics.contract import Batch, Context, Stream
 from ganlab.metrics.frechet import Frechet, frechet
 from ganlab.testing.metrics import keep, score
@@ -80,6 +80,61 @@ def test_the_interval_of_fid_covers_as_often_as_it_says() -> None:
     values = [s.values["fid"] for s in repetitions]
     mean = sum(v.value for v in values) / len(values)
     covered = sum(v.low <= mean <= v.high for v in values if v.low is not None and v.high is not None)
+    assert covered >= 52  # of 60; below with probability 1 % at a level of 95 %
+
+
+def test_the_derivative_of_the_distance_is_that_of_its_formula() -> None:
+    """By central differences of |m - m_1|^2 + tr S_1 + tr S - 2 tr (S_1 S)^(1/2), the root by eigenvalues of S_1 S."""
+    a, b = (x.T.cov() for x in (draw(50, 4, 1).double(), draw(50, 4, 2, 1.5).double()))
+    mean, other = draw(1, 4, 3).double()[0], draw(1, 4, 4).double()[0]
+
+    def formula(m: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        root = torch.linalg.eigvals(a @ s).real.clamp(min=0).sqrt().sum()
+        return (m - mean).square().sum() + a.trace() + s.trace() - 2 * root
+
+    value, by_mean, by_covariance = Frechet(mean, a).expanded(other, b)
+    assert_close(value, float(formula(other, b)), rtol=1e-12, atol=0)
+    direction, turn = draw(1, 4, 5).double()[0], draw(4, 4, 6).double()
+    turn, step = turn + turn.T, 1e-6
+    along_mean = (formula(other + step * direction, b) - formula(other - step * direction, b)) / (2 * step)
+    along_covariance = (formula(other, b + step * turn) - formula(other, b - step * turn)) / (2 * step)
+    assert_close(by_mean @ direction, along_mean, rtol=1e-7, atol=0)
+    assert_close((by_covariance * turn).sum(), along_covariance, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("count", "most"), [(40, 1.6), (100, 1.25), (1000, 1.1)])
+def test_the_interval_is_as_wide_as_that_of_a_jackknife_that_makes_every_distance_anew(count: int, most: float) -> None:
+    """Fewer samples than dimensions, hardly more, and many more."""
+    scale = torch.arange(1, 65).float() ** -0.5
+    real, ratios = {"features": draw(2000, 64, 0) * scale}, []
+    kept = keep(fid.FID(), "real", real)
+    reference = fid.gaussian(kept["moments"])
+    for seed in range(8):
+        fake = draw(count, 64, 1 + seed, 1.1, 0.1) * scale
+        found = score(fid.FID(), fake={"features": fake}, real=real).values["fid"]
+        assert found.low is not None
+        assert found.high is not None
+        block = torch.arange(count) * 10 // count
+        without = []
+        for left_out in range(10):
+            rows = fake[block != left_out].double()
+            without.append(reference.distance(rows.mean(0), rows.T.cov(), len(rows) - 1))
+        low, high = intervals.jackknife(0.0, without)
+        ratios.append((found.high - found.low) / (high - low))
+    assert 0.9 < sum(ratios) / len(ratios) < most
+
+
+def test_the_interval_of_fid_infinity_covers_as_often_as_it_says() -> None:
+    """Both sets from N(0, 1) and N(0.3, 1.2^2) in 4 dimensions: the distance is 4 (0.3^2 + 0.2^2), against a reference
+    of so many samples that its own error is small."""
+    real = keep(fid.FIDInfinity(), "real", {"features": draw(200_000, 4, 0)}, batch=20_000)
+    covered = 0
+    for i in range(60):
+        fake = keep(fid.FIDInfinity(), "fake", {"features": draw(1000, 4, 10 + i, 1.2, 0.3)}, batch=1000)
+        found = fid.FIDInfinity().score({"fake": fake, "real": real}, Context()).values["fid_infinity"]
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 4 * (0.3**2 + 0.2**2) <= found.high
     assert covered >= 52  # of 60; below with probability 1 % at a level of 95 %
 
 

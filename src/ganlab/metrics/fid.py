@@ -19,7 +19,9 @@ class FID(Metric):
     FID = |m_r - m_g|^2 + tr (S_r + S_g - 2 (S_r S_g)^(1/2)), see `ganlab.metrics.frechet.Frechet`. It is biased
     upwards by about c / n: compare only equal numbers of samples, or use ``fid_infinity``.
 
-    The interval is a delete-one-block jackknife over the generated samples, the real ones held fixed.
+    The interval is a jackknife over blocks of the generated samples, the real ones held fixed, of the distance's
+    linear expansion around all samples (the infinitesimal jackknife, Jaeckel 1972): one decomposition for all blocks,
+    and some 5 % wider than with one a block (with fewer samples than dimensions some 40 %).
 
     Source: Heusel et al. 2017 (arXiv:1706.08500), equation 6.
 
@@ -44,12 +46,8 @@ class FID(Metric):
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
         fake, real = kept["fake"]["moments"], kept["real"]["moments"]
-        reference = gaussian(real)
-        blocks = [part_of(fake, b) for b in range(len(fake["count"]))]
-        value = distance(reference, combine(blocks))
-        low, high = None, None
-        if len(blocks) > 1 and kept["fake"].stream.count >= 2 * len(blocks):
-            low, high = intervals.jackknife(value, [distance(reference, combine(_without(blocks, b))) for b in blocks])
+        value, changes = _leaving_out(gaussian(real), fake)
+        low, high = intervals.jackknife(value, changes) if changes else (None, None)
         return Score({"fid": Value(value, low, high, "lower")}, warnings=too_few(kept))
 
 
@@ -61,7 +59,8 @@ class FIDInfinity(Metric):
 
     Source: Chong & Forsyth 2020 (arXiv:1911.07023), section 4. They draw random subsets with replacement
     from stored features, here disjoint groups need no stored features and use every sample at each size;
-    only the bias of the generated side is removed, as there.
+    only the bias of the generated side is removed, as there. The interval is that of ``fid`` around FID_inf: to first
+    order a sample moves FID_n at every n, and so the line's end, by as much.
 
     Args:
         blocks: Blocks of the moments. All of them, halves, and fifths and tenths where those have
@@ -95,10 +94,12 @@ class FIDInfinity(Metric):
         x, y = torch.tensor(inverse, dtype=torch.float64), torch.tensor(means, dtype=torch.float64)
         slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
         value = float(y.mean() - slope * x.mean())
+        _, changes = _leaving_out(reference, fake)
+        low, high = intervals.jackknife(value, changes) if changes else (None, None)
         curve = [{"samples": round(1 / i), "fid": m} for i, m in zip(inverse, means, strict=True)]
         about = "the line through FID against 1/samples at 0"
         return Score(
-            {"fid_infinity": Value(value, better="lower", about=about)}, {"curve": curve}, warnings=too_few(kept)
+            {"fid_infinity": Value(value, low, high, "lower", about=about)}, {"curve": curve}, warnings=too_few(kept)
         )
 
 
@@ -126,5 +127,24 @@ def too_few(kept: Mapping[Role, Kept]) -> list[str]:
     return found
 
 
-def _without(blocks: list[Tensors], left_out: Tensors) -> list[Tensors]:
-    return [block for block in blocks if block is not left_out]
+def _leaving_out(reference: Frechet, fake: Tensors) -> tuple[float, list[float]]:
+    """The distance of all blocks, and to first order its change when each of them is left out; no changes where blocks
+    are too few or too small for that."""
+    count, means = fake["count"], fake["mean"]
+    whole = combine([part_of(fake, b) for b in range(len(count))])
+    if len(count) < 2 or float(count.min()) < 2:
+        return distance(reference, whole), []
+    spread = covariance(whole)
+    value, by_mean, by_covariance = reference.expanded(whole["mean"], spread, int(whole["count"]) - 1)
+    inside = fake["scatter"].flatten(1) @ by_covariance.flatten()  # of each block: the derivative times its scatter
+    level = (by_covariance * spread).sum()
+    changes = []
+    for left_out in range(len(count)):
+        others = torch.arange(len(count), device=count.device) != left_out
+        total = count[others].sum()
+        mean = count[others] @ means[others] / total
+        offsets = means[others] - mean
+        between = count[others] @ ((offsets @ by_covariance) * offsets).sum(1)
+        scatter = inside[others].sum() + between
+        changes.append(float(by_mean @ (mean - whole["mean"]) + scatter / (total - 1) - level))
+    return value, changes

@@ -12,7 +12,8 @@ class Frechet:
     With S_1 = V diag(w) V^T and A = diag(w)^(1/2) V^T the trace of the root is the sum of the roots of the
     eigenvalues of the symmetric A S_2 A^T, which are those of S_1 S_2: real and not negative, so nothing
     imaginary is left over and no small matrix is added to the diagonal. Directions in which S_1 has no
-    variance add nothing and are dropped, so a covariance of fewer images than dimensions is exact.
+    variance add nothing and are dropped, so a covariance of fewer images than dimensions is exact. Where S_1 has full
+    rank beyond doubt its Cholesky factor serves as A, at a twentieth of the cost.
 
     Source: Dowson & Landau 1982, equation 4; FID: Heusel et al. 2017 (arXiv:1706.08500).
 
@@ -24,18 +25,46 @@ class Frechet:
 
     def __init__(self, mean: Tensor, covariance: Tensor, rank: int | None = None) -> None:
         self.mean, covariance = mean.double(), covariance.double()
-        values, vectors = torch.linalg.eigh(covariance)
-        kept = _positive(values, rank)
-        self.factor = (vectors[:, kept] * values[kept].sqrt()).T
+        self.factor = _factor(covariance, rank)
         self.trace = covariance.trace()
 
     def distance(self, mean: Tensor, covariance: Tensor, rank: int | None = None) -> float:
         """The squared distance to (mean, covariance), as FID is reported."""
         mean, covariance = mean.to(self.mean), covariance.to(self.mean)
+        values = torch.linalg.eigvalsh(self._product(covariance))
+        return self._value(mean, covariance, values[_positive(values, rank)].sqrt())
+
+    def expanded(self, mean: Tensor, covariance: Tensor, rank: int | None = None) -> tuple[float, Tensor, Tensor]:
+        """The squared distance to (mean, covariance), and its derivatives there by the mean, (D,), and by the
+        covariance, (D, D): 2 (m - m_1) and I - T, with T = A^T U diag(l)^(-1/2) U^T A the map of optimal transport and
+        A S A^T = U diag(l) U^T; directions without variance are left out of T.
+        """
+        mean, covariance = mean.to(self.mean), covariance.to(self.mean)
+        values, vectors = torch.linalg.eigh(self._product(covariance))
+        kept = _positive(values, rank)
+        root = values[kept].sqrt()
+        half = (vectors[:, kept] / root.sqrt()).T @ self.factor
+        by_covariance = torch.eye(len(mean)).to(covariance) - half.T @ half
+        return self._value(mean, covariance, root), 2 * (mean - self.mean), by_covariance
+
+    def _product(self, covariance: Tensor) -> Tensor:
         product = self.factor @ covariance @ self.factor.T
-        values = torch.linalg.eigvalsh((product + product.T) / 2)
-        root = values[_positive(values, rank)].sqrt().sum()
-        return float((self.mean - mean).square().sum() + self.trace + covariance.trace() - 2 * root)
+        return (product + product.T) / 2
+
+    def _value(self, mean: Tensor, covariance: Tensor, root: Tensor) -> float:
+        return float((self.mean - mean).square().sum() + self.trace + covariance.trace() - 2 * root.sum())
+
+
+def _factor(covariance: Tensor, rank: int | None) -> Tensor:
+    """A (k, D) with A^T A = S, k the rank of S."""
+    if rank is None or rank >= len(covariance):
+        lower, failed = torch.linalg.cholesky_ex(covariance)
+        pivots = lower.diagonal().square()
+        if not failed and pivots.min() > 1e-10 * pivots.max():
+            return lower.T
+    values, vectors = torch.linalg.eigh(covariance)
+    kept = _positive(values, rank)
+    return (vectors[:, kept] * values[kept].sqrt()).T
 
 
 def frechet(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor) -> float:
