@@ -99,9 +99,27 @@ class Brighter(Metric):
         return Score({"brighter": Value(float(means["fake"] - means["real"]) / self.unit)})
 
 
+class Latents(Metric):
+    """The first latent of a run."""
+
+    roles: ClassVar[tuple[Role, ...]] = ("fake",)
+    needs_run: ClassVar[bool] = True
+
+    def summaries(self, role: Role) -> Mapping[str, Summary]:
+        return {}
+
+    def prepare(self, fake: Stream, context: Context) -> None:
+        assert context.latents is not None
+
+    def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
+        assert context.latents is not None
+        return Score({"latent": Value(float(context.latents(0, 1)))})
+
+
 @pytest.fixture
 def real(monkeypatch: pytest.MonkeyPatch) -> RealData:
-    monkeypatch.setattr(registry, "_registered", {("features", "pooled"): Pooled, ("metric", "brighter"): Brighter})
+    known = {("features", "pooled"): Pooled, ("metric", "brighter"): Brighter, ("metric", "latents"): Latents}
+    monkeypatch.setattr(registry, "_registered", known)
     Pooled.calls.clear()
     images = Images(pictures(0), LABELS, 3, ("a", "b", "c"), ())
     return RealData(images, split(300, 0.4), "toy")
@@ -134,6 +152,13 @@ def test_one_pass_serves_all_metrics_a_plug_ins_too(real: RealData, tmp_path: Pa
     before = sum(Pooled.calls)
     evaluator.score(fakes(6))
     assert sum(Pooled.calls) == before + 120  # what is kept of real images is kept
+
+
+def test_a_metric_of_a_run_is_left_out_of_the_scores_of_images_beside_it(real: RealData, tmp_path: Path) -> None:
+    evaluator = made(real, tmp_path, "fid", "latents")
+    of_run = evaluator.score(fakes(), Context(latents=lambda start, stop: torch.full((stop - start, 1), 0.25)))
+    assert of_run.scores["latents"].values["latent"].value == 0.25
+    assert {*evaluator.score(fakes()).scores} == {"fid"}
 
 
 def test_summaries_of_real_images_come_from_the_cache_and_give_the_same_score(real: RealData, tmp_path: Path) -> None:

@@ -58,9 +58,11 @@ def test_the_discriminator_is_asked_about_training_held_out_and_generated_images
     for offset, tensors in zip((0, 100, 200), streams.values(), strict=True):
         tensors["images"] = (torch.arange(len(tensors["features"])) + offset).to(torch.uint8).view(-1, 1, 1, 1)
 
-    def discriminator(images: Tensor, labels: Tensor | None) -> Tensor:
+    def discriminator(images: Tensor, labels: Tensor | None, real: bool) -> Tensor:
+        asked.append(real)
         return torch.where(images.view(-1) < 125, 1.0, -1.0)
 
+    asked: list[bool] = []
     context = Context(images=lambda role, at: streams[role]["images"][at], discriminator=discriminator)
     values = score(Memorization(), context, **streams).values
     assert {name: values[name].value for name in ("d_train", "d_held_out", "d_fake", "d_gap")} == {
@@ -69,3 +71,4 @@ def test_the_discriminator_is_asked_about_training_held_out_and_generated_images
         "d_fake": 1.0,
         "d_gap": 0.5,
     }
+    assert asked == [True, True, False]

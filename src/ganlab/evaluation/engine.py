@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -192,7 +192,8 @@ class Evaluator:
 
         Args:
             source: The images.
-            context: What metrics may ask of the run; completed with what the evaluator knows.
+            context: What metrics may ask of the run; completed with what the evaluator knows. None: there is no run,
+                and metrics that need one are left out.
             truncation: That the source was made with.
 
         Raises:
@@ -204,7 +205,9 @@ class Evaluator:
             )
         self._refuse_fewer_labels(source)
         stream = self._stream(source)
-        for metric in self.metrics.values():
+        # images that no networks come with: held-out real ones, scored beside those of a run
+        metrics = {name: m for name, m in self.metrics.items() if context is not None or not m.needs_run}
+        for metric in metrics.values():
             metric.prepare(stream, context or Context())
         kept = dict(self._real_kept())
         summaries = self._summaries("fake")
@@ -221,7 +224,7 @@ class Evaluator:
                 images=self._pixels,
                 features=self._features,
             )
-            for name, metric in self.metrics.items():
+            for name, metric in metrics.items():
                 scores[name] = metric.score(self._for_metric(metric, kept), context)
         return Result(scores, self.described(source.count, truncation), samples, source.count / seconds, self.warnings)
 
@@ -379,30 +382,3 @@ def _gathered(parts: list[Tensors]) -> list[list[Tensors]] | None:
     found: list[Any] | None = [None] * distributed.world_size() if distributed.rank() == 0 else None
     dist.gather_object(parts, found)
     return found
-
-
-Discriminator = Callable[[Tensor, Tensor | None], Tensor]
-
-
-def discriminator_of(module: Any) -> Discriminator | None:
-    """``discriminator(uint8 images, labels) -> logits (n,)`` of a training module, or None if its game has none."""
-    network = getattr(module.game, "discriminator", None)
-    if network is None or not hasattr(network, "head"):
-        return None
-
-    @torch.no_grad()
-    def logits(images: Tensor, labels: Tensor | None) -> Tensor:
-        parameter = next(network.parameters())
-        was_training = network.training
-        network.eval()
-        try:
-            found = []
-            for at in range(0, len(images), BATCH):
-                x = images[at : at + BATCH].to(parameter.device, parameter.dtype) / 127.5 - 1
-                y = None if labels is None else labels[at : at + BATCH].to(parameter.device)
-                found.append(network(x, y).float().cpu())
-        finally:
-            network.train(was_training)
-        return torch.cat(found)
-
-    return logits

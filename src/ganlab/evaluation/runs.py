@@ -99,7 +99,7 @@ def evaluate_run(
             record["selected_on"] = path.name == BEST and _selected_on(record, before)
             records.append(keep(folder, record, result))
             say(record)
-    if with_real:
+    if with_real and any(not metric.needs_run for metric in evaluator.metrics.values()):
         records.append(_real(folder, evaluator, say))
     return records
 

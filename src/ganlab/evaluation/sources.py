@@ -64,9 +64,13 @@ def of_generator(
     """Images that a generator makes: image i depends on (seed, i) alone. Layers that draw noise outside of a w space
     draw it a batch at a time.
 
+    Those of a generator that is still growing are enlarged to their full size by repeating pixels, as those of
+    Karras et al. 2018 (arXiv:1710.10196) are.
+
     Args:
         prior: What latents are drawn from.
         shares: (K,) of the labels; None: unconditional.
+        image_shape: (C, H, W) at full size.
         truncation: psi of a generator with a w space; else the largest |z_i| of latents that the prior gives.
     """
     style = Style(psi=1.0 if truncation is None else truncation) if styles.has_styles(generator) else None
@@ -86,7 +90,7 @@ def of_generator(
             x = z.to(parameter.device, parameter.dtype)
             images = generator(x, y) if style is None else styles.images(generator, x, y, style, seed, start)
             images = images.float()
-        return sampling.to_uint8(images), labels, torch.isfinite(images).all()
+        return _enlarged(sampling.to_uint8(images), image_shape), labels, torch.isfinite(images).all()
 
     return Source(count, image_shape, 0 if shares is None else len(shares), make)
 
@@ -121,6 +125,13 @@ def of_path(path: str, image_size: tuple[int, int], image_channels: int, num_cla
     if images.labels is not None and images.num_classes != num_classes:
         images = Images(images.pixels, None, 0, (), images.skipped, images.path)
     return of_images(images, torch.arange(len(images))), dataset.fingerprint()
+
+
+def _enlarged(images: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
+    for dim in (2, 3):
+        if images.shape[dim] != image_shape[dim - 1]:
+            images = images.repeat_interleave(image_shape[dim - 1] // images.shape[dim], dim)
+    return images
 
 
 def _labels(cumulated: Tensor, seed: int, start: int, stop: int) -> Tensor:

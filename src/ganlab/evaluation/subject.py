@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from ganlab import sampling
+from ganlab.data.loader import shrunk
 from ganlab.errors import GanlabError
 from ganlab.evaluation import scores, sources
-from ganlab.evaluation.engine import Evaluator, RealData, Result, discriminator_of
+from ganlab.evaluation.engine import BATCH, Evaluator, RealData, Result
 from ganlab.evaluation.protocol import Protocol
 from ganlab.experiment import Experiment
-from ganlab.metrics.contract import Context
+from ganlab.layers.growing import blend_reals
+from ganlab.metrics.contract import Context, Discriminator
 
 PICTURES = "evaluation"
 BEST = "best.ckpt"
@@ -84,6 +86,37 @@ class Subject:
         if shares is None or protocol.labels == "data":
             return shares
         return torch.full_like(shares, 1 / len(shares))
+
+
+def discriminator_of(module: Any) -> Discriminator | None:
+    """The discriminator of a training module, as metrics ask it, or None if its game has none. One that is still
+    growing sees images as its stage's training shows them: small, and real ones fading in."""
+    network = getattr(module.game, "discriminator", None)
+    if network is None or not hasattr(network, "head"):
+        return None
+    stage = module.stage
+
+    @torch.no_grad()
+    def logits(images: Tensor, labels: Tensor | None, real: bool) -> Tensor:
+        parameter = next(network.parameters())
+        was_training = network.training
+        network.eval()
+        try:
+            found = []
+            for at in range(0, len(images), BATCH):
+                part = images[at : at + BATCH]
+                if stage is not None and stage.image_size is not None:
+                    part = shrunk(part, stage.image_size)
+                x = part.to(parameter.device, parameter.dtype) / 127.5 - 1
+                if stage is not None and real and x.ndim == 4:
+                    x = blend_reals(x, stage.alpha)
+                y = None if labels is None else labels[at : at + BATCH].to(parameter.device)
+                found.append(network(x, y).float().cpu())
+        finally:
+            network.train(was_training)
+        return torch.cat(found)
+
+    return logits
 
 
 def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]:

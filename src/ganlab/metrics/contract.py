@@ -18,6 +18,7 @@ from torch import Tensor
 
 Tensors = dict[str, Tensor]
 Role = Literal["fake", "real", "train", "held_out"]
+Discriminator = Callable[[Tensor, Tensor | None, bool], Tensor]
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,8 @@ class Context:
         own_classifier: Whether the extractor's logits are those of the data's own classes.
         images: ``images(role, places)``: real images (n, C, H, W) uint8 of a stream; None if it has no pixels.
         features: ``features(images)``: (n, D) of uint8 images.
-        discriminator: ``discriminator(images, labels)``: logits (n,) of uint8 images; None if only images were given.
+        discriminator: ``discriminator(images, labels, real)``: logits (n,) of uint8 images, which are ``real`` or
+            generated; None if only images were given.
         generator: The generator that is evaluated; None if only images were given.
         latents: ``latents(start, count)``: latents of the protocol's prior and seed; None if only images were given.
     """
@@ -168,7 +170,7 @@ class Context:
     own_classifier: bool = False
     images: Callable[[Role, Tensor], Tensor] | None = None
     features: Callable[[Tensor], Tensor] | None = None
-    discriminator: Callable[[Tensor, Tensor | None], Tensor] | None = None
+    discriminator: Discriminator | None = None
     generator: Any = None
     latents: Callable[[int, int], Tensor] | None = None
 

@@ -109,7 +109,8 @@ class Memorization(Metric):
             rows = kept[role]["features"]  # type: ignore[index]
             places, labels = rows["places"][: self.samples], rows["labels"][: self.samples]
             images = kept["fake"]["images"]["images"] if role == "fake" else context.images(role, places)  # type: ignore[arg-type]
-            logits = context.discriminator(images, labels if bool((labels >= 0).all()) else None)
+            known = labels if bool((labels >= 0).all()) else None
+            logits = context.discriminator(images, known, role != "fake")
             right = logits < 0 if role == "fake" else logits > 0
             shares[role], counts[role] = float(right.double().mean()), len(right)
         values = {}

@@ -71,9 +71,10 @@ class PPL(Metric):
             raise GanlabError("ppl needs a generator with a w space, and this one has none: leave ppl out.")
         self.measure = _pixels
         if self.distance == "lpips":
-            if min(fake.image_shape[1:]) < _SMALLEST:
+            size = min(_image_size(context.generator, fake))
+            if size < _SMALLEST:
                 raise GanlabError(
-                    f"LPIPS needs images of at least {_SMALLEST} pixels, and these have {min(fake.image_shape[1:])}: "
+                    f"LPIPS needs images of at least {_SMALLEST} pixels, and these have {size}: "
                     f"set ppl.distance=pixels, or leave ppl out."
                 )
             self.measure = _lpips(next(context.generator.parameters()).device)
@@ -104,6 +105,14 @@ class PPL(Metric):
         half = intervals.NORMAL * float(inner.std() / len(inner) ** 0.5)
         value = float(inner.mean())
         return Score({"ppl": Value(value, value - half, value + half, "lower", about=f"in w, {self.distance}")})
+
+
+def _image_size(generator: Any, fake: Stream) -> tuple[int, int]:
+    """(H, W) of the images that the generator makes as it stands: one that is still growing makes smaller ones."""
+    size: tuple[int, int] = (
+        generator.image_size_at(generator.level) if hasattr(generator, "image_size_at") else fake.image_shape[1:]
+    )
+    return size
 
 
 def _pixels(x: Tensor, y: Tensor) -> Tensor:
