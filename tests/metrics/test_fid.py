@@ -14,7 +14,12 @@ def draw(count: int, dim: int, seed: int, scale: float = 1.0, shift: float = 0.0
     return torch.randn(count, dim, generator=torch.Generator().manual_seed(seed)) * scale + shift
 
 
-def test_moments_of_a_stream_are_those_of_all_of_it_also_far_from_the_origin() -> None:
+@pytest.mark.parametrize("rows_at_once", [1024, 50])
+def test_moments_of_a_stream_are_those_of_all_of_it_also_far_from_the_origin(
+    rows_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moments, "_ROWS", rows_at_once)
+    monkeypatch.setattr(moments, "_COLUMNS", 2)
     features = draw(503, 5, 0, shift=3e5).double().float()
     part = moments.Moments(4).begin(Stream(503, 5))
     for start in range(0, 503, 19):
@@ -25,6 +30,21 @@ def test_moments_of_a_stream_are_those_of_all_of_it_also_far_from_the_origin() -
     whole = moments.combine([moments.part_of(kept, b) for b in range(4)])
     assert_close(whole["mean"], features.double().mean(0), rtol=1e-14, atol=0)
     assert_close(moments.covariance(whole), features.double().T.cov(), rtol=1e-9, atol=1e-9)
+
+
+def test_moments_of_classes_are_those_of_the_images_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moments, "_ROWS", 32)
+    features, labels = draw(100, 3, 1), torch.arange(100) % 7 % 3
+    part = moments.ClassMoments().begin(Stream(100, 3, num_classes=4))
+    for start in range(0, 100, 9):
+        rows = slice(start, start + 9)
+        part.update(Batch(start, torch.zeros(len(features[rows]), 1, 1, 1), labels[rows], features[rows]))
+    kept = part.tensors()
+    assert kept["count"].tolist() == [*labels.bincount().tolist(), 0]
+    for label in range(3):
+        own = features[labels == label].double()
+        assert_close(kept["mean"][label], own.mean(0))
+        assert_close(moments.covariance(moments.part_of(kept, label)), own.T.cov())
 
 
 def test_frechet_distance_of_gaussians_with_common_axes() -> None:

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from ganlab.metrics.contract import Accumulator, Batch, Stream, Summary, Tensors
 
+_ROWS = 1024  # merged at once: with fewer, passing over the scatter costs more than the product
+_COLUMNS = 512  # of a piece of the scatter: above the diagonal pieces are not computed
+
 
 @dataclass(frozen=True)
 class Moments(Summary):
@@ -35,6 +38,8 @@ class Moments(Summary):
         return _Moments(self.blocks, stream)
 
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
+        if len(parts) == 1:
+            return parts[0]
         blocks = len(parts[0]["count"])
         return _stacked([combine([part_of(part, b) for part in parts]) for b in range(blocks)])
 
@@ -80,65 +85,98 @@ def _stacked(parts: Sequence[Tensors]) -> Tensors:
     return {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
 
 
-def _empty(groups: int, dim: int, device: torch.device | str = "cpu") -> Tensors:
-    return {
-        "count": torch.zeros(groups, dtype=torch.float64, device=device),
-        "mean": torch.zeros(groups, dim, dtype=torch.float64, device=device),
-        "scatter": torch.zeros(groups, dim, dim, dtype=torch.float64, device=device),
-    }
+class _Groups:
+    """Count, mean and scatter of groups of rows; of the scatter only what `tensors` mirrors is kept up to date."""
+
+    def __init__(self, groups: int, dim: int, device: torch.device | str = "cpu") -> None:
+        self.dim = dim
+        self.count = torch.zeros(groups, dtype=torch.float64, device=device)
+        self.mean = torch.zeros(groups, dim, dtype=torch.float64, device=device)
+        self.scatter = torch.zeros(groups, dim, dim, dtype=torch.float64, device=device)
+
+    def add(self, group: int, rows: Tensor) -> None:
+        """Merge ``rows`` (n, D), not empty, into one group."""
+        rows = rows.double()
+        count, scatter = self.count[group], self.scatter[group]
+        mean = rows.mean(0)
+        offset = mean - self.mean[group]
+        share = len(rows) / (count + len(rows))  # stays on the device: no wait for it
+        # d d^T n_a n_b / (n_a + n_b) as a further row: no pass of its own over the scatter
+        centred = torch.cat([rows - mean, (offset * (count * share).sqrt())[None]])
+        for start in range(0, self.dim, _COLUMNS):
+            part = centred[:, start : start + _COLUMNS]
+            scatter[start:, start : start + _COLUMNS].addmm_(centred[:, start:].T, part)
+        self.mean[group] += offset * share
+        count += len(rows)
+
+    def tensors(self) -> Tensors:
+        for start in range(0, self.dim, _COLUMNS):
+            stop = start + _COLUMNS
+            self.scatter[:, start:stop, stop:] = self.scatter[:, stop:, start:stop].mT
+        return {"count": self.count, "mean": self.mean, "scatter": self.scatter}
 
 
-def _add(kept: Tensors, group: int, rows: Tensor) -> None:
-    """Merge ``rows`` (n, D), not empty, into one group."""
-    rows = rows.double()
-    count, added = kept["count"][group], len(rows)
-    mean = rows.mean(0)
-    centred = rows - mean
-    kept["scatter"][group].addmm_(centred.T, centred)
-    offset = mean - kept["mean"][group]
-    # count stays on the device: no wait for it
-    kept["scatter"][group] += torch.outer(offset, offset) * (count * added / (count + added))
-    kept["mean"][group] += offset * (added / (count + added))
-    count += added
+class _Collected(Accumulator):
+    """Moments of groups. Rows are collected first, since a merge passes over a whole scatter.
+
+    Args:
+        groups: How many.
+        dim: D.
+    """
+
+    def __init__(self, groups: int, dim: int) -> None:
+        self.groups, self.dim = groups, dim
+        self.kept: _Groups | None = None
+        self.filled = 0
+
+    def collect(self, features: Tensor, group: Tensor) -> None:
+        """Take in features (n, D) and the group (n,) of each."""
+        if self.kept is None:
+            device = _where_float64_is(features)
+            self.kept = _Groups(self.groups, self.dim, device)
+            self.rows = torch.empty(_ROWS, self.dim, device=device)
+            self.group = torch.empty(_ROWS, dtype=torch.int64, device=device)
+        taken = 0
+        while taken < len(features):
+            now = min(len(features) - taken, _ROWS - self.filled)
+            self.rows[self.filled : self.filled + now] = features[taken : taken + now]
+            self.group[self.filled : self.filled + now] = group[taken : taken + now]
+            self.filled, taken = self.filled + now, taken + now
+            if self.filled == _ROWS:
+                self._merge(self.kept)
+
+    def _merge(self, kept: _Groups) -> None:
+        rows, group = self.rows[: self.filled], self.group[: self.filled]
+        for index in group.unique().tolist():  # which groups there are decides the work: one wait for many rows
+            kept.add(index, rows[group == index])
+        self.filled = 0
+
+    def tensors(self) -> Tensors:
+        if self.kept is None:
+            return _Groups(self.groups, self.dim).tensors()
+        self._merge(self.kept)
+        return self.kept.tensors()
 
 
-class _Moments(Accumulator):
+class _Moments(_Collected):
     def __init__(self, blocks: int, stream: Stream) -> None:
-        self.edges = [b * stream.count // blocks for b in range(blocks + 1)]
-        self.dim = stream.feature_dim
-        self.kept: Tensors = {}
+        super().__init__(blocks, stream.feature_dim)
+        self.edges = torch.tensor([b * stream.count // blocks for b in range(1, blocks)], dtype=torch.int64)
 
     def update(self, batch: Batch) -> None:
         assert batch.features is not None
-        if not self.kept:
-            self.kept = _empty(len(self.edges) - 1, self.dim, _where_float64_is(batch.features))
-        features = batch.features.to(self.kept["count"].device)
-        for block, (low, high) in enumerate(zip(self.edges, self.edges[1:], strict=False)):
-            rows = features[max(low - batch.start, 0) : max(high - batch.start, 0)]
-            if len(rows):
-                _add(self.kept, block, rows)
-
-    def tensors(self) -> Tensors:
-        return self.kept or _empty(len(self.edges) - 1, self.dim)
+        place = torch.arange(batch.start, batch.start + len(batch))
+        self.collect(batch.features, torch.bucketize(place, self.edges, right=True))
 
 
-class _ClassMoments(Accumulator):
+class _ClassMoments(_Collected):
     def __init__(self, stream: Stream) -> None:
-        self.classes, self.dim = stream.num_classes, stream.feature_dim
-        self.kept: Tensors = {}
+        super().__init__(stream.num_classes, stream.feature_dim)
 
     def update(self, batch: Batch) -> None:
         assert batch.features is not None
         assert batch.labels is not None
-        if not self.kept:
-            self.kept = _empty(self.classes, self.dim, _where_float64_is(batch.features))
-        features = batch.features.to(self.kept["count"].device)
-        # which classes a batch has decides the work, so the labels are read here
-        for label in batch.labels.unique().tolist():
-            _add(self.kept, label, features[batch.labels.to(features.device) == label])
-
-    def tensors(self) -> Tensors:
-        return self.kept or _empty(self.classes, self.dim)
+        self.collect(batch.features, batch.labels)
 
 
 def _where_float64_is(like: Tensor) -> torch.device:
