@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganlab.metrics.kid import KID, mmd, subset_distances
+from ganlab.metrics import kid
+from ganlab.metrics.kid import KID, Spread, mmd, subset_distances
 from ganlab.testing.metrics import score
 
 
@@ -54,6 +55,47 @@ def test_both_ways_of_summing_over_subsets_agree() -> None:
     many = subset_distances(fake, real, 200, 20, 7)  # all kernel values once
     few = subset_distances(fake, real, 5, 20, 7)  # subset by subset
     assert_close(many[:5], few, rtol=1e-10, atol=1e-12)
+
+
+def test_the_variance_is_that_of_the_closed_form() -> None:
+    """x ~ N(0, 1), y = 1 + u, u ~ N(0, 1), k = (xy + 1)^3 = 1 + 3xy + 3x^2 y^2 + x^3 y^3.
+
+    h(x) = 1 + 3x^2 - (1 + 3x + 6x^2 + 4x^3): variance 9 + 72 + 240 + 18 = 339; h(y) = 10 + 21u + 15u^2 + 4u^3: 1635.
+    E k~^2 = sum_ab c_a c_b cov(a, b) cov(a, b) over the powers, c = (3, 3, 1): of two x, whose powers have the
+    covariances 1, 2, 15 and 3 (of the 1st and 3rd), 9 + 36 + 225 + 54 = 324; of two y, with 1, 6, 60, 2, 6 and 18,
+    9 + 324 + 3600 + 72 + 216 + 1944 = 6165; of an x and a y 9 + 108 + 900 + 108 = 1125.
+    """
+    found = []
+    for seed in range(60):
+        x, y = draw(400, 1, seed).double(), draw(400, 1, 1000 + seed, 1.0).double()
+        parts = Spread.of(x, y, seed)
+        found.append([*parts.linear, *parts.within, parts.between])
+    values = torch.tensor(found)
+    error = values.std(0) / len(values) ** 0.5
+    expected = torch.tensor([339.0, 1635, 324, 6165, 1125])
+    assert ((values.mean(0) - expected).abs() < 3 * error).all()
+    assert (error < 0.1 * expected).all()
+    assert_close(Spread((3.0, 5.0), (7.0, 11.0), 13.0).variance(4, 5), 3 + 4 + 7 / 6 + 11 / 10 + 13 / 5)
+
+
+def test_the_interval_has_the_width_that_repetitions_have() -> None:
+    """Of 100 draws of both sets; the deviation over subsets would be several times too large."""
+    values, halves = [], []
+    for seed in range(100):
+        streams = {"fake": {"features": draw(100, 4, seed, 0.4)}, "real": {"features": draw(100, 4, 500 + seed)}}
+        value = score(KID(subsets=40, subset_size=20), **streams).values["kid"]
+        assert value.low is not None
+        values.append(value.value)
+        halves.append((value.value - value.low) / 1.96)
+    deviation = torch.tensor(values).std()
+    assert_close(torch.tensor(halves).mean(), deviation, rtol=0.2, atol=0)  # 100 repetitions know it to 7 %
+
+
+def test_blocks_of_the_kernels_matrix_give_the_sums_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, real = draw(60, 4, 0).double(), draw(50, 4, 1).double()
+    whole = mmd(fake, real), subset_distances(fake, real, 200, 20, 7)
+    monkeypatch.setattr(kid, "_ELEMENTS", 350)
+    assert_close((mmd(fake, real), subset_distances(fake, real, 200, 20, 7)), whole, rtol=1e-12, atol=1e-14)
 
 
 def test_few_images_are_said() -> None:
