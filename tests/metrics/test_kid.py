@@ -78,12 +78,29 @@ def test_the_variance_is_that_of_the_closed_form() -> None:
     assert_close(Spread((3.0, 5.0), (7.0, 11.0), 13.0).variance(4, 5), 3 + 4 + 7 / 6 + 11 / 10 + 13 / 5)
 
 
-def test_the_interval_has_the_width_that_repetitions_have() -> None:
+def test_the_variance_of_few_images_is_unbiased() -> None:
+    """x = -+1, y = 1 with 3/4 and -1 with 1/4: k = 4 + 4xy, so k~ = 4 (x - E x)(y - E y), of mean squares 16, 9 and
+    12; h(x) = 4 - (4 + 2x) has variance 4, and h(y) = 4 + 2y - 4 has 3."""
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.rand(500, 2, 10, 1, generator=generator).double()
+    found = []
+    for seed, (of_x, of_y) in enumerate(draws):
+        parts = Spread.of(torch.where(of_x < 1 / 2, 1.0, -1.0), torch.where(of_y < 3 / 4, 1.0, -1.0), seed)
+        found.append([*parts.linear, *parts.within, parts.between])
+    values = torch.tensor(found)
+    error = values.std(0) / len(values) ** 0.5
+    expected = torch.tensor([4.0, 3, 16, 9, 12])
+    assert ((values.mean(0) - expected).abs() < 3 * error).all()
+    assert (error < 0.08 * expected).all()
+
+
+@pytest.mark.parametrize("subsets", [40, 2])
+def test_the_interval_has_the_width_that_repetitions_have(subsets: int) -> None:
     """Of 100 draws of both sets; the deviation over subsets would be several times too large."""
     values, halves = [], []
     for seed in range(100):
         streams = {"fake": {"features": draw(100, 4, seed, 0.4)}, "real": {"features": draw(100, 4, 500 + seed)}}
-        value = score(KID(subsets=40, subset_size=20), **streams).values["kid"]
+        value = score(KID(subsets, subset_size=20), **streams).values["kid"]
         assert value.low is not None
         values.append(value.value)
         halves.append((value.value - value.low) / 1.96)
