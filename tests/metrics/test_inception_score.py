@@ -49,11 +49,26 @@ def test_it_is_torch_fidelitys_and_the_error_is_that_of_the_samples() -> None:
         assert_close(entry["mean"], theirs["inception_score_mean"], rtol=1e-12, atol=0)
     # KL(p_i || mean p), sample by sample
     p = logits.double().softmax(1)
-    divergences = (p * (p.log() - p.mean(0).log())).sum(1)
-    value = found.values["mutual_information"]
-    assert_close(value.value, float(divergences.mean()), rtol=1e-12, atol=0)
-    assert value.high is not None
-    assert_close((value.high - value.value) / 1.959963984540054, float(divergences.std() / 517**0.5), rtol=1e-9, atol=0)
+    of_samples = {
+        "mutual_information": (p * (p.log() - p.mean(0).log())).sum(1),
+        "h_y": -(p * p.mean(0).log()).sum(1),
+        "h_y_given_x": -(p * p.log()).sum(1),
+    }
+    for name, numbers in of_samples.items():
+        value = found.values[name]
+        assert_close(value.value, float(numbers.mean()), rtol=1e-12, atol=0)
+        assert value.low is not None
+        assert_close((value.value - value.low) / 1.959963984540054, float(numbers.std() / 517**0.5), rtol=1e-9, atol=0)
+
+
+def test_the_interval_of_the_score_has_the_width_that_repetitions_have() -> None:
+    """Of 200 sets of 100 images, in twenty splits of five, whose score is far lower than that of all at once."""
+    logits = 3 * torch.randn(200, 100, 12, generator=torch.Generator().manual_seed(0))
+    found = [score(InceptionScore(20), fake={"logits": part}).values["is"] for part in logits]
+    deviation = float(torch.tensor([value.value for value in found]).std())
+    halves = torch.tensor([value.value - value.low for value in found if value.low is not None])
+    student = 2.093  # of 19 degrees of freedom
+    assert_close(float(halves.mean()), student * deviation, rtol=0.1, atol=0)  # 200 repetitions know it to 5 %
 
 
 def test_more_splits_give_a_lower_score_of_the_same_images() -> None:
