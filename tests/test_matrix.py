@@ -51,6 +51,9 @@ def networks(game: str) -> dict[str, nn.Module]:
     return {role: network for role, network in made.items() if role in schema.takes(component)}
 
 
+presets = cache(matrix.presets)
+
+
 @cache
 def cells() -> list[Cell]:
     losses, added = matrix.components(["loss"]), matrix.components(matrix.ADDED)
@@ -82,10 +85,17 @@ def covering(found: list[Cell]) -> list[Cell]:
 
 def play(cell: Cell, losses: dict[str, Any], added: dict[str, Any]) -> None:
     given: dict[str, Any] = copy.deepcopy(networks(cell.game))
+    chosen = {cell.added: added[cell.added]} if cell.added else {}
     if cell.loss is not None:
-        given["loss"] = losses[f"loss={cell.loss}"]
+        loss = losses[f"loss={cell.loss}"]
+        parts = loss if isinstance(loss, dict) else {"loss": loss}
+        for typed, part in parts.items():
+            if typed.startswith("loss"):
+                given["loss"] = part
+            else:
+                chosen[typed] = part
     game = registry.load("game", cell.game)(**given)
-    regularizers = {cell.added.partition("=")[2]: copy.deepcopy(added[cell.added])} if cell.added else {}
+    regularizers = {typed.partition("=")[2]: copy.deepcopy(part) for typed, part in chosen.items()}
     torch.manual_seed(1)
     setting = Setting(registry.load("prior", "normal")(), LATENTS)
     engine = Engine(game, regularizers, rate=1e-6, setting=setting, batch_size=BATCH)
@@ -114,17 +124,32 @@ def test_every_pair_of_every_working_cell_plays_an_iteration() -> None:
     assert len(chosen) < len(working)
 
 
+def test_every_loss_that_is_a_preset_plays_an_iteration_of_each_game_that_it_goes_with() -> None:
+    losses, played = presets(), set()
+    assert {"loss=wgan_gp", "loss=wgan_div", "loss=r1", "loss=ct_gan"} <= {*losses}
+    for game in registry.names("game"):
+        playing = {f"{role}=tiny": network for role, network in networks(game).items()}
+        for cell in matrix.cells(game, playing, losses, {}):
+            if cell.loss is not None and not cell.reasons:
+                play(cell, losses, {})
+                played.add((game, cell.loss))
+    assert {("standard", loss.partition("=")[2]) for loss in losses} <= played
+    assert ("ebgan", "ct_gan") not in played  # an auto-encoder has no features
+
+
 @pytest.mark.parametrize("game", registry.names("game"))
 def test_what_the_matrix_refuses_is_refused_with_the_same_words(game: str) -> None:
     """A few of the cells that are refused with the default networks, each for another reason."""
     playing = matrix.networks([], game)
-    found = list(matrix.cells(game, playing, matrix.components(["loss"]), matrix.components(matrix.ADDED)))
+    losses = {**matrix.components(["loss"]), **presets()}
+    found = list(matrix.cells(game, playing, losses, matrix.components(matrix.ADDED)))
     refused: dict[Any, Cell] = {}
     alone = {cell.loss for cell in found if cell.reasons and cell.added is None}
     for cell in found:
         if cell.reasons and (cell.added is None or cell.loss not in alone):
             refused.setdefault(cell.reasons, cell)
-    for cell in sorted(refused.values(), key=lambda c: zlib.crc32(repr(c).encode()))[:2]:
+    chosen = sorted(refused.values(), key=lambda c: zlib.crc32(repr(c).encode()))
+    for cell in [*[c for c in chosen if not c.brought][:2], *[c for c in chosen if c.brought][:1]]:
         words = [f"game={game}", *([f"loss={cell.loss}"] if cell.loss else []), *([cell.added] if cell.added else [])]
         with pytest.raises(GanlabError) as caught:
             experiment.build(config.read(words))
@@ -132,7 +157,7 @@ def test_what_the_matrix_refuses_is_refused_with_the_same_words(game: str) -> No
 
 
 def test_the_page_is_at_most_100_columns_wide_and_shows_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert listing.run(["matrix"], ["game=[ebgan,meg]", "reg=[vib,r1]"], []) == 0
+    assert listing.run(["matrix"], ["game=[ebgan,meg]", "loss=[hinge,wgan_clip]", "reg=[vib,r1]"], []) == 0
     page = capsys.readouterr().out
     assert max(map(len, page.splitlines())) <= 100
     games = page.split("\n\n")
@@ -143,11 +168,24 @@ def test_the_page_is_at_most_100_columns_wide_and_shows_what_was_asked_for(capsy
     assert "a  needs a discriminator with features(x, y) and head(features, y), which this run lacks" in games[0]
 
 
+def test_a_preset_is_a_column_and_what_it_brings_is_not_added_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert listing.run(["matrix"], ["game=standard", "loss=[wgan_gp,hinge]", "reg=[gradient_penalty,sn]"], []) == 0
+    page = capsys.readouterr().out.splitlines()
+    assert page[1:] == [
+        "  losses: 1:hinge, 2:wgan_gp",
+        "  + everywhere: sn",
+        "                        1 2",
+        "  reg=gradient_penalty  + =",
+        "  =  is part of that loss already",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "options", "sentence"),
     [
         (["loss"], [], "takes options only"),
         ([], ["game=ebgam"], "No game is called 'ebgam'. Did you mean 'ebgan' or 'bigan'?"),
+        ([], ["loss=wgan_pg"], "No loss is called 'wgan_pg'. Did you mean 'wgan_gp'"),
         ([], ["modle=dcgan"], "'modle' is no option"),
     ],
 )

@@ -371,10 +371,13 @@ def _refuse_doubles(lines: Sequence[str]) -> None:
     if doubles:
         group, _, name = doubles[0].partition(".")
         bundle = next((d.parent for d in listed if d.package == doubles[0] and str(d.parent).startswith("loss/")), None)
-        source = f": {str(bundle).replace('/', '=')} brings it already" if bundle else ""
-        raise GanlabError(
-            f"{group} names {name!r} twice{source}. Name it once and set its options as {group}.{name}.OPTION=VALUE."
-        )
+        raise GanlabError(named_twice(group, name, str(bundle).replace("/", "=") if bundle else None))
+
+
+def named_twice(group: str, name: str, bundle: str | None) -> str:
+    """Why ``group=name`` is refused beside ``bundle``, as it is typed, or beside itself."""
+    source = f": {bundle} brings it already" if bundle else ""
+    return f"{group} names {name!r} twice{source}. Name it once and set its options as {group}.{name}.OPTION=VALUE."
 
 
 def _one_line(error: BaseException) -> str:

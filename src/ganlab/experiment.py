@@ -86,7 +86,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
         given["loss"] = components["loss"].make()
     prior = components["prior"].make()
     attached = {name: _with_seed(config, f"reg.{name}", part.make) for name, part in regularizers.items()}
-    _refuse_company(config, {**given, "game": components["game"].component}, attached)
+    _refuse_company(as_typed(config, {**given, "game": components["game"].component}, attached))
     components["game"].arguments.update(given)
     game: Game = _with_seed(config, "game", components["game"].make)
     memory_format = torch.channels_last if config["channels_last"] else torch.contiguous_format
@@ -307,10 +307,20 @@ def _with_seed(config: Config, what: str, make: Callable[[], Any]) -> Any:
         return make()
 
 
-def _refuse_company(config: Config, parts: Mapping[str, Any], regularizers: Mapping[str, Regularizer]) -> None:
+def as_typed(config: Config, parts: Mapping[str, Any], regularizers: Mapping[str, Any]) -> dict[str, Any]:
+    """Components of a configuration, by what one types for each: ``loss=hinge``, ``reg=sn``.
+
+    Args:
+        parts: By their kinds.
+        regularizers: By their names; an augmentation as ``augment``.
+    """
     typed = {f"{kind}={config[kind][COMPONENT]}": part for kind, part in parts.items()}
     for name, part in regularizers.items():
         typed[f"{AUGMENT}={config[AUGMENT][COMPONENT]}" if name == AUGMENT else f"reg={name}"] = part
+    return typed
+
+
+def _refuse_company(typed: Mapping[str, Any]) -> None:
     reasons = compatibility.refusals(typed)
     if reasons:
         raise GanlabError(" ".join(reasons))

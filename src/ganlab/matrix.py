@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from ganlab import compatibility, config, experiment, registry, schema
+from ganlab import catalog, compatibility, config, experiment, registry, schema
 from ganlab.errors import GanlabError
 from ganlab.parts import read_part
 
 ADDED = tuple(kind for kind in ("reg", "augment") if kind in registry.KINDS)
-PLAYS = "+"
+PLAYS, PART = "+", "="
 WIDTH = 100
 
 
@@ -31,12 +31,17 @@ class Cell:
         loss: Its name, or None for a game without.
         added: A regularizer as it is typed, ``reg=sn``, or None for none.
         reasons: Why it is refused, a sentence each; empty: it works.
+        brought: Whether it is refused because the loss is a preset that brings ``added`` itself.
     """
 
     game: str
     loss: str | None
     added: str | None
     reasons: tuple[str, ...]
+    brought: bool = False
+
+
+Bundle = Mapping[str, Any]  # the parts of a preset, as they are typed
 
 
 def components(kinds: Iterable[str]) -> dict[str, Any]:
@@ -52,6 +57,27 @@ def components(kinds: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def presets(names: Iterable[str] | None = None) -> dict[str, Bundle | str]:
+    """Losses that are presets, as they are typed: the loss and the regularizers of each, or why it cannot be made.
+
+    Args:
+        names: Only these; None: all.
+    """
+    found: dict[str, Bundle | str] = {}
+    for choice in catalog.choices("loss"):
+        if choice.preset is None or (names is not None and choice.name not in names):
+            continue
+        typed = f"loss={choice.name}"
+        try:
+            settings = config.read([typed])
+            parts, regularizers, _ = experiment.check_options(settings)
+            losses = {kind: part.make() for kind, part in parts.items() if kind == "loss"}
+            found[typed] = experiment.as_typed(settings, losses, {n: part.make() for n, part in regularizers.items()})
+        except GanlabError as error:
+            found[typed] = str(error)
+    return found
+
+
 def cells(
     game: str, networks: Mapping[str, Any], losses: Mapping[str, Any], added: Mapping[str, Any]
 ) -> Iterator[Cell]:
@@ -60,18 +86,25 @@ def cells(
     Args:
         game: Its name.
         networks: What plays in it, as it is typed, ``discriminator=sngan`` and so on.
-        losses: As `components` gives them.
-        added: Regularizers, in the same way.
+        losses: As `components` and `presets` give them.
+        added: Regularizers, as `components` gives them.
     """
     takes = registry.load("game", game)
     company = {**networks, f"game={game}": takes}
     for loss in losses if "loss" in schema.takes(takes) else [None]:
         name = None if loss is None else loss.partition("=")[2]
-        with_loss = company if loss is None else {**company, loss: losses[loss]}
+        bundle = {} if loss is None else losses[loss]
+        brought = bundle if isinstance(bundle, Mapping) else {loss: bundle}
+        with_loss = {**company, **brought}
         common = _reasons(with_loss)
         yield Cell(game, name, None, common)
         for typed, part in added.items():
-            yield Cell(game, name, typed, common or _reasons({**with_loss, typed: part}))
+            if typed in brought:
+                kind, _, regularizer = typed.partition("=")
+                twice = config.named_twice(kind, regularizer, loss)
+                yield Cell(game, name, typed, common or (twice,), brought=not common)
+            else:
+                yield Cell(game, name, typed, common or _reasons({**with_loss, typed: part}))
 
 
 def _reasons(parts: Mapping[str, Any]) -> tuple[str, ...]:
@@ -94,7 +127,7 @@ def report(overrides: Sequence[str], chosen: Mapping[str, Sequence[str]]) -> str
         overrides: Words of `ganlab train`, such as ``model=dcgan``.
         chosen: Kind -> names; only they are shown.
     """
-    losses = _chosen(components(["loss"]), chosen)
+    losses = _chosen({**components(["loss"]), **presets(chosen.get("loss"))}, chosen)
     added = _chosen(components(ADDED), chosen)
     config.read(overrides)  # what is wrong with them is said once, not for each game
     pages = []
@@ -124,6 +157,7 @@ def _page(game: str, playing: Iterable[str], found: Sequence[Cell]) -> Iterator[
     yield f"game={game}    ({', '.join(playing)})"
     columns = list(dict.fromkeys(cell.loss for cell in found))
     reasons = {(cell.loss, cell.added): cell.reasons for cell in found}
+    brought = {(cell.loss, cell.added) for cell in found if cell.brought}
     rows = [row for row in dict.fromkeys(cell.added for cell in found) if row is not None]
     refused = [loss for loss in columns if reasons[loss, None]]
     for loss in refused:
@@ -137,7 +171,7 @@ def _page(game: str, playing: Iterable[str], found: Sequence[Cell]) -> Iterator[
     told: dict[str, str] = {}
     alike, grid = [], []
     for row in rows:
-        marks = [_mark(row, reasons[loss, row], told) for loss in columns]
+        marks = [PART if (loss, row) in brought else _mark(row, reasons[loss, row], told) for loss in columns]
         if set(marks) == {PLAYS}:
             alike.append(row.partition("=")[2])
         else:
@@ -150,6 +184,8 @@ def _page(game: str, playing: Iterable[str], found: Sequence[Cell]) -> Iterator[
             yield "  " + " " * wide + "  " + " ".join(losses.values())
         for row, marks in grid:
             yield f"  {row:<{wide}}  {' '.join(marks)}".rstrip()
+        if any(PART in marks for _, marks in grid):
+            yield f"  {PART}  is part of that loss already"
         for reason, mark in told.items():
             yield from _wrapped(f"  {mark}  ", reason)
 

@@ -14,7 +14,7 @@ CASES = {
     **GAMES,
     "bigan with penalties at interpolates": Case("wasserstein", "bigan", reg=reg("gradient_penalty")),
     "introvae with diff_augment": replace(GAMES["game=introvae"], augment={"diff_augment": {}}),
-    "meg with ada": replace(GAMES["game=meg"], augment={"ada": {"p": 0.5}}),
+    "meg with diff_augment": replace(GAMES["game=meg"], augment={"diff_augment": {}}),
     "bigan with ada and r1": Case(game="bigan", reg=reg("r1"), augment={"ada": {"policy": "bgcfnc", "p": 0.5}}),
     "ebgan with diff_augment": replace(GAMES["game=ebgan"], augment={"diff_augment": {}}),
     "extragradient": COMBINATIONS["extragradient"],

@@ -15,6 +15,7 @@ ganlab list matrix [key=value ...]
 
 Which loss, regularizer and game go together, and why the others are refused, with the networks of
 `ganlab train key=value ...`; game=NAME, loss=NAME, reg=NAME or lists of names show only these.
+A loss may be a preset, as wgan_gp.
 
 Components of other packages and of ./conf are marked with where they come from. Nothing is
 imported, so a package that is broken is listed like any other."""
@@ -59,7 +60,7 @@ def _matrix(words: Sequence[str], options: Sequence[str]) -> int:
             continue
         value = override.value()
         chosen[kind] = [str(name) for name in (value if isinstance(value, list) else [value])]
-        for name in chosen[kind]:
-            registry.find(kind, name)
+        for name in chosen[kind]:  # presets are losses too
+            (catalog if kind == "loss" else registry).find(kind, name)
     print(matrix.report(others, chosen))
     return 0
