@@ -28,6 +28,7 @@ from ganlab.metrics.contract import (
 
 SPREAD = (1, 2, 5, 10, 20)  # numbers of splits whose spread is shown
 _MOST_PREDICTED = 10
+_SPLITS = 10  # from so many on their own scatter gives the interval
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class InceptionScore(Metric):
     the samples, of which each estimates p(y) for itself: fewer samples in a part, lower score. The
     improved form is the mutual information without splits, with its standard error by the samples:
     the deviation of KL(p(y|x_i) || p(y)) over sqrt(n). H(y) and H(y|x) have theirs likewise, by the deviations of
-    -sum_y p(y|x_i) log p(y) and of H(y|x_i). The interval of the published form is the jackknife of the score without
-    splits, as wide in proportion.
+    -sum_y p(y|x_i) log p(y) and of H(y|x_i). The interval of the published form is a jackknife over its splits, or,
+    where they are fewer than ten, over blocks of the score without splits, as wide in proportion.
 
     A classifier that knows other classes than the data's own measures something else.
 
@@ -113,7 +114,7 @@ class InceptionScore(Metric):
 
     Args:
         splits: Parts of the published form.
-        blocks: Blocks of the jackknife of the published form without splits.
+        blocks: Blocks of the jackknife where there are fewer than ten splits.
         shuffle: Whether samples are dealt to the parts in random order.
         seed: Of that order.
 
@@ -197,13 +198,17 @@ def _grouped(cells: Tensor, groups: int) -> Tensor:
 
 def _values(sums: Tensors, splits: int, blocks: int) -> tuple[dict[str, Value], dict[str, object]]:
     parts, classes = scores(sums, splits), sums["p"].shape[1]
-    cells = [_grouped(sums[name], blocks) for name in ("count", "p", "log")]
-    whole = [cell.sum(0, keepdim=True) for cell in cells]
     low, high = None, None
-    if int(whole[0]) >= 2 * blocks:
-        unsplit = _information(*whole).exp()
+    if len(parts) >= _SPLITS:
+        without = (parts.sum() - parts) / (len(parts) - 1)
+        low, high = intervals.jackknife(float(parts.mean()), without.tolist())
+    elif int(sums["count"].sum()) >= 2 * blocks:
+        cells = [_grouped(sums[name], blocks) for name in ("count", "p", "log")]
+        whole = [cell.sum(0, keepdim=True) for cell in cells]
         without = _information(*(w - cell for w, cell in zip(whole, cells, strict=True))).exp()
-        low, high = intervals.jackknife(float(parts.mean()), (without * parts.mean() / unsplit).tolist())
+        in_proportion = without * parts.mean() / _information(*whole).exp()
+        low, high = intervals.jackknife(float(parts.mean()), in_proportion.tolist())
+    if low is not None and high is not None:
         low, high = max(1.0, low), min(float(classes), high)
     values = {
         "is": Value(float(parts.mean()), low, high, "higher", about=f"mean over {splits} splits"),
