@@ -15,7 +15,7 @@ from ganlab import registry
 from ganlab.data.prepare import Images
 from ganlab.data.splits import split
 from ganlab.errors import GanlabError
-from ganlab.evaluation import engine, sources
+from ganlab.evaluation import engine, one_pass, sources
 from ganlab.evaluation.engine import Evaluator, RealData
 from ganlab.evaluation.protocol import preset
 from ganlab.features.contract import Extractor
@@ -142,8 +142,8 @@ ALL = ("fid", "fid_infinity", "kid", "is", "prdc", "per_class", "ms_ssim", "spec
 def test_one_pass_serves_all_metrics_a_plug_ins_too(real: RealData, tmp_path: Path) -> None:
     evaluator = made(real, tmp_path, *ALL)
     result = evaluator.score(fakes())
-    # generated 120, and the splits that are looked at: test 60 (also as held-out images), train 180
-    assert sum(Pooled.calls) <= 120 + 60 + 180 + 60
+    # generated 120, and the splits that are looked at: test 60 (as held-out images too), train 180
+    assert sum(Pooled.calls) == 120 + 60 + 180
     assert {*result.scores} == {*ALL}
     test = real.images.pixels[real.splits["test"]].double().mean()
     assert result.scores["brighter"].values["brighter"].value == pytest.approx(
@@ -152,6 +152,20 @@ def test_one_pass_serves_all_metrics_a_plug_ins_too(real: RealData, tmp_path: Pa
     before = sum(Pooled.calls)
     evaluator.score(fakes(6))
     assert sum(Pooled.calls) == before + 120  # what is kept of real images is kept
+
+
+def test_a_network_that_is_large_for_a_cpu_sees_a_batch_in_parts(real: RealData) -> None:
+    extractor, images = Pooled(), pictures(1, 11)
+    features, logits = one_pass.extract(extractor, images)
+    extractor.abreast = 4
+    torch.set_num_threads(2)
+    parts = one_pass.extract(extractor, images)
+    assert torch.get_num_threads() == 2
+    assert sorted(Pooled.calls) == [3, 4, 4, 11]
+    assert torch.equal(parts[0], features)
+    assert logits is not None
+    assert parts[1] is not None
+    assert torch.equal(parts[1], logits)
 
 
 def test_a_metric_of_a_run_is_left_out_of_the_scores_of_images_beside_it(real: RealData, tmp_path: Path) -> None:
@@ -181,7 +195,7 @@ def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
     world: int, real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ranks one after the other in this process; `tests/distributed` has real ones."""
-    monkeypatch.setattr(engine, "BATCH", 7)
+    monkeypatch.setattr(one_pass, "BATCH", 7)
     one = made(real, tmp_path / "one", *ALL).score(fakes())
     parts: dict[int, list[Any]] = {}
     evaluator = made(real, tmp_path / "many", *ALL)
@@ -192,13 +206,13 @@ def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
     assert original is not None
     for rank in reversed(range(world)):  # the first rank last: it merges
         monkeypatch.setattr(engine.distributed, "rank", lambda rank=rank: rank)
-        monkeypatch.setattr(engine.dist, "all_reduce", lambda tensor: None)
+        monkeypatch.setattr(one_pass.dist, "all_reduce", lambda tensor: None)
 
         def gather(own: list[Tensors], rank: int = rank) -> list[list[Tensors]] | None:
             parts[rank] = own
             return [parts[r] for r in range(world)] if rank == 0 else None
 
-        monkeypatch.setattr(engine, "_gathered", gather)
+        monkeypatch.setattr(one_pass, "_gathered", gather)
         source = fakes()
         rows = source.rows
         source.rows = lambda start, stop, rows=rows: (seen.extend(range(start, stop)), rows(start, stop))[1]

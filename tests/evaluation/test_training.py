@@ -11,8 +11,7 @@ from conftest import TINY
 
 from ganlab import checkpoints, cli, config, session
 from ganlab.errors import GanlabError
-from ganlab.evaluation import scores
-from ganlab.evaluation.engine import Evaluator
+from ganlab.evaluation import one_pass, scores
 from ganlab.evaluation.subject import BEST
 
 # of the tiny run: 8 images an iteration, so evaluations after iterations 2, 4 and 6
@@ -76,20 +75,20 @@ def test_a_run_that_is_killed_in_the_middle_of_an_evaluation_measures_the_same_w
     whole: Path, train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: Iterator[int] = iter(range(1, 10))
-    score = Evaluator._collect
+    collect = one_pass.collect
 
-    def killing(self: Evaluator, *arguments: Any) -> Any:
+    def killing(*arguments: Any) -> Any:
         if next(calls) == 2:  # real images are in the cache already, so this is the second evaluation
             raise Killed
-        return score(self, *arguments)
+        return collect(*arguments)
 
-    monkeypatch.setattr(Evaluator, "_collect", killing)
+    monkeypatch.setattr(one_pass, "collect", killing)
     folder = tmp_path / "killed"
     words = [*TINY, "trainer.max_steps=6", f"run.dir={folder}", *EVALUATED]
     with pytest.raises(Killed):
         session.start(config.read(words))
     assert lines(folder) == lines(whole)[:1]
-    monkeypatch.setattr(Evaluator, "_collect", score)
+    monkeypatch.setattr(one_pass, "collect", collect)
     session.resume(folder)
     assert lines(folder) == lines(whole)
     assert (folder / "checkpoints" / BEST).is_file()

@@ -1,4 +1,4 @@
-"""The one pass: every image is made once and looked at by the extractor once, for all metrics."""
+"""Scores under one protocol: the streams that its metrics look at, what is kept of them, and what they say."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from torch import distributed as dist
 from ganlab import distributed, randomness
 from ganlab.data.prepare import Images
 from ganlab.errors import GanlabError
-from ganlab.evaluation import reference
+from ganlab.evaluation import one_pass, reference
 from ganlab.evaluation.protocol import Protocol, asks, digest
 from ganlab.evaluation.sources import Source, of_images
 from ganlab.features.contract import Examples, Extractor
-from ganlab.metrics.contract import Batch, Context, Kept, Metric, Role, Score, Stream, Summary, Tensors
-
-BATCH = 100
+from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Stream, Summary, Tensors
 
 
 @dataclass
@@ -125,7 +123,8 @@ class Evaluator:
 
     # --- what is kept of real images
 
-    def _rows_of_roles(self) -> dict[Role, Tensor]:
+    def _rows_of_roles(self) -> dict[Role, tuple[str, Tensor]]:
+        """The split and the rows that play each role."""
         protocol, splits = self.protocol, self.real.splits
         rows = splits[protocol.reference]
         if protocol.reference_images:
@@ -137,35 +136,40 @@ class Evaluator:
             generator = randomness.generator("cpu", protocol.seed, "reference", len(rows))
             rows = rows[torch.randperm(len(rows), generator=generator)[: protocol.reference_images].sort().values]
         held_out = "test" if protocol.reference == "train" else protocol.reference
-        return {"real": rows, "train": splits["train"], "held_out": splits[held_out]}
+        return {
+            "real": (protocol.reference, rows),
+            "train": ("train", splits["train"]),
+            "held_out": (held_out, splits[held_out]),
+        }
 
     def _real_kept(self) -> dict[Role, Kept]:
-        """The summaries of real images, from the cache where it has them."""
+        """The summaries of real images, from the cache where it has them. Roles that the same images play share one
+        pass."""
         if self._kept is None:
             kept: dict[Role, Kept] = {}
-            for role, rows in self._rows.items():
-                summaries = self._summaries(role)
-                if not summaries or not len(rows):
-                    continue
-                source = of_images(self.real.images, rows)
+            groups: dict[tuple[str, str], list[Role]] = {}
+            for role, (split, rows) in self._rows.items():
+                chosen = digest(rows.tolist()) if len(rows) < len(self.real.splits[split]) else ""
+                if self._summaries(role) and len(rows):
+                    groups.setdefault((split, chosen), []).append(role)
+            for key, roles in groups.items():
+                source = of_images(self.real.images, self._rows[roles[0]][1])
                 stream = self._stream(source)
-                if role == "real" and self._statistics is not None:
-                    kept[role] = Kept(stream, {"moments": self._statistics[0]})
-                    continue
-                kept[role] = Kept(stream, self._collect_cached(role, source, stream, summaries))
+                if self._statistics is not None and "real" in roles:
+                    kept["real"] = Kept(stream, {"moments": self._statistics[0]})
+                    roles.remove("real")
+                summaries = list(dict.fromkeys(summary for role in roles for summary in self._summaries(role)))
+                found = self._collect_cached(key, source, stream, summaries)
+                kept.update({role: Kept(stream, found) for role in roles})
             self._kept = kept
         return self._kept
 
     def _collect_cached(
-        self, role: Role, source: Source, stream: Stream, summaries: Sequence[Summary]
+        self, key: tuple[str, str], source: Source, stream: Stream, summaries: Sequence[Summary]
     ) -> dict[Any, Tensors]:
         extractor = self._extractor_key()
-        rows = digest(self._rows[role].tolist()) if self.protocol.reference_images else ""
-        split = self.protocol.reference if role == "real" else role
         paths = {
-            s: self._cache.path(
-                self.real.fingerprint, split, rows, stream, extractor if s.features or s.logits else "", s
-            )
+            s: self._cache.path(self.real.fingerprint, *key, stream, extractor if s.features or s.logits else "", s)
             for s in summaries
         }
         found: dict[Any, Tensors] = {}
@@ -173,7 +177,7 @@ class Evaluator:
             found = {s: tensors for s, path in paths.items() if (tensors := self._cache.read(path)) is not None}
         missing = [s for s in summaries if s not in found]
         if missing:
-            collected, _ = self._collect(source, stream, missing)
+            collected, _ = one_pass.collect(source, stream, missing, self.extractor, self.device)
             found.update(collected)
             if distributed.rank() == 0:
                 for s in missing:
@@ -212,7 +216,7 @@ class Evaluator:
         kept = dict(self._real_kept())
         summaries = self._summaries("fake")
         start = time.perf_counter()
-        collected, samples = self._collect(source, stream, summaries)
+        collected, samples = one_pass.collect(source, stream, summaries, self.extractor, self.device)
         seconds = time.perf_counter() - start
         kept["fake"] = Kept(stream, collected)
         scores: dict[str, Score] = {}
@@ -234,7 +238,7 @@ class Evaluator:
         features = {**protocol.features}
         if self.extractor is not None:
             features.update(self.extractor.describe(), weights=self.extractor.weights_hash())
-        split: dict[str, Any] = {"split": protocol.reference, "count": len(self._rows["real"])}
+        split: dict[str, Any] = {"split": protocol.reference, "count": len(self._rows["real"][1])}
         split["data"] = digest(self.real.fingerprint)
         if self._statistics is not None:
             split = {"statistics": self._statistics[1]}
@@ -252,49 +256,6 @@ class Evaluator:
             "seed": protocol.seed,
             "quantised": True,
         }
-
-    @torch.no_grad()
-    def _collect(
-        self, source: Source, stream: Stream, summaries: Sequence[Summary]
-    ) -> tuple[dict[Any, Tensors], Tensor]:
-        """What all ranks keep of a stream; and its first images. Batches have the same bounds for any number of ranks,
-        which take them in turn."""
-        accumulators = {summary: summary.begin(stream) for summary in summaries}
-        wants = any(s.features or s.logits for s in summaries)
-        first = torch.empty(0, *source.shape, dtype=torch.uint8)
-        finite = []
-        world, rank = distributed.world_size(), distributed.rank()
-        for number, start in enumerate(range(0, source.count, BATCH)):
-            if number % world != rank:
-                continue
-            images, labels, all_finite = source.rows(start, min(start + BATCH, source.count))
-            images = images.to(self.device)
-            features, logits = self.extractor.extract(images) if wants and self.extractor is not None else (None, None)
-            batch = Batch(start, images, labels, features, logits)
-            for accumulator in accumulators.values():
-                accumulator.update(batch)
-            finite.append(all_finite)
-            if start == 0:
-                first = images.cpu()
-        self._refuse_nan(finite)
-        parts = {summary: accumulator.tensors() for summary, accumulator in accumulators.items()}
-        gathered = _gathered([{n: t.cpu() for n, t in part.items()} for part in parts.values()]) if world > 1 else None
-        if world == 1:
-            return {summary: summary.merge([part]) for summary, part in parts.items()}, first
-        if gathered is None:  # not the first rank
-            return dict(parts), first
-        return {summary: summary.merge([g[i] for g in gathered]) for i, summary in enumerate(parts)}, first
-
-    def _refuse_nan(self, finite: list[Tensor]) -> None:
-        bad = torch.tensor(0.0 if all(bool(flag) for flag in finite) else 1.0)
-        if distributed.world_size() > 1:
-            bad = bad.to(self.device)
-            dist.all_reduce(bad)
-        if bad:
-            raise GanlabError(
-                "The generator makes NaN or infinite pixels: it has diverged, and there is nothing to score. Evaluate "
-                "an older checkpoint."
-            )
 
     # --- inside
 
@@ -369,16 +330,10 @@ class Evaluator:
                 raise GanlabError(f"{name} goes by class, and these images have no labels: leave {name} out.")
 
     def _pixels(self, role: Role, places: Tensor) -> Tensor:
-        return self.real.images.pixels[self._rows[role][places.cpu()]]
+        return self.real.images.pixels[self._rows[role][1][places.cpu()]]
 
     @torch.no_grad()
     def _features(self, images: Tensor) -> Tensor:
         assert self.extractor is not None
-        return torch.cat([self.extractor.extract(part.to(self.device))[0] for part in images.split(BATCH)])
-
-
-def _gathered(parts: list[Tensors]) -> list[list[Tensors]] | None:
-    """What each rank has, on the first rank; None on the others."""
-    found: list[Any] | None = [None] * distributed.world_size() if distributed.rank() == 0 else None
-    dist.gather_object(parts, found)
-    return found
+        parts = images.split(one_pass.BATCH)
+        return torch.cat([one_pass.extract(self.extractor, part.to(self.device))[0] for part in parts])

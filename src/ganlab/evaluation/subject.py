@@ -13,7 +13,8 @@ from ganlab import sampling
 from ganlab.data.loader import shrunk
 from ganlab.errors import GanlabError
 from ganlab.evaluation import scores, sources
-from ganlab.evaluation.engine import BATCH, Evaluator, RealData, Result
+from ganlab.evaluation.engine import Evaluator, RealData, Result
+from ganlab.evaluation.one_pass import BATCH
 from ganlab.evaluation.protocol import Protocol
 from ganlab.experiment import Experiment
 from ganlab.layers.growing import blend_reals

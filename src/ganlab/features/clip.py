@@ -27,6 +27,8 @@ class Clip(Extractor):
         ValueError: If there is no such model.
     """
 
+    abreast = 4
+
     def __init__(self, model: str = "vit-b-32", path: str | None = None) -> None:
         one_of(model, _DIMS, "model")
         self.model, self.path = model, path

@@ -46,6 +46,9 @@ class Extractor(ABC):
         own_classes: Whether the logits are those of the data's own classes.
         needs_examples: Whether `prepare` trains on the user's data.
         image_size: (H, W) of the images that it will be given; set before `prepare` is called.
+        abreast: Images that go through the network together on a CPU. Few for a large network: where the maps of all
+            of them exceed some 30 MB, memory is taken from the system and zeroed anew for each layer, which can take
+            longer than the layer. `extract` is then called from several threads at a time.
     """
 
     feature_dim: int
@@ -53,6 +56,7 @@ class Extractor(ABC):
     own_classes: bool = False
     needs_examples: bool = False
     image_size: tuple[int, int] = (32, 32)
+    abreast: int = 100
     network: nn.Module
 
     @abstractmethod

@@ -27,6 +27,8 @@ class DinoV2(Extractor):
         ValueError: If there is no such model.
     """
 
+    abreast = 4
+
     def __init__(self, model: str = "vit-l-14") -> None:
         one_of(model, _DIMS, "model")
         self.model = model

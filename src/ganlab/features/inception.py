@@ -43,6 +43,7 @@ class Inception(Extractor):
         ValueError: If ``resize`` or ``scale`` is none of these.
     """
 
+    abreast = 4
     feature_dim = 2048
     logits_dim = 1008
 

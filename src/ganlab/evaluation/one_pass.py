@@ -1,0 +1,103 @@
+"""The one pass: every image is made once and looked at by the extractor once, for all metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from ganlab import distributed
+from ganlab.errors import GanlabError
+from ganlab.evaluation.sources import Source
+from ganlab.features.contract import Extractor
+from ganlab.metrics.contract import Batch, Stream, Summary, Tensors
+
+BATCH = 100
+
+
+@torch.no_grad()
+def collect(
+    source: Source, stream: Stream, summaries: Sequence[Summary], extractor: Extractor | None, device: torch.device
+) -> tuple[dict[Any, Tensors], Tensor]:
+    """What all ranks keep of a stream; and its first images. Batches have the same bounds for any number of ranks,
+    which take them in turn; what is merged is had on the first of them.
+
+    Args:
+        source: The images.
+        stream: What is known of them.
+        summaries: What to keep.
+        extractor: None: no summary needs features.
+        device: Where features are extracted and sums are kept.
+
+    Raises:
+        GanlabError: If images are NaN; on all ranks.
+    """
+    accumulators = {summary: summary.begin(stream) for summary in summaries}
+    wants = any(s.features or s.logits for s in summaries)
+    first = torch.empty(0, *source.shape, dtype=torch.uint8)
+    finite = []
+    world, rank = distributed.world_size(), distributed.rank()
+    for number, start in enumerate(range(0, source.count, BATCH)):
+        if number % world != rank:
+            continue
+        images, labels, all_finite = source.rows(start, min(start + BATCH, source.count))
+        images = images.to(device)
+        features, logits = extract(extractor, images) if wants and extractor is not None else (None, None)
+        batch = Batch(start, images, labels, features, logits)
+        for accumulator in accumulators.values():
+            accumulator.update(batch)
+        finite.append(all_finite)
+        if start == 0:
+            first = images.cpu()
+    _refuse_nan(finite, device)
+    parts = {summary: accumulator.tensors() for summary, accumulator in accumulators.items()}
+    gathered = _gathered([{n: t.cpu() for n, t in part.items()} for part in parts.values()]) if world > 1 else None
+    if world == 1:
+        return {summary: summary.merge([part]) for summary, part in parts.items()}, first
+    if gathered is None:  # not the first rank
+        return dict(parts), first
+    return {summary: summary.merge([g[i] for g in gathered]) for i, summary in enumerate(parts)}, first
+
+
+def extract(extractor: Extractor, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Features and logits of a batch: all of it at once on a GPU; on a CPU ``extractor.abreast`` images at a time, as
+    many of these parts side by side as torch has threads, each on one thread."""
+    if images.device.type != "cpu" or len(images) <= extractor.abreast:
+        return extractor.extract(images)
+
+    @torch.no_grad()  # a thread has a mode of its own
+    def one(part: Tensor) -> tuple[Tensor, Tensor | None]:
+        return extractor.extract(part)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(one, images.split(extractor.abreast)))
+    finally:
+        torch.set_num_threads(threads)
+    logits = [found for _, found in parts if found is not None]
+    return torch.cat([features for features, _ in parts]), torch.cat(logits) if logits else None
+
+
+def _refuse_nan(finite: list[Tensor], device: torch.device) -> None:
+    bad = torch.tensor(0.0 if all(bool(flag) for flag in finite) else 1.0)
+    if distributed.world_size() > 1:
+        bad = bad.to(device)
+        dist.all_reduce(bad)
+    if bad:
+        raise GanlabError(
+            "The generator makes NaN or infinite pixels: it has diverged, and there is nothing to score. Evaluate "
+            "an older checkpoint."
+        )
+
+
+def _gathered(parts: list[Tensors]) -> list[list[Tensors]] | None:
+    """What each rank has, on the first rank; None on the others."""
+    found: list[Any] | None = [None] * distributed.world_size() if distributed.rank() == 0 else None
+    dist.gather_object(parts, found)
+    return found
