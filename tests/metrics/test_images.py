@@ -97,6 +97,33 @@ def test_ms_ssim_pairs_images_of_one_class_only() -> None:
     assert mixed["ms_ssim"].value < 0.9
 
 
+def test_the_variance_of_a_mean_over_pairs_is_that_of_repetitions() -> None:
+    """Values a_i + a_j + e_ij of 12 members: pairs that share one are not independent.
+
+    Var of the mean over P pairs = (sum_i c_i^2 Var a + sum over distinct pairs of m^2 Var e) / P^2, with c_i the number
+    of pairs that i is in and m how often a pair was drawn."""
+    generator = torch.Generator().manual_seed(0)
+    first = torch.randint(12, (60,), generator=generator)
+    other = (first + 1 + torch.randint(11, (60,), generator=generator)) % 12
+    counts = torch.bincount(torch.cat([first, other]), minlength=12).double()
+    found = []
+    for _ in range(400):
+        members, pairs = torch.randn(12, generator=generator), torch.randn(12, 12, generator=generator)
+        values = members[first] + members[other] + pairs[torch.minimum(first, other), torch.maximum(first, other)]
+        found.append(ms_ssim.variance_of_mean(values, first, other))
+    _, drawn = torch.stack([torch.minimum(first, other), torch.maximum(first, other)]).unique(dim=1, return_counts=True)
+    expected = float(counts.square().sum() + drawn.square().sum()) / 60**2
+    estimates = torch.tensor(found)
+    assert abs(float(estimates.mean()) / expected - 1) < 0.1
+    assert float(estimates.std()) / 400**0.5 < 0.04 * expected
+
+
+def test_pairs_of_three_images_have_no_interval() -> None:
+    """Any two of their pairs share an image."""
+    found = score(MSSSIM(), fake={"images": noise(3, 12)}, real={"images": noise(5, 12, 1)}).values["ms_ssim"]
+    assert (found.low, found.high) == (None, None)
+
+
 def test_scores_of_each_class() -> None:
     """Class 1's images are those of the data moved by (3, 4): its FID is 25, the other's 0."""
     generator = torch.Generator().manual_seed(0)
