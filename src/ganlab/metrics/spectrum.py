@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ganlab.metrics import intervals
 from ganlab.metrics.contract import (
     Accumulator,
     Batch,
@@ -28,14 +29,19 @@ _DECIBEL = 10 / math.log(10)
 
 @dataclass(frozen=True)
 class Spectrum(Summary):
-    """``count``, and ``sum`` and ``square`` (R,) of each image's log power at R spatial frequencies, float64.
+    """``count`` (B,), ``sum`` (B, R) and ``square`` (B, R) of each image's log power at R spatial frequencies, float64.
 
     The power of an image at frequency r is the mean of |F(u, v)|^2 over the ring round(|(u, v)|) = r, with u, v in
     cycles an image of its shorter side, up to the Nyquist frequency, and the mean over channels.
+
+    Args:
+        blocks: B equal parts of the stream, consecutive images each.
     """
 
+    blocks: int = 1
+
     def begin(self, stream: Stream) -> Accumulator:
-        return _Spectrum(stream.image_shape[1:])
+        return _Spectrum(stream, self.blocks)
 
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
         return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}
@@ -49,36 +55,62 @@ class RadialSpectrum(Metric):
     high       signed difference at the highest quarter of the frequencies, in decibels: above 0 too much
                fine detail (the grid of transposed convolutions), below 0 too little
 
+    Intervals are for another draw of the generated and of the real images, by a jackknife over blocks of both.
+
     Source: Durall et al. 2020 (arXiv:2003.01826), equation 5, for the radial mean; the distance is ours.
+
+    Args:
+        blocks: Blocks of the jackknife.
+
+    Raises:
+        ValueError: If ``blocks`` is below 2.
     """
 
+    def __init__(self, blocks: int = 20) -> None:
+        if blocks < 2:
+            raise ValueError(f"blocks must be at least 2, got {blocks}")
+        self.blocks = blocks
+
     def summaries(self, role: Role) -> Mapping[str, Summary]:
-        return {"spectrum": Spectrum()}
+        return {"spectrum": Spectrum(self.blocks)}
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
-        curves, errors = {}, {}
+        curves, errors, without = {}, {}, {}
         for role in ("fake", "real"):
             sums = kept[role]["spectrum"]  # type: ignore[index]
-            count = sums["count"]
-            curves[role] = sums["sum"] / count
-            variance = (sums["square"] / count - curves[role].square()).clamp(min=0)
+            count, total = sums["count"].sum(), sums["sum"].sum(0)
+            curves[role] = total / count
+            variance = (sums["square"].sum(0) / count - curves[role].square()).clamp(min=0)
             errors[role] = (variance / (count - 1).clamp(min=1)).sqrt()
-        difference = (curves["fake"] - curves["real"])[1:] * _DECIBEL
-        highest = difference[-max(1, len(difference) // 4) :]
+            without[role] = (total - sums["sum"]) / (count - sums["count"])[:, None]
+        found = _numbers(curves["fake"], curves["real"])
+        ends: list[tuple[float | None, float | None]] = [(None, None)] * 2
+        if min(float(kept[role]["spectrum"]["count"].min()) for role in kept) >= 1:
+            fake = [_numbers(curve, curves["real"]) for curve in without["fake"]]
+            real = [_numbers(curves["fake"], curve) for curve in without["real"]]
+            ends = [
+                intervals.jackknife(value, [n[i] for n in fake], [n[i] for n in real]) for i, value in enumerate(found)
+            ]
+        (low, high), (low_of_high, high_of_high) = ends
         details = {
             "frequency": list(range(len(curves["fake"]))),
             **{role: (curves[role] * _DECIBEL).tolist() for role in curves},
             **{f"{role}_error": (errors[role] * _DECIBEL).tolist() for role in errors},
         }
-        return Score(
-            {
-                "spectrum": Value(
-                    float(difference.square().mean().sqrt()), better="lower", about="dB, root mean square"
-                ),
-                "spectrum_high": Value(float(highest.mean()), better="real", real=0.0, about="dB at high frequencies"),
-            },
-            details,
-        )
+        values = {
+            "spectrum": Value(
+                found[0], None if low is None else max(0.0, low), high, "lower", about="dB, root mean square"
+            ),
+            "spectrum_high": Value(found[1], low_of_high, high_of_high, "real", 0.0, "dB at high frequencies"),
+        }
+        return Score(values, details)
+
+
+def _numbers(fake: Tensor, real: Tensor) -> tuple[float, float]:
+    """Root mean square difference of two curves, and the mean one at high frequencies, in decibels."""
+    difference = (fake - real)[1:] * _DECIBEL
+    highest = difference[-max(1, len(difference) // 4) :]
+    return float(difference.square().mean().sqrt()), float(highest.mean())
 
 
 def radial_power(images: Tensor) -> Tensor:
@@ -101,9 +133,10 @@ def _rings(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 class _Spectrum(Accumulator):
-    def __init__(self, size: tuple[int, ...]) -> None:
-        rings = min(size) // 2 + 1
-        shapes = {"count": (), "sum": (rings,), "square": (rings,)}
+    def __init__(self, stream: Stream, blocks: int) -> None:
+        rings = min(stream.image_shape[1:]) // 2 + 1
+        self.edges = torch.tensor([b * stream.count // blocks for b in range(1, blocks)])
+        shapes = {"count": (blocks,), "sum": (blocks, rings), "square": (blocks, rings)}
         self.kept = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
 
     def update(self, batch: Batch) -> None:
@@ -112,9 +145,11 @@ class _Spectrum(Accumulator):
             self.kept = {name: tensor.to(device) for name, tensor in self.kept.items()}
         # one 255th squared, the step of a pixel: a blank image has a logarithm too
         logarithm = (radial_power(batch.images.to(device).double() / 255) + 1 / 255**2).log()
-        self.kept["count"] += len(batch)
-        self.kept["sum"] += logarithm.sum(0)
-        self.kept["square"] += logarithm.square().sum(0)
+        places = torch.arange(batch.start, batch.start + len(batch))
+        block = torch.bucketize(places, self.edges, right=True).to(device)
+        self.kept["count"].index_add_(0, block, torch.ones_like(logarithm[:, 0]))
+        self.kept["sum"].index_add_(0, block, logarithm)
+        self.kept["square"].index_add_(0, block, logarithm.square())
 
     def tensors(self) -> Tensors:
         return self.kept
