@@ -11,7 +11,7 @@ from ganlab.testing.metrics import score
 
 
 def line(*points: float) -> Tensor:
-    return torch.tensor(points).view(-1, 1)
+    return torch.tensor(points, dtype=torch.float32).view(-1, 1)
 
 
 def naive(real: Tensor, fake: Tensor, k: int, inclusive: bool) -> dict[str, float]:
@@ -63,10 +63,17 @@ def test_clouds_full_of_ties_and_copies(k: int, inclusive: bool) -> None:
         assert prdc(real, fake, k, inclusive) == pytest.approx(naive(real, fake, k, inclusive), abs=1e-12)
 
 
+# groups of columns, all pairs in float32 as far as these decide, all pairs in float64
+WAYS = {"groups": (1 / 8, 1 / 32), "all pairs": (0, 1), "float64": (0, -1)}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("shift", [0.0, 1e4])
-def test_blocks_in_float32_decide_as_float64_does(shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_in_float32_decide_as_float64_does(way: str, shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where |x|^2 + |y|^2 - 2xy loses every digit, and distances differ in the last ones."""
     monkeypatch.setattr(neighbours, "ELEMENTS", 64 * 700)
+    monkeypatch.setattr(neighbours, "_OPEN", WAYS[way][0])
+    monkeypatch.setattr(neighbours, "_DOUBTFUL", WAYS[way][1])
     generator = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(700, 12, generator=generator) + shift for _ in range(2))
     fake[:200] = real[:200] + 1e-3 * torch.randn(200, 12, generator=generator)
@@ -78,15 +85,27 @@ def test_blocks_in_float32_decide_as_float64_does(shift: float, monkeypatch: pyt
 def test_collapsed_sets_and_far_points_are_decided_as_pair_by_pair(
     inclusive: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mode of many copies, nothing but copies, points far out; by products in float32, and in float64."""
+    """A mode of many copies, nothing but copies, points far out."""
     generator = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(300, 6, generator=generator) for _ in range(2))
     real[::7] = real[0]
     fake[100:200], fake[::50] = real[3], fake[::50] * 1000
-    for share in (1 / 8, 0.0):
-        monkeypatch.setattr(neighbours, "_OPEN", share)
+    for open_groups, doubtful in WAYS.values():
+        monkeypatch.setattr(neighbours, "_OPEN", open_groups)
+        monkeypatch.setattr(neighbours, "_DOUBTFUL", doubtful)
         for points in (fake, fake[:1].expand(40, -1)):
             assert prdc(real, points, 3, inclusive) == pytest.approx(naive(real, points, 3, inclusive), abs=1e-12)
+
+
+def test_long_sums_are_made_of_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """700 dimensions in pieces of 256 and less, with points so near that the last digits decide."""
+    monkeypatch.setattr(neighbours, "_DOUBTFUL", 1)
+    generator = torch.Generator().manual_seed(0)
+    real = torch.randn(80, 700, generator=generator)
+    fake = real[:70] + 1e-4 * torch.randn(70, 700, generator=generator)
+    for open_groups in (1 / 8, 0):
+        monkeypatch.setattr(neighbours, "_OPEN", open_groups)
+        assert prdc(real, fake, 2) == pytest.approx(naive(real, fake, 2, False), abs=1e-12)
 
 
 def test_copies_are_told_from_points_that_differ_and_minus_zero_is_zero() -> None:

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from ganlab.metrics.rough import GROUP, Cloud, Rough, clouds
 
-__all__ = ["Cloud", "Pairs", "clouds", "nearest", "pairs_within", "radii", "squared_distances"]
+__all__ = ["Balls", "Cloud", "balls", "clouds", "nearest", "radii", "squared_distances"]
 
-ELEMENTS = 2**20  # of one block's matrix, which near to fits a processor's cache
-_CUDA_ELEMENTS = 2**25  # there a block must be large enough to keep all multiprocessors busy
-_OPEN = 1 / 8  # share of groups that may be left open before the next level is worth its product
+ELEMENTS = 2**22  # of one block's matrix: larger ones leave a processor's cache, smaller ones cost more calls
+_CUDA_ELEMENTS = 2**22  # of one block's matrix: larger ones leave a processor's cache, smaller ones cost more calls
+_OPEN = 1 / 8  # share of groups that may be left open before all pairs are looked at, or the next level's product made
+_DOUBTFUL = 1 / 32  # share of pairs that may be left in doubt before the next level is worth its product
 _SPARE = 2
 
 
@@ -68,48 +69,125 @@ def copies(points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass
-class Pairs:
-    """Pairs (n,) of a row and a column, and whether each lies within the limits of the one and of the other."""
+class Balls:
+    """What lies in balls around rows (N,) and columns (M,).
 
-    row: Tensor
-    column: Tensor
-    within_row: Tensor
-    within_column: Tensor
+    Attributes:
+        held: (M,) float64: sum of the weights of the rows whose balls hold a column.
+        covered: (N,): whether a row's ball holds any column.
+        recalled: (N,): whether any column's ball holds a row.
+    """
+
+    held: Tensor
+    covered: Tensor
+    recalled: Tensor
 
 
-def pairs_within(
-    rows: Cloud, columns: Cloud, row_limits: Tensor, column_limits: Tensor, inclusive: bool
-) -> Iterator[Pairs]:
-    """All pairs that are nearer than a limit, block by block.
+def balls(
+    rows: Cloud, columns: Cloud, row_limits: Tensor, column_limits: Tensor, inclusive: bool, weights: Tensor
+) -> Balls:
+    """Which points lie within the balls around others.
 
     Args:
-        row_limits: Squared distances (N,) float64.
-        column_limits: Squared distances (M,) float64.
-        inclusive: Pairs that are as near as the limit are within it.
+        row_limits: Squared radii (N,) float64.
+        column_limits: Squared radii (M,) float64.
+        inclusive: A point on the surface of a ball lies in it.
+        weights: Of the rows, (N,) float64.
     """
-    group = GROUP if len(columns) >= 4 * GROUP else 1
-    levels = _Levels(rows, columns, column_limits, group)
+    device = rows.exact.device
+    found = Balls(
+        torch.zeros(len(columns), dtype=torch.float64, device=device),
+        *(torch.zeros(len(rows), dtype=torch.bool, device=device) for _ in range(2)),
+    )
+    levels = _Levels(rows, columns, column_limits, GROUP if len(columns) >= 4 * GROUP else 1)
     for start, stop in levels.blocks():
-        of_rows = row_limits[start:stop, None]
         for rough in levels:
             rough.look(start, stop, False)
-            of_columns = torch.where(rough.places < 0, -torch.inf, column_limits[rough.places])
-            largest = torch.maximum(of_rows, of_columns.view(group, -1).amax(0))
-            open_groups = rough.group_bounds()[0] <= largest
-            if levels.enough(open_groups):
+            block = _Block(rough, row_limits[start:stop, None], column_limits, inclusive)
+            if block.add_few(found, weights) or block.add_all(found, weights, levels):
                 break
+    return found
+
+
+class _Block:
+    """Balls around a block of rows and around all columns, from rough distances.
+
+    Args:
+        rough: The block's, looked at.
+        of_rows: Squared radii (b, 1) float64.
+        column_limits: Squared radii (M,) float64.
+        inclusive: A point on the surface of a ball lies in it.
+    """
+
+    def __init__(self, rough: Rough, of_rows: Tensor, column_limits: Tensor, inclusive: bool) -> None:
+        self.rough, self.of_rows, self.inclusive = rough, of_rows, inclusive
+        self.of_columns = torch.where(rough.places < 0, -torch.inf, column_limits[rough.places])
+        self.rows = slice(rough.start, rough.start + len(of_rows))
+
+    def add_few(self, found: Balls, weights: Tensor) -> bool:
+        """Look at the groups of columns in which balls may meet, if these are few; whether they were."""
+        rough, of_rows = self.rough, self.of_rows
+        largest = torch.maximum(of_rows, self.of_columns.view(rough.group, -1).amax(0))
+        open_groups = rough.group_bounds()[0] <= largest
+        if float(open_groups.float().mean()) > _OPEN:
+            return False
         row, group_of = open_groups.nonzero(as_tuple=True)
         column, low, high = rough.pairs(row, group_of)
-        kept = low <= torch.maximum(of_rows[row], of_columns[column])
+        kept = low <= torch.maximum(of_rows[row], self.of_columns[column])
         row, column, low, high = row[:, None].expand_as(kept)[kept], column[kept], low[kept], high[kept]
-        limits = of_rows[row, 0], of_columns[column]
+        limits = of_rows[row, 0], self.of_columns[column]
         # only what neither is surely within nor surely beyond is looked at again
         again = torch.stack([(low <= limit) & (high >= limit) for limit in limits]).any(0).nonzero()[:, 0]
-        place = rough.places[column]
         exact = high.double()
-        exact[again] = _exact(rows, columns, start + row[again], place[again])
-        within = [exact <= limit if inclusive else exact < limit for limit in limits]
-        yield Pairs(start + row, place, *within)
+        exact[again] = self._exact(row[again], column[again])
+        within = [self._within(exact, limit) for limit in limits]
+        self._hold(found, weights, row[within[0]], column[within[0]])
+        found.recalled[rough.start + row[within[1]]] = True
+        return True
+
+    def add_all(self, found: Balls, weights: Tensor, levels: _Levels) -> bool:
+        """Look at all pairs, if few of them are in doubt; whether few were."""
+        rough, dtype = self.rough, self.rough.number
+        error_row, error_column = rough.errors()
+        of_rows, of_columns = self.of_rows.to(dtype), self.of_columns.to(dtype)
+        near = rough.values - error_column
+        maybe = near <= of_rows + error_row
+        far = torch.add(rough.values, error_column, out=near)
+        held = far < of_rows - error_row
+        covers = held.any(1)
+        doubt = maybe.logical_xor_(held)
+        near = torch.sub(rough.values, error_row, out=near)
+        maybe = near <= of_columns + error_column
+        far = torch.add(rough.values, error_row, out=near)
+        sure = far < of_columns - error_column
+        recalled = sure.any(1)
+        open_rows = maybe.logical_xor_(sure).logical_and_(~recalled[:, None])
+        if not levels.enough(float(doubt.float().mean() + open_rows.float().mean()), _DOUBTFUL):
+            return False
+        real = rough.places >= 0
+        sums = weights[self.rows].to(dtype) @ held.to(dtype)  # whole numbers: exact
+        found.held[rough.places[real]] += sums[real].double()
+        found.covered[self.rows] |= covers
+        found.recalled[self.rows] |= recalled
+        row, column = doubt.nonzero(as_tuple=True)
+        within = self._within(self._exact(row, column), self.of_rows[row, 0])
+        self._hold(found, weights, row[within], column[within])
+        row, column = open_rows.nonzero(as_tuple=True)
+        within = self._within(self._exact(row, column), self.of_columns[column])
+        found.recalled[rough.start + row[within]] = True
+        return True
+
+    def _hold(self, found: Balls, weights: Tensor, row: Tensor, column: Tensor) -> None:
+        place = self.rough.places[column]
+        found.held += place.bincount(weights[self.rows][row], minlength=len(found.held))
+        found.covered[self.rough.start + row] = True
+
+    def _exact(self, row: Tensor, column: Tensor) -> Tensor:
+        rough = self.rough
+        return _exact(rough.rows, rough.columns, rough.start + row, rough.places[column])
+
+    def _within(self, squared: Tensor, limit: Tensor) -> Tensor:
+        return squared <= limit if self.inclusive else squared < limit
 
 
 @dataclass
@@ -189,9 +267,10 @@ class _Levels:
                 self.made = {level: self.makers[level]()}  # those before it are not needed again
             yield self.made[level]
 
-    def enough(self, open_groups: Tensor) -> bool:
-        """Whether it is less work to look at the open groups than to take the next level."""
-        if self.first + 1 < len(self.makers) and float(open_groups.float().mean()) > _OPEN:
+    def enough(self, left: float, limit: float) -> bool:
+        """Whether it is less work to look again at what was ``left`` open, a share of all, than to take the next level:
+        up to ``limit``, and always after the last one."""
+        if self.first + 1 < len(self.makers) and left > limit:
             self.first += 1
             return False
         return True
@@ -206,7 +285,7 @@ def _near(rows: Cloud, columns: Cloud, wanted: int, same: bool) -> Iterator[_Nea
             low, high = rough.group_bounds()
             limit = high.topk(wanted, dim=1, largest=False).values[:, -1:]  # faster than kthvalue
             open_groups = low <= limit
-            if levels.enough(open_groups):
+            if levels.enough(float(open_groups.float().mean()), _OPEN):
                 break
         row, group_of = open_groups.nonzero(as_tuple=True)
         column, low, high = rough.pairs(row, group_of)

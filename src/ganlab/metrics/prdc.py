@@ -80,18 +80,11 @@ def prdc(real: Tensor, fake: Tensor, nearest: int = 5, inclusive: bool = False) 
         limits.append(limit[first])
         weights.append(count[first].double())
         kept.append(points[first])
-    held = torch.zeros(len(kept[1]), dtype=torch.float64, device=device)
-    covered, recalled = (torch.zeros(len(kept[0]), dtype=torch.bool, device=device) for _ in range(2))
-    real_cloud, fake_cloud = neighbours.clouds(*kept)
-    for pairs in neighbours.pairs_within(real_cloud, fake_cloud, limits[0], limits[1], inclusive):
-        row, column = pairs.row[pairs.within_row], pairs.column[pairs.within_row]
-        held += column.bincount(weights[0][row], minlength=len(held))
-        covered[row] = True
-        recalled[pairs.row[pairs.within_column]] = True
+    found = neighbours.balls(*neighbours.clouds(*kept), limits[0], limits[1], inclusive, weights[0])
     real_weights, fake_weights = (weight / weight.sum() for weight in weights)
     return {
-        "precision": float(fake_weights @ (held > 0).double()),
-        "recall": float(real_weights @ recalled.double()),
-        "density": float(fake_weights @ held / nearest),
-        "coverage": float(real_weights @ covered.double()),
+        "precision": float(fake_weights @ (found.held > 0).double()),
+        "recall": float(real_weights @ found.recalled.double()),
+        "density": float(fake_weights @ found.held / nearest),
+        "coverage": float(real_weights @ found.covered.double()),
     }

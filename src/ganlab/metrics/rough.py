@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 GROUP = 16  # columns of which only the smallest distance is looked at first
+_TERMS = 256  # of one product: a longer sum is one of several products, and its rounding errors are smaller
 _FAR = 1e30  # of columns that are none, and of a point to itself
 
 
@@ -18,26 +19,31 @@ class Cloud:
 
     Args:
         points: As they are.
-        centre: (D,).
+        centre: (D,), float32.
     """
 
     def __init__(self, points: Tensor, centre: Tensor) -> None:
         self.exact, self.centre = points, centre
-        self.moved = (points.double() - centre.double()).float()
-        self.squares = self.moved.square().sum(1)
+        self.moved = points - centre
+        # in pieces that fit a processor's cache
+        self.squares = torch.cat([part.double().square_().sum(1).float() for part in self.moved.split(256)])
 
     def __len__(self) -> int:
         return len(self.exact)
 
     def unit(self, dtype: torch.dtype) -> float:
-        """u such that |x|^2 + |y|^2 - 2 x.y is within u (|x|^2 + |y|^2): a sum of D products in any order is within
-        D eps / 2 of the exact one, relative to the sum of their sizes. 4: the centring, and a margin."""
-        return 2 * (self.exact.shape[1] + 6) * torch.finfo(dtype).eps
+        """u such that |x|^2 + |y|^2 - 2 x.y is within u (|x|^2 + |y|^2).
+
+        A sum of n products in any order is within n eps / 2 of the exact one, relative to the sum of their sizes
+        (Higham 2002, equation 3.5), which is at most 2 (|x|^2 + |y|^2); m such sums add up within (n + m) eps / 2.
+        The centring adds 2 eps, the squares eps / 2; the rest is for the bounds' own rounding."""
+        terms = self.exact.shape[1] + 2
+        return (min(terms, _TERMS) + -(-terms // _TERMS) + 8) * torch.finfo(dtype).eps
 
 
 def clouds(*sets: Tensor) -> list[Cloud]:
     """Sets that are to be compared, around a common centre."""
-    centre = sets[0].double().mean(0)
+    centre = sets[0].mean(0)
     return [Cloud(points, centre) for points in sets]
 
 
@@ -70,10 +76,9 @@ class Rough:
         real = self.places >= 0
         self.column_of = torch.empty(count, dtype=torch.int64, device=device)
         self.column_of[self.places[real]] = real.nonzero()[:, 0]
-        y = self._moved(columns, slice(None))[self.places]
-        squares = y.square().sum(1, keepdim=True)
+        y, squares = (part[self.places] for part in self._moved(columns, slice(None)))
         y[~real], squares[~real] = 0, _FAR
-        self.right = torch.cat([y, torch.ones_like(squares), squares], 1).T
+        self.right = torch.cat([torch.ones_like(squares), squares, y], 1).T.split(_TERMS)
         self.largest = columns.squares.max()
         self.start, self.values = 0, torch.empty(0)
         self.within_group = self.groups * torch.arange(group, device=device)
@@ -84,9 +89,11 @@ class Rough:
         width = self.groups * self.group
         if self.values.shape != (stop - start, width):  # kept from block to block: fresh memory costs more than sums
             self.values = torch.empty(stop - start, width, dtype=self.number, device=self.columns.exact.device)
-        x = self._moved(self.rows, slice(start, stop))
-        squares = x.square().sum(1, keepdim=True)
-        torch.mm(torch.cat([-2 * x, squares, torch.ones_like(squares)], 1), self.right, out=self.values)
+        x, squares = self._moved(self.rows, slice(start, stop))
+        left = torch.cat([squares, torch.ones_like(squares), -2 * x], 1).split(_TERMS, dim=1)
+        torch.mm(left[0], self.right[0], out=self.values)
+        for some, others in zip(left[1:], self.right[1:], strict=True):
+            self.values.addmm_(some, others)
         if same:
             own = self.column_of[start:stop]
             self.values[torch.arange(len(own), device=own.device), own] = _FAR
@@ -102,11 +109,19 @@ class Rough:
         values = self.values.view(-1)[row[:, None] * self.values.shape[1] + column]
         return column, *self._bounds(values, row[:, None], self.columns.squares[self.places[column]])
 
+    def errors(self) -> tuple[Tensor, Tensor]:
+        """What each row (b, 1) and each column (W,) adds to how far a squared distance may be off."""
+        rows, unit = slice(self.start, self.start + len(self.values)), self.rows.unit(self.number)
+        of_columns = torch.where(self.places < 0, 0, self.columns.squares[self.places])
+        return unit * self.rows.squares[rows, None], unit * of_columns
+
     def _bounds(self, values: Tensor, row: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         error = self.rows.unit(self.number) * (self.rows.squares[self.start + row] + other)
         return values - error, values + error
 
-    def _moved(self, cloud: Cloud, rows: slice) -> Tensor:
+    def _moved(self, cloud: Cloud, rows: slice) -> tuple[Tensor, Tensor]:
+        """Points (b, D) around the centre and their squared norms (b, 1)."""
         if self.number == torch.float64:
-            return cloud.exact[rows].double() - cloud.centre.double()
-        return cloud.moved[rows]
+            moved = cloud.exact[rows].double() - cloud.centre.double()
+            return moved, moved.square().sum(1, keepdim=True)
+        return cloud.moved[rows], cloud.squares[rows, None]
