@@ -80,7 +80,8 @@ def prdc(real: Tensor, fake: Tensor, nearest: int = 5, inclusive: bool = False) 
         limits.append(limit[first])
         weights.append(count[first].double())
         kept.append(points[first])
-    found = neighbours.balls(*neighbours.clouds(*kept), limits[0], limits[1], inclusive, weights[0])
+    real_cloud, fake_cloud = neighbours.clouds(*kept)
+    found = neighbours.balls(real_cloud, fake_cloud, limits[0], limits[1], inclusive, weights[0])
     real_weights, fake_weights = (weight / weight.sum() for weight in weights)
     return {
         "precision": float(fake_weights @ (found.held > 0).double()),
