@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
+from torch import Tensor
 
 from ganlab.errors import GanlabError
+from ganlab.metrics import intervals
 from ganlab.metrics.contract import (
     Accumulator,
     Batch,
@@ -22,34 +25,38 @@ from ganlab.metrics.contract import (
     Tensors,
     Value,
 )
-from ganlab.metrics.fid import distance
 from ganlab.metrics.frechet import Frechet
 from ganlab.metrics.moments import ClassMoments, covariance, part_of
+from ganlab.metrics.stored import StoredFeatures
 
 
 @dataclass(frozen=True)
 class ClassPredictions(Summary):
-    """For each class that images were made for: ``count`` (K,), ``p`` (K, L) = sum p and ``log`` (K,) = sum p log p.
+    """For each block of the stream and class that images were made for: ``count`` (B, K), ``p`` (B, K, L) = sum p and
+    ``log`` (B, K) = sum p log p, float64.
 
     Where the extractor classifies nothing, L is 0.
+
+    Args:
+        blocks: B equal parts of the stream, consecutive images each.
     """
 
     labels: ClassVar[bool] = True
 
+    blocks: int = 1
+
     def begin(self, stream: Stream) -> Accumulator:
-        return _ClassPredictions(stream)
+        return _ClassPredictions(stream, self.blocks)
 
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
         return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}
 
 
 class _ClassPredictions(Accumulator):
-    def __init__(self, stream: Stream) -> None:
-        shapes = {
-            "count": (stream.num_classes,),
-            "p": (stream.num_classes, stream.logits_dim),
-            "log": (stream.num_classes,),
-        }
+    def __init__(self, stream: Stream, blocks: int) -> None:
+        self.edges = torch.tensor([b * stream.count // blocks for b in range(1, blocks)])
+        shape = (blocks, stream.num_classes)
+        shapes = {"count": shape, "p": (*shape, stream.logits_dim), "log": shape}
         self.kept = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
 
     def update(self, batch: Batch) -> None:
@@ -58,9 +65,11 @@ class _ClassPredictions(Accumulator):
             return
         log_p = batch.logits.cpu().double().log_softmax(1)
         p, labels = log_p.exp(), batch.labels.cpu()
-        self.kept["count"].index_add_(0, labels, torch.ones(len(labels), dtype=torch.float64))
-        self.kept["p"].index_add_(0, labels, p)
-        self.kept["log"].index_add_(0, labels, torch.where(p > 0, p * log_p, 0.0).sum(1))
+        block = torch.bucketize(torch.arange(batch.start, batch.start + len(batch)), self.edges, right=True)
+        row = block * self.kept["count"].shape[1] + labels
+        found = {"count": torch.ones_like(p[:, 0]), "p": p, "log": torch.where(p > 0, p * log_p, 0.0).sum(1)}
+        for name, numbers in found.items():
+            self.kept[name].flatten(0, 1).index_add_(0, row, numbers)
 
     def tensors(self) -> Tensors:
         return self.kept
@@ -75,15 +84,40 @@ class PerClass(Metric):
     Where the classifier knows the data's classes, the share of images that are recognised as what they
     were made for is given too.
 
-    Memory is 16 K D^2 bytes: for many classes take features of few dimensions.
+    Intervals are for another draw of the generated images, the real ones held fixed: of the FIDs by the influence of
+    each stored image on its class's (the infinitesimal jackknife, Jaeckel 1972), of the rest by a jackknife over blocks
+    of the stream. That of the worst class is of that class, as if it had been chosen beforehand.
+
+    Memory is 16 K D^2 bytes, and 4 limit D: for many classes take features of few dimensions.
+
+    Args:
+        blocks: Blocks of the jackknife.
+        limit: Generated images whose features are kept for the intervals of the FIDs.
+
+    Raises:
+        ValueError: If ``blocks`` is below 2 or ``limit`` not positive.
     """
 
+    def __init__(self, blocks: int = 10, limit: int = 10_000) -> None:
+        if blocks < 2:
+            raise ValueError(f"blocks must be at least 2, got {blocks}")
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1, got {limit}")
+        self.blocks, self.limit = blocks, limit
+
     def summaries(self, role: Role) -> Mapping[str, Summary]:
-        return {"moments": ClassMoments(), "predictions": ClassPredictions()}
+        if role == "real":
+            return {"moments": ClassMoments()}
+        return {
+            "moments": ClassMoments(),
+            "predictions": ClassPredictions(self.blocks),
+            "features": StoredFeatures(self.limit),
+        }
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
         fake, real = kept["fake"], kept["real"]
         rows: list[dict[str, Any]] = []
+        errors: list[float] = []  # squared, of each FID
         short = []
         for label in range(fake.stream.num_classes):
             parts = [part_of(k["moments"], label) for k in (fake, real)]
@@ -92,7 +126,9 @@ class PerClass(Metric):
             row: dict[str, Any] = {"class": name, "fake": counts[0], "real": counts[1]}
             if min(counts) >= 2:
                 reference = Frechet(parts[1]["mean"], covariance(parts[1]), counts[1] - 1)
-                row["fid"] = distance(reference, parts[0])
+                stored = fake["features"]["features"][fake["features"]["labels"] == label]
+                row["fid"], squared_error = with_error(reference, parts[0], stored)
+                errors.append(squared_error)
             if min(counts) <= fake.stream.feature_dim:
                 short.append(name)
             rows.append(row)
@@ -100,8 +136,11 @@ class PerClass(Metric):
         distances = [row["fid"] for row in rows if "fid" in row]
         if not distances:
             raise GanlabError("per_class: no class has two real and two generated images; raise samples.")
-        values["per_class_fid"] = Value(sum(distances) / len(distances), better="lower", about="mean over classes")
-        values["worst_class_fid"] = Value(max(distances), better="lower")
+        values["per_class_fid"] = _value(
+            sum(distances) / len(distances), sum(errors) / len(errors) ** 2, "lower", "mean over classes"
+        )
+        worst = max(range(len(distances)), key=distances.__getitem__)
+        values["worst_class_fid"] = _value(distances[worst], errors[worst], "lower")
         if fake.stream.logits_dim:
             values.update(self._predictions(fake["predictions"], rows, context))
         warnings = []
@@ -115,16 +154,54 @@ class PerClass(Metric):
 
     @staticmethod
     def _predictions(sums: Tensors, rows: list[dict[str, Any]], context: Context) -> dict[str, Value]:
-        mean = sums["p"] / sums["count"].clamp(min=1)[:, None]
-        entropy = -torch.where(mean > 0, mean * mean.log(), 0.0).sum(1)
-        scores = (sums["log"] / sums["count"].clamp(min=1) + entropy).clamp(min=0).exp()
-        filled = sums["count"] > 0
+        whole = {name: tensor.sum(0) for name, tensor in sums.items()}
+        scores, found = _by_class(whole)
         for label, row in enumerate(rows):
             row["is"] = float(scores[label])
             if context.own_classifier:
-                row["recognised"] = float(mean[label, label])
-        values = {"per_class_is": Value(float(scores[filled].mean()), about="mean over classes; 1 to the classes")}
+                row["recognised"] = float(found[label])
+        filled = whole["count"] > 0
+        without = [_by_class({n: whole[n] - sums[n][b] for n in sums}, filled) for b in range(len(sums["count"]))]
+        enough = bool((sums["count"].sum(1) > 0).all())
+        values = {}
+
+        def add(name: str, value: float, left_out: list[float], **more: Any) -> None:
+            low, high = intervals.jackknife(value, left_out) if enough else (None, None)
+            values[name] = Value(value, low, high, **more)
+
+        about = "mean over classes; 1 to the classes"
+        add("per_class_is", float(scores[filled].mean()), [float(s.mean()) for s, _ in without], about=about)
         if context.own_classifier:
-            found = mean.diagonal()[filled].mean()
-            values["recognised"] = Value(float(found), better="higher", about="mean probability of the own class")
+            about = "mean probability of the own class"
+            own = [float(p.mean()) for _, p in without]
+            add("recognised", float(found[filled].mean()), own, better="higher", about=about)
         return values
+
+
+def with_error(reference: Frechet, part: Tensors, stored: Tensor) -> tuple[float, float]:
+    """The distance of a class, and its squared standard error: to first order the distance changes by
+    -influence / (n - 1) and a constant when an image is left out."""
+    count = int(part["count"])
+    value, by_mean, by_covariance = reference.expanded(part["mean"], covariance(part), count - 1)
+    if min(count - 1, len(stored)) < 2:
+        return value, math.inf
+    offsets = stored.to(by_mean) - part["mean"].to(by_mean)
+    influence = offsets @ by_mean + count / (count - 2) * ((offsets @ by_covariance) * offsets).sum(1)
+    return value, float(influence.var()) / count
+
+
+def _by_class(sums: Tensors, chosen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The Inception Score of each class, and the mean probability of the class itself."""
+    mean = sums["p"] / sums["count"].clamp(min=1)[:, None]
+    entropy = -torch.where(mean > 0, mean * mean.log(), 0.0).sum(1)
+    scores = (sums["log"] / sums["count"].clamp(min=1) + entropy).clamp(min=0).exp()
+    own = mean.diagonal() if mean.shape[0] == mean.shape[1] else torch.zeros_like(scores)
+    chosen = torch.ones_like(scores, dtype=torch.bool) if chosen is None else chosen & (sums["count"] > 0)
+    return scores[chosen], own[chosen]
+
+
+def _value(value: float, squared_error: float, better: Literal["lower"], about: str = "") -> Value:
+    if not math.isfinite(squared_error):
+        return Value(value, better=better, about=about)
+    half = intervals.NORMAL * math.sqrt(squared_error)
+    return Value(value, value - half, value + half, better, about=about)
