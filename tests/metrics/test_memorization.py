@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganlab.metrics import intervals
 from ganlab.metrics.contract import Context
 from ganlab.metrics.memorization import Memorization
 from ganlab.testing.metrics import score
@@ -38,6 +39,25 @@ def test_copies_and_new_images_of_one_distribution() -> None:
     assert (copied["authenticity"].value, copied["nearer_than_train"].value, copied["copies"].value) == (0, 1, 1)
     new = copied["authenticity"].real, copied["nearer_than_train"].real
     assert new == (pytest.approx(0.5, abs=0.1), pytest.approx(0.5, abs=0.1))
+
+
+def test_the_interval_of_nearer_than_train_has_the_width_that_repetitions_have() -> None:
+    """Of 100 draws of 100 samples against one training set; as shares of trials they would seem to scatter 1.7 times as
+    much. Copies, which do not scatter at all, are taken for trials."""
+    train = stream(draw(200, 0))
+    found = [score(Memorization(), fake=stream(draw(100, seed)), train=train).values for seed in range(1, 101)]
+    values = [v["nearer_than_train"] for v in found]
+    halves = torch.tensor([(v.high - v.low) / 2 for v in values if v.low is not None and v.high is not None])
+    deviation = torch.tensor([v.value for v in values]).std()
+    assert float(halves.mean() / (1.96 * deviation)) == pytest.approx(1, abs=0.2)  # 100 repetitions know it to 7 %
+    copied = score(Memorization(), fake=stream(train["features"][:100]), train=train).values["nearer_than_train"]
+    assert (copied.value, copied.low, copied.high) == (1, pytest.approx(1 / (1 + 1.96**2 / 100), rel=1e-4), 1)
+
+
+def test_the_interval_of_a_difference() -> None:
+    """Newcombe 1998, table II, method 10: 56/70 - 48/80 is in [0.0524, 0.3339]."""
+    first, other = ((k / n, *intervals.wilson(k / n, n)) for k, n in ((56, 70), (48, 80)))
+    assert intervals.difference(first, other) == (pytest.approx(0.0524, abs=5e-5), pytest.approx(0.3339, abs=5e-5))
 
 
 def test_the_picture_shows_the_nearest_samples_first_with_their_training_images() -> None:

@@ -32,7 +32,7 @@ def jackknife(value: float, *without: Sequence[float]) -> tuple[float, float]:
     return value - half, value + half
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
+def wilson(share: float, count: float) -> tuple[float, float]:
     """Interval of a share of ``count`` independent trials that stays in [0, 1] (Wilson 1927)."""
     if count == 0:
         return 0.0, 1.0
@@ -40,3 +40,17 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     centre = (share + z2 / 2) / (1 + z2)
     half = NORMAL / (1 + z2) * math.sqrt(share * (1 - share) / count + z2 / (4 * count))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mean_of_shares(mean: float, variance: float, count: int) -> tuple[float, float]:
+    """Interval of the mean of ``count`` independent numbers in [0, 1] with this sample variance: Wilson's of as many
+    trials as would leave it as uncertain, which are no fewer, since among such numbers 0 and 1 scatter most."""
+    trials = mean * (1 - mean) / variance if variance > 0 else 1.0
+    return wilson(mean, count * max(1.0, trials))
+
+
+def difference(first: tuple[float, float, float], other: tuple[float, float, float]) -> tuple[float, float]:
+    """Interval of the first value less the other, from each value, low end and high end, independent of each other
+    (Newcombe 1998, method 10)."""
+    (a, a_low, a_high), (b, b_low, b_high) = first, other
+    return a - b - math.hypot(a - a_low, b_high - b), a - b + math.hypot(a_high - a, b - b_low)

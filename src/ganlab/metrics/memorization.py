@@ -29,7 +29,8 @@ class Memorization(Metric):
                        run takes for what they are; ``d_gap`` is the first less the second: above 0 it knows
                        its training images by heart
 
-    The same numbers for held-out images stand beside those of the samples. ``authenticity`` and ``copies`` say
+    Intervals are for other samples of the generator, and other images for the discriminator, the training set held
+    fixed. The same numbers for held-out images stand beside those of the samples. ``authenticity`` and ``copies`` say
     nothing of quality: of images far from all data the one may be anything up to 1 and the other is 0.
 
     Source: authenticity: Alaa et al. 2022 (arXiv:2102.08921), section 3.2; U: Meehan et al. 2020
@@ -76,7 +77,10 @@ class Memorization(Metric):
         better = {"authenticity": "real", "nearer_than_train": "real", "copies": "lower"}
         for name, kind in better.items():
             share, count = found["fake"][name], len(fake["places"])
-            low, high = intervals.wilson(share, count)
+            if name == "nearer_than_train":
+                low, high = intervals.mean_of_shares(share, found["fake"]["variance"], count)
+            else:
+                low, high = intervals.wilson(share, count)
             real = found["held_out"][name] if "held_out" in found else None
             values[name] = Value(share, low, high, kind, real)  # type: ignore[arg-type]
         values.update(self._discriminator(kept, context))
@@ -89,9 +93,11 @@ class Memorization(Metric):
         points, training = neighbours.clouds(rows["features"], train["features"])
         squared, places = neighbours.nearest(points, training, self.neighbours)
         nearest = squared[:, 0]
+        nearer = _shares_above(nearest, spacing)
         return {
             "authenticity": float((nearest > spacing[places[:, 0]]).double().mean()),
-            "nearer_than_train": _probability_less(nearest, spacing),
+            "nearer_than_train": float(nearer.mean()),
+            "variance": float(nearer.var()) if len(nearer) > 1 else 0.0,
             # half the distance is a quarter of its square
             "copies": float((nearest < spacing.quantile(0.01) / 4).double().mean()) if float(spacing.max()) else 0.0,
             "squared": squared,
@@ -113,12 +119,14 @@ class Memorization(Metric):
             logits = context.discriminator(images, known, role != "fake")
             right = logits < 0 if role == "fake" else logits > 0
             shares[role], counts[role] = float(right.double().mean()), len(right)
-        values = {}
+        values, ends = {}, {}
         for role, share in shares.items():
-            low, high = intervals.wilson(share, counts[role])
-            values[f"d_{role}"] = Value(share, low, high, about="share that the discriminator gets right")
+            ends[role] = (share, *intervals.wilson(share, counts[role]))
+            values[f"d_{role}"] = Value(*ends[role], about="share that the discriminator gets right")
         if {"train", "held_out"} <= shares.keys():
-            values["d_gap"] = Value(shares["train"] - shares["held_out"], better="lower", about="d_train - d_held_out")
+            low, high = intervals.difference(ends["train"], ends["held_out"])
+            gap = shares["train"] - shares["held_out"]
+            values["d_gap"] = Value(gap, low, high, "lower", about="d_train - d_held_out")
         return values
 
     def _picture(
@@ -136,9 +144,9 @@ class Memorization(Metric):
         return torch.cat(tiles), described
 
 
-def _probability_less(x: Tensor, y: Tensor) -> float:
-    """P(x_i < y_j) + P(x_i = y_j) / 2 over all pairs."""
+def _shares_above(x: Tensor, y: Tensor) -> Tensor:
+    """For each x_i the share of all y_j that are larger, and half of those that are equal."""
     x, y = x.contiguous(), y.sort().values
     below = torch.searchsorted(y, x, right=False)
     upto = torch.searchsorted(y, x, right=True)
-    return float((len(y) - (below + upto).double() / 2).mean() / len(y))
+    return 1 - (below + upto).double() / (2 * len(y))

@@ -32,7 +32,7 @@ class PPL(Metric):
     (torch-fidelity stretches all to 64 unless it is told otherwise).
 
     It says how smooth a generator is and not how real its images are: in training it may rise, as images begin to
-    differ, or fall, and real images have none.
+    differ, or fall, and real images have none. The interval is for other pairs, and knows of what is left out.
 
     Source: Karras et al. 2019 (arXiv:1812.04948), section 4.1; sampling at t = 0: StyleGAN2 (arXiv:1912.04958).
 
@@ -102,8 +102,7 @@ class PPL(Metric):
         values = torch.cat(found).sort().values
         # from the order statistic below the 1st percentile to the one above the 99th, as the published code
         inner = values[math.floor(0.01 * (len(values) - 1)) : math.ceil(0.99 * (len(values) - 1)) + 1]
-        half = intervals.NORMAL * float(inner.std() / len(inner) ** 0.5)
-        value = float(inner.mean())
+        value, half = float(inner.mean()), intervals.NORMAL * _error_of_trimmed(values, inner)
         return Score({"ppl": Value(value, value - half, value + half, "lower", about=f"in w, {self.distance}")})
 
 
@@ -113,6 +112,15 @@ def _image_size(generator: Any, fake: Stream) -> tuple[int, int]:
         generator.image_size_at(generator.level) if hasattr(generator, "image_size_at") else fake.image_shape[1:]
     )
     return size
+
+
+def _error_of_trimmed(values: Tensor, inner: Tensor) -> float:
+    """Standard error of the mean of the ``inner`` of ``values``: what was cut off counts as the nearest that was kept.
+
+    Source: Tukey & McLaughlin 1963.
+    """
+    winsorized = values.clamp(inner.min(), inner.max())
+    return float(winsorized.std()) * len(values) ** 0.5 / len(inner)
 
 
 def _pixels(x: Tensor, y: Tensor) -> Tensor:
