@@ -71,12 +71,12 @@ WAYS = {"groups": (1 / 8, 1 / 32), "all pairs": (0, 1), "float64": (0, -1)}
 @pytest.mark.parametrize("shift", [0.0, 1e4])
 def test_blocks_in_float32_decide_as_float64_does(way: str, shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where |x|^2 + |y|^2 - 2xy loses every digit, and distances differ in the last ones."""
-    monkeypatch.setattr(neighbours, "ELEMENTS", 64 * 700)
+    monkeypatch.setattr(neighbours, "ELEMENTS", 64 * 350)
     monkeypatch.setattr(neighbours, "_OPEN", WAYS[way][0])
     monkeypatch.setattr(neighbours, "_DOUBTFUL", WAYS[way][1])
     generator = torch.Generator().manual_seed(0)
-    real, fake = (torch.randn(700, 12, generator=generator) + shift for _ in range(2))
-    fake[:200] = real[:200] + 1e-3 * torch.randn(200, 12, generator=generator)
+    real, fake = (torch.randn(350, 12, generator=generator) + shift for _ in range(2))
+    fake[:100] = real[:100] + 1e-3 * torch.randn(100, 12, generator=generator)
     for inclusive in (False, True):
         assert prdc(real, fake, 5, inclusive) == pytest.approx(naive(real, fake, 5, inclusive), abs=1e-12)
 
@@ -106,6 +106,19 @@ def test_long_sums_are_made_of_short_ones(monkeypatch: pytest.MonkeyPatch) -> No
     for open_groups in (1 / 8, 0):
         monkeypatch.setattr(neighbours, "_OPEN", open_groups)
         assert prdc(real, fake, 2) == pytest.approx(naive(real, fake, 2, False), abs=1e-12)
+
+
+def test_the_interval_of_density_is_that_of_the_mean_over_generated_images() -> None:
+    """Also where a generated image comes more than once."""
+    generator = torch.Generator().manual_seed(0)
+    real = torch.randn(150, 4, generator=generator)
+    fake = torch.randn(90, 4, generator=generator)[torch.arange(120) % 90]
+    radii = (real[:, None] - real).square().sum(-1).sort(1).values[:, 5]
+    held = ((real[:, None] - fake).square().sum(-1) < radii[:, None]).double().sum(0) / 5
+    value = score(PRDC(), fake={"features": fake}, real={"features": real}).values["density"]
+    assert (value.high, value.low) == pytest.approx(
+        [float(held.mean() + sign * 1.959964 * held.std() / 120**0.5) for sign in (1, -1)]
+    )
 
 
 def test_copies_are_told_from_points_that_differ_and_minus_zero_is_zero() -> None:

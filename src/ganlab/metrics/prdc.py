@@ -23,7 +23,8 @@ class PRDC(Metric):
     coverage   share of real balls that hold a generated image
 
     ``inclusive`` decides ties: Naeem et al.'s code counts d < r, Kynkäänniemi et al.'s d <= r with k = 3.
-    Intervals of the shares are Wilson's, with images taken as independent.
+    Intervals of the shares are Wilson's, with images taken as independent; that of density is of the mean over
+    generated images, the real ones held fixed.
 
     Source: Naeem et al. 2020 (arXiv:2002.09797), section 3; Kynkäänniemi et al. 2019 (arXiv:1904.06991),
     equations 1 and 2.
@@ -55,17 +56,25 @@ class PRDC(Metric):
                 f"prdc with nearest={self.nearest} needs more than {self.nearest} real and generated images, got "
                 f"{len(real):,} and {len(fake):,}: raise samples or lower prdc.nearest."
             )
-        found = prdc(real, fake, self.nearest, self.inclusive)
+        found, error = _measure(real, fake, self.nearest, self.inclusive)
         counts = {"precision": len(fake), "recall": len(real), "coverage": len(real)}
         values = {}
         for name, value in found.items():
-            low, high = intervals.wilson(value, counts[name]) if name in counts else (None, None)
+            if name in counts:
+                low, high = intervals.wilson(value, counts[name])
+            else:
+                low, high = max(0.0, value - intervals.NORMAL * error), value + intervals.NORMAL * error
             values[name] = Value(value, low, high, "higher")
         return Score(values)
 
 
 def prdc(real: Tensor, fake: Tensor, nearest: int = 5, inclusive: bool = False) -> dict[str, float]:
     """Precision, recall, density and coverage of features (N, D) and (M, D)."""
+    return _measure(real, fake, nearest, inclusive)[0]
+
+
+def _measure(real: Tensor, fake: Tensor, nearest: int, inclusive: bool) -> tuple[dict[str, float], float]:
+    """The four, and the standard error of density over generated images."""
     device = real.device
     limits, weights, kept = [], [], []
     for points in (real, fake):
@@ -83,9 +92,12 @@ def prdc(real: Tensor, fake: Tensor, nearest: int = 5, inclusive: bool = False) 
     real_cloud, fake_cloud = neighbours.clouds(*kept)
     found = neighbours.balls(real_cloud, fake_cloud, limits[0], limits[1], inclusive, weights[0])
     real_weights, fake_weights = (weight / weight.sum() for weight in weights)
-    return {
-        "precision": float(fake_weights @ (found.held > 0).double()),
-        "recall": float(real_weights @ found.recalled.double()),
-        "density": float(fake_weights @ found.held / nearest),
-        "coverage": float(real_weights @ found.covered.double()),
+    density = fake_weights @ found.held
+    variance = fake_weights @ (found.held - density).square()
+    values = {
+        "precision": fake_weights @ (found.held > 0).double(),
+        "recall": real_weights @ found.recalled.double(),
+        "density": density / nearest,
+        "coverage": real_weights @ found.covered.double(),
     }
+    return {name: float(value) for name, value in values.items()}, float((variance / (len(fake) - 1)).sqrt()) / nearest
