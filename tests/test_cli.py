@@ -124,6 +124,10 @@ def test_show_has_formula_paper_and_the_keys_to_type(capsys: pytest.CaptureFixtu
     for text in ("E[max(0, m - D(x))]", "arXiv:1705.02894", "  loss.margin=1.0  float  m above, in logits; positive."):
         assert text in page
     assert "reg.ortho.weight=0.0001" in printed(capsys, "show", "ortho")
+    metric = printed(capsys, "show", "metric", "fid")  # as `ganlab evaluate` takes it
+    assert metric.startswith("metrics=fid ")
+    assert "\n  fid.blocks=" in metric
+    assert "(metrics=NAME, metrics=[NAME,...])" in printed(capsys, "list", "metric")
     assert "optimizer.generator.lr=0.0002" in printed(capsys, "show", "optimizer", "adam")
     assert "\n  data.path=  " in printed(capsys, "show", "data", "folder")
     assert "image_size" not in printed(capsys, "show", "generator", "biggan").partition("Options")[2]

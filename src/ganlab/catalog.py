@@ -259,8 +259,9 @@ def compose(group: str, name: str, seen: Sequence[tuple[str, str]] = ()) -> tupl
     """The components that ``group=name`` brings, and the values that presets set on them, by key."""
     choice = find(group.partition("/")[0], name)
     if choice.preset is None and group != "model":
-        many = registry.KINDS[choice.group].many
-        return [Part(choice.group, name, f"{group}.{name}" if many else group.replace("/", "."))], {}
+        kind = registry.KINDS[choice.group]
+        several = f"{group}.{name}" if kind.of_run else name  # fid.blocks=20, and not metric.fid.blocks=20
+        return [Part(choice.group, name, several if kind.many else group.replace("/", "."))], {}
     if choice.preset is None:
         inner = Preset("", parts=tuple((p, name) for p in ("generator", "discriminator")))
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from ganlab import catalog
+from ganlab import catalog, registry
 from ganlab.catalog import NONE, OWN, Choice, Key, spell
 
 WIDTH = 100
@@ -132,10 +132,17 @@ def claimed(choice: Choice) -> str:
 
 def how_to_type(group: str) -> str:
     """``reg=NAME, reg=[NAME,...] or reg=none``."""
+    word = typed(group)
     if group == "optimizer":
         return "optimizer/PLAYER=NAME, PLAYER being generator or discriminator"
     none = f" or {group}={NONE}" if catalog.is_optional(group) else ""
-    return f"{group}=NAME" + (f", {group}=[NAME,...]" if catalog.takes_several(group) else "") + none
+    return f"{word}=NAME" + (f", {word}=[NAME,...]" if catalog.takes_several(group) else "") + none
+
+
+def typed(group: str) -> str:
+    """What is typed before ``=`` to choose one of a group."""
+    kind = registry.KINDS.get(group)
+    return kind.word or group if kind else group
 
 
 def one_line(start: str, text: str) -> str:

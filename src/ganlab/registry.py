@@ -28,6 +28,7 @@ class Kind:
         many: Whether a run may use several: ``reg=[sn,ortho]``.
         optional: Whether ``none`` is a choice.
         of_run: Whether a run's configuration names it; others belong to commands of their own.
+        word: What is typed before ``=``, where that is not the kind.
     """
 
     group: str
@@ -36,6 +37,7 @@ class Kind:
     many: bool = False
     optional: bool = False
     of_run: bool = True
+    word: str = ""
 
 
 _NETWORK = ("image_size", "image_channels", "num_classes")
@@ -55,7 +57,7 @@ KINDS = {
     "data": Kind("ganlab.datasets", "data set"),
     "prior": Kind("ganlab.priors", "prior of the latents"),
     "optimizer": Kind("ganlab.optimizers", "optimizer", ("params",)),
-    "metric": Kind("ganlab.metrics", "metric of an evaluation", many=True, of_run=False),
+    "metric": Kind("ganlab.metrics", "metric of an evaluation", many=True, of_run=False, word="metrics"),
     "features": Kind("ganlab.features", "feature extractor", of_run=False),
 }
 RUN_KINDS = {name: kind for name, kind in KINDS.items() if kind.of_run}

@@ -95,7 +95,8 @@ def _preset(choice: Choice) -> str:
 
 
 def _typed(part: Part) -> str:
-    return f"{part.key.replace('.', '/')}={part.name}" if part.kind == "optimizer" else f"{part.kind}={part.name}"
+    word = part.key.replace(".", "/") if part.kind == "optimizer" else help_pages.typed(part.kind)
+    return f"{word}={part.name}"
 
 
 def _table(keys: Sequence[Key]) -> list[str]:
