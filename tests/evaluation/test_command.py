@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from records import record
 
-from ganlab import cli
+from ganlab import cli, sampling
 from ganlab.errors import GanlabError
 from ganlab.evaluation import runs, scores, table
+from ganlab.evaluation.engine import Result
+from ganlab.evaluation.subject import keep
 
 SMALL = ("features.dim=8", "features.width=4", "features.kimg=2", "kid.subset_size=20", "kid.subsets=5")
 
@@ -156,6 +160,45 @@ def test_a_checkpoint_that_was_cut_in_half_is_passed_over_and_that_is_said(
         evaluate(copied, *chosen, "checkpoint=last.ckpt")
 
 
+def test_what_was_measured_is_shown_where_it_cannot_be_written(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = (copied, "metrics=fid", *SMALL[:3], "samples=40", "real=false")
+    evaluate(*chosen)
+    with (copied / scores.FILE).open("ab") as file:
+        file.write(b"\n" * 50_000)  # longer than a picture
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    capsys.readouterr()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sampling, "write_png", full)
+        with pytest.raises(GanlabError, match=r"samples\.png cannot be written: No space left on device"):
+            evaluate(*chosen)
+    assert "fid" in capsys.readouterr().out
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:  # room for a picture, and for the beginning of a line
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((copied / scores.FILE).stat().st_size + 100, hard))
+        with pytest.raises(GanlabError, match=r"evaluation\.jsonl cannot be written: "):
+            evaluate(*chosen)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
+    assert len(list((copied / "evaluation").iterdir())) == 1
+
+
+def test_two_evaluations_at_a_time_keep_their_own_pictures(copied: Path) -> None:
+    """As two processes of one second do: neither has written its line when the other chooses its folder."""
+    found = [
+        keep(tmp, {"time": "t", "protocol_hash": "h", "during_training": False, "pictures": {}}, result)
+        for tmp, result in [(copied, Result({}, {}, torch.zeros(1, 1, 8, 8).byte(), 1.0))] * 2
+    ]
+    (copied / scores.FILE).unlink()
+    assert len({record["pictures"]["samples"] for record in found}) == 2
+
+
 def test_many_scores_stand_three_abreast() -> None:
     printed = table.table([record(100 * i) for i in range(1, 8)])
     assert max(map(len, printed.splitlines())) < 140
@@ -170,9 +213,13 @@ def test_a_torn_line_is_passed_over_and_what_was_measured_too_late_is_forgotten(
     with (tmp_path / scores.FILE).open("a") as file:
         file.write('{"protocol": {')
     assert len(scores.read(tmp_path)) == 4
+    scores.append(
+        tmp_path, {**base, "subject": {"kind": "run", "iteration": 1}}
+    )  # and does not take the next one along
+    assert [r["subject"]["iteration"] for r in scores.read(tmp_path)] == [1, 2, 3, 9, 1]
     scores.forget_after(tmp_path, 2)
-    assert [r["subject"]["iteration"] for r in scores.read(tmp_path)] == [1, 2, 9]
-    assert json.loads((tmp_path / scores.FILE).read_text().splitlines()[-1])["subject"]["iteration"] == 9
+    assert [r["subject"]["iteration"] for r in scores.read(tmp_path)] == [1, 2, 9, 1]
+    assert json.loads((tmp_path / scores.FILE).read_text().splitlines()[-1])["subject"]["iteration"] == 1
 
 
 def test_values_of_a_sweep() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,16 +88,18 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
         protocol = protocol.without_labels()
     truncations = _truncations(chosen)
     real = (name == "digits" and bool(config["data"].get("held_out"))) if chosen["real"] is None else chosen["real"]
-    records = runs.evaluate_run(
-        folders[0],
-        protocol,
-        which=chosen["checkpoint"],
-        truncations=truncations,
-        statistics=chosen["reference_file"],
-        device=_device(chosen["device"]),
-        with_real=bool(real),
-    )
-    return _finish(folders[0], records)
+    with _measured() as found:
+        runs.evaluate_run(
+            folders[0],
+            protocol,
+            which=chosen["checkpoint"],
+            truncations=truncations,
+            statistics=chosen["reference_file"],
+            device=_device(chosen["device"]),
+            with_real=bool(real),
+            say=found.append,
+        )
+    return _finish(folders[0], found)
 
 
 def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
@@ -114,11 +117,12 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
         raise GanlabError(f"There is no folder or archive images={chosen['images']}.")
     out = Path(chosen["out"]) if chosen["out"] else (path.parent if path.is_file() else path.absolute().parent)
     real = RealData(built.labelled, built.splits, built.fingerprint())
-    records = runs.evaluate_images(
-        str(chosen["images"]), protocol, real, out=out, statistics=chosen["reference_file"],
-        device=_device(chosen["device"]),
-    )  # fmt: skip
-    return _finish(out, records)
+    with _measured() as found:
+        runs.evaluate_images(
+            str(chosen["images"]), protocol, real, out=out, statistics=chosen["reference_file"],
+            device=_device(chosen["device"]), say=found.append,
+        )  # fmt: skip
+    return _finish(out, found)
 
 
 def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) -> int:
@@ -144,6 +148,20 @@ def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) 
     print(demo.text(found))
     print(f"to look at: {demo.write(found, out.absolute())}")
     return 0
+
+
+@contextmanager
+def _measured() -> Iterator[list[Mapping[str, Any]]]:
+    """A list for records; what was measured before a mistake, an interruption or a full disk is shown all the same."""
+    from ganlab.evaluation import table
+
+    found: list[Mapping[str, Any]] = []
+    try:
+        yield found
+    except (GanlabError, KeyboardInterrupt):
+        if found:
+            print(table.table(found), flush=True)
+        raise
 
 
 def _finish(folder: Path, records: Sequence[Mapping[str, Any]]) -> int:

@@ -52,15 +52,18 @@ class Cache:
         """Write whole or not at all; a cache that cannot be written costs time, not the evaluation."""
         arrays: dict[str, Any] = {name: tensor.cpu().numpy() for name, tensor in summary.items()}
         temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        with suppress(OSError):
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
                 np.savez(file, **{**arrays, _CHECKSUM: np.array(_checksum(arrays))})
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        except OSError:
+            pass
+        finally:  # also when it is interrupted
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def given(path: str, feature_dim: int) -> tuple[Tensors, str]:

@@ -80,7 +80,7 @@ def evaluate_run(
         truncations: A record for each; None: the protocol's.
         statistics: An .npz file of FID statistics instead of real images.
         with_real: Whether held-out real images are scored like generated ones too.
-        say: Called with each record.
+        say: Called with each record before it is written: what was measured is seen even if it cannot be kept.
 
     Raises:
         GanlabError: For everything that a user can mend; records before it stay.
@@ -97,8 +97,8 @@ def evaluate_run(
             result = subject.evaluate(evaluator, truncation)
             record = result.record(subject.described(path.name, truncation))
             record["selected_on"] = path.name == BEST and _selected_on(record, before)
-            records.append(keep(folder, record, result))
             say(record)
+            records.append(keep(folder, record, result))
     if with_real and any(not metric.needs_run for metric in evaluator.metrics.values()):
         records.append(_real(folder, evaluator, say))
     return records
@@ -127,9 +127,8 @@ def evaluate_images(
     evaluator = Evaluator(protocol, built, device=device, cache=cache_folder(), statistics=statistics)
     result = evaluator.score(source)
     record = result.record({"kind": "images", "path": path, "hash": fingerprint})
-    record = keep(out, record, result)
     say(record)
-    return [record]
+    return [keep(out, record, result)]
 
 
 def _real(folder: Path, evaluator: Evaluator, say: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
@@ -139,9 +138,9 @@ def _real(folder: Path, evaluator: Evaluator, say: Callable[[Mapping[str, Any]],
     if other is None:
         raise GanlabError("real=true scores held-out images, and the data has none: train with data.held_out=0.1.")
     result = evaluator.score(sources.of_images(evaluator.real.images, evaluator.real.splits[other]))
-    record = keep(folder, result.record({"kind": "real", "split": other}), result)
+    record = result.record({"kind": "real", "split": other})
     say(record)
-    return record
+    return keep(folder, record, result)
 
 
 def _selected_on(record: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:

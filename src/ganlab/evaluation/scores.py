@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 
 def append(folder: Path, record: Record) -> None:
-    """Add a line, whole or not at all.
+    """Add a line, whole or not at all; after a torn one of a process that was killed, it begins anew.
 
     Raises:
         GanlabError: If it cannot be written.
@@ -27,8 +27,11 @@ def append(folder: Path, record: Record) -> None:
     path = folder / FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as file:
-            before = file.tell()
+        with path.open("ab+", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
+            if before:
+                file.seek(before - 1)
+                line = line if file.read(1) == b"\n" else b"\n" + line
             try:
                 if file.write(line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

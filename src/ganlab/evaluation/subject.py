@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,14 +135,34 @@ def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]
         for name, tiles in score.pictures.items():
             rows = len(score.details.get(name, [])) or 1
             pictures[name] = (tiles, max(1, len(tiles) // rows))
-    key = f"{record['time'].replace(':', '-')}_{record['protocol_hash']}_{len(scores.read(folder))}"
-    key = "training" if record["during_training"] else key
-    for name, (tiles, columns) in pictures.items():
-        path = folder / PICTURES / key / f"{name}.png"
+    where = _pictures_folder(folder, record)
+    try:
+        for name, (tiles, columns) in pictures.items():
+            path = where / f"{name}.png"
+            try:
+                sampling.write_png(sampling.grid(tiles.float() / 127.5 - 1, columns), path)
+            except OSError as error:
+                raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
+            record["pictures"][name] = str(path.relative_to(folder))
+        scores.append(folder, record)
+    except GanlabError:
+        if not record["during_training"]:
+            shutil.rmtree(where, ignore_errors=True)  # of no line
+        raise
+    return record
+
+
+def _pictures_folder(folder: Path, record: Mapping[str, Any]) -> Path:
+    """A new folder, also where two processes evaluate one run at a time; that of training for what is measured then."""
+    if record["during_training"]:
+        return folder / PICTURES / "training"
+    for number in itertools.count():
+        path = folder / PICTURES / f"{record['time'].replace(':', '-')}_{record['protocol_hash']}_{number}"
         try:
-            sampling.write_png(sampling.grid(tiles.float() / 127.5 - 1, columns), path)
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
         except OSError as error:
             raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
-        record["pictures"][name] = str(path.relative_to(folder))
-    scores.append(folder, record)
-    return record
+        return path
+    raise AssertionError
