@@ -15,7 +15,7 @@ from records import record
 
 from ganlab import cli, sampling
 from ganlab.errors import GanlabError
-from ganlab.evaluation import runs, scores, table
+from ganlab.evaluation import runs, scores, sources, table
 from ganlab.evaluation.engine import Result
 from ganlab.evaluation.subject import keep
 
@@ -82,6 +82,48 @@ def test_a_folder_and_an_archive_of_images_are_scored(copied: Path, tmp_path: Pa
     Image.new("L", (9, 8)).save(folder / "odd.png")
     with pytest.raises(GanlabError, match=r"mixed sizes: 00\.png is 8x8 and odd\.png 8x9"):
         evaluate(f"images={folder}", *options)
+
+
+def test_images_that_are_no_images_are_named_with_the_option_that_was_typed(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    options = (f"images={folder}", "data=digits", "protocol=digits", "metrics=fid", *SMALL[:3])
+    with pytest.raises(GanlabError, match=r"has no images .* point images at one that has"):
+        evaluate(*options)
+    for i, pixels in enumerate(np.random.RandomState(0).randint(0, 256, (3, 8, 8, 3), dtype=np.uint8)):
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    (folder / "notes.png").write_text("no image")
+    with pytest.raises(GanlabError, match=r"1 of 4 images cannot be read: notes\.png\. Make them again"):
+        evaluate(*options)
+    whole = (folder / "0.png").read_bytes()
+    (folder / "notes.png").write_bytes(whole[:-40])
+    with pytest.raises(GanlabError, match=r"1 of 4 images cannot be decoded: notes\.png") as caught:
+        evaluate(*options)
+    assert "data." not in str(caught.value)
+    assert not (tmp_path / scores.FILE).exists()
+    (folder / "notes.png").write_bytes(whole)
+    evaluate(*options)
+    assert "4 of the images are in colour, and the data is grey" in scores.read(tmp_path)[0]["warnings"][0]
+
+
+def test_fewer_samples_than_there_are_images_are_not_the_first_of_them(tmp_path: Path) -> None:
+    """Images of class folders stand one class after the other."""
+    for label in range(2):
+        (tmp_path / str(label)).mkdir()
+        for i in range(20):
+            Image.new("L", (8, 8), 100 * label + i).save(tmp_path / str(label) / f"{i:02}.png")
+    source, _, said = sources.of_path(str(tmp_path), (8, 8), 1, 2, count=20)
+    images, labels, _ = source.rows(0, source.count)
+    values = images[:, 0, 0, 0].tolist()
+    assert (source.count, len(set(values)), said) == (20, 20, [])
+    assert labels is not None
+    assert labels.tolist() == [value // 100 for value in values]
+    assert 4 < sum(labels.tolist()) < 16
+    again, _, _ = sources.of_path(str(tmp_path), (8, 8), 1, 2, count=20)
+    assert torch.equal(again.rows(0, 20)[0], images)
+    other, _, _ = sources.of_path(str(tmp_path), (8, 8), 1, 2, count=20, seed=1)
+    assert not torch.equal(other.rows(0, 20)[0], images)
+    assert sources.of_path(str(tmp_path), (8, 8), 1, 2, count=60)[0].count == 40
 
 
 def test_statistics_of_a_file_give_the_fid_that_the_images_give(copied: Path, tmp_path: Path) -> None:

@@ -116,9 +116,9 @@ def evaluate_images(
 ) -> list[dict[str, Any]]:
     """Score somebody's images against a data set; the record goes to ``out``/evaluation.jsonl."""
     shape = built.images.pixels.shape
-    source, fingerprint = sources.of_path(path, (shape[2], shape[3]), shape[1], built.images.num_classes)
-    if protocol.samples and protocol.samples < source.count:
-        source.count = protocol.samples
+    source, fingerprint, said = sources.of_path(
+        path, (shape[2], shape[3]), shape[1], built.images.num_classes, protocol.samples, protocol.seed
+    )
     for name, metric in protocol.make_metrics().items():
         if metric.needs_run:
             raise GanlabError(
@@ -126,6 +126,7 @@ def evaluate_images(
             )
     evaluator = Evaluator(protocol, built, device=device, cache=cache_folder(), statistics=statistics)
     result = evaluator.score(source)
+    result.warnings = [*said, *result.warnings]
     record = result.record({"kind": "images", "path": path, "hash": fingerprint})
     say(record)
     return [keep(out, record, result)]

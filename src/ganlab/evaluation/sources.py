@@ -95,19 +95,33 @@ def of_generator(
     return Source(count, image_shape, 0 if shares is None else len(shares), make)
 
 
-def of_path(path: str, image_size: tuple[int, int], image_channels: int, num_classes: int) -> tuple[Source, str]:
-    """The images of a folder or a zip archive, which must be of one size, and their fingerprint.
+def of_path(
+    path: str, image_size: tuple[int, int], image_channels: int, num_classes: int, count: int = 0, seed: int = 0
+) -> tuple[Source, str, list[str]]:
+    """The images of a folder or a zip archive, which must be of one size; their fingerprint; and what is to be said of
+    them.
+
+    Args:
+        count: How many of them, a keyed choice; 0 or more than there are: all, in the order of their names.
+        seed: Of that choice.
 
     Raises:
-        GanlabError: If there are none, or they are of mixed sizes or another size than the data's.
+        GanlabError: If there are none, one cannot be read, or they are of mixed sizes or another size than the data's.
     """
     where = Path(path).expanduser()
-    dataset: Dataset = Zip(path) if where.is_file() else Folder(path)
+    try:
+        dataset: Dataset = Zip(path) if where.is_file() else Folder(path)
+    except GanlabError as error:  # a data set names its own option
+        raise GanlabError(str(error).replace("data.path", "images")) from error
     sizes: dict[tuple[int, int], str] = {}
+    colour, broken = 0, []
     for index in range(len(dataset)):
         try:
-            sizes.setdefault(pixels.size(dataset.image(index)), dataset.name(index))  # type: ignore[arg-type]
-        except Exception:  # reported with its name when it is decoded
+            picture: Any = dataset.image(index)
+            sizes.setdefault(pixels.size(picture), dataset.name(index))
+            colour += pixels.channels(picture) > 1
+        except Exception:  # whatever a decoder makes of a file that is no image
+            broken.append(dataset.name(index))
             continue
         if len(sizes) > 1:
             (a, first), (b, other) = sizes.items()
@@ -115,16 +129,30 @@ def of_path(path: str, image_size: tuple[int, int], image_channels: int, num_cla
                 f"images={path} has images of mixed sizes: {first} is {a[0]}x{a[1]} and {other} {b[0]}x{b[1]}; bring "
                 f"them to {image_size[0]}x{image_size[1]}."
             )
+    if broken:
+        listed = ", ".join(broken[:5]) + (" and others" if len(broken) > 5 else "")
+        raise GanlabError(
+            f"images={path}: {len(broken):,} of {len(dataset):,} images cannot be read: {listed}. Make them again, or "
+            f"remove them."
+        )
     found = next(iter(sizes), image_size)
     if found != image_size:
         raise GanlabError(
             f"images={path} has images of {found[0]}x{found[1]}, and the data is taken at "
             f"{image_size[0]}x{image_size[1]}: make samples of that size, or set data.image_size={found[0]}."
         )
-    images = prepare(dataset, image_size=image_size, image_channels=image_channels)
+    try:
+        images = prepare(dataset, image_size=image_size, image_channels=image_channels)
+    except GanlabError as error:  # a file that begins like an image and is cut off
+        raise GanlabError(f"images={path}: {str(error).split(' Repair or')[0].split(' Is data.path')[0]}") from error
+    said = [f"{colour:,} of the images are in colour, and the data is grey: they were converted."]
     if images.labels is not None and images.num_classes != num_classes:
         images = Images(images.pixels, None, 0, (), images.skipped, images.path)
-    return of_images(images, torch.arange(len(images))), dataset.fingerprint()
+    rows = torch.arange(len(images))
+    if 0 < count < len(images):  # the first of them might all be of one class
+        generator = randomness.generator("cpu", seed, "images", len(images))
+        rows = torch.randperm(len(images), generator=generator)[:count].sort().values
+    return of_images(images, rows), dataset.fingerprint(), said if colour and image_channels == 1 else []
 
 
 def _enlarged(images: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
