@@ -231,6 +231,15 @@ def test_what_was_measured_is_shown_where_it_cannot_be_written(
     assert len(list((copied / "evaluation").iterdir())) == 1
 
 
+@pytest.mark.parametrize(("count", "size"), [(7, (1, 7)), (25, (2, 10)), (300, (10, 10)), (1, (1, 1))])
+def test_grids_have_no_empty_places(count: int, size: tuple[int, int], tmp_path: Path) -> None:
+    lines = {"time": "t", "protocol_hash": "h", "during_training": False, "pictures": {}}
+    written = keep(tmp_path, lines, Result({}, {}, torch.zeros(count, 1, 32, 32).byte(), 1.0))
+    with Image.open(tmp_path / written["pictures"]["samples"]) as picture:
+        assert picture.size == (size[1] * 34 + 2, size[0] * 34 + 2)
+        assert [picture.getpixel((34 * i + 18, 34 * size[0] - 16)) for i in range(size[1])] == [0] * size[1]
+
+
 def test_two_evaluations_at_a_time_keep_their_own_pictures(copied: Path) -> None:
     """As two processes of one second do: neither has written its line when the other chooses its folder."""
     found = [

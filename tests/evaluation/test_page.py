@@ -88,6 +88,29 @@ def test_truncated_scores_are_no_points_of_the_curve_over_training(written):
     assert "Over training" not in text
 
 
+def test_the_curve_over_training_stays_when_the_newest_evaluations_are_a_sweep(written):
+    html, text = written(*(record(i) for i in (0, 500, 1000)), record(1000, 0.3), record(1000, 0.7))
+    assert "Over training" in text
+    assert sorted(len(p.split()) for p in re.findall(r'polyline class="line s1" points="([^"]*)"', html)) == [
+        2, 2, 2, 3, 3,
+    ]  # fmt: skip
+    assert "Over training, truncation 0.5" in written(record(0, 0.5), record(500, 0.5), record(1000, 0.5))[1]
+
+
+def test_what_was_measured_again_is_listed_once(written):
+    held_out = record(1000, subject={"kind": "real", "split": "validation"})
+    _, text = written(record(500), held_out, record(1000), {**held_out, "time": "2026-11-21T12:00:00"})
+    assert text.count("Real images (validation)") == 1
+    assert "2026-11-21 12:00:00" in text
+    assert text.count("Iteration 500") == 1
+
+
+def test_one_sample_is_no_plural(written):
+    one = record(0)
+    one["protocol"] = {**one["protocol"], "samples": 1, "reference": {"split": "test", "count": 1}}
+    assert "1 sample against 1 test image " in f"{written(one)[1]} ".replace("·", " ").replace("  ", " ")
+
+
 def test_different_protocols_have_sections_of_their_own(written):
     html, text = written(record(0), record(1000, protocol="fast"))
     assert re.findall("<h2>(.*?)</h2>", html) == ["Protocol fast", "Protocol digits"]

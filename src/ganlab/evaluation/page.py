@@ -148,17 +148,24 @@ def _embedded(png: bytes, alt: str) -> str:
 
 
 def _over_training(group: Sequence[Record], latest: Record) -> str:
-    """A chart a score, over the checkpoints that were evaluated alike."""
-    truncation = latest["subject"].get("truncation")
-    found: dict[float, Record] = {}
+    """A chart a score, over the checkpoints that were evaluated alike: truncated as the newest one, or, if that is one
+    of a sweep, as most of them are."""
+    found: dict[float | None, dict[float, Record]] = {}
     for record in group:
         subject = record["subject"]
-        if subject["kind"] == "run" and subject.get("truncation") == truncation:
-            found[float(subject["kimg"])] = record
-    if len(found) < 2:
+        if subject["kind"] == "run":
+            found.setdefault(subject.get("truncation"), {})[float(subject["kimg"])] = record
+    if not found:
         return ""
-    drawn = [_chart(name, sorted(found.items()), "kimg") for name in _shown(latest)]
-    return f'<h3>Over training</h3><div class="charts">{"".join(drawn)}</div>'
+    truncation = latest["subject"].get("truncation")
+    if len(found.get(truncation, {})) < 2:
+        truncation = max(found, key=lambda t: len(found[t]))
+    records = found[truncation]
+    if len(records) < 2:
+        return ""
+    drawn = [_chart(name, sorted(records.items()), "kimg") for name in _shown(latest)]
+    at = "" if truncation is None else f", truncation {number(truncation)}"
+    return f'<h3>Over training{at}</h3><div class="charts">{"".join(drawn)}</div>'
 
 
 def _over_truncation(group: Sequence[Record]) -> str:
@@ -216,7 +223,7 @@ def _details(details: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]
         drawn.append(figure("Radial spectrum", charts.lines(series, "cycles an image", "mean log power, dB")))
     if curve := (details.get("fid_infinity") or {}).get("curve"):
         points = [(1000 / row["samples"], row["fid"]) for row in curve]
-        labels = [f"{row['samples']:,} samples: {number(row['fid'])}" for row in curve]
+        labels = [f"{counted(row['samples'], 'sample')}: {number(row['fid'])}" for row in curve]
         series = [Series("measured", points, labels=labels)]
         if (limit := (values.get("fid_infinity") or {}).get("value")) is not None:
             series.append(Series("extrapolated", [(0.0, limit)]))
@@ -253,20 +260,20 @@ def _classes(classes: Sequence[Mapping[str, Any]] | None) -> str:
 
 
 def _all_evaluations(group: Sequence[Record], latest: Record) -> str:
-    if len(group) < 2:
-        return ""
+    """The newest first; of what was measured again with the same result, the newest only."""
     names = _shown(latest)[:6]
-    rows = [
-        [
-            cell(_title(record) + _badge(record), html=True),
-            *(cell(number((record["values"].get(name) or {}).get("value"))) for name in names),
-            cell(record["time"].replace("T", " "), text=True),
-        ]
-        for record in group[: -LISTED - 1 : -1]
-    ]
-    left_out = len(group) - len(rows)
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for record in reversed(group):
+        numbers = [number((record["values"].get(name) or {}).get("value")) for name in names]
+        what = _title(record) + _badge(record)
+        row = [cell(what, html=True), *map(cell, numbers), cell(record["time"].replace("T", " "), text=True)]
+        rows.setdefault((what, *numbers), row)
+    if len(rows) < 2:
+        return ""
+    left_out = max(0, len(rows) - LISTED)
     note = f'<p class="muted">{left_out} older ones are in {scores.FILE}.</p>' if left_out else ""
-    return f"<h3>Evaluations under this protocol</h3>{table(['evaluated', *names, '-at'], rows)}{note}"
+    content = table(["evaluated", *names, "-at"], list(rows.values())[:LISTED])
+    return f"<h3>Evaluations under this protocol</h3>{content}{note}"
 
 
 def _title(record: Record) -> str:
@@ -287,10 +294,10 @@ def _warnings(warnings: Sequence[str]) -> str:
 
 def _in_words(protocol: Mapping[str, Any]) -> str:
     features, reference = protocol.get("features") or {}, protocol["reference"]
-    real = reference.get("statistics") or f"{reference.get('count', 0):,} {reference.get('split')} images"
+    real = reference.get("statistics") or counted(reference.get("count", 0), f"{reference.get('split')} image")
     words = [
         f"features {features['component']}" if "component" in features else "no features",
-        f"{protocol['samples']:,} samples against {real}",
+        f"{counted(protocol['samples'], 'sample')} against {real}",
         "averaged weights" if protocol.get("ema") else "raw weights",
         f"labels: {protocol.get('labels')}",
         f"seed {protocol.get('seed')}",
@@ -299,6 +306,11 @@ def _in_words(protocol: Mapping[str, Any]) -> str:
     if accuracy is not None:
         words.insert(1, f"classifier's held-out accuracy {100 * accuracy:.1f} %")
     return " · ".join(words)
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things: ``1 sample``, ``2,000 samples``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _interval(value: Mapping[str, Any]) -> str:

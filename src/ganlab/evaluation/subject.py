@@ -130,7 +130,10 @@ def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]
     Raises:
         GanlabError: If they cannot be written.
     """
-    pictures: dict[str, tuple[Tensor, int]] = {"samples": (result.samples[:100], 10)}
+    shown = min(100, len(result.samples))
+    columns = min(10, max(1, shown))
+    # whole rows only: an empty place would be a white one
+    pictures: dict[str, tuple[Tensor, int]] = {"samples": (result.samples[: shown // columns * columns], columns)}
     for score in result.scores.values():
         for name, tiles in score.pictures.items():
             rows = len(score.details.get(name, [])) or 1
