@@ -6,6 +6,7 @@ import json
 import resource
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,7 +124,11 @@ def test_fewer_samples_than_there_are_images_are_not_the_first_of_them(tmp_path:
     assert torch.equal(again.rows(0, 20)[0], images)
     other, _, _ = sources.of_path(str(tmp_path), (8, 8), 1, 2, count=20, seed=1)
     assert not torch.equal(other.rows(0, 20)[0], images)
-    assert sources.of_path(str(tmp_path), (8, 8), 1, 2, count=60)[0].count == 40
+    everything = sources.of_path(str(tmp_path), (8, 8), 1, 2, count=60)[0]
+    assert everything.count == 40
+    images, _, _ = everything.rows(0, 40)
+    assert len(set(images[:, 0, 0, 0].tolist())) == 40
+    assert 4 < int((images[:20, 0, 0, 0] >= 100).sum()) < 16  # nor is their first half one class
 
 
 def test_statistics_of_a_file_give_the_fid_that_the_images_give(copied: Path, tmp_path: Path) -> None:
@@ -276,3 +281,13 @@ def test_a_torn_line_is_passed_over_and_what_was_measured_too_late_is_forgotten(
 def test_values_of_a_sweep() -> None:
     assert runs.sweep_values("0.3:1.0:0.1") == [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
     assert runs.sweep_values("[0.5,2]") == [0.5, 2.0]
+
+
+def test_a_score_on_some_of_the_images_that_chose_a_checkpoint_is_marked_too() -> None:
+    def of(split: str, count: int, during_training: bool) -> dict[str, Any]:
+        reference = {"split": split, "count": count, "data": "d"}
+        return {"during_training": during_training, "protocol": {"reference": reference}}
+
+    before = [of("validation", 224, True), of("test", 224, False)]
+    marked = [runs._selected_on(of(split, 50, False), before) for split in ("validation", "test")]
+    assert marked == [True, False]

@@ -70,6 +70,18 @@ def test_the_intervals_of_the_spectrum_have_the_width_that_repetitions_have() ->
         assert_close(halves.mean(), 2.093 * deviation, rtol=0.2, atol=0)  # 100 repetitions know it to 7 %
 
 
+def test_intervals_do_not_depend_on_whether_images_are_sorted() -> None:
+    """Forty dark and forty bright ones, by turns and one kind after the other."""
+    images = torch.cat([noise(40, 8) // 4, noise(40, 8, 1)])
+    turns = torch.arange(80).view(2, 40).T.flatten()
+    widths = []
+    for order in (turns, turns.sort().values):
+        found = score(RadialSpectrum(), fake={"images": images[order]}, real={"images": noise(80, 8, 2)}).values
+        assert found["spectrum"].high is not None
+        widths.append(found["spectrum"].high - found["spectrum"].value)
+    assert widths[1] == pytest.approx(widths[0], rel=0.4)  # 20 blocks know it to 16 %; sorted ones it would be twice
+
+
 def test_a_jackknife_of_means_is_the_error_of_the_mean() -> None:
     """Of blocks of one value each: s / sqrt(n), and of two streams the root of the sum of squares."""
     x, y = ([float(v) for v in draw] for draw in torch.randn(2, 12, generator=torch.Generator().manual_seed(0)))

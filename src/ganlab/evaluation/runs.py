@@ -138,16 +138,21 @@ def _real(folder: Path, evaluator: Evaluator, say: Callable[[Mapping[str, Any]],
     other = next((s for s in ("validation", "test") if s != protocol.reference and len(evaluator.real.splits[s])), None)
     if other is None:
         raise GanlabError("real=true scores held-out images, and the data has none: train with data.held_out=0.1.")
-    result = evaluator.score(sources.of_images(evaluator.real.images, evaluator.real.splits[other]))
+    rows = sources.shuffled(evaluator.real.splits[other], protocol.seed)
+    result = evaluator.score(sources.of_images(evaluator.real.images, rows))
     record = result.record({"kind": "real", "split": other})
     say(record)
     return keep(folder, record, result)
 
 
 def _selected_on(record: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the best checkpoint was chosen by scores on this split."""
-    reference = record["protocol"]["reference"]
-    return any(r.get("during_training") and r["protocol"]["reference"] == reference for r in before)
+    """Whether the best checkpoint was chosen by scores on this split, be it on more or fewer of its images."""
+
+    def split(record: Mapping[str, Any]) -> tuple[Any, Any]:
+        reference = record["protocol"]["reference"]
+        return reference.get("split"), reference.get("data")
+
+    return any(r.get("during_training") and split(r) == split(record) for r in before)
 
 
 def sweep_values(text: str) -> list[float]:

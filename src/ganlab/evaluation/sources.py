@@ -102,8 +102,8 @@ def of_path(
     them.
 
     Args:
-        count: How many of them, a keyed choice; 0 or more than there are: all, in the order of their names.
-        seed: Of that choice.
+        count: How many of them, a keyed choice; 0 or more than there are: all.
+        seed: Of that choice, and of their order, see `shuffled`.
 
     Raises:
         GanlabError: If there are none, one cannot be read, or they are of mixed sizes or another size than the data's.
@@ -148,11 +148,15 @@ def of_path(
     said = [f"{colour:,} of the images are in colour, and the data is grey: they were converted."]
     if images.labels is not None and images.num_classes != num_classes:
         images = Images(images.pixels, None, 0, (), images.skipped, images.path)
-    rows = torch.arange(len(images))
-    if 0 < count < len(images):  # the first of them might all be of one class
-        generator = randomness.generator("cpu", seed, "images", len(images))
-        rows = torch.randperm(len(images), generator=generator)[:count].sort().values
+    rows = shuffled(torch.arange(len(images)), seed)[: count or None]
     return of_images(images, rows), dataset.fingerprint(), said if colour and image_channels == 1 else []
+
+
+def shuffled(rows: Tensor, seed: int) -> Tensor:
+    """Rows in a keyed random order, for images that are scored like generated ones: those of a data set may stand one
+    class after the other, and what is taken of blocks of consecutive images (intervals, ``fid_infinity``) is of blocks
+    that are alike."""
+    return rows[torch.randperm(len(rows), generator=randomness.generator("cpu", seed, "images", len(rows)))]
 
 
 def _enlarged(images: Tensor, image_shape: tuple[int, int, int]) -> Tensor:

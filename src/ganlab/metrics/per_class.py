@@ -27,7 +27,7 @@ from ganlab.metrics.contract import (
 )
 from ganlab.metrics.frechet import Frechet
 from ganlab.metrics.moments import ClassMoments, covariance, part_of
-from ganlab.metrics.stored import StoredFeatures
+from ganlab.metrics.stored import StoredFeatures, dealt
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ClassPredictions(Summary):
     Where the extractor classifies nothing, L is 0.
 
     Args:
-        blocks: B equal parts of the stream, consecutive images each.
+        blocks: B equal parts of the stream, to which its images are dealt at random.
     """
 
     labels: ClassVar[bool] = True
@@ -54,7 +54,7 @@ class ClassPredictions(Summary):
 
 class _ClassPredictions(Accumulator):
     def __init__(self, stream: Stream, blocks: int) -> None:
-        self.edges = torch.tensor([b * stream.count // blocks for b in range(1, blocks)])
+        self.block = dealt(stream, blocks)
         shape = (blocks, stream.num_classes)
         shapes = {"count": shape, "p": (*shape, stream.logits_dim), "log": shape}
         self.kept = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
@@ -65,8 +65,7 @@ class _ClassPredictions(Accumulator):
             return
         log_p = batch.logits.cpu().double().log_softmax(1)
         p, labels = log_p.exp(), batch.labels.cpu()
-        block = torch.bucketize(torch.arange(batch.start, batch.start + len(batch)), self.edges, right=True)
-        row = block * self.kept["count"].shape[1] + labels
+        row = self.block[batch.start : batch.start + len(batch)] * self.kept["count"].shape[1] + labels
         found = {"count": torch.ones_like(p[:, 0]), "p": p, "log": torch.where(p > 0, p * log_p, 0.0).sum(1)}
         for name, numbers in found.items():
             self.kept[name].flatten(0, 1).index_add_(0, row, numbers)

@@ -23,6 +23,7 @@ from ganlab.metrics.contract import (
     Tensors,
     Value,
 )
+from ganlab.metrics.stored import dealt
 
 _DECIBEL = 10 / math.log(10)
 
@@ -35,7 +36,7 @@ class Spectrum(Summary):
     cycles an image of its shorter side, up to the Nyquist frequency, and the mean over channels.
 
     Args:
-        blocks: B equal parts of the stream, consecutive images each.
+        blocks: B equal parts of the stream, to which its images are dealt at random.
     """
 
     blocks: int = 1
@@ -135,7 +136,7 @@ def _rings(height: int, width: int) -> tuple[Tensor, Tensor]:
 class _Spectrum(Accumulator):
     def __init__(self, stream: Stream, blocks: int) -> None:
         rings = min(stream.image_shape[1:]) // 2 + 1
-        self.edges = torch.tensor([b * stream.count // blocks for b in range(1, blocks)])
+        self.block = dealt(stream, blocks)
         shapes = {"count": (blocks,), "sum": (blocks, rings), "square": (blocks, rings)}
         self.kept = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
 
@@ -145,8 +146,7 @@ class _Spectrum(Accumulator):
             self.kept = {name: tensor.to(device) for name, tensor in self.kept.items()}
         # one 255th squared, the step of a pixel: a blank image has a logarithm too
         logarithm = (radial_power(batch.images.to(device).double() / 255) + 1 / 255**2).log()
-        places = torch.arange(batch.start, batch.start + len(batch))
-        block = torch.bucketize(places, self.edges, right=True).to(device)
+        block = self.block[batch.start : batch.start + len(batch)].to(device)
         self.kept["count"].index_add_(0, block, torch.ones_like(logarithm[:, 0]))
         self.kept["sum"].index_add_(0, block, logarithm)
         self.kept["square"].index_add_(0, block, logarithm.square())

@@ -55,6 +55,13 @@ def chosen(stream: Stream, limit: int) -> Tensor | None:
     return kept
 
 
+def dealt(stream: Stream, blocks: int) -> Tensor:
+    """(count,) int64: the block of each image, of equal size but for one image, a random choice that depends on the
+    stream's seed and length alone: images of a data set may stand one class after the other."""
+    generator = randomness.generator("cpu", stream.seed, "blocks", stream.count)
+    return torch.randperm(stream.count, generator=generator) % blocks
+
+
 def in_order(parts: Sequence[Tensors]) -> Tensors:
     """Rows of all ranks in the order of the stream."""
     parts = [part for part in parts if part and len(part["places"])] or list(parts[:1])
