@@ -26,7 +26,7 @@ class StoredFeatures(Summary):
     limit: int = 10_000
 
     def begin(self, stream: Stream) -> Accumulator:
-        return _Rows(chosen(stream, self.limit), "features")
+        return _Rows(stream, self.limit, "features")
 
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
         return in_order(parts)
@@ -39,7 +39,7 @@ class StoredImages(Summary):
     limit: int = 1_000
 
     def begin(self, stream: Stream) -> Accumulator:
-        return _Rows(chosen(stream, self.limit), "images")
+        return _Rows(stream, self.limit, "images")
 
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
         return in_order(parts)
@@ -65,26 +65,39 @@ def dealt(stream: Stream, blocks: int) -> Tensor:
 def in_order(parts: Sequence[Tensors]) -> Tensors:
     """Rows of all ranks in the order of the stream."""
     parts = [part for part in parts if part and len(part["places"])] or list(parts[:1])
+    if len(parts) == 1:  # of one rank, in order as they are
+        return parts[0]
     joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     order = joined["places"].argsort() if joined else None
     return {name: tensor[order] for name, tensor in joined.items()}
 
 
 class _Rows(Accumulator):
-    def __init__(self, kept: Tensor | None, what: str) -> None:
-        self.kept, self.what = kept, what
-        self.rows: list[Tensors] = []
+    """One tensor of as many rows as may come, filled as they come: no list of parts to be joined, which would take
+    twice the memory."""
+
+    def __init__(self, stream: Stream, limit: int, what: str) -> None:
+        self.chosen, self.what = chosen(stream, limit), what
+        self.most, self.count = min(limit, stream.count), 0
+        self.rows: Tensors = {}
 
     def update(self, batch: Batch) -> None:
         places = torch.arange(batch.start, batch.start + len(batch))
-        if self.kept is not None:
-            places = places[self.kept[places]]
+        if self.chosen is not None:
+            places = places[self.chosen[places]]
         if not len(places):
             return
         source: Tensor = getattr(batch, self.what)
-        within = (places - batch.start).to(source.device)
+        within = places - batch.start
         labels = torch.full((len(batch),), -1) if batch.labels is None else batch.labels.cpu()
-        self.rows.append({self.what: source[within], "places": places, "labels": labels[within.cpu()]})
+        found = {self.what: source[within.to(source.device)], "places": places, "labels": labels[within]}
+        if not self.rows:
+            self.rows = {name: tensor.new_empty(self.most, *tensor.shape[1:]) for name, tensor in found.items()}
+        for name, tensor in found.items():
+            self.rows[name][self.count : self.count + len(places)] = tensor
+        self.count += len(places)
 
     def tensors(self) -> Tensors:
-        return in_order(self.rows) if self.rows else {}
+        if self.count == self.most:
+            return self.rows
+        return {name: tensor[: self.count].clone() for name, tensor in self.rows.items()}
