@@ -72,15 +72,17 @@ def test_the_picture_shows_the_nearest_samples_first_with_their_training_images(
     assert found.details["neighbours"][0]["distances"][0] == 0
 
 
-def test_the_discriminator_is_asked_about_training_held_out_and_generated_images() -> None:
-    """A discriminator that knows the training images by their number alone."""
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (0.5, 0.5), (3.0, -40.0)])
+def test_the_discriminator_is_asked_about_training_held_out_and_generated_images(scale: float, offset: float) -> None:
+    """A discriminator that knows the training images by their number alone; of least squares its logits would be 1 and
+    0, and those of a critic have no zero."""
     streams = {"train": stream(draw(100, 0)), "held_out": stream(draw(50, 1)), "fake": stream(draw(40, 2))}
-    for offset, tensors in zip((0, 100, 200), streams.values(), strict=True):
-        tensors["images"] = (torch.arange(len(tensors["features"])) + offset).to(torch.uint8).view(-1, 1, 1, 1)
+    for first, tensors in zip((0, 100, 200), streams.values(), strict=True):
+        tensors["images"] = (torch.arange(len(tensors["features"])) + first).to(torch.uint8).view(-1, 1, 1, 1)
 
     def discriminator(images: Tensor, labels: Tensor | None, real: bool) -> Tensor:
         asked.append(real)
-        return torch.where(images.view(-1) < 125, 1.0, -1.0)
+        return scale * torch.where(images.view(-1) < 125, 1.0, -1.0) + offset
 
     asked: list[bool] = []
     context = Context(images=lambda role, at: streams[role]["images"][at], discriminator=discriminator)

@@ -27,7 +27,8 @@ class Memorization(Metric):
                        other at the 1st percentile
     d_train, d_held_out, d_fake: shares of training, held-out and generated images that the discriminator of the
                        run takes for what they are; ``d_gap`` is the first less the second: above 0 it knows
-                       its training images by heart
+                       its training images by heart. What is real to it begins half-way between the median
+                       logits of training and of generated images: 0 means nothing to a critic, nor to least squares
 
     Intervals are for other samples of the generator, and other images for the discriminator, the training set held
     fixed. The same numbers for held-out images stand beside those of the samples. ``authenticity`` and ``copies`` say
@@ -107,8 +108,7 @@ class Memorization(Metric):
     def _discriminator(self, kept: Mapping[Role, Kept], context: Context) -> dict[str, Value]:
         if context.discriminator is None or context.images is None:
             return {}
-        shares: dict[str, float] = {}
-        counts: dict[str, int] = {}
+        found: dict[str, Tensor] = {}
         for role in ("train", "held_out", "fake"):
             if role not in kept or not kept[role].stream.count:  # type: ignore[index]
                 continue
@@ -116,9 +116,12 @@ class Memorization(Metric):
             places, labels = rows["places"][: self.samples], rows["labels"][: self.samples]
             images = kept["fake"]["images"]["images"] if role == "fake" else context.images(role, places)  # type: ignore[arg-type]
             known = labels if bool((labels >= 0).all()) else None
-            logits = context.discriminator(images, known, role != "fake")
-            right = logits < 0 if role == "fake" else logits > 0
-            shares[role], counts[role] = float(right.double().mean()), len(right)
+            found[role] = context.discriminator(images, known, role != "fake")
+        boundary = (found["train"].median() + found["fake"].median()) / 2
+        shares, counts = {}, {role: len(logits) for role, logits in found.items()}
+        for role, logits in found.items():
+            above = (logits > boundary).double() + (logits == boundary).double() / 2
+            shares[role] = float((1 - above if role == "fake" else above).mean())
         values, ends = {}, {}
         for role, share in shares.items():
             ends[role] = (share, *intervals.wilson(share, counts[role]))
