@@ -154,7 +154,7 @@ def test_scores_of_different_protocols_are_not_compared(
         evaluate(copied, other)
     for folder, samples in ((copied, 40), (other, 50)):
         evaluate(folder, "metrics=fid", *SMALL[:3], f"samples={samples}", "real=false")
-    with pytest.raises(GanlabError, match="samples is 40 for iteration 4 and 50 for iteration 4"):
+    with pytest.raises(GanlabError, match=rf"samples is 40 for {copied} and 50 for {other}"):
         evaluate(copied, other)
     evaluate(other, "metrics=fid", *SMALL[:3], "samples=40", "real=false")
     capsys.readouterr()

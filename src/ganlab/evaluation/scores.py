@@ -77,23 +77,27 @@ def forget_after(folder: Path, iteration: int) -> None:
     os.replace(temporary, path)
 
 
-def refuse_different(records: Sequence[Record], but: Sequence[str] = ("truncation",)) -> None:
+def refuse_different(
+    records: Sequence[Record], but: Sequence[str] = ("truncation",), names: Sequence[str] = ()
+) -> None:
     """Scores of different protocols are not compared.
 
     Args:
         but: Keys that may differ: what a curve is drawn over.
+        names: What the sentence calls each; empty: by their titles.
 
     Raises:
         GanlabError: With the first difference.
     """
-    for record in records[1:]:
+    names = names or [title(record) for record in records]
+    for record, name in zip(records[1:], names[1:], strict=True):
         first, other = ({k: v for k, v in r["protocol"].items() if k not in but} for r in (records[0], record))
         found = first_difference(first, other)
         if found is not None:
             key, a, b = found
             raise GanlabError(
-                f"Scores of different protocols are not compared: {key} is {_short(a)} for {title(records[0])} and "
-                f"{_short(b)} for {title(record)}. Evaluate both with one protocol."
+                f"Scores of different protocols are not compared: {key} is {_short(a)} for {names[0]} and "
+                f"{_short(b)} for {name}. Evaluate both with one protocol."
             )
 
 
