@@ -309,6 +309,7 @@ def evaluation() -> dict[str, Tensor]:
     from ganlab.data.splits import split
     from ganlab.evaluation import engine, sources
     from ganlab.evaluation.protocol import preset
+    from ganlab.metrics.contract import Context
     from ganlab.priors import Normal
 
     data = prepare(Digits(), image_size=(8, 8), image_channels=1, num_workers=0)
@@ -320,7 +321,11 @@ def evaluation() -> dict[str, Tensor]:
     with tempfile.TemporaryDirectory() as cache:
         real = engine.RealData(data, split(len(data), 0.25), "digits")
         evaluator = engine.Evaluator(preset("digits").changed(small), real, cache=Path(cache))
-        result = evaluator.score(source)
+        # a discriminator that looks at the whole batch, as one with the minibatch's standard deviation
+        context = Context(
+            discriminator=lambda x, y, real: x.float().mean((1, 2, 3)) - distributed.mean(x.float().mean())
+        )
+        result = evaluator.score(source, context)
     values = {name: v.value for score in result.scores.values() for name, v in score.values.items()}
     return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
 

@@ -169,6 +169,7 @@ def test_scores_of_different_protocols_are_not_compared(
         (("{run}", "metric=fid"), "no option 'metric'. Did you mean 'metrics'"),
         (("{run}", "protocol=studiogen"), "No protocol is called 'studiogen'. Did you mean 'studiogan'"),
         (("{run}", "checkpoint=7"), "has no checkpoint '7'"),
+        (("{run}", "checkpoint=best"), "has no best checkpoint: a run keeps one where evaluate.every_kimg= is set"),
         (("{run}", "sweep=truncation"), "go together"),
         (("{run}", "sweep=truncation", "values=1:0:1"), "must be LOW:HIGH:STEP"),
         (("{run}", "data=digits"), "goes with images="),

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganlab import registry
+from ganlab import distributed, registry
 from ganlab.data.prepare import Images
 from ganlab.data.splits import split
 from ganlab.errors import GanlabError
@@ -221,6 +221,29 @@ def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
     for name, score in one.scores.items():
         for key, value in score.values.items():
             assert many.scores[name].values[key].value == pytest.approx(value.value, rel=1e-9, abs=1e-9)
+
+
+def test_networks_are_asked_by_one_rank_alone(real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer that looks at the batches of all ranks would wait for ranks that score nothing, or have no batch left."""
+    for name, value in {"is_initialized": True, "get_world_size": 2, "get_rank": 0, "barrier": None}.items():
+        monkeypatch.setattr(one_pass.dist, name, lambda value=value: value)
+    monkeypatch.setattr(one_pass.dist, "all_reduce", lambda tensor: None)
+    monkeypatch.setattr(one_pass, "_gathered", lambda own: [own, own])
+    assert distributed.world_size() == 2
+    seen: list[int] = []
+    source = fakes()
+    rows = source.rows
+    source.rows = lambda start, stop: (seen.append(distributed.world_size()), rows(start, stop))[1]
+    original = Brighter.score
+
+    def score(self: Brighter, kept: Mapping[Role, Kept], context: Context) -> Score:
+        seen.append(distributed.world_size())
+        return original(self, kept, context)
+
+    monkeypatch.setattr(Brighter, "score", score)
+    made(real, tmp_path, "brighter").score(source)
+    assert seen == [1, 1]
+    assert (distributed.world_size(), distributed.rank()) == (2, 0)
 
 
 def test_nan_images_are_refused(real: RealData, tmp_path: Path) -> None:

@@ -54,10 +54,12 @@ def test_the_best_checkpoint_is_kept_and_a_score_that_chose_it_is_marked(whole: 
     chosen = ("evaluate", str(whole), "protocol=tiny", "checkpoint=best", "metrics=fid", "real=false")
     cli.dispatch([*chosen, "reference=validation"])
     cli.dispatch([*chosen, "reference=test"])
-    again, reported = scores.read(whole)[3:]
+    cli.dispatch([*chosen, "reference=validation", "reference_images=100"])
+    again, reported, part = scores.read(whole)[3:]
     # the weights and the protocol are those of training, so the number is too
     assert (again["values"]["fid"]["value"], again["selected_on"]) == (pytest.approx(dict(measured)[best]), True)
     assert reported["selected_on"] is False
+    assert part["selected_on"] is True
 
 
 def test_the_page_is_there_after_training_and_pictures_do_not_grow_in_number(whole: Path) -> None:

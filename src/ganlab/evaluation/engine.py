@@ -228,8 +228,9 @@ class Evaluator:
                 images=self._pixels,
                 features=self._features,
             )
-            for name, metric in metrics.items():
-                scores[name] = metric.score(self._for_metric(metric, kept), context)
+            with distributed.alone():
+                for name, metric in metrics.items():
+                    scores[name] = metric.score(self._for_metric(metric, kept), context)
         return Result(scores, self.described(source.count, truncation), samples, source.count / seconds, self.warnings)
 
     def described(self, samples: int, truncation: float | None) -> dict[str, Any]:

@@ -44,12 +44,13 @@ def collect(
     for number, start in enumerate(range(0, source.count, BATCH)):
         if number % world != rank:
             continue
-        images, labels, all_finite = source.rows(start, min(start + BATCH, source.count))
-        images = images.to(device)
-        features, logits = extract(extractor, images) if wants and extractor is not None else (None, None)
-        batch = Batch(start, images, labels, features, logits)
-        for accumulator in accumulators.values():
-            accumulator.update(batch)
+        with distributed.alone():  # other ranks have other batches, and perhaps fewer
+            images, labels, all_finite = source.rows(start, min(start + BATCH, source.count))
+            images = images.to(device)
+            features, logits = extract(extractor, images) if wants and extractor is not None else (None, None)
+            batch = Batch(start, images, labels, features, logits)
+            for accumulator in accumulators.values():
+                accumulator.update(batch)
         finite.append(all_finite)
         if start == 0:
             first = images.cpu()

@@ -47,6 +47,11 @@ def chosen(folder: Path, which: str | int) -> list[Path]:
         if wanted in (path.name, path.stem) or (wanted.isdigit() and path.stem.lstrip("step_").lstrip("0") == wanted):
             return [path]
     names = [path.stem for path in there]
+    if wanted == "best":
+        raise GanlabError(
+            f"{folder} has no best checkpoint: a run keeps one where evaluate.every_kimg= is set. There are: "
+            f"{', '.join(names) or 'none'}."
+        )
     raise GanlabError(
         f"{folder} has no checkpoint {wanted!r}.{suggestion(wanted, names)} There are: {', '.join(names) or 'none'}; "
         f"or last, best, all."
