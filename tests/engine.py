@@ -29,7 +29,7 @@ class Engine:
     Args:
         game: Regularizers are attached to it here.
         regularizers: By name.
-        rate: Learning rate of all players.
+        rate: Learning rate of all players, or of each by its name.
         setting: What views share; by default normal latents, no labels.
         optimizer: Makes a player's optimizer.
         training: Options of `Training`.
@@ -44,7 +44,7 @@ class Engine:
         game: Game,
         regularizers: Mapping[str, Regularizer] | None = None,
         *,
-        rate: float = 1.0,
+        rate: float | Mapping[str, float] = 1.0,
         setting: Setting | None = None,
         average: Average | None = None,
         optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.SGD,
@@ -53,7 +53,8 @@ class Engine:
         for regularizer in (regularizers or {}).values():
             regularizer.attach(game)
         self.game = game
-        factories = {player: lambda params: optimizer(list(params), lr=rate) for player in game.players}
+        rates = rate if isinstance(rate, Mapping) else dict.fromkeys(game.players, rate)
+        factories = {p: lambda params, lr=rates[p]: optimizer(list(params), lr=lr) for p in game.players}
         options = Training(**{"batch_size": BATCH, "log_every_steps": 1, **training})  # type: ignore[arg-type]
         setting = Setting(Normal(), LATENTS) if setting is None else setting
         self.module = GANModule(game, regularizers or {}, factories, setting, average or Average({}), options)

@@ -225,16 +225,22 @@ def test_a_recipe_trains_one_iteration_at_reduced_width(name: str, tmp_path: Pat
     } == set(players)
 
 
-def test_two_time_scales_or_several_steps_are_words_on_the_command_line() -> None:
-    rates = ["optimizer.discriminator.lr=3e-4", "optimizer.generator.lr=1e-4"]
-    for words, steps in ((rates, 1), (["game.discriminator_steps=5"], 5)):
-        composed = config.read(["model=mlp", *words])
-        module = experiment.build(composed).module
+@pytest.mark.parametrize("game", registry.names("game"))
+def test_two_time_scales_or_several_steps_are_words_on_the_command_line(game: str) -> None:
+    """What an iteration then does with them is held against plain loops in games/test_updates."""
+    two_scales = {"discriminator": 3e-4, "generator": 1e-4}
+    alike = {"discriminator": 2e-4, "generator": 2e-4}
+    counted = "discriminator_steps" in schema.options("game", registry.load("game", game))
+    for rates, steps in ((two_scales, 1), *([(alike, 5)] if counted else [])):
+        words = [f"optimizer.{player}.lr={rate}" for player, rate in rates.items()]
+        words += [f"game.discriminator_steps={steps}"] if counted else []
+        module = experiment.build(config.read([f"game={game}", *words])).module
         slots = experiment.plan.plan(module.game, module.progress, 8).slots
         assert [slot.turn.players[0] for slot in slots] == [*["discriminator"] * steps, "generator"]
-        found = {name: optimizer.param_groups[0]["lr"] for name, optimizer in zip(
-            module.game.players, module.configure_optimizers(), strict=True)}  # fmt: skip
-        assert found == ({"discriminator": 3e-4, "generator": 1e-4} if steps == 1 else dict.fromkeys(found, 2e-4))
+        optimizers = dict(zip(module.game.players, module.configure_optimizers(), strict=True))
+        found = {name: optimizer.param_groups[0]["lr"] for name, optimizer in optimizers.items()}
+        others = {name: rate for name, rate in found.items() if name not in rates}  # a third player has its own
+        assert found == {**rates, **others}
 
 
 def test_twice_as_many_fakes_as_the_batch_are_made_in_the_generators_turn() -> None:

@@ -11,7 +11,7 @@ optimistic: twice this step minus the last one (Daskalakis et al. 2018, arXiv:17
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,9 @@ from ganlab.priors import Normal
 from ganlab.randomness import Distribution, Stream
 from ganlab.view import Setting
 
-ITERATIONS, RATE = 2, 0.05  # an optimistic step looks one iteration back
+ITERATIONS = 2  # an optimistic step looks one iteration back
+ALIKE = {"discriminator": 0.05, "generator": 0.05}
+TWO_SCALES = {"discriminator": 0.08, "generator": 0.02}
 MARGIN = 1.5
 
 
@@ -160,15 +162,19 @@ GAMES = {
 class Sgd:
     """w -= rate * g."""
 
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
     def step(self, weights: list[Tensor], gradients: list[Tensor]) -> None:
         for w, g in zip(weights, gradients, strict=True):
-            w -= RATE * g
+            w -= self.rate * g
 
 
 class Adam:
     """Kingma & Ba 2015 (arXiv:1412.6980), algorithm 1."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
         self.m: dict[int, Tensor] = {}
         self.v: dict[int, Tensor] = {}
         self.count = 0
@@ -179,14 +185,21 @@ class Adam:
             self.m[i] = 0.5 * self.m.get(i, 0.0 * g) + 0.5 * g
             self.v[i] = 0.9 * self.v.get(i, 0.0 * g) + 0.1 * g**2
             m, v = self.m[i] / (1 - 0.5**self.count), self.v[i] / (1 - 0.9**self.count)
-            w -= RATE * m / (v.sqrt() + 1e-8)
+            w -= self.rate * m / (v.sqrt() + 1e-8)
 
 
-def loop(game: Any, objective: Callable[..., Tensor], rule: str, optimizer: type[Any], turns: list[str]) -> None:
+def loop(
+    game: Any,
+    objective: Callable[..., Tensor],
+    rule: str,
+    optimizer: type[Any],
+    turns: list[str],
+    rates: Mapping[str, float],
+) -> None:
     """Play ``ITERATIONS`` by hand; ``turns`` names who plays."""
     players = list(dict.fromkeys(turns))
     weights = {p: [w.detach() for w in game.players[p].parameters()] for p in players}  # the same memory
-    optimizers = {p: optimizer() for p in players}
+    optimizers = {p: optimizer(rates[p]) for p in players}
     last: dict[str, list[Tensor]] = {}
     seen = 0
     for _ in range(ITERATIONS):
@@ -228,7 +241,7 @@ def loop(game: Any, objective: Callable[..., Tensor], rule: str, optimizer: type
         seen += BATCH * turns.count("discriminator")
 
 
-def play(made: Game, rule: str, optimizer: str) -> None:
+def play(made: Game, optimizer: str, rates: Mapping[str, float]) -> None:
     def prior(draw: Any, batch: int, dim: int) -> Tensor:
         return Normal()(draw, batch, dim).double()
 
@@ -237,7 +250,7 @@ def play(made: Game, rule: str, optimizer: str) -> None:
             return torch.optim.SGD(parameters, lr=lr)
         return torch.optim.Adam(parameters, lr=lr, betas=(0.5, 0.9), eps=1e-8)
 
-    engine = Engine(made, rate=RATE, setting=Setting(prior, LATENTS), optimizer=factory)
+    engine = Engine(made, rate=rates, setting=Setting(prior, LATENTS), optimizer=factory)
     for _ in range(ITERATIONS):
         count = sum(turn.repeat for turn in made.turns() if turn.reals == "fresh")
         engine.iterate(*[points(i).double() for i in range(count)])
@@ -247,7 +260,9 @@ def weights(game: Game) -> Tensor:
     return torch.cat([p.detach().flatten() for p in game.parameters()])
 
 
-def together(name: str, rule: str, optimizer: str, steps: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+def together(
+    name: str, rule: str, optimizer: str, steps: int = 1, rates: Mapping[str, float] = ALIKE
+) -> tuple[Tensor, Tensor, Tensor]:
     """Weights before, after the engine's iterations, and after those by hand."""
     torch.manual_seed(0)
     make, objective = GAMES[name]
@@ -255,9 +270,9 @@ def together(name: str, rule: str, optimizer: str, steps: int = 1) -> tuple[Tens
     made = make(update=rule, **options).double()
     by_hand = copy.deepcopy(made)
     before = weights(made)
-    play(made, rule, optimizer)
+    play(made, optimizer, rates)
     turns = ["discriminator"] * steps + ["generator"]
-    loop(by_hand, objective, rule, {"sgd": Sgd, "adam": Adam}[optimizer], turns)
+    loop(by_hand, objective, rule, {"sgd": Sgd, "adam": Adam}[optimizer], turns, rates)
     return before, weights(made), weights(by_hand)
 
 
@@ -277,6 +292,17 @@ def test_several_turns_of_the_discriminator_follow_one_another_or_are_one_larger
     before, found, expected = together(name, rule, "sgd", steps=3)
     assert (found - before).abs().max() > 1e-3
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("rule", UPDATES)
+@pytest.mark.parametrize("name", GAMES)
+def test_two_time_scales_are_a_step_of_each_player_at_its_own_rate(name: str, rule: str, optimizer: str) -> None:
+    """Heusel et al. 2017 (arXiv:1706.08500), eq. 1: b(n) for the discriminator and a(n) for the generator."""
+    _, found, expected = together(name, rule, optimizer, rates=TWO_SCALES)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
+    alike = together(name, rule, optimizer)[1]
+    assert (found - alike).abs().max() > 1e-3
 
 
 def test_the_rules_differ() -> None:
