@@ -91,13 +91,6 @@ def test_every_option_of_every_group_composes() -> None:
                 assert {key: node[key] for key in expected} == expected
 
 
-@pytest.mark.parametrize("name", [choice.name for choice in catalog.choices("experiment")])
-def test_every_experiment_composes_from_components_that_take_its_options(name: str) -> None:
-    composed = config.read([f"experiment={name}"])
-    composed["data"] = {k: ("given" if v == schema.REQUIRED else v) for k, v in composed["data"].items()}
-    experiment.check_options(composed)
-
-
 def test_none_is_an_option_of_every_optional_group() -> None:
     optional = [group for group in catalog.groups() if catalog.is_optional(group)]
     empty = {"discriminator": {}, "loss": {}}  # the only ones of which a run has some by default

@@ -19,7 +19,7 @@ from ganlab.layers.norm import BatchNorm
 from ganlab.randomness import Stream
 from ganlab.view import Setting, View
 
-ITERATIONS = 5  # ten steps of the discriminator
+ITERATIONS = 4  # eight steps of the discriminator and four of the generator
 CLASSES = 3
 Options = dict[str, Any]
 
@@ -93,10 +93,16 @@ def reg(*names: str, **options: Options) -> dict[str, Options]:
     return {**{name: FELT.get(name, {}) for name in names}, **options}
 
 
-LOSSES = {f"loss={name}": Case(loss=name) for name in registry.names("loss")}
-KEYED_ON_THE_RANK = {"dropout", "path_length"}
-REGULARIZERS = {f"reg={name}": Case(reg=reg(name), sliced=name in KEYED_ON_THE_RANK) for name in registry.names("reg")}
+ENERGIES = {"energy_margin": "autoencoder"}
+LOSSES = {f"loss={name}": Case(loss=name, discriminator=ENERGIES.get(name)) for name in registry.names("loss")}
+KEYED_ON_THE_RANK = {"dropout", "lipschitz_consistency", "path_length"}
+WITH = {"lipschitz_consistency": ("dropout",)}  # without, its two passes are one
+REGULARIZERS = {
+    f"reg={name}": Case(reg=reg(*WITH.get(name, ()), name), num_classes=CLASSES, sliced=name in KEYED_ON_THE_RANK)
+    for name in registry.names("reg")
+}
 COMBINATIONS = {
+    "no regularizer": Case(),
     "hinge, sn and ortho": Case(loss="hinge", reg=reg("sn", "ortho")),
     "wgan_gp with drift": Case(loss="wasserstein", reg=reg("gradient_penalty", "drift")),
     "vib with r1": Case(reg=reg("vib", "r1")),
@@ -146,8 +152,8 @@ EQUAL: dict[str, Case] = {
     **GAMES,
     **LOSSES,
     **REGULARIZERS,
-    **{f"{name}, conditional": replace(case, num_classes=CLASSES) for name, case in {**LOSSES, **REGULARIZERS}.items()},
     **{name: replace(case, num_classes=CLASSES) for name, case in COMBINATIONS.items()},
+    "everything at once, without classes": COMBINATIONS["everything at once"],
     **FAMILIES,
     **GROWING,
 }
