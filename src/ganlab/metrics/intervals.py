@@ -15,20 +15,15 @@ def student(freedom: int) -> float:
     return _STUDENT[freedom - 1] if freedom <= len(_STUDENT) else NORMAL + 2.5 / freedom
 
 
-def jackknife(value: float, *without: Sequence[float]) -> tuple[float, float]:
+def jackknife(value: float, without: Sequence[float]) -> tuple[float, float]:
     """``value`` -+ t s, s^2 = (B - 1) / B sum_b (v_b - mean)^2 of the values without one block each.
 
     Source: Efron & Stein 1981; t of B - 1 degrees of freedom.
-
-    Args:
-        value: Of all blocks.
-        without: The values without one block each; of several independent streams, s^2 is the sum of theirs.
     """
-    variance = 0.0
-    for values in without:
-        mean = sum(values) / len(values)
-        variance += (len(values) - 1) / len(values) * sum((v - mean) ** 2 for v in values)
-    half = student(min(len(values) for values in without) - 1) * math.sqrt(variance)
+    blocks = len(without)
+    mean = sum(without) / blocks
+    error = math.sqrt((blocks - 1) / blocks * sum((v - mean) ** 2 for v in without))
+    half = student(blocks - 1) * error
     return value - half, value + half
 
 

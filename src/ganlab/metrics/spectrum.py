@@ -56,7 +56,7 @@ class RadialSpectrum(Metric):
     high       signed difference at the highest quarter of the frequencies, in decibels: above 0 too much
                fine detail (the grid of transposed convolutions), below 0 too little
 
-    Intervals are for another draw of the generated and of the real images, by a jackknife over blocks of both.
+    Intervals are for another draw of the generated images, the real ones held fixed, by a jackknife over blocks.
 
     Source: Durall et al. 2020 (arXiv:2003.01826), equation 5, for the radial mean; the distance is ours.
 
@@ -73,25 +73,24 @@ class RadialSpectrum(Metric):
         self.blocks = blocks
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:
-        return {"spectrum": Spectrum(self.blocks)}
+        return {"spectrum": Spectrum(self.blocks if role == "fake" else 1)}
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
-        curves, errors, without = {}, {}, {}
+        curves, errors = {}, {}
         for role in ("fake", "real"):
             sums = kept[role]["spectrum"]  # type: ignore[index]
-            count, total = sums["count"].sum(), sums["sum"].sum(0)
-            curves[role] = total / count
+            count = sums["count"].sum()
+            curves[role] = sums["sum"].sum(0) / count
             variance = (sums["square"].sum(0) / count - curves[role].square()).clamp(min=0)
             errors[role] = (variance / (count - 1).clamp(min=1)).sqrt()
-            without[role] = (total - sums["sum"]) / (count - sums["count"])[:, None]
         found = _numbers(curves["fake"], curves["real"])
         ends: list[tuple[float | None, float | None]] = [(None, None)] * 2
-        if min(float(kept[role]["spectrum"]["count"].min()) for role in kept) >= 1:
-            fake = [_numbers(curve, curves["real"]) for curve in without["fake"]]
-            real = [_numbers(curves["fake"], curve) for curve in without["real"]]
-            ends = [
-                intervals.jackknife(value, [n[i] for n in fake], [n[i] for n in real]) for i, value in enumerate(found)
-            ]
+        blocks = kept["fake"]["spectrum"]
+        if float(blocks["count"].min()) >= 1:
+            others = blocks["count"].sum() - blocks["count"]
+            without = (blocks["sum"].sum(0) - blocks["sum"]) / others[:, None]
+            left_out = [_numbers(curve, curves["real"]) for curve in without]
+            ends = [intervals.jackknife(value, [n[i] for n in left_out]) for i, value in enumerate(found)]
         (low, high), (low_of_high, high_of_high) = ends
         details = {
             "frequency": list(range(len(curves["fake"]))),
