@@ -14,11 +14,13 @@ import torch
 from PIL import Image
 from records import record
 
-from ganlab import cli, sampling
+from ganlab import cli, experiment, run_folder, sampling
 from ganlab.errors import GanlabError
 from ganlab.evaluation import runs, scores, sources, table
 from ganlab.evaluation.engine import Result
-from ganlab.evaluation.subject import keep
+from ganlab.evaluation.protocol import preset
+from ganlab.evaluation.subject import Subject, keep
+from ganlab.metrics.contract import Context
 
 SMALL = ("features.dim=8", "features.width=4", "features.kimg=2", "kid.subset_size=20", "kid.subsets=5")
 
@@ -50,6 +52,9 @@ def test_a_run_is_scored_under_its_datas_own_protocol(copied: Path, capsys: pyte
     out = capsys.readouterr().out
     assert "fid" in out
     assert record["protocol_hash"] in out
+    # held-out images are others than the reference
+    evaluate(copied, "metrics=fid", *SMALL[:3], "samples=20", "reference=validation")
+    assert [r["subject"].get("split") for r in scores.read(copied)[2:]] == [None, "test"]
 
 
 def test_metrics_checkpoints_and_truncation_are_chosen(copied: Path) -> None:
@@ -66,6 +71,27 @@ def test_metrics_checkpoints_and_truncation_are_chosen(copied: Path) -> None:
     # the same again is the same number
     evaluate(copied, *chosen, "truncation=0.5")
     assert scores.read(copied)[-1]["values"] == swept[0]["values"]
+
+
+def test_the_averaged_or_the_raw_generator_with_the_datas_labels_or_uniform_ones(copied: Path) -> None:
+    built = experiment.build(run_folder.read_config(copied))
+    built.module.setting.label_shares = torch.tensor([0.75, 0.25])
+    subject, chosen = Subject(copied, built), preset("digits")
+    scored = []
+
+    class Asked:
+        protocol, real = chosen, subject.real
+
+        def score(self, source: sources.Source, context: Context, truncation: float | None) -> None:
+            scored.append((context.generator, source.count))
+
+    for ema, samples in ((True, 0), (False, 7)):
+        Asked.protocol = chosen.changed({"ema": ema, "samples": samples})
+        subject.evaluate(Asked())  # type: ignore[arg-type]
+    test = len(subject.real.splits["test"])  # as many as the reference has
+    assert scored == [(built.module.average["generator"], test), (built.module.game.generator, 7)]
+    assert subject._shares(chosen).tolist() == [0.75, 0.25]  # type: ignore[union-attr]
+    assert subject._shares(chosen.changed({"labels": "uniform"})).tolist() == [0.5, 0.5]  # type: ignore[union-attr]
 
 
 def test_a_folder_and_an_archive_of_images_are_scored(copied: Path, tmp_path: Path) -> None:
@@ -160,6 +186,13 @@ def test_scores_of_different_protocols_are_not_compared(
     capsys.readouterr()
     evaluate(copied, other)
     assert "copied" in capsys.readouterr().out
+    scores.append(other, {**scores.read(other)[-1], "during_training": True, "protocol": {}})
+    evaluate(copied, other)
+    truncated = record(4, 0.5)
+    for folder, line in ((copied, record(4)), (other, truncated)):
+        scores.append(folder, line)
+    with pytest.raises(GanlabError, match=r"truncation is null for .* and 0\.5 for "):
+        evaluate(copied, other)
 
 
 @pytest.mark.parametrize(
@@ -274,6 +307,13 @@ def test_a_torn_line_is_passed_over_and_what_was_measured_too_late_is_forgotten(
         tmp_path, {**base, "subject": {"kind": "run", "iteration": 1}}
     )  # and does not take the next one along
     assert [r["subject"]["iteration"] for r in scores.read(tmp_path)] == [1, 2, 3, 9, 1]
+    before = (tmp_path / scores.FILE).read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.replace", lambda *_: Path("/").write_text(""))
+        with pytest.raises(GanlabError, match=r"evaluation\.jsonl cannot be written: "):
+            scores.forget_after(tmp_path, 2)
+    assert (tmp_path / scores.FILE).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [scores.FILE]
     scores.forget_after(tmp_path, 2)
     assert [r["subject"]["iteration"] for r in scores.read(tmp_path)] == [1, 2, 9, 1]
     assert json.loads((tmp_path / scores.FILE).read_text().splitlines()[-1])["subject"]["iteration"] == 1

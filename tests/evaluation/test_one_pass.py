@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganlab import distributed, registry
+from ganlab import distributed, registry, sampling, styles
 from ganlab.data.prepare import Images
 from ganlab.data.splits import split
 from ganlab.errors import GanlabError
@@ -32,6 +32,8 @@ from ganlab.metrics.contract import (
     Tensors,
     Value,
 )
+from ganlab.priors import Normal
+from ganlab.styles import Style
 
 LABELS = torch.arange(300) % 3
 
@@ -175,7 +177,9 @@ def test_a_metric_of_a_run_is_left_out_of_the_scores_of_images_beside_it(real: R
     assert {*evaluator.score(fakes()).scores} == {"fid"}
 
 
-def test_summaries_of_real_images_come_from_the_cache_and_give_the_same_score(real: RealData, tmp_path: Path) -> None:
+def test_summaries_of_real_images_come_from_the_cache_and_give_the_same_score(
+    real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = made(real, tmp_path, "fid", "kid").score(fakes())
     before = sum(Pooled.calls)
     second = made(real, tmp_path, "fid", "kid").score(fakes())
@@ -188,6 +192,28 @@ def test_summaries_of_real_images_come_from_the_cache_and_give_the_same_score(re
     before = sum(Pooled.calls)
     made(real, tmp_path, "fid", "kid").score(fakes())
     assert sum(Pooled.calls) > before + 120
+    monkeypatch.setattr(Pooled, "weights_hash", lambda self: "other weights")
+    before = sum(Pooled.calls)
+    made(real, tmp_path, "fid", "kid").score(fakes())
+    assert sum(Pooled.calls) > before + 120
+
+
+def test_generated_image_i_is_that_of_latent_i_truncated_in_w_with_labels_by_their_shares() -> None:
+    torch.manual_seed(0)
+    options = {"image_size": 8, "image_channels": 1, "latent_dim": 4, "w_dim": 4, "mapping_width": 4, "width": 32}
+    generator = registry.load("generator", "stylegan")(**options, num_classes=3).eval()
+    prior, shares = Normal(), torch.tensor([0.0, 0.9, 0.1])
+    source = sources.of_generator(generator, prior, 60, 7, shares, (1, 8, 8), truncation=0.5)
+    images, labels, _ = source.rows(20, 60)
+    assert labels is not None
+    assert torch.equal(source.rows(0, 60)[1][20:], labels)  # type: ignore[index]
+    assert torch.equal(labels.bincount(minlength=3) > 0, shares > 0)
+    assert int((labels == 1).sum()) > 29
+    z = sampling.latents(prior, 7, 60, 4)[20:]
+    with torch.no_grad():
+        expected, other = (styles.images(generator, z, labels, Style(psi=psi), 7, 20) for psi in (0.5, 1.0))
+    assert torch.equal(images, sampling.to_uint8(expected))
+    assert not torch.equal(images, sampling.to_uint8(other))
 
 
 @pytest.mark.parametrize("world", [2, 3])

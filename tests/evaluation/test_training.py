@@ -55,11 +55,13 @@ def test_the_best_checkpoint_is_kept_and_a_score_that_chose_it_is_marked(whole: 
     cli.dispatch([*chosen, "reference=validation"])
     cli.dispatch([*chosen, "reference=test"])
     cli.dispatch([*chosen, "reference=validation", "reference_images=100"])
-    again, reported, part = scores.read(whole)[3:]
+    cli.dispatch([*chosen[:3], "checkpoint=last", *chosen[4:], "reference=validation"])
+    again, reported, part, last = scores.read(whole)[3:]
     # the weights and the protocol are those of training, so the number is too
     assert (again["values"]["fid"]["value"], again["selected_on"]) == (pytest.approx(dict(measured)[best]), True)
     assert reported["selected_on"] is False
     assert part["selected_on"] is True
+    assert last["selected_on"] is False
 
 
 def test_the_page_is_there_after_training_and_pictures_do_not_grow_in_number(whole: Path) -> None:

@@ -193,5 +193,5 @@ def same_protocol(folders: Sequence[Path]) -> list[dict[str, Any]]:
         if not records:
             raise GanlabError(f"{folder} has no scores yet: ganlab evaluate {folder}")
         found.append(records[-1])
-    scores.refuse_different(found, but=(), names=[str(folder) for folder in folders])
+    scores.refuse_different(found, names=[str(folder) for folder in folders])
     return found

@@ -59,7 +59,11 @@ def read(folder: Path) -> list[Record]:
 
 
 def forget_after(folder: Path, iteration: int) -> None:
-    """Drop what was measured during training after ``iteration``: a resumed run measures it again."""
+    """Drop what was measured during training after ``iteration``: a resumed run measures it again.
+
+    Raises:
+        GanlabError: If it cannot be written.
+    """
     path = folder / FILE
     if not path.is_file():
         return
@@ -70,20 +74,22 @@ def forget_after(folder: Path, iteration: int) -> None:
             later = record.get("during_training") and record["subject"]["iteration"] > iteration
         except (ValueError, KeyError, TypeError):
             later = True  # torn
-        if not later and line.endswith(b"\n"):
-            kept.append(line)
+        if not later:
+            kept.append(line.rstrip(b"\n") + b"\n")
     temporary = path.with_name(f".{FILE}.part")
-    temporary.write_bytes(b"".join(kept))
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(b"".join(kept))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def refuse_different(
-    records: Sequence[Record], but: Sequence[str] = ("truncation",), names: Sequence[str] = ()
-) -> None:
+def refuse_different(records: Sequence[Record], names: Sequence[str] = ()) -> None:
     """Scores of different protocols are not compared.
 
     Args:
-        but: Keys that may differ: what a curve is drawn over.
         names: What the sentence calls each; empty: by their titles.
 
     Raises:
@@ -91,8 +97,7 @@ def refuse_different(
     """
     names = names or [title(record) for record in records]
     for record, name in zip(records[1:], names[1:], strict=True):
-        first, other = ({k: v for k, v in r["protocol"].items() if k not in but} for r in (records[0], record))
-        found = first_difference(first, other)
+        found = first_difference(records[0]["protocol"], record["protocol"])
         if found is not None:
             key, a, b = found
             raise GanlabError(
