@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from ganlab.errors import GanlabError
 from ganlab.metrics import intervals, ms_ssim, per_class, spectrum
-from ganlab.metrics.contract import Context
+from ganlab.metrics.contract import Context, Stream
 from ganlab.metrics.frechet import Frechet
 from ganlab.metrics.ms_ssim import MSSSIM
 from ganlab.metrics.per_class import PerClass
@@ -230,3 +230,10 @@ def test_one_image_a_class_is_refused() -> None:
     rows = {"features": torch.rand(3, 2), "labels": torch.arange(3)}
     with pytest.raises(GanlabError, match="no class has two"):
         score(PerClass(), fake=rows, real=rows)
+
+
+def test_covariances_that_memory_does_not_hold_are_refused_before_the_first_image() -> None:
+    stream = Stream(10, feature_dim=2048, num_classes=1000)
+    with pytest.raises(GanlabError, match=r"1,000 classes in 2,048 feature dimensions, 67\.1 GB.*gigabytes=68"):
+        PerClass().prepare(stream, Context())
+    PerClass(gigabytes=68).prepare(stream, Context())

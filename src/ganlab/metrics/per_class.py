@@ -87,22 +87,33 @@ class PerClass(Metric):
     each stored image on its class's (the infinitesimal jackknife, Jaeckel 1972), of the rest by a jackknife over blocks
     of the stream. That of the worst class is of that class, as if it had been chosen beforehand.
 
-    Memory is 16 K D^2 bytes, and 4 limit D: for many classes take features of few dimensions.
+    Memory is 16 K D^2 bytes, and 4 limit D: for many classes take features of few dimensions. More than ``gigabytes``
+    is refused before the first image is made.
 
     Args:
         blocks: Blocks of the jackknife.
         limit: Generated images whose features are kept for the intervals of the FIDs.
+        gigabytes: Of covariances, at most.
 
     Raises:
         ValueError: If ``blocks`` is below 2 or ``limit`` not positive.
     """
 
-    def __init__(self, blocks: int = 10, limit: int = 10_000) -> None:
+    def __init__(self, blocks: int = 10, limit: int = 10_000, gigabytes: float = 8.0) -> None:
         if blocks < 2:
             raise ValueError(f"blocks must be at least 2, got {blocks}")
         if limit < 1:
             raise ValueError(f"limit must be at least 1, got {limit}")
-        self.blocks, self.limit = blocks, limit
+        self.blocks, self.limit, self.gigabytes = blocks, limit, gigabytes
+
+    def prepare(self, fake: Stream, context: Context) -> None:
+        needed = 16e-9 * fake.num_classes * fake.feature_dim**2
+        if needed > self.gigabytes:
+            raise GanlabError(
+                f"per_class keeps covariances of {fake.num_classes:,} classes in {fake.feature_dim:,} feature dimensions, "
+                f"{needed:,.1f} GB: take features of fewer dimensions, leave per_class out, or allow it by "
+                f"per_class.gigabytes={math.ceil(needed)}."
+            )
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:
         if role == "real":
