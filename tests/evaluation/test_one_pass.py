@@ -177,6 +177,15 @@ def test_a_metric_of_a_run_is_left_out_of_the_scores_of_images_beside_it(real: R
     assert {*evaluator.score(fakes()).scores} == {"fid"}
 
 
+def test_summaries_from_the_cache_are_put_where_those_of_generated_images_are(real: RealData, tmp_path: Path) -> None:
+    """On a GPU the two are compared there; the meta device stands for it."""
+    made(real, tmp_path, "fid", "kid", "prdc").score(fakes())
+    second = made(real, tmp_path, "fid", "kid", "prdc")
+    second.device = torch.device("meta")
+    kept = second._real_kept()["real"].summaries
+    assert {tensor.device.type for tensors in kept.values() for tensor in tensors.values()} == {"meta"}
+
+
 def test_summaries_of_real_images_come_from_the_cache_and_give_the_same_score(
     real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -174,7 +174,8 @@ class Evaluator:
         }
         found: dict[Any, Tensors] = {}
         if distributed.world_size() == 1:  # ranks might see different files
-            found = {s: tensors for s, path in paths.items() if (tensors := self._cache.read(path)) is not None}
+            read = {s: self._cache.read(path) for s, path in paths.items()}
+            found = {s: self._on_device(tensors) for s, tensors in read.items() if tensors is not None}
         missing = [s for s in summaries if s not in found]
         if missing:
             collected, _ = one_pass.collect(source, stream, missing, self.extractor, self.device)
@@ -183,6 +184,11 @@ class Evaluator:
                 for s in missing:
                     self._cache.write(paths[s], collected[s])
         return found
+
+    def _on_device(self, tensors: Tensors) -> Tensors:
+        """Where what is kept of generated images is too; MPS has no float64."""
+        on_cpu = torch.float64 if self.device.type == "mps" else None
+        return {name: tensor if tensor.dtype == on_cpu else tensor.to(self.device) for name, tensor in tensors.items()}
 
     def _extractor_key(self) -> str:
         if self.extractor is None:
@@ -318,7 +324,8 @@ class Evaluator:
                 raise GanlabError(
                     f"reference_file holds mean and covariance, and {name} needs more of the real images."
                 )
-        return reference.given(statistics, self.extractor.feature_dim if self.extractor is not None else 0)
+        moments, hashed = reference.given(statistics, self.extractor.feature_dim if self.extractor is not None else 0)
+        return self._on_device(moments), hashed
 
     def _refuse_labels(self) -> None:
         for name, metric in self.metrics.items():
