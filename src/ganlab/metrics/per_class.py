@@ -110,8 +110,8 @@ class PerClass(Metric):
         needed = 16e-9 * fake.num_classes * fake.feature_dim**2
         if needed > self.gigabytes:
             raise GanlabError(
-                f"per_class keeps covariances of {fake.num_classes:,} classes in {fake.feature_dim:,} feature dimensions, "
-                f"{needed:,.1f} GB: take features of fewer dimensions, leave per_class out, or allow it by "
+                f"per_class keeps covariances of {fake.num_classes:,} classes in {fake.feature_dim:,} feature "
+                f"dimensions, {needed:,.1f} GB: take features of fewer dimensions, leave per_class out, or allow it by "
                 f"per_class.gigabytes={math.ceil(needed)}."
             )
 
