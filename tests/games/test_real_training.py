@@ -22,7 +22,7 @@ from ganlab import config, session
 SMALLER = ["generator=dcgan", "generator.width=16", "data.image_size=8"]
 FASTER = ["optimizer.generator.lr=2e-3", "optimizer.discriminator.lr=2e-3", "game.width=128"]
 GAMES: dict[str, tuple[int, list[str]]] = {
-    "digits_bigan": (450, FASTER),
+    "digits_bigan": (420, [*SMALLER, *FASTER]),
     "digits_meg": (240, []),
     "digits_ebgan": (450, SMALLER),
     "digits_introvae": (400, [*SMALLER, "encoder=dcgan"]),
