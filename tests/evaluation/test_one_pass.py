@@ -223,6 +223,9 @@ def test_generated_image_i_is_that_of_latent_i_truncated_in_w_with_labels_by_the
         expected, other = (styles.images(generator, z, labels, Style(psi=psi), 7, 20) for psi in (0.5, 1.0))
     assert torch.equal(images, sampling.to_uint8(expected))
     assert not torch.equal(images, sampling.to_uint8(other))
+    assert bool(source.rows(0, 2)[2])
+    next(generator.synthesis.parameters()).data.fill_(torch.nan)
+    assert not source.rows(0, 2)[2]
 
 
 @pytest.mark.parametrize("world", [2, 3])
