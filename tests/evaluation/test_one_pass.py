@@ -284,6 +284,32 @@ def test_networks_are_asked_by_one_rank_alone(real: RealData, tmp_path: Path, mo
     assert (distributed.world_size(), distributed.rank()) == (2, 0)
 
 
+@pytest.mark.parametrize(("chosen", "held_out"), [("train", "test"), ("validation", "validation"), ("test", "test")])
+def test_held_out_images_are_those_of_the_reference_or_of_the_test_split(
+    chosen: str, held_out: str, real: RealData, tmp_path: Path
+) -> None:
+    rows = made(real, tmp_path, "fid", reference=chosen)._rows
+    assert {role: split for role, (split, _) in rows.items()} == {
+        "real": chosen,
+        "train": "train",
+        "held_out": held_out,
+    }
+    assert all(torch.equal(rows[role][1], real.splits[rows[role][0]]) for role in rows)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_metrics_are_told_whether_the_classes_are_the_datas_own(
+    own: bool, real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    monkeypatch.setattr(Pooled, "own_classes", own)
+    monkeypatch.setattr(
+        Brighter, "score", lambda self, kept, context: (told.append(context.own_classifier), Score({}))[1]
+    )
+    made(real, tmp_path, "fid", "brighter").score(fakes())
+    assert told == [own]
+
+
 def test_nan_images_are_refused(real: RealData, tmp_path: Path) -> None:
     source = fakes()
     rows = source.rows
