@@ -26,10 +26,23 @@ def test_moments_of_a_stream_are_those_of_all_of_it_also_far_from_the_origin(
         rows = features[start : start + 19]
         part.update(Batch(start, torch.zeros(len(rows), 1, 1, 1), features=rows))
     kept = part.tensors()
-    assert kept["count"].tolist() == [125, 126, 126, 126]
+    assert kept["count"].tolist() == [126, 126, 126, 125]
     whole = moments.combine([moments.part_of(kept, b) for b in range(4)])
     assert_close(whole["mean"], features.double().mean(0), rtol=1e-14, atol=0)
     assert_close(moments.covariance(whole), features.double().T.cov(), rtol=1e-9, atol=1e-9)
+
+
+def test_the_interval_of_fid_does_not_depend_on_whether_images_are_sorted() -> None:
+    """Two far clusters, by turns and one after the other: consecutive blocks would be of one cluster each."""
+    fake, real = draw(400, 3, 1), draw(400, 3, 2)
+    fake[200:] += 6
+    real[::2] += 6
+    turns = torch.arange(400).view(2, 200).T.flatten()
+    orders = (turns, turns.sort().values)
+    found = [score(fid.FID(), fake={"features": fake[o]}, real={"features": real}).values["fid"] for o in orders]
+    widths = [value.high - value.low for value in found]  # type: ignore[operator]
+    assert found[0].value == pytest.approx(found[1].value)
+    assert 1 / 2.5 < widths[1] / widths[0] < 2.5  # ten blocks know it to a quarter each; consecutive ones gave 20
 
 
 def test_moments_of_classes_are_those_of_the_images_of_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,8 @@ def of_path(
 
     Args:
         count: How many of them, a keyed choice; 0 or more than there are: all.
-        seed: Of that choice, and of their order, see `shuffled`.
+        seed: Of that choice. Images come in the order of their names, as other codes read them, but those of class
+            folders in a random one, see `shuffled`.
 
     Raises:
         GanlabError: If there are none, one cannot be read, or they are of mixed sizes or another size than the data's.
@@ -146,16 +147,19 @@ def of_path(
     except GanlabError as error:  # a file that begins like an image and is cut off
         raise GanlabError(f"images={path}: {str(error).split(' Repair or')[0].split(' Is data.path')[0]}") from error
     said = [f"{colour:,} of the images are in colour, and the data is grey: they were converted."]
+    by_class = images.labels is not None
     if images.labels is not None and images.num_classes != num_classes:
         images = Images(images.pixels, None, 0, (), images.skipped, images.path)
     rows = shuffled(torch.arange(len(images)), seed)[: count or None]
+    if not by_class:
+        rows = rows.sort().values
     return of_images(images, rows), dataset.fingerprint(), said if colour and image_channels == 1 else []
 
 
 def shuffled(rows: Tensor, seed: int) -> Tensor:
     """Rows in a keyed random order, for images that are scored like generated ones: those of a data set may stand one
-    class after the other, and what is taken of blocks of consecutive images (intervals, ``fid_infinity``) is of blocks
-    that are alike."""
+    class after the other, and parts of consecutive images, as the splits of some protocols' Inception Score, would not
+    be alike."""
     return rows[torch.randperm(len(rows), generator=randomness.generator("cpu", seed, "images", len(rows)))]
 
 

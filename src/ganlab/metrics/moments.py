@@ -10,21 +10,23 @@ import torch
 from torch import Tensor
 
 from ganlab.metrics.contract import Accumulator, Batch, Stream, Summary, Tensors
+from ganlab.metrics.stored import dealt
 
-_ROWS = 1024  # merged at once: with fewer, passing over the scatter costs more than the product
+_ROWS = 2048  # merged at once: with fewer, passing over the scatter costs more than the product
 _COLUMNS = 512  # of a piece of the scatter: above the diagonal pieces are not computed
 
 
 @dataclass(frozen=True)
 class Moments(Summary):
-    """Count, mean and scatter M = sum (x - mean)(x - mean)^T of consecutive blocks of features.
+    """Count, mean and scatter M = sum (x - mean)(x - mean)^T of blocks of features.
 
     Batches are merged by the pairwise update of Chan, Golub & LeVeque (1983): with d the difference
     of the means, M <- M_a + M_b + d d^T n_a n_b / (n_a + n_b). It does not lose digits where the mean is
     large beside the spread.
 
-    Keeps ``count`` (B,), ``mean`` (B, D), ``scatter`` (B, D, D), float64. Block b holds the images
-    [b N / B, (b + 1) N / B) of the stream, so a block is the same images however many ranks there are.
+    Keeps ``count`` (B,), ``mean`` (B, D), ``scatter`` (B, D, D), float64. Images are dealt to blocks at random, by
+    their places in the stream: a block is the same images however many ranks there are, and blocks are alike where
+    images come one class after the other.
 
     Args:
         blocks: B, for a jackknife that leaves out one block at a time; 1: none.
@@ -161,12 +163,11 @@ class _Collected(Accumulator):
 class _Moments(_Collected):
     def __init__(self, blocks: int, stream: Stream) -> None:
         super().__init__(blocks, stream.feature_dim)
-        self.edges = torch.tensor([b * stream.count // blocks for b in range(1, blocks)], dtype=torch.int64)
+        self.block = dealt(stream, blocks)
 
     def update(self, batch: Batch) -> None:
         assert batch.features is not None
-        place = torch.arange(batch.start, batch.start + len(batch))
-        self.collect(batch.features, torch.bucketize(place, self.edges, right=True))
+        self.collect(batch.features, self.block[batch.start : batch.start + len(batch)])
 
 
 class _ClassMoments(_Collected):
