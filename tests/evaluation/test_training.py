@@ -64,6 +64,14 @@ def test_the_best_checkpoint_is_kept_and_a_score_that_chose_it_is_marked(whole: 
     assert last["selected_on"] is False
 
 
+def test_the_best_checkpoint_of_a_score_that_should_be_high_has_the_highest(train: Callable[..., Path]) -> None:
+    folder = train(*EVALUATED, "evaluate.metrics=[is]", name="high", steps=6)
+    measured = {r["subject"]["iteration"]: r["values"]["is"]["value"] for r in scores.read(folder)}
+    assert len(set(measured.values())) > 1
+    stored = checkpoints.load(folder / "checkpoints" / BEST)
+    assert stored["ganlab"]["progress"]["iteration"] == max(measured, key=lambda i: measured[i])
+
+
 def test_the_page_is_there_after_training_and_pictures_do_not_grow_in_number(whole: Path) -> None:
     assert "Over training" in (whole / "evaluation.html").read_text(encoding="utf-8")
     assert [path.relative_to(whole / "evaluation").as_posix() for path in (whole / "evaluation").rglob("*.png")] == [
