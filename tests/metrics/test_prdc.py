@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from ganlab.errors import GanlabError
-from ganlab.metrics import neighbours
+from ganlab.metrics import intervals, neighbours
 from ganlab.metrics.prdc import PRDC, prdc
 from ganlab.testing.metrics import score
 
@@ -119,6 +121,39 @@ def test_the_interval_of_density_is_that_of_the_mean_over_generated_images() -> 
     assert (value.high, value.low) == pytest.approx(
         [float(held.mean() + sign * 1.959964 * held.std() / 120**0.5) for sign in (1, -1)]
     )
+
+
+@pytest.mark.parametrize("way", [*WAYS, "few pairs"])
+@pytest.mark.parametrize("steps", [math.inf, 4])
+def test_the_intervals_of_recall_and_coverage_leave_out_each_generated_image(
+    way: str, steps: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the radii as they are; wider than Wilson's, since single images cover many real ones. Also on a grid, where
+    half of the distances are ties."""
+    share, doubtful = WAYS.get(way, (1, 1))
+    monkeypatch.setattr(neighbours, "_OPEN", share)
+    monkeypatch.setattr(neighbours, "_DOUBTFUL", doubtful)
+    generator = torch.Generator().manual_seed(0)
+    real = torch.randn(200, 2, generator=generator)
+    fake = torch.randn(20, 2, generator=generator)[torch.arange(22) % 20]
+    if steps < math.inf:
+        real, fake = (real * steps).round() / steps, (fake * steps).round() / steps
+    squared = (real.double()[:, None] - fake.double()).square().sum(-1)
+    real_radii, fake_radii = (
+        (x.double()[:, None] - x.double()).square().sum(-1).sort(1).values[:, 3] for x in (real, fake)
+    )
+    inclusive = steps < math.inf
+    values = score(PRDC(3, inclusive), fake={"features": fake}, real={"features": real}).values
+    for name, limit in (("coverage", real_radii[:, None]), ("recall", fake_radii)):
+        inside = squared <= limit if inclusive else squared < limit
+        without = [inside[:, torch.arange(22) != j].any(1).double().mean() for j in range(22)]
+        changes = inside.any(1).double().mean() - torch.stack(without)
+        error = (changes - changes.mean()).square().sum().sqrt()
+        expected = float(values[name].value - 1.959964 * error), float(values[name].value + 1.959964 * error)
+        wilson = intervals.wilson(values[name].value, 200)
+        assert inclusive or expected[0] < wilson[0]
+        assert values[name].low == pytest.approx(min(max(expected[0], 0), wilson[0]))
+        assert values[name].high == pytest.approx(max(min(expected[1], 1), wilson[1]))
 
 
 def test_copies_are_told_from_points_that_differ_and_minus_zero_is_zero() -> None:

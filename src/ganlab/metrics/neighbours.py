@@ -74,13 +74,36 @@ class Balls:
 
     Attributes:
         held: (M,) float64: sum of the weights of the rows whose balls hold a column.
-        covered: (N,): whether a row's ball holds any column.
-        recalled: (N,): whether any column's ball holds a row.
+        covering: The columns in a row's ball.
+        recalling: The columns whose balls hold a row.
     """
 
     held: Tensor
-    covered: Tensor
-    recalled: Tensor
+    covering: Partners
+    recalling: Partners
+
+
+class Partners:
+    """How many columns each row has to do with, and which one if it is one; two and more are not told apart.
+
+    Attributes:
+        number: (N,) int64.
+        place: (N,) int64, of the column where ``number`` is 1.
+    """
+
+    def __init__(self, count: int, device: torch.device) -> None:
+        self.number, self.place = (torch.zeros(count, dtype=torch.int64, device=device) for _ in range(2))
+
+    def add(self, row: Tensor, place: Tensor) -> None:
+        """Pairs (n,)."""
+        self.number += row.bincount(minlength=len(self.number))
+        self.place.index_add_(0, row, place)
+
+    def add_all(self, rows: slice, pairs: Tensor, places: Tensor) -> None:
+        """Pairs (b, W) of some rows and the columns ``places`` (W,)."""
+        number = pairs.sum(1)
+        self.number[rows] += number
+        self.place[rows] += places[pairs.to(torch.uint8).argmax(1)] * (number > 0)
 
 
 def balls(
@@ -97,7 +120,7 @@ def balls(
     device = rows.exact.device
     found = Balls(
         torch.zeros(len(columns), dtype=torch.float64, device=device),
-        *(torch.zeros(len(rows), dtype=torch.bool, device=device) for _ in range(2)),
+        *(Partners(len(rows), device) for _ in range(2)),
     )
     levels = _Levels(rows, columns, column_limits, GROUP if len(columns) >= 4 * GROUP else 1)
     for start, stop in levels.blocks():
@@ -142,7 +165,7 @@ class _Block:
         exact[again] = self._exact(row[again], column[again])
         within = [self._within(exact, limit) for limit in limits]
         self._hold(found, weights, row[within[0]], column[within[0]])
-        found.recalled[rough.start + row[within[1]]] = True
+        found.recalling.add(rough.start + row[within[1]], rough.places[column[within[1]]])
         return True
 
     def add_all(self, found: Balls, weights: Tensor, levels: _Levels) -> bool:
@@ -154,33 +177,32 @@ class _Block:
         maybe = near <= of_rows + error_row
         far = torch.add(rough.values, error_column, out=near)
         held = far < of_rows - error_row
-        covers = held.any(1)
         doubt = maybe.logical_xor_(held)
         near = torch.sub(rough.values, error_row, out=near)
         maybe = near <= of_columns + error_column
         far = torch.add(rough.values, error_row, out=near)
         sure = far < of_columns - error_column
-        recalled = sure.any(1)
-        open_rows = maybe.logical_xor_(sure).logical_and_(~recalled[:, None])
+        # of rows with two and more it is not asked how many
+        open_rows = maybe.logical_xor_(sure).logical_and_(sure.sum(1, keepdim=True) < 2)
         if not levels.enough(float(doubt.float().mean() + open_rows.float().mean()), _DOUBTFUL):
             return False
         real = rough.places >= 0
         sums = weights[self.rows].to(dtype) @ held.to(dtype)  # whole numbers: exact
         found.held[rough.places[real]] += sums[real].double()
-        found.covered[self.rows] |= covers
-        found.recalled[self.rows] |= recalled
+        found.covering.add_all(self.rows, held, rough.places)
+        found.recalling.add_all(self.rows, sure, rough.places)
         row, column = doubt.nonzero(as_tuple=True)
         within = self._within(self._exact(row, column), self.of_rows[row, 0])
         self._hold(found, weights, row[within], column[within])
         row, column = open_rows.nonzero(as_tuple=True)
         within = self._within(self._exact(row, column), self.of_columns[column])
-        found.recalled[rough.start + row[within]] = True
+        found.recalling.add(rough.start + row[within], rough.places[column[within]])
         return True
 
     def _hold(self, found: Balls, weights: Tensor, row: Tensor, column: Tensor) -> None:
         place = self.rough.places[column]
         found.held += place.bincount(weights[self.rows][row], minlength=len(found.held))
-        found.covered[self.rough.start + row] = True
+        found.covering.add(self.rough.start + row, place)
 
     def _exact(self, row: Tensor, column: Tensor) -> Tensor:
         rough = self.rough

@@ -23,9 +23,9 @@ class PRDC(Metric):
     coverage   share of real balls that hold a generated image
 
     ``inclusive`` decides ties: Naeem et al.'s code counts d < r, Kynkäänniemi et al.'s d <= r with k = 3.
-    Intervals of the shares are Wilson's, with images taken as independent, which those that one generated image covers
-    are not: in simulations that of coverage holds 84 to 94 %, of recall 92 %. That of density is of the mean over
-    generated images, the real ones held fixed.
+    Intervals are for another draw of the generated images, the real ones held fixed: of precision Wilson's, of density
+    that of a mean, of recall and coverage Wilson's or that of a jackknife that leaves out one generated image at a time
+    (and keeps the other radii), whichever is wider: one image may cover many real ones.
 
     Source: Naeem et al. 2020 (arXiv:2002.09797), section 3; Kynkäänniemi et al. 2019 (arXiv:1904.06991),
     equations 1 and 2.
@@ -57,14 +57,15 @@ class PRDC(Metric):
                 f"prdc with nearest={self.nearest} needs more than {self.nearest} real and generated images, got "
                 f"{len(real):,} and {len(fake):,}: raise samples or lower prdc.nearest."
             )
-        found, error = _measure(real, fake, self.nearest, self.inclusive)
+        found, errors = _measure(real, fake, self.nearest, self.inclusive)
         counts = {"precision": len(fake), "recall": len(real), "coverage": len(real)}
         values = {}
         for name, value in found.items():
+            half = intervals.NORMAL * errors.get(name, 0.0)
+            low, high = max(0.0, value - half), value + half
             if name in counts:
-                low, high = intervals.wilson(value, counts[name])
-            else:
-                low, high = max(0.0, value - intervals.NORMAL * error), value + intervals.NORMAL * error
+                wilson = intervals.wilson(value, counts[name])
+                low, high = min(low, wilson[0]), max(min(high, 1.0), wilson[1])
             values[name] = Value(value, low, high, "higher")
         return Score(values)
 
@@ -74,8 +75,8 @@ def prdc(real: Tensor, fake: Tensor, nearest: int = 5, inclusive: bool = False) 
     return _measure(real, fake, nearest, inclusive)[0]
 
 
-def _measure(real: Tensor, fake: Tensor, nearest: int, inclusive: bool) -> tuple[dict[str, float], float]:
-    """The four, and the standard error of density over generated images."""
+def _measure(real: Tensor, fake: Tensor, nearest: int, inclusive: bool) -> tuple[dict[str, float], dict[str, float]]:
+    """The four, and standard errors of some over generated images."""
     device = real.device
     limits, weights, kept = [], [], []
     for points in (real, fake):
@@ -97,8 +98,14 @@ def _measure(real: Tensor, fake: Tensor, nearest: int, inclusive: bool) -> tuple
     variance = fake_weights @ (found.held - density).square()
     values = {
         "precision": fake_weights @ (found.held > 0).double(),
-        "recall": real_weights @ found.recalled.double(),
+        "recall": real_weights @ (found.recalling.number > 0).double(),
         "density": density / nearest,
-        "coverage": real_weights @ found.covered.double(),
+        "coverage": real_weights @ (found.covering.number > 0).double(),
     }
-    return {name: float(value) for name, value in values.items()}, float((variance / (len(fake) - 1)).sqrt()) / nearest
+    errors = {"density": (variance / (len(fake) - 1)).sqrt() / nearest}
+    for name, partners in (("recall", found.recalling), ("coverage", found.covering)):
+        single = partners.number == 1
+        alone = partners.place[single].bincount(real_weights[single], minlength=len(weights[1]))
+        alone[weights[1] > 1] = 0  # a copy remains
+        errors[name] = (alone.square().sum() - alone.sum().square() / len(fake)).sqrt()
+    return {name: float(value) for name, value in values.items()}, {name: float(e) for name, e in errors.items()}
