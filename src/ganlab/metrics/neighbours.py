@@ -75,12 +75,12 @@ class Balls:
     Attributes:
         held: (M,) float64: sum of the weights of the rows whose balls hold a column.
         covering: The columns in a row's ball.
-        recalling: The columns whose balls hold a row.
+        recalled: (N,): whether any column's ball holds a row.
     """
 
     held: Tensor
     covering: Partners
-    recalling: Partners
+    recalled: Tensor
 
 
 class Partners:
@@ -120,7 +120,8 @@ def balls(
     device = rows.exact.device
     found = Balls(
         torch.zeros(len(columns), dtype=torch.float64, device=device),
-        *(Partners(len(rows), device) for _ in range(2)),
+        Partners(len(rows), device),
+        torch.zeros(len(rows), dtype=torch.bool, device=device),
     )
     levels = _Levels(rows, columns, column_limits, GROUP if len(columns) >= 4 * GROUP else 1)
     for start, stop in levels.blocks():
@@ -165,7 +166,7 @@ class _Block:
         exact[again] = self._exact(row[again], column[again])
         within = [self._within(exact, limit) for limit in limits]
         self._hold(found, weights, row[within[0]], column[within[0]])
-        found.recalling.add(rough.start + row[within[1]], rough.places[column[within[1]]])
+        found.recalled[rough.start + row[within[1]]] = True
         return True
 
     def add_all(self, found: Balls, weights: Tensor, levels: _Levels) -> bool:
@@ -182,21 +183,21 @@ class _Block:
         maybe = near <= of_columns + error_column
         far = torch.add(rough.values, error_row, out=near)
         sure = far < of_columns - error_column
-        # of rows with two and more it is not asked how many
-        open_rows = maybe.logical_xor_(sure).logical_and_(sure.sum(1, keepdim=True) < 2)
+        recalled = sure.any(1)
+        open_rows = maybe.logical_xor_(sure).logical_and_(~recalled[:, None])
         if not levels.enough(float(doubt.float().mean() + open_rows.float().mean()), _DOUBTFUL):
             return False
         real = rough.places >= 0
         sums = weights[self.rows].to(dtype) @ held.to(dtype)  # whole numbers: exact
         found.held[rough.places[real]] += sums[real].double()
         found.covering.add_all(self.rows, held, rough.places)
-        found.recalling.add_all(self.rows, sure, rough.places)
+        found.recalled[self.rows] |= recalled
         row, column = doubt.nonzero(as_tuple=True)
         within = self._within(self._exact(row, column), self.of_rows[row, 0])
         self._hold(found, weights, row[within], column[within])
         row, column = open_rows.nonzero(as_tuple=True)
         within = self._within(self._exact(row, column), self.of_columns[column])
-        found.recalling.add(rough.start + row[within], rough.places[column[within]])
+        found.recalled[rough.start + row[within]] = True
         return True
 
     def _hold(self, found: Balls, weights: Tensor, row: Tensor, column: Tensor) -> None:

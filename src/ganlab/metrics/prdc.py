@@ -23,9 +23,11 @@ class PRDC(Metric):
     coverage   share of real balls that hold a generated image
 
     ``inclusive`` decides ties: Naeem et al.'s code counts d < r, Kynkäänniemi et al.'s d <= r with k = 3.
-    Intervals are for another draw of the generated images, the real ones held fixed: of precision Wilson's, of density
-    that of a mean, of recall and coverage Wilson's or that of a jackknife that leaves out one generated image at a time
-    (and keeps the other radii), whichever is wider: one image may cover many real ones.
+    Intervals are for another draw of the generated images, the real ones held fixed: of precision and recall Wilson's,
+    of density that of a mean, of coverage the wider of Wilson's and that of a jackknife that leaves out one image
+    at a time: one image may cover many real ones. (The jackknife keeps the other radii. For recall, where the
+    ball of a far image is large and others would grow into it, that is far too wide; in simulations Wilson's interval
+    of recall holds 92 to 93 %.)
 
     Source: Naeem et al. 2020 (arXiv:2002.09797), section 3; Kynkäänniemi et al. 2019 (arXiv:1904.06991),
     equations 1 and 2.
@@ -98,14 +100,13 @@ def _measure(real: Tensor, fake: Tensor, nearest: int, inclusive: bool) -> tuple
     variance = fake_weights @ (found.held - density).square()
     values = {
         "precision": fake_weights @ (found.held > 0).double(),
-        "recall": real_weights @ (found.recalling.number > 0).double(),
+        "recall": real_weights @ found.recalled.double(),
         "density": density / nearest,
         "coverage": real_weights @ (found.covering.number > 0).double(),
     }
     errors = {"density": (variance / (len(fake) - 1)).sqrt() / nearest}
-    for name, partners in (("recall", found.recalling), ("coverage", found.covering)):
-        single = partners.number == 1
-        alone = partners.place[single].bincount(real_weights[single], minlength=len(weights[1]))
-        alone[weights[1] > 1] = 0  # a copy remains
-        errors[name] = (alone.square().sum() - alone.sum().square() / len(fake)).sqrt()
+    single = found.covering.number == 1
+    alone = found.covering.place[single].bincount(real_weights[single], minlength=len(weights[1]))
+    alone[weights[1] > 1] = 0  # a copy remains
+    errors["coverage"] = (alone.square().sum() - alone.sum().square() / len(fake)).sqrt()
     return {name: float(value) for name, value in values.items()}, {name: float(e) for name, e in errors.items()}
