@@ -100,7 +100,7 @@ class Command:
         end = time.monotonic() + seconds
         while not condition():
             if self.process.poll() is not None or time.monotonic() > end:
-                self.process.kill()
+                self.kill()
                 out, err = self.process.communicate()
                 pytest.fail(f"the process ended or hung before the condition was true:\n{out}\n{err}")
             time.sleep(0.005)
@@ -108,12 +108,16 @@ class Command:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
+    def kill(self) -> None:
+        """With the processes that it started: they would keep its output open."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+
     def end(self, seconds: float = 120) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""
         try:
             out, err = self.process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.kill()
             out, err = self.process.communicate()
             pytest.fail(f"the process did not end:\n{out}\n{err}")
         return self.process.returncode, out, err

@@ -4,6 +4,7 @@ import functools
 import json
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -176,6 +177,27 @@ def test_no_iterations_at_all_are_a_run_too(train):
 def metrics_or_none(folder):
     path = folder / "metrics.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def test_a_signal_that_comes_while_the_ranks_agree_is_heeded_at_the_next_iteration(monkeypatch):
+    """It was lost: the ranks agreed on what they had before it, and that was taken for all there was."""
+    stopping = Stopping()
+    stopping._group = object()
+    arriving = [signal.SIGTERM]
+
+    def all_reduce(flag, **options):
+        if arriving:
+            stopping._receive(arriving.pop(), None)
+
+    monkeypatch.setattr("torch.distributed.all_reduce", all_reduce)
+    trainer = SimpleNamespace(should_stop=False, fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(min_steps=None)))
+    monkeypatch.setattr(stopping, "_check_budget", lambda trainer, module: None)
+    stopped = []
+    for _ in range(2):
+        stopping.on_train_batch_end(trainer, None, None, None, 0)
+        stopped.append(trainer.should_stop)
+    assert stopped == [False, True]  # at once it would be this rank alone
+    assert stopping.received == signal.SIGTERM
 
 
 def test_stopping_knows_no_signal_at_first():

@@ -45,11 +45,13 @@ class Stopping(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        agreed = self.received
         if self._group is not None:
-            flag = torch.tensor(self.received or 0)
+            flag = torch.tensor(agreed or 0)
             dist.all_reduce(flag, op=dist.ReduceOp.MAX, group=self._group)
-            self.received = int(flag) or None
-        if self.received is not None:
+            agreed = int(flag) or None
+        if agreed is not None:  # what was received since the ranks were asked waits for the next iteration
+            self.received = agreed
             trainer.fit_loop.epoch_loop.min_steps = None  # trainer.min_steps would make Lightning go on
             trainer.should_stop = True
         self._check_budget(trainer, pl_module)
