@@ -29,7 +29,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from torch import Tensor, nn
 
 from ganlab import cli
 from ganlab.metrics.prdc import prdc
+from ganlab.testing import fidelity as registered
 
 NAMES = {"fid": "fid", "is": "isc", "kid": "kid", "prdc": "prc"}
 
@@ -91,7 +92,7 @@ def fidelity(folders: list[str], features: str, metrics: str, subsets: int, roun
     count = min(len(list(Path(folder).iterdir())) for folder in folders)
     size = min(1000, count)
     with tempfile.TemporaryDirectory() as work:
-        ours, theirs = extractors(features, Path(work), library, Path(real))
+        ours, theirs = extractors(features, Path(work))
         chosen = {NAMES[name]: True for name in metrics.split(",")}
         options = {"kid_subsets": subsets, "kid_subset_size": size, "cuda": False, "cache": False, "verbose": False}
 
@@ -117,56 +118,20 @@ def fidelity(folders: list[str], features: str, metrics: str, subsets: int, roun
         return {**about, **in_turns(ganlab_run, library_run, rounds, warmup)}
 
 
-def extractors(features: str, work: Path, library: Any, images: Path) -> tuple[list[str], dict[str, str]]:
+def extractors(features: str, work: Path) -> tuple[list[str], dict[str, str]]:
     """Words for ganlab and options for torch-fidelity that name the same network."""
     if features == "random":
         path = work / "cheap.ts"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.jit.save(torch.jit.script(Cheap()), path)
-        contract = importlib.import_module("torch_fidelity.feature_extractor_base")
-
-        class Theirs(contract.FeatureExtractorBase):  # type: ignore[misc, name-defined]
-            def __init__(self, name: str, features_list: list[str], **options: Any) -> None:
-                super().__init__(name, features_list)
-                self.network = Cheap()
-
-            @staticmethod
-            def get_provided_features_list() -> tuple[str, ...]:
-                return ("features", "logits")
-
-            @staticmethod
-            def get_default_feature_layer_for_metric(metric: str) -> str:
-                return "logits" if metric == "isc" else "features"
-
-            def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-                found = dict(zip(("features", "logits"), self.network(images.float() / 127.5 - 1), strict=True))
-                return tuple(found[name] for name in self.features_list)
-
-        library.register_feature_extractor("cheap", Theirs)
+        registered.register("cheap", Cheap)
         return ["features=file", f"features.path={path}"], {"feature_extractor": "cheap"}
     path = work / "inception.pth" if features == "inception" else Path(features)
     if features == "inception":
-        torch.save(random_inception(), path)
+        torch.save(registered.inception_weights(), path)
     theirs = {"feature_extractor": "inception-v3-compat", "feature_extractor_weights_path": str(path)}
     return ["features=inception", f"features.path={path}"], theirs
-
-
-def random_inception() -> dict[str, Tensor]:
-    """Weights of Inception as torch draws them: as fast as the published ones."""
-    module = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
-
-    class Random(module.FeatureExtractorInceptionV3):  # type: ignore[misc, name-defined]
-        def load_state_dict(self, state: object, *arguments: object, **options: object) -> None:
-            return None
-
-    load, module.torch.load = module.torch.load, lambda *a, **o: {}
-    try:
-        made = Random("inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=os.devnull)
-    finally:
-        module.torch.load = load
-    state: dict[str, Tensor] = made.state_dict()
-    return state
 
 
 # --- numpy
@@ -199,8 +164,7 @@ def clouds(kind: str, samples: int, dim: int) -> tuple[Tensor, Tensor]:
     return real, fake if kind == "overlapping" else 0.9 * fake + 0.05
 
 
-def neighbours(samples: int, dims: str, number: str, rounds: int, warmup: int) -> list[dict[str, Any]]:
-    found = []
+def neighbours(samples: int, dims: str, number: str, rounds: int, warmup: int) -> Iterator[dict[str, Any]]:
     for dim in map(int, dims.split(",")):
         for kind in ("overlapping", "inside"):
             real, fake = clouds(kind, samples, dim)
@@ -208,8 +172,7 @@ def neighbours(samples: int, dims: str, number: str, rounds: int, warmup: int) -
             about = {"samples": samples, "dim": dim, "clouds": kind, "number": number}
             about["difference"] = max(abs(mine[name] - others[name]) / max(others[name], 1) for name in mine)
             arrays = [x.numpy().astype(number) for x in (real, fake)]
-            found.append({**about, **in_turns(lambda: prdc(real, fake), lambda: numpy_prdc(*arrays), rounds, warmup)})  # noqa: B023
-    return found
+            yield {**about, **in_turns(lambda: prdc(real, fake), lambda: numpy_prdc(*arrays), rounds, warmup)}  # noqa: B023
 
 
 def main(words: list[str]) -> None:
@@ -227,7 +190,7 @@ def main(words: list[str]) -> None:
     match positional:
         case ["fidelity", *folders] if len(folders) == 2:
             names = ("features", "metrics", "subsets", "rounds", "warmup")
-            results = [fidelity(folders, **{name: options[name] for name in names})]
+            results: Iterable[dict[str, Any]] = [fidelity(folders, **{name: options[name] for name in names})]
         case ["prdc"]:
             results = neighbours(**{name: options[name] for name in ("samples", "dims", "number", "rounds", "warmup")})
         case _:

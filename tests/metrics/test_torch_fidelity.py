@@ -21,6 +21,7 @@ from ganlab.data.digits import Digits
 from ganlab.evaluation import scores
 from ganlab.metrics.contract import Context, Stream
 from ganlab.metrics.ppl import PPL
+from ganlab.testing import fidelity as registered
 
 FEATURES, CLASSES = 48, 10
 
@@ -87,26 +88,7 @@ def small(tmp_path: Path, fidelity: Any) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch calls its own TorchScript deprecated
         torch.jit.save(torch.jit.script(Small()), path)
-    contract = importlib.import_module("torch_fidelity.feature_extractor_base")
-
-    class Theirs(contract.FeatureExtractorBase):  # type: ignore[misc, name-defined]
-        def __init__(self, name: str, features_list: list[str], **options: Any) -> None:
-            super().__init__(name, features_list)
-            self.network = Small()
-
-        @staticmethod
-        def get_provided_features_list() -> tuple[str, ...]:
-            return ("features", "logits")
-
-        @staticmethod
-        def get_default_feature_layer_for_metric(metric: str) -> str:
-            return "logits" if metric == "isc" else "features"
-
-        def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-            found = dict(zip(("features", "logits"), self.network(images.float() / 127.5 - 1), strict=True))
-            return tuple(found[name] for name in self.features_list)
-
-    fidelity.register_feature_extractor("small", Theirs)
+    registered.register("small", Small)
     return path
 
 
@@ -171,11 +153,10 @@ def test_real_digits_score_as_with_torch_fidelity_through_inception(
 ) -> None:
     """2,048 dimensions, the resize of TensorFlow, fewer images than dimensions; the weights are random, since the
     published ones cannot be had without a network, and scaled so that every layer's output has variance 1."""
-    module = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
     fake, real = (torch.stack(read(folder)) for folder in folders)
     few = write(tmp_path / "fake", fake[:12]), write(tmp_path / "real", real[:14])
     weights = tmp_path / "weights.pth"
-    torch.save(random_inception(module, real[40:44].expand(-1, 3, -1, -1)), weights)
+    torch.save(registered.inception_weights(real[40:44].expand(-1, 3, -1, -1)), weights)
     options = {"feature_extractor": "inception-v3-compat", "feature_extractor_weights_path": str(weights)}
     expected = theirs(fidelity, few, kid_subsets=4, kid_subset_size=9, isc_splits=3, **options)
     chosen = ("features=inception", f"features.path={weights}", "kid.subsets=4", "kid.subset_size=9", "is.splits=3")
@@ -188,29 +169,6 @@ def test_real_digits_score_as_with_torch_fidelity_through_inception(
 
 def read(folder: Path) -> list[Tensor]:
     return [torch.from_numpy(np.asarray(Image.open(path)).copy())[None] for path in sorted(folder.iterdir())]
-
-
-def random_inception(module: Any, images: Tensor) -> dict[str, Tensor]:
-    """Weights of torch-fidelity's Inception: random, with the batch statistics that ``images`` have."""
-
-    class Random(module.FeatureExtractorInceptionV3):  # type: ignore[misc, name-defined]
-        def load_state_dict(self, state: object, *arguments: object, **options: object) -> None:
-            return None
-
-    empty = Path(torch.hub.get_dir())  # never read
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.torch, "load", lambda *a, **o: {})
-        torch.manual_seed(0)
-        network: nn.Module = Random(
-            "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(empty)
-        )
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.train()
-        norm.momentum = 1.0
-    with torch.no_grad():
-        network(images)
-    return network.state_dict()
 
 
 class Space(nn.Module):

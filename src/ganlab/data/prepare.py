@@ -21,6 +21,21 @@ from ganlab.errors import GanlabError, one_of
 _LISTED = 10
 
 
+class UndecodableError(GanlabError):
+    """Images that cannot be decoded.
+
+    Attributes:
+        counted: How many and which, without what to do about it.
+    """
+
+    def __init__(self, failures: list[Failure], total: int) -> None:
+        listed = "; ".join(f"{failure.name} ({failure.reason})" for failure in failures[:_LISTED])
+        more = f"; and {len(failures) - _LISTED:,} more" if len(failures) > _LISTED else ""
+        self.counted = f"{len(failures):,} of {total:,} images cannot be decoded: {listed}{more}."
+        remedy = "Repair or remove them, or leave them out with data.undecodable=skip."
+        super().__init__(f"{self.counted} {'Is data.path the right one?' if len(failures) == total else remedy}")
+
+
 @dataclass(frozen=True)
 class Images:
     """A data set, ready to be indexed.
@@ -71,7 +86,8 @@ def prepare(
 
     Raises:
         ValueError: If an option is out of range.
-        GanlabError: If images cannot be decoded, or the pack cannot be written.
+        UndecodableError: If images cannot be decoded.
+        GanlabError: If there are none, or the pack cannot be written.
     """
     _check_options(image_size, image_channels, memory_budget_mib, undecodable, num_workers)
     total = len(source)
@@ -90,7 +106,7 @@ def prepare(
         pack = file.open_or_make(chunks, f"packing {what}")
         pixels, failures, path = torch.from_numpy(pack.pixels), pack.failures, pack.path
     if failures and (undecodable == "error" or len(failures) == total):
-        raise GanlabError(_listing(failures, total))
+        raise UndecodableError(failures, total)
     return Images(
         pixels=pixels,
         labels=None if labels is None else _without(labels, failures),
@@ -118,15 +134,6 @@ def _in_memory(
 
 def _without(labels: np.ndarray, failures: list[Failure]) -> Tensor:
     return torch.from_numpy(np.delete(labels, [failure.index for failure in failures]))
-
-
-def _listing(failures: list[Failure], total: int) -> str:
-    listed = "; ".join(f"{failure.name} ({failure.reason})" for failure in failures[:_LISTED])
-    more = f"; and {len(failures) - _LISTED:,} more" if len(failures) > _LISTED else ""
-    counted = f"{len(failures):,} of {total:,} images cannot be decoded: {listed}{more}."
-    if len(failures) == total:
-        return f"{counted} Is data.path the right one?"
-    return f"{counted} Repair or remove them, or leave them out with data.undecodable=skip."
 
 
 def _check_options(

@@ -14,7 +14,7 @@ from ganlab import randomness, sampling, styles
 from ganlab.data import pixels
 from ganlab.data.contract import Dataset
 from ganlab.data.folder import Folder
-from ganlab.data.prepare import Images, prepare
+from ganlab.data.prepare import Images, UndecodableError, prepare
 from ganlab.data.zip import Zip
 from ganlab.errors import GanlabError
 from ganlab.priors import truncate
@@ -144,8 +144,8 @@ def of_path(
         )
     try:
         images = prepare(dataset, image_size=image_size, image_channels=image_channels)
-    except GanlabError as error:  # a file that begins like an image and is cut off
-        raise GanlabError(f"images={path}: {str(error).split(' Repair or')[0].split(' Is data.path')[0]}") from error
+    except UndecodableError as error:  # a file that begins like an image and is cut off
+        raise GanlabError(f"images={path}: {error.counted}") from error
     said = [f"{colour:,} of the images are in colour, and the data is grey: they were converted."]
     by_class = images.labels is not None
     if images.labels is not None and images.num_classes != num_classes:

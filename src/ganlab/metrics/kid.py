@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganlab import randomness
 from ganlab.errors import GanlabError
 from ganlab.metrics import intervals
 from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Summary, Value
@@ -138,7 +139,7 @@ class Spread:
     @classmethod
     def of(cls, fake: Tensor, real: Tensor, seed: int = 0) -> Spread:
         """Estimates from at least four images of each kind, a random choice of at most 1,000."""
-        generator = torch.Generator().manual_seed(seed)
+        generator = randomness.generator("cpu", seed, "kid", "spread")
         chosen = [x[torch.randperm(len(x), generator=generator)[:_SPREAD].to(x.device)] for x in (fake, real)]
         grams = [kernel(x, x).double().fill_diagonal_(0) for x in chosen]
         across = kernel(*chosen).double()

@@ -14,7 +14,7 @@ from ganlab.metrics.rough import GROUP, Cloud, Rough, clouds
 __all__ = ["Balls", "Cloud", "balls", "clouds", "nearest", "radii", "squared_distances"]
 
 ELEMENTS = 2**22  # of one block's matrix: larger ones leave a processor's cache, smaller ones cost more calls
-_CUDA_ELEMENTS = 2**22  # of one block's matrix: larger ones leave a processor's cache, smaller ones cost more calls
+_CUDA_ELEMENTS = 2**25  # there a block must be large enough to keep all multiprocessors busy
 _OPEN = 1 / 8  # share of groups that may be left open before all pairs are looked at, or the next level's product made
 _DOUBTFUL = 1 / 32  # share of pairs that may be left in doubt before the next level is worth its product
 _SPARE = 2
