@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,18 @@ def test_a_run_is_scored_under_its_datas_own_protocol(copied: Path, capsys: pyte
     # held-out images are others than the reference
     evaluate(copied, "metrics=fid", *SMALL[:3], "samples=20", "reference=validation")
     assert [r["subject"].get("split") for r in scores.read(copied)[2:]] == [None, "test"]
+
+
+def test_a_run_without_labels_is_scored_without_what_goes_by_class(train: Callable[..., Path]) -> None:
+    """The data has labels, and so the classifier; its generator has none."""
+    folder = train("data.num_classes=0", steps=1)
+    with pytest.raises(GanlabError, match="per_class goes by class, and these images have no labels: leave per_class"):
+        evaluate(folder, *SMALL[:3], "metrics=fid,per_class", "samples=20")
+    assert not (folder / scores.FILE).exists()
+    evaluate(folder, *SMALL, "samples=20", "real=false")
+    (record,) = scores.read(folder)
+    assert {*preset("digits").metrics} - {*record["protocol"]["metrics"]} == {"per_class"}
+    assert record["values"]["fid"]["value"] > 0
 
 
 def test_metrics_checkpoints_and_truncation_are_chosen(copied: Path) -> None:

@@ -13,6 +13,8 @@ from ganlab import checkpoints, cli, config, session
 from ganlab.errors import GanlabError
 from ganlab.evaluation import one_pass, scores
 from ganlab.evaluation.subject import BEST
+from ganlab.metrics.contract import Score, Value
+from ganlab.metrics.fid import FID
 
 # of the tiny run: 8 images an iteration, so evaluations after iterations 2, 4 and 6
 EVALUATED = (
@@ -70,6 +72,23 @@ def test_the_best_checkpoint_of_a_score_that_should_be_high_has_the_highest(trai
     assert len(set(measured.values())) > 1
     stored = checkpoints.load(folder / "checkpoints" / BEST)
     assert stored["ganlab"]["progress"]["iteration"] == max(measured, key=lambda i: measured[i])
+
+
+def test_of_equal_scores_the_first_checkpoint_is_kept(
+    train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FID, "score", lambda self, kept, context: Score({"fid": Value(3.0, better="lower")}))
+    folder = train(*EVALUATED, name="equal", steps=6)
+    assert lines(folder) == [(2, 3.0), (4, 3.0), (6, 3.0)]
+    assert checkpoints.load(folder / "checkpoints" / BEST)["ganlab"]["progress"]["iteration"] == 2
+
+
+def test_a_resumed_run_counts_images_from_where_it_was(whole: Path, train: Callable[..., Path]) -> None:
+    """At 16 images it has been evaluated, and the next time is at 32, not with the next batch."""
+    folder = train(*EVALUATED, name="resumed", steps=2)
+    assert lines(folder) == lines(whole)[:1]
+    session.resume(folder, {"trainer.max_steps": 6})
+    assert lines(folder) == lines(whole)
 
 
 def test_the_page_is_there_after_training_and_pictures_do_not_grow_in_number(whole: Path) -> None:
