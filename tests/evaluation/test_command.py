@@ -340,7 +340,8 @@ def test_values_of_a_sweep() -> None:
 def test_a_score_on_some_of_the_images_that_chose_a_checkpoint_is_marked_too() -> None:
     def of(split: str, count: int, during_training: bool) -> dict[str, Any]:
         reference = {"split": split, "count": count, "data": "d"}
-        return {"during_training": during_training, "protocol": {"reference": reference}}
+        subject = {"checkpoint": "best.ckpt", "iteration": 4}
+        return {"subject": subject, "during_training": during_training, "protocol": {"reference": reference}}
 
     before = [of("validation", 224, True), of("test", 224, False)]
     marked = [runs._selected_on(of(split, 50, False), before) for split in ("validation", "test")]

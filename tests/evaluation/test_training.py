@@ -22,6 +22,7 @@ EVALUATED = (
     "evaluate.metrics=[fid]",
     "evaluate.protocol=tiny",
     "checkpoint.every_steps=1",
+    "checkpoint.keep=9",
     "sample.every_steps=100",
 )
 
@@ -45,7 +46,9 @@ def whole(train: Callable[..., Path]) -> Path:
     return train(*EVALUATED, name="whole", steps=6)
 
 
-def test_the_best_checkpoint_is_kept_and_a_score_that_chose_it_is_marked(whole: Path) -> None:
+def test_the_best_checkpoint_is_kept_and_a_score_that_chose_it_is_marked(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     measured = lines(whole)
     assert [iteration for iteration, _ in measured] == [2, 4, 6]
     best = min(measured, key=lambda line: line[1])[0]
@@ -57,13 +60,17 @@ def test_the_best_checkpoint_is_kept_and_a_score_that_chose_it_is_marked(whole: 
     cli.dispatch([*chosen, "reference=validation"])
     cli.dispatch([*chosen, "reference=test"])
     cli.dispatch([*chosen, "reference=validation", "reference_images=100"])
-    cli.dispatch([*chosen[:3], "checkpoint=last", *chosen[4:], "reference=validation"])
-    again, reported, part, last = scores.read(whole)[3:]
+    capsys.readouterr()
+    cli.dispatch([*chosen[:3], "checkpoint=all", *chosen[4:], "reference=validation"])
+    again, reported, part, *each = scores.read(whole)[3:]
     # the weights and the protocol are those of training, so the number is too
     assert (again["values"]["fid"]["value"], again["selected_on"]) == (pytest.approx(dict(measured)[best]), True)
     assert reported["selected_on"] is False
     assert part["selected_on"] is True
-    assert last["selected_on"] is False
+    # the same weights under the name of their iteration, and others
+    assert {r["subject"]["iteration"]: r["selected_on"] for r in each} == {i: i == best for i in range(1, 7)}
+    assert BEST not in {r["subject"]["checkpoint"] for r in each}
+    assert capsys.readouterr().out.count(f"iteration {best} (selected on)") == 1
 
 
 def test_the_best_checkpoint_of_a_score_that_should_be_high_has_the_highest(train: Callable[..., Path]) -> None:

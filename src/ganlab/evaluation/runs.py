@@ -101,7 +101,7 @@ def evaluate_run(
         for truncation in truncations or [protocol.truncation]:
             result = subject.evaluate(evaluator, truncation)
             record = result.record(subject.described(path.name, truncation))
-            record["selected_on"] = path.name == BEST and _selected_on(record, before)
+            record["selected_on"] = _selected_on(record, before)
             say(record)
             records.append(keep(folder, record, result))
     if with_real and any(not metric.needs_run for metric in evaluator.metrics.values()):
@@ -151,13 +151,17 @@ def _real(folder: Path, evaluator: Evaluator, say: Callable[[Mapping[str, Any]],
 
 
 def _selected_on(record: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the best checkpoint was chosen by scores on this split, be it on more or fewer of its images."""
+    """Whether this is the checkpoint that was chosen as the best during training, by whatever name it was evaluated,
+    and was chosen by scores on this split, be it on more or fewer of its images."""
 
     def split(record: Mapping[str, Any]) -> tuple[Any, Any]:
         reference = record["protocol"]["reference"]
         return reference.get("split"), reference.get("data")
 
-    return any(r.get("during_training") and split(r) == split(record) for r in before)
+    during = [r for r in before if r.get("during_training")]
+    best = [r["subject"]["iteration"] for r in during if r.get("selected_on")][-1:]  # each took the place of another
+    chosen = record["subject"]["checkpoint"] == BEST or record["subject"]["iteration"] in best
+    return chosen and any(split(r) == split(record) for r in during)
 
 
 def sweep_values(text: str) -> list[float]:

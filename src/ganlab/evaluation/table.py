@@ -14,10 +14,15 @@ _ABREAST = 3  # records side by side: more would be wider than a terminal
 
 
 def table(records: Sequence[Mapping[str, Any]], headings: Sequence[str] = ()) -> str:
-    """A row a number, a column a record; intervals of 95 % beside the numbers. Of many records, three at a time."""
+    """A row a number, a column a record; intervals of 95 % beside the numbers. Of many records, three at a time.
+
+    Args:
+        headings: What stands over each; empty: what was evaluated. A score that chose the checkpoint is marked.
+    """
     headings = headings or [title(record) for record in records]
+    marks = [f"{h} (selected on)" if r["selected_on"] else h for h, r in zip(headings, records, strict=True)]
     parts = range(0, len(records), _ABREAST)
-    return "\n\n".join(_part(records[i : i + _ABREAST], headings[i : i + _ABREAST]) for i in parts)
+    return "\n\n".join(_part(records[i : i + _ABREAST], marks[i : i + _ABREAST]) for i in parts)
 
 
 def _part(records: Sequence[Mapping[str, Any]], headings: Sequence[str]) -> str:

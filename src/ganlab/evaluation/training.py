@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,19 +91,23 @@ class Evaluating(L.Callback):
             best = bool(flag)
         if best:
             trainer.save_checkpoint(self.subject.folder / CHECKPOINTS / BEST)
+            failure = getattr(trainer.strategy.checkpoint_io, "failure", None)
+            if failure is not None and trainer.is_global_zero:
+                print(f"{BEST} cannot be written ({failure.strerror or failure}): training goes on.", file=sys.stderr)
 
     def _keep(self, trainer: L.Trainer, result: Any) -> bool:
         """Write the record, say the first number, and whether it is the best so far."""
         folder = self.subject.folder
         before = [r for r in scores.read(folder) if r["during_training"]]
         record = result.record(self.subject.described("", self.protocol.truncation), during_training=True)
-        keep(folder, record, result)
         name, value = next(iter(record["values"].items()))
         number, better = value["value"], value["better"]
         same = [r for r in before if r["protocol_hash"] == record["protocol_hash"]]
         earlier = [v for r in same if (v := r["values"][name]["value"]) is not None]
         sign = {"lower": 1, "higher": -1}.get(better, 0)
-        best = number is not None and sign != 0 and all(sign * number < sign * other for other in earlier)
+        best = math.isfinite(number) and sign != 0 and all(sign * number < sign * other for other in earlier)
+        record["selected_on"] = best
+        keep(folder, record, result)
         print(f"{name} {number:.4g} at {record['subject']['kimg']:g} kimg{' (best)' if best else ''}", flush=True)
         for logger in trainer.loggers:
             numbers = {f"evaluation/{n}": v["value"] for n, v in record["values"].items() if v["value"] is not None}
