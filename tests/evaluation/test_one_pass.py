@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ganlab import distributed, registry, sampling, styles
+from ganlab.data import progress
 from ganlab.data.prepare import Images
 from ganlab.data.splits import split
 from ganlab.errors import GanlabError
@@ -134,7 +135,7 @@ def made(real: RealData, tmp_path: Path, *metrics: str, **values: Any) -> Evalua
 
 
 def fakes(seed: int = 5, count: int = 120) -> sources.Source:
-    images = Images(pictures(seed, count), LABELS[:count], 3, ("a", "b", "c"), ())
+    images = Images(pictures(seed, count), torch.arange(count) % 3, 3, ("a", "b", "c"), ())
     return sources.of_images(images, torch.arange(count))
 
 
@@ -168,6 +169,24 @@ def test_a_network_that_is_large_for_a_cpu_sees_a_batch_in_parts(real: RealData)
     assert logits is not None
     assert parts[1] is not None
     assert torch.equal(parts[1], logits)
+
+
+def test_a_long_evaluation_says_how_far_it_is_and_a_short_one_nothing(
+    real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made(real, tmp_path, "brighter").score(fakes())
+    assert capsys.readouterr() == ("", "")
+    seconds = iter(range(0, 1000, 15))  # fifteen for each batch
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+    made(real, tmp_path / "other", "brighter").score(fakes(count=350))
+    out, err = capsys.readouterr()
+    lines = [line.replace("evaluating ", "") for line in err.splitlines()]
+    assert lines == [
+        "test images: 60 of 60, 4 images/s, 0:00 left",
+        "samples: 100 of 350, 7 images/s, 0:38 left",
+        "samples: 300 of 350, 7 images/s, 0:08 left",  # half a minute later
+    ]
+    assert out == ""
 
 
 def test_a_metric_of_a_run_is_left_out_of_the_scores_of_images_beside_it(real: RealData, tmp_path: Path) -> None:

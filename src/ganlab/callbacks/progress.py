@@ -10,6 +10,7 @@ from typing import Any
 import lightning as L
 
 from ganlab.callbacks.recorder import Recorder
+from ganlab.data.progress import clock
 from ganlab.module import GANModule
 
 
@@ -60,7 +61,7 @@ class ProgressLine(L.Callback):
         words = [f"iteration {progress.iteration}" + (f"/{self.max_steps}" if self.max_steps > 0 else "")]
         words += [f"{progress.kimg:.1f} kimg", f"{speed:.0f} images/s"]
         left = self._seconds_left(module, (progress.iteration - iteration) / seconds, speed)
-        words += [f"{_clock(left)} left"] if left is not None else []
+        words += [f"{clock(left)} left"] if left is not None else []
         if module.stage is not None:
             (height, width), alpha = module.stage.image_size, module.stage.alpha
             words += [f"stage {module.stage.level} alpha {alpha:.2f} {height}x{width}"]
@@ -88,9 +89,3 @@ class ProgressLine(L.Callback):
                 player = name.partition("/")[0]
                 totals[player] = totals.get(player, 0.0) + value
         return " ".join(f"{player} {value:.3f}" for player, value in totals.items())
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

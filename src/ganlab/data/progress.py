@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -13,10 +14,11 @@ _WIDTH = 24
 
 
 class Progress:
-    """Counts images on standard error: a bar on a terminal, else a plain line every half minute.
+    """Counts images on standard error: a bar on a terminal, else a plain line every half minute; nothing of what takes
+    a second, or ten where lines stay.
 
     Args:
-        what: What is being done, "packing 60,000 images".
+        what: What is being done, "evaluating".
         total: How many images there are.
     """
 
@@ -36,12 +38,13 @@ class Progress:
             return
         self._next = now + _INTERVAL_SECONDS[self._terminal]
         self._shown = True
-        share = self._count / self._total
+        share = min(self._count / self._total, 1.0)
         rate = self._count / (now - self._start)
-        line = f"{self._what}: {share:4.0%}, {rate:,.0f} images/s, {(self._total - self._count) / rate:,.0f} s left"
+        left = clock((self._total - self._count) / rate)
+        line = f"{self._what}: {self._count:,} of {self._total:,}, {rate:,.0f} images/s, {left} left"
         if self._terminal:
-            bar = "#" * int(share * _WIDTH)
-            print(f"\r\033[K[{bar:<{_WIDTH}}] {line}", end="", file=sys.stderr, flush=True)
+            bar = f"[{'#' * int(share * _WIDTH):<{_WIDTH}}] {line}"
+            print(f"\r\033[K{bar[: shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
         else:
             print(line, file=sys.stderr, flush=True)
 
@@ -53,3 +56,10 @@ class Progress:
     ) -> None:
         if self._shown and self._terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """``0:07``, ``12:34`` or ``1:02:03``."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -178,7 +178,7 @@ class Evaluator:
             found = {s: self._on_device(tensors) for s, tensors in read.items() if tensors is not None}
         missing = [s for s in summaries if s not in found]
         if missing:
-            collected, _ = one_pass.collect(source, stream, missing, self.extractor, self.device)
+            collected, _ = one_pass.collect(source, stream, missing, self.extractor, self.device, f"{key[0]} images")
             found.update(collected)
             if distributed.rank() == 0:
                 for s in missing:
@@ -222,7 +222,7 @@ class Evaluator:
         kept = dict(self._real_kept())
         summaries = self._summaries("fake")
         start = time.perf_counter()
-        collected, samples = one_pass.collect(source, stream, summaries, self.extractor, self.device)
+        collected, samples = one_pass.collect(source, stream, summaries, self.extractor, self.device, "samples")
         seconds = time.perf_counter() - start
         kept["fake"] = Kept(stream, collected)
         scores: dict[str, Score] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from ganlab import distributed
+from ganlab.data.progress import Progress
 from ganlab.errors import GanlabError
 from ganlab.evaluation.sources import Source
 from ganlab.features.contract import Extractor
@@ -21,7 +22,12 @@ BATCH = 100
 
 @torch.no_grad()
 def collect(
-    source: Source, stream: Stream, summaries: Sequence[Summary], extractor: Extractor | None, device: torch.device
+    source: Source,
+    stream: Stream,
+    summaries: Sequence[Summary],
+    extractor: Extractor | None,
+    device: torch.device,
+    what: str = "images",
 ) -> tuple[dict[Any, Tensors], Tensor]:
     """What all ranks keep of a stream; and its first images. Batches have the same bounds for any number of ranks,
     which take them in turn; what is merged is had on the first of them.
@@ -32,6 +38,7 @@ def collect(
         summaries: What to keep.
         extractor: None: no summary needs features.
         device: Where features are extracted and sums are kept.
+        what: What the line of progress calls them.
 
     Raises:
         GanlabError: If images are NaN; on all ranks.
@@ -41,19 +48,20 @@ def collect(
     first = torch.empty(0, *source.shape, dtype=torch.uint8)
     finite = []
     world, rank = distributed.world_size(), distributed.rank()
-    for number, start in enumerate(range(0, source.count, BATCH)):
-        if number % world != rank:
-            continue
-        with distributed.alone():  # other ranks have other batches, and perhaps fewer
-            images, labels, all_finite = source.rows(start, min(start + BATCH, source.count))
-            images = images.to(device)
-            features, logits = extract(extractor, images) if wants and extractor is not None else (None, None)
-            batch = Batch(start, images, labels, features, logits)
-            for accumulator in accumulators.values():
-                accumulator.update(batch)
-        finite.append(all_finite)
-        if start == 0:
-            first = images.cpu()
+    with Progress(f"evaluating {what}", source.count) as progress:
+        for start, stop in own_batches(source.count, BATCH):
+            with distributed.alone():  # other ranks have other batches, and perhaps fewer
+                images, labels, all_finite = source.rows(start, stop)
+                images = images.to(device)
+                features, logits = extract(extractor, images) if wants and extractor is not None else (None, None)
+                batch = Batch(start, images, labels, features, logits)
+                for accumulator in accumulators.values():
+                    accumulator.update(batch)
+            finite.append(all_finite)
+            if start == 0:
+                first = images.cpu()
+            if rank == 0:  # the others have done about as many
+                progress.update(min(world * BATCH, source.count - start))
     _refuse_nan(finite, device)
     parts = {summary: accumulator.tensors() for summary, accumulator in accumulators.items()}
     gathered = _gathered([{n: t.cpu() for n, t in part.items()} for part in parts.values()]) if world > 1 else None
@@ -62,6 +70,13 @@ def collect(
     if gathered is None:  # not the first rank
         return dict(parts), first
     return {summary: summary.merge([g[i] for g in gathered]) for i, summary in enumerate(parts)}, first
+
+
+def own_batches(count: int, size: int) -> Iterator[tuple[int, int]]:
+    """First and last (excluded) of the batches of this rank: ranks take them in turn, and their bounds are the same for
+    any number of ranks."""
+    starts = range(0, count, size)[distributed.rank() :: distributed.world_size()]
+    return ((start, min(start + size, count)) for start in starts)
 
 
 def extract(extractor: Extractor, images: Tensor) -> tuple[Tensor, Tensor | None]:
