@@ -306,10 +306,11 @@ def averages() -> dict[str, Tensor]:
 
 
 def evaluation() -> dict[str, Tensor]:
-    """Every metric that needs no run, of a random generator; on the first rank."""
+    """Every metric, of a random generator, and the path length of another; on the first rank."""
     import tempfile
     from pathlib import Path
 
+    from ganlab import sampling
     from ganlab.data.digits import Digits
     from ganlab.data.prepare import prepare
     from ganlab.data.splits import split
@@ -320,16 +321,23 @@ def evaluation() -> dict[str, Tensor]:
 
     data = prepare(Digits(), image_size=(8, 8), image_channels=1, num_workers=0)
     metrics = [n for n in registry.names("metric") if not registry.load("metric", n).needs_run]
-    small = {"metrics": metrics, "samples": 450, "features.dim": 6, "features.width": 4, "features.kimg": 1}
+    small = {"metrics": [*metrics, "ppl"], "samples": 450, "features.dim": 6, "features.width": 4, "features.kimg": 1}
+    small |= {"ppl.samples": 40, "ppl.distance": "pixels", "ppl.ends": False}
     torch.manual_seed(0)
     generator = registry.load("generator", "dcgan")(image_size=8, image_channels=1, num_classes=10, width=4).eval()
-    source = sources.of_generator(generator, Normal(), 450, 0, torch.full((10,), 0.1), (1, 8, 8))
+    shares = torch.full((10,), 0.1)
+    source = sources.of_generator(generator, Normal(), 450, 0, shares, (1, 8, 8))
+    sizes = {"latent_dim": 4, "w_dim": 4, "mapping_width": 4, "width": 32}
+    styled = registry.load("generator", "stylegan")(image_size=8, image_channels=1, num_classes=10, **sizes).eval()
     with tempfile.TemporaryDirectory() as cache:
         real = engine.RealData(data, split(len(data), 0.25), "digits")
         evaluator = engine.Evaluator(preset("digits").changed(small), real, cache=Path(cache))
         # a discriminator that looks at the whole batch, as one with the minibatch's standard deviation
         context = Context(
-            discriminator=lambda x, y, real: x.float().mean((1, 2, 3)) - distributed.mean(x.float().mean())
+            discriminator=lambda x, y, real: x.float().mean((1, 2, 3)) - distributed.mean(x.float().mean()),
+            generator=styled,
+            latents=lambda start, stop: sampling.latents(Normal(), 0, stop - start, 4, start),
+            labels=lambda start, stop: sources.labels_of(shares, 0, start, stop),
         )
         result = evaluator.score(source, context)
     values = {name: v.value for score in result.scores.values() for name, v in score.values.items()}

@@ -97,6 +97,8 @@ def test_the_averaged_or_the_raw_generator_with_the_datas_labels_or_uniform_ones
 
         def score(self, source: sources.Source, context: Context, truncation: float | None) -> None:
             scored.append((context.generator, source.count))
+            assert context.labels is not None
+            assert torch.equal(context.labels(2, 6), source.rows(2, 6)[1])  # type: ignore[arg-type]
 
     for ema, samples in ((True, 0), (False, 7)):
         Asked.protocol = chosen.changed({"ema": ema, "samples": samples})

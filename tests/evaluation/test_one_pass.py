@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -102,6 +103,28 @@ class Brighter(Metric):
         return Score({"brighter": Value(float(means["fake"] - means["real"]) / self.unit)})
 
 
+class Own(Metric):
+    """Measures 37 samples of its own, each of which is its number."""
+
+    roles: ClassVar[tuple[Role, ...]] = ("fake",)
+    needs_run: ClassVar[bool] = True
+    own_samples = 37
+    measured: ClassVar[list[int]] = []
+
+    def summaries(self, role: Role) -> Mapping[str, Summary]:
+        return {}
+
+    def measure(self, start: int, stop: int, context: Context) -> Tensor:
+        assert not torch.is_grad_enabled()
+        self.measured.extend(range(start, stop))
+        return torch.arange(start, stop).double()
+
+    def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
+        assert context.own is not None
+        assert torch.equal(context.own, torch.arange(37).double())
+        return Score({"own": Value(float(context.own.sum()))})
+
+
 class Latents(Metric):
     """The first latent of a run."""
 
@@ -121,7 +144,8 @@ class Latents(Metric):
 
 @pytest.fixture
 def real(monkeypatch: pytest.MonkeyPatch) -> RealData:
-    known = {("features", "pooled"): Pooled, ("metric", "brighter"): Brighter, ("metric", "latents"): Latents}
+    known = {("metric", "brighter"): Brighter, ("metric", "latents"): Latents, ("metric", "own"): Own}
+    known["features", "pooled"] = Pooled  # type: ignore[assignment]
     monkeypatch.setattr(registry, "_registered", known)
     Pooled.calls.clear()
     images = Images(pictures(0), LABELS, 3, ("a", "b", "c"), ())
@@ -253,10 +277,11 @@ def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
 ) -> None:
     """Ranks one after the other in this process; `tests/distributed` has real ones."""
     monkeypatch.setattr(one_pass, "BATCH", 7)
-    one = made(real, tmp_path / "one", *ALL).score(fakes())
-    parts: dict[int, list[Any]] = {}
-    evaluator = made(real, tmp_path / "many", *ALL)
+    one = made(real, tmp_path / "one", *ALL, "own").score(fakes(), Context())
+    parts: dict[tuple[int, int], list[Any]] = {}
+    evaluator = made(real, tmp_path / "many", *ALL, "own")
     evaluator._real_kept()
+    Own.measured.clear()
     monkeypatch.setattr(engine.distributed, "world_size", lambda: world)
     seen: list[int] = []
     original = sources.Source.__init__
@@ -265,16 +290,18 @@ def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
         monkeypatch.setattr(engine.distributed, "rank", lambda rank=rank: rank)
         monkeypatch.setattr(one_pass.dist, "all_reduce", lambda tensor: None)
 
-        def gather(own: list[Tensors], rank: int = rank) -> list[list[Tensors]] | None:
-            parts[rank] = own
-            return [parts[r] for r in range(world)] if rank == 0 else None
+        def gather(own: list[Any], rank: int = rank, calls: Iterator[int] = itertools.count()) -> Any:  # noqa: B008
+            call = next(calls)  # the pass, and then what a metric measures itself
+            parts[call, rank] = own
+            return [parts[call, r] for r in range(world)] if rank == 0 else None
 
         monkeypatch.setattr(one_pass, "_gathered", gather)
         source = fakes()
         rows = source.rows
         source.rows = lambda start, stop, rows=rows: (seen.extend(range(start, stop)), rows(start, stop))[1]
-        many = evaluator.score(source)
+        many = evaluator.score(source, Context())
     assert sorted(seen) == list(range(120))
+    assert sorted(Own.measured) == list(range(37))
     for name, score in one.scores.items():
         for key, value in score.values.items():
             assert many.scores[name].values[key].value == pytest.approx(value.value, rel=1e-9, abs=1e-9)
@@ -298,8 +325,10 @@ def test_networks_are_asked_by_one_rank_alone(real: RealData, tmp_path: Path, mo
         return original(self, kept, context)
 
     monkeypatch.setattr(Brighter, "score", score)
-    made(real, tmp_path, "brighter").score(source)
-    assert seen == [1, 1]
+    monkeypatch.setattr(Own, "score", lambda self, kept, context: Score({}))
+    monkeypatch.setattr(Own, "measure", lambda *_: (seen.append(distributed.world_size()), torch.zeros(1))[1])
+    made(real, tmp_path, "brighter", "own").score(source, Context())
+    assert seen == [1, 1, 1, 1]  # two batches of 37
     assert (distributed.world_size(), distributed.rank()) == (2, 0)
 
 

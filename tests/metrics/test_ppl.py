@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.testing import assert_close
 
 from ganlab.errors import GanlabError
 from ganlab.metrics.contract import Context, Stream
@@ -45,6 +46,32 @@ def test_along_a_line_a_linear_generator_changes_by_its_own_matrix(ends: bool) -
     # the 1st percentile of 1,000 lies between the 10th and the 11th, and what is there is kept
     expected = float(steps.sort().values[9:991].mean())
     assert found.values["ppl"].value == pytest.approx(expected, rel=1e-3)
+
+
+class Classes(Linear):
+    """w is the one of the class, and the second end goes further by t."""
+
+    num_classes = 3
+
+    def mapping(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        assert y is not None
+        return z * 10.0 ** y[:, None]
+
+
+def test_a_pair_depends_on_its_number_and_the_seed_and_has_the_label_of_its_first_sample() -> None:
+    """d / eps^2 = mean of (10^y A (z_1 - z_0))^2 for a generator that scales z by its class."""
+    generator, labels = Classes(), torch.arange(2000) % 3
+    context = Context(generator=generator, latents=latents, labels=lambda start, stop: labels[start:stop])
+    metric = PPL(samples=100, epsilon=1e-2, ends=False, distance="pixels")
+    metric.prepare(Stream(10, image_shape=(1, 8, 8), seed=3), context)
+    found = metric.measure(0, 100, context)
+    z = latents(0, 200)
+    steps = ((z[1::2] - z[0::2]) * 10.0 ** labels[:200:2, None]) @ generator.matrix.detach().T
+    assert_close(found.float(), steps.square().mean(1), rtol=1e-2, atol=0)
+    assert_close(torch.cat([metric.measure(a, a + 25, context) for a in (0, 25, 50, 75)]), found, rtol=0, atol=0)
+    places = [float(metric._place(pair)) for pair in range(3)]
+    metric.prepare(Stream(10, image_shape=(1, 8, 8), seed=4), context)
+    assert len({*places, *(float(metric._place(pair)) for pair in range(3))}) == 6
 
 
 def test_the_interval_has_the_width_that_repetitions_have() -> None:

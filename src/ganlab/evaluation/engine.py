@@ -225,6 +225,7 @@ class Evaluator:
         collected, samples = one_pass.collect(source, stream, summaries, self.extractor, self.device, "samples")
         seconds = time.perf_counter() - start
         kept["fake"] = Kept(stream, collected)
+        own = {name: one_pass.measure(m, context, name) for name, m in metrics.items() if context and m.own_samples}
         scores: dict[str, Score] = {}
         if distributed.rank() == 0:
             context = replace(
@@ -236,7 +237,7 @@ class Evaluator:
             )
             with distributed.alone():
                 for name, metric in metrics.items():
-                    scores[name] = metric.score(self._for_metric(metric, kept), context)
+                    scores[name] = metric.score(self._for_metric(metric, kept), replace(context, own=own.get(name)))
         return Result(scores, self.described(source.count, truncation), samples, source.count / seconds, self.warnings)
 
     def described(self, samples: int, truncation: float | None) -> dict[str, Any]:

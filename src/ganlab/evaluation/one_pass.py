@@ -15,9 +15,10 @@ from ganlab.data.progress import Progress
 from ganlab.errors import GanlabError
 from ganlab.evaluation.sources import Source
 from ganlab.features.contract import Extractor
-from ganlab.metrics.contract import Batch, Stream, Summary, Tensors
+from ganlab.metrics.contract import Batch, Context, Metric, Stream, Summary, Tensors
 
 BATCH = 100
+OWN_BATCH = 16  # of a metric's own samples, which may be pairs of large images
 
 
 @torch.no_grad()
@@ -72,6 +73,30 @@ def collect(
     return {summary: summary.merge([g[i] for g in gathered]) for i, summary in enumerate(parts)}, first
 
 
+@torch.no_grad()
+def measure(metric: Metric, context: Context, what: str) -> Tensor | None:
+    """What a metric finds of samples of its own, in order, on the first rank; None on the others, which have done their
+    share.
+
+    Args:
+        what: What the line of progress calls them.
+    """
+    rank, world, parts = distributed.rank(), distributed.world_size(), []
+    with Progress(f"measuring {what}", metric.own_samples) as progress:
+        for start, stop in own_batches(metric.own_samples, OWN_BATCH):
+            with distributed.alone():
+                parts.append(metric.measure(start, stop, context).cpu())
+            if rank == 0:
+                progress.update(min(world * OWN_BATCH, metric.own_samples - start))
+    if world == 1:
+        return torch.cat(parts)
+    of_ranks = _gathered(parts)
+    if of_ranks is None:
+        return None
+    batches = -(-metric.own_samples // OWN_BATCH)
+    return torch.cat([of_ranks[number % world][number // world] for number in range(batches)])
+
+
 def own_batches(count: int, size: int) -> Iterator[tuple[int, int]]:
     """First and last (excluded) of the batches of this rank: ranks take them in turn, and their bounds are the same for
     any number of ranks."""
@@ -112,7 +137,7 @@ def _refuse_nan(finite: list[Tensor], device: torch.device) -> None:
         )
 
 
-def _gathered(parts: list[Tensors]) -> list[list[Tensors]] | None:
+def _gathered(parts: list[Any]) -> list[list[Any]] | None:
     """What each rank has, on the first rank; None on the others."""
     found: list[Any] | None = [None] * distributed.world_size() if distributed.rank() == 0 else None
     dist.gather_object(parts, found)

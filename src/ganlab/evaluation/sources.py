@@ -78,12 +78,11 @@ def of_generator(
         prior = truncate(prior, truncation)
     dim = int(getattr(generator, "latent_dim", 0))
     parameter = next(generator.parameters())
-    cumulated = None if shares is None else shares.double().cpu().cumsum(0)
 
     @torch.no_grad()
     def make(start: int, stop: int) -> Rows:
         z = sampling.latents(prior, seed, stop - start, dim, start)
-        labels = None if cumulated is None else _labels(cumulated, seed, start, stop)
+        labels = None if shares is None else labels_of(shares, seed, start, stop)
         y = None if labels is None else labels.to(parameter.device)
         with torch.random.fork_rng(devices=[parameter.device] if parameter.device.type == "cuda" else []):
             torch.manual_seed(randomness.key(seed, "evaluation", start))
@@ -170,7 +169,9 @@ def _enlarged(images: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
     return images
 
 
-def _labels(cumulated: Tensor, seed: int, start: int, stop: int) -> Tensor:
+def labels_of(shares: Tensor, seed: int, start: int, stop: int) -> Tensor:
+    """(stop - start,) classes, drawn with these shares (K,); that of image i depends on (seed, i) alone."""
+    cumulated = shares.double().cpu().cumsum(0)
     drawn = [
         float(torch.rand((), generator=randomness.generator("cpu", seed, "sample", i, "label share")))
         for i in range(start, stop)

@@ -6,6 +6,7 @@ import itertools
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,18 @@ class Subject:
         count = protocol.samples or len(evaluator.real.splits[protocol.reference])
         shape: Any = tuple(evaluator.real.images.pixels.shape[1:])
         prior = module.setting.prior
-        source = sources.of_generator(generator, prior, count, protocol.seed, self._shares(protocol), shape, truncation)
+        shares = self._shares(protocol)
+        source = sources.of_generator(generator, prior, count, protocol.seed, shares, shape, truncation)
 
         def latents(start: int, stop: int) -> Tensor:
             return sampling.latents(prior, protocol.seed, stop - start, int(generator.latent_dim), start)
 
-        context = Context(discriminator=discriminator_of(module), generator=generator, latents=latents)
+        context = Context(
+            discriminator=discriminator_of(module),
+            generator=generator,
+            latents=latents,
+            labels=None if shares is None else partial(sources.labels_of, shares, protocol.seed),
+        )
         was_training = generator.training
         generator.eval()
         try:

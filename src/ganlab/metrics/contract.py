@@ -163,7 +163,9 @@ class Context:
         discriminator: ``discriminator(images, labels, real)``: logits (n,) of uint8 images, which are ``real`` or
             generated; None if only images were given.
         generator: The generator that is evaluated; None if only images were given.
-        latents: ``latents(start, count)``: latents of the protocol's prior and seed; None if only images were given.
+        latents: ``latents(start, stop)``: latents of the protocol's prior and seed; None if only images were given.
+        labels: ``labels(start, stop)``: the labels that those samples have; None if they have none.
+        own: What `Metric.measure` gave for all of the metric's own samples, in order; None: it has not been asked.
     """
 
     class_names: tuple[str, ...] = ()
@@ -173,6 +175,8 @@ class Context:
     discriminator: Discriminator | None = None
     generator: Any = None
     latents: Callable[[int, int], Tensor] | None = None
+    labels: Callable[[int, int], Tensor] | None = None
+    own: Tensor | None = None
 
 
 class Metric(ABC):
@@ -181,10 +185,12 @@ class Metric(ABC):
     Attributes:
         roles: The streams that it looks at.
         needs_run: Whether it needs the networks of a run, and not only images.
+        own_samples: How many samples of its own it makes with these networks, beside the streams, see `measure`.
     """
 
     roles: ClassVar[tuple[Role, ...]] = ("fake", "real")
     needs_run: ClassVar[bool] = False
+    own_samples: int = 0
 
     @abstractmethod
     def summaries(self, role: Role) -> Mapping[str, Summary]:
@@ -197,6 +203,12 @@ class Metric(ABC):
         Raises:
             GanlabError: If there can be no score of this stream, in a sentence that says what to do.
         """
+
+    def measure(self, start: int, stop: int, context: Context) -> Tensor:
+        """A number or a row of numbers for each of its own samples ``start`` to ``stop``, which depend on the number of
+        the sample alone: ranks measure different ones, and `score` is given all of them as ``context.own``. Called
+        after the pass over the images, without gradients."""
+        raise NotImplementedError(f"{type(self).__name__} has own_samples and no measure.")
 
     @abstractmethod
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:

@@ -18,7 +18,6 @@ from ganlab.metrics import intervals
 from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Stream, Summary, Value
 
 Distance = Callable[[Tensor, Tensor], Tensor]
-_BATCH = 16
 _SMALLEST = 16  # of VGG-16's four poolings
 _LARGEST = 256  # larger images are shrunk: VGG-16 was trained at 224
 
@@ -26,8 +25,9 @@ _LARGEST = 256  # larger images are shrunk: VGG-16 was trained at 224
 class PPL(Metric):
     """E[d(G(w_t), G(w_{t + eps})) / eps^2], w_t on the line from one w to another: how fast images change along it.
 
-    Images are not quantised, the network's noise is fixed, and what lies beyond the 1st and the 99th percentile is
-    left out, as in StyleGAN's code. It needs a generator with a w space, and images of its own: two for each sample.
+    Images are not quantised, the network's noise is fixed, w is not truncated, both ends of a line have one label
+    (drawn as the protocol's samples draw theirs), and what lies beyond the 1st and the 99th percentile is left out, as
+    in StyleGAN's code. It needs a generator with a w space, and images of its own: two for each sample.
     LPIPS sees images as they are, those of more than 256 pixels shrunk to about that by averaging, as in that code
     (torch-fidelity stretches all to 64 unless it is told otherwise).
 
@@ -59,7 +59,9 @@ class PPL(Metric):
             raise ValueError(f"epsilon must be between 0 and 1, got {epsilon}")
         one_of(distance, ("lpips", "pixels"), "distance")
         self.samples, self.epsilon, self.ends, self.distance = samples, epsilon, ends, distance
-        self.measure: Distance = _pixels
+        self.own_samples = samples
+        self.seed = 0
+        self.between: Distance = _pixels
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:
         return {}
@@ -69,7 +71,7 @@ class PPL(Metric):
             hasattr(context.generator, n) for n in ("mapping", "styles", "synthesis")
         ):
             raise GanlabError("ppl needs a generator with a w space, and this one has none: leave ppl out.")
-        self.measure = _pixels
+        self.seed, self.between = fake.seed, _pixels
         if self.distance == "lpips":
             size = min(_image_size(context.generator, fake))
             if size < _SMALLEST:
@@ -77,29 +79,31 @@ class PPL(Metric):
                     f"LPIPS needs images of at least {_SMALLEST} pixels, and these have {size}: "
                     f"set ppl.distance=pixels, or leave ppl out."
                 )
-            self.measure = _lpips(next(context.generator.parameters()).device)
+            self.between = _lpips(next(context.generator.parameters()).device)
 
     @torch.no_grad()
-    def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
-        generator, latents, distance = context.generator, context.latents, self.measure
-        assert latents is not None
+    def measure(self, start: int, stop: int, context: Context) -> Tensor:
+        """d / eps^2 of pairs, float64 (stop - start,): pair i has the latents 2i and 2i + 1, and the label of 2i."""
+        generator = context.generator
+        assert context.latents is not None
         parameter = next(generator.parameters())
-        classes = int(getattr(generator, "num_classes", 0))
-        found = []
-        for start in range(0, self.samples, _BATCH):
-            count = min(_BATCH, self.samples - start)
-            z = latents(2 * start, 2 * (start + count)).to(parameter)
-            draws = randomness.generator("cpu", "ppl", start)
-            labels = torch.randint(max(1, classes), (count,), generator=draws).to(parameter.device)
-            t = torch.zeros(count, 1) if self.ends else torch.rand(count, 1, generator=draws)
-            y = labels if classes else None
-            begin, end = (generator.mapping(part, y) for part in (z[0::2], z[1::2]))
-            first, second = (
-                generator.synthesis(generator.styles(torch.lerp(begin, end, at.to(begin))), noise="fixed").float()
-                for at in (t, t + self.epsilon)
-            )
-            found.append(distance(first, second).double().cpu() / self.epsilon**2)
-        values = torch.cat(found).sort().values
+        z = context.latents(2 * start, 2 * stop).to(parameter)
+        y = context.labels(2 * start, 2 * stop)[0::2].to(parameter.device) if context.labels is not None else None
+        t = torch.zeros(stop - start, 1) if self.ends else torch.cat([self._place(i) for i in range(start, stop)])
+        begin, end = (generator.mapping(part, y) for part in (z[0::2], z[1::2]))
+        first, second = (
+            generator.synthesis(generator.styles(torch.lerp(begin, end, at.to(begin))), noise="fixed").float()
+            for at in (t, t + self.epsilon)
+        )
+        return self.between(first, second).cpu().double() / self.epsilon**2
+
+    def _place(self, pair: int) -> Tensor:
+        """t of a pair, (1, 1)."""
+        return torch.rand(1, 1, generator=randomness.generator("cpu", self.seed, "ppl", pair))
+
+    def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
+        values = context.own if context.own is not None else self.measure(0, self.samples, context)
+        values = values.sort().values
         # from the order statistic below the 1st percentile to the one above the 99th, as the published code
         inner = values[math.floor(0.01 * (len(values) - 1)) : math.ceil(0.99 * (len(values) - 1)) + 1]
         value, half = float(inner.mean()), intervals.NORMAL * _error_of_trimmed(values, inner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -42,9 +43,14 @@ def score(
 ) -> Score:
     """``score(FID(), fake={"features": ...}, real={"features": ...})``."""
     kept = {role: keep(metric, role, tensors, batch, ranks) for role, tensors in streams.items()}
+    context = context or Context()
     if "fake" in kept:
-        metric.prepare(kept["fake"].stream, context or Context())
-    return metric.score(kept, context or Context())  # type: ignore[arg-type]
+        metric.prepare(kept["fake"].stream, context)
+    if metric.own_samples:
+        starts = range(0, metric.own_samples, batch)
+        own = [metric.measure(start, min(start + batch, metric.own_samples), context) for start in starts]
+        context = replace(context, own=torch.cat(own))
+    return metric.score(kept, context)  # type: ignore[arg-type]
 
 
 def check_metric(metric: Metric, context: Context | None = None, **streams: Mapping[str, Tensor]) -> None:
