@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganlab import config, experiment, registry, schema, session
+from ganlab import catalog, config, experiment, registry, schema, session
 from ganlab.data.digits import Digits
 
-RECIPES = sorted(file.stem for file in (config.conf_dir() / "experiment").glob("*.yaml"))
+RECIPES = sorted(file.stem for file in (catalog.conf_dir() / "experiment").glob("*.yaml"))
 PATH = {"sngan_imagenet128", "sagan_imagenet128", "biggan_imagenet128", "biggan_paper_imagenet128",
         "biggan_deep_imagenet128", "emoji_biggan", "r1_celebahq", "introvae_celebahq",
         "wgan_div_celeba", "ttur_celeba", "pggan_celebahq", "stylegan_ffhq",
@@ -96,7 +96,7 @@ def _read(name: str, *words: str) -> dict:
 
 
 def text(name: str) -> str:
-    return (config.conf_dir() / "experiment" / f"{name}.yaml").read_text()
+    return (catalog.conf_dir() / "experiment" / f"{name}.yaml").read_text()
 
 
 def test_the_recipes_are_those_that_were_promised() -> None:

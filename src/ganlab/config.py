@@ -1,136 +1,32 @@
-"""Hydra wiring: where options come from, and one composed, checked configuration from a command line.
-
-Search order: ganlab's own ``conf/``, the user's ``./conf``, YAML of plug-ins (``ganlab.conf`` entry
-points), and last the options that are generated from components' signatures. The first hit wins, so
-a stray ``train.yaml`` cannot hijack a run.
-"""
+"""One composed, checked configuration from the words of a command line, and what is wrong with them in sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.config_search_path import ConfigSearchPath
+from hydra._internal.config_repository import IConfigRepository
+from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from hydra.plugins.config_source import ConfigResult, ConfigSource
-from hydra.plugins.search_path_plugin import SearchPathPlugin
-from hydra.types import RunMode
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ganlab import catalog, registry, schema
-from ganlab.catalog import conf_dir
+from ganlab import catalog, component_source, registry, schema
 from ganlab.companions import companions
 from ganlab.errors import GanlabError, suggestion
 
 NAMED_ONCE = ("reg", "logger")  # groups that take several names, each once
 OPEN_NODES = ("trainer", "clip", "logger")  # any key may be set here; who reads them checks them
-OPTIONAL_GROUPS = (  # which offer `none`
-    *(kind for kind, of in registry.KINDS.items() if of.optional),
-    "logger",
-    "experiment",
-)
-
 
 Offer = Callable[[str], list[str]]  # the names that a group takes
-Names = list[str]  # inside the class, `list` is one of its methods
-
-
-class ComponentSource(ConfigSource):
-    """Every installed component is an option of its kind's config group, without any YAML.
-
-    Options are built when they are loaded, so a broken plug-in breaks only itself.
-    """
-
-    @staticmethod
-    def scheme() -> str:
-        return "ganlab"
-
-    def available(self) -> bool:
-        return True
-
-    def is_group(self, config_path: str) -> bool:
-        path = config_path.strip("/")
-        return path in ("", *registry.RUN_KINDS, "model", *OPTIONAL_GROUPS) or path.startswith("optimizer/")
-
-    def is_config(self, config_path: str) -> bool:
-        group, name = self._split(config_path)
-        return name in _names(group)
-
-    def list(self, config_path: str, results_filter: ObjectType | None) -> Names:
-        group = config_path.strip("/")
-        if not group:
-            return [] if results_filter is ObjectType.CONFIG else [*registry.RUN_KINDS, "model", *OPTIONAL_GROUPS]
-        return [] if results_filter is ObjectType.GROUP else _names(group)
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        group, name = self._split(config_path)
-        package = None
-        if name == "none" and group in OPTIONAL_GROUPS:
-            content: dict[str, Any] = {}
-            package = "_global_" if group == "experiment" else None
-        elif group.startswith("optimizer/") and name in _optimizer_presets():  # one file serves every player
-            content = yaml.safe_load(_optimizer_presets()[name].read_text(encoding="utf-8"))
-        elif group == "model":  # a generator and a discriminator of one name are a model
-            content = {"defaults": [{f"/{part}": name} for part in ("generator", "discriminator")]}
-            content["defaults"] += [{f"/optimizer/{part}": "adam"} for part in ("generator", "discriminator")]
-            package = "_global_"
-        else:
-            kind = group.partition("/")[0]
-            try:
-                content = schema.node(kind, name)
-            except (GanlabError, TypeError) as error:
-                raise ConfigCompositionException(str(error)) from error
-            package = f"{kind}.{name}" if registry.KINDS[kind].many else None
-        header = {"package": package}
-        return ConfigResult(
-            provider="ganlab", path=f"ganlab://{group}/{name}", config=OmegaConf.create(content), header=header
-        )
-
-    @staticmethod
-    def _split(config_path: str) -> tuple[str, str]:
-        group, _, name = config_path.strip("/").removesuffix(".yaml").rpartition("/")
-        return group, name
-
-
-def _names(group: str) -> Names:
-    kind = group.partition("/")[0]
-    if kind == "model":
-        return sorted({*registry.names("generator")} & {*registry.names("discriminator")})
-    if group.startswith("optimizer/"):
-        return sorted({*registry.names(kind), *_optimizer_presets()})
-    none = ["none"] if group in OPTIONAL_GROUPS else []
-    return [*none, *(registry.names(kind) if kind in registry.RUN_KINDS else [])]
-
-
-def _optimizer_presets() -> dict[str, Path]:
-    """conf/optimizer/NAME.yaml, which Hydra would look for below optimizer/PLAYER/."""
-    return {choice.name: choice.preset for choice in catalog.choices("optimizer") if choice.preset is not None}
-
-
-class SearchPath(SearchPathPlugin):
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for provider, folder in catalog.preset_folders()[1:]:  # the first is ganlab's own, where Hydra starts
-            search_path.append(provider, f"file://{folder}")
-        search_path.append("entry points", "ganlab://")
-
-
-def install() -> None:
-    """Make Hydra see components and search paths; may be called more than once."""
-    for plugin in (ComponentSource, SearchPath):
-        Plugins.instance().register(plugin)
 
 
 def read(overrides: Sequence[str]) -> dict[str, Any]:
@@ -146,15 +42,11 @@ def read(overrides: Sequence[str]) -> dict[str, Any]:
         one_only = key in catalog.run_groups() and not catalog.takes_several(key)
         hint = "" if one_only or "(" in values else f" If {key} takes a list, write {key}=[{values}]."
         raise GanlabError(f"{sweeps[0]!r} has several values: sweep over them with `ganlab train -m`.{hint}")
-    return compose_one(parsed)
-
-
-def compose_one(parsed: Sequence[Override]) -> dict[str, Any]:
-    """Compose overrides that hold no sweeps, see `read`."""
     GlobalHydra.instance().clear()
-    install()
-    with initialize_config_dir(str(conf_dir()), job_name="ganlab", version_base="1.3"):
-        options: Offer = cache(GlobalHydra.instance().config_loader().get_group_options)
+    component_source.install()
+    with initialize_config_dir(str(catalog.conf_dir()), job_name="ganlab", version_base="1.3"):
+        loader = _listening_loader()
+        options: Offer = cache(loader.get_group_options)
         groups = {o.get_key_element().lstrip("+~"): o for o in parsed if _is_group(o, options)}
         _check_choices(groups.values(), options)
         chosen = [o.input_line for o in groups.values() if o.input_line]
@@ -164,8 +56,7 @@ def compose_one(parsed: Sequence[Override]) -> dict[str, Any]:
         if company:
             config = _compose([*chosen, *company])
         _refuse_unknown_keys(others, config)
-        if chosen and any(config.get(group) for group in NAMED_ONCE):
-            _refuse_doubles(chosen)
+        _refuse_doubles(loader.merged)
         _set(others, config)
         try:
             plain = OmegaConf.to_container(config, resolve=True)
@@ -202,15 +93,6 @@ def open_line(override: Override) -> str:
     line = str(override.input_line)
     key = override.get_key_element()
     return f"++{line}" if key.split(".")[0] in OPEN_NODES and "." in key and not key.startswith(("+", "~")) else line
-
-
-def choices(group: str) -> list[str]:
-    """Names that ``group=`` takes, YAML files and components together."""
-    GlobalHydra.instance().clear()
-    install()
-    with initialize_config_dir(str(conf_dir()), job_name="ganlab", version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        return sorted(loader.get_group_options(group))
 
 
 def _is_group(override: Override, options: Offer) -> bool:
@@ -256,6 +138,28 @@ def _check_name(group: str, kind: str, name: Any, options: Sequence[str]) -> lis
         f"uninstall all but one of them."
         for choice in claims
     ]
+
+
+class _Loader(ConfigLoaderImpl):
+    """Hydra's loader, which keeps what it merged last.
+
+    To ask Hydra for it (``compute_defaults_list``) takes as long again as finding it did: a third of a composition.
+    The name of the method is private; what depends on it, the refusal of doubles, is pinned by the tests.
+    """
+
+    merged: Sequence[ResultDefault] = ()
+
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
+        self.merged = defaults
+        return super()._compose_config_from_defaults_list(defaults, repo)
+
+
+def _listening_loader() -> _Loader:
+    """A `_Loader`, with which `compose` works from now on."""
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    loader = hydra.config_loader = _Loader(hydra.config_loader.get_search_path())
+    return loader
 
 
 def _compose(lines: Sequence[str]) -> DictConfig:
@@ -337,7 +241,7 @@ def _unused_logger(key: str, parts: Sequence[str], config: DictConfig) -> list[s
 
 def _unknown_key(key: str, parent: str, part: str, known: list[str], config: DictConfig) -> str:
     if not parent:
-        groups = [*registry.RUN_KINDS, "model", *OPTIONAL_GROUPS]
+        groups = [*registry.RUN_KINDS, "model", *component_source.OPTIONAL_GROUPS]
         known = sorted({*known, *groups} - {"optimizer", "hydra"})
         plain = OmegaConf.to_container(config, resolve=False)
         last = key.rpartition(".")[2]
@@ -360,17 +264,15 @@ def _full_keys(node: Any, prefix: str) -> Iterable[str]:
         yield from _full_keys(value, key)
 
 
-def _refuse_doubles(lines: Sequence[str]) -> None:
+def _refuse_doubles(merged: Sequence[ResultDefault]) -> None:
     """Naming a regularizer twice, by hand or by a bundle such as ``loss=wgan_gp``, is an error."""
-    loader = GlobalHydra.instance().config_loader()
-    listed = loader.compute_defaults_list("train", list(lines), RunMode.RUN).defaults
     packages = [
-        str(d.package) for d in listed if str(d.package or "").startswith(tuple(f"{group}." for group in NAMED_ONCE))
+        str(d.package) for d in merged if str(d.package or "").startswith(tuple(f"{group}." for group in NAMED_ONCE))
     ]
     doubles = sorted({p for p in packages if packages.count(p) > 1})
     if doubles:
         group, _, name = doubles[0].partition(".")
-        bundle = next((d.parent for d in listed if d.package == doubles[0] and str(d.parent).startswith("loss/")), None)
+        bundle = next((d.parent for d in merged if d.package == doubles[0] and str(d.parent).startswith("loss/")), None)
         raise GanlabError(named_twice(group, name, str(bundle).replace("/", "=") if bundle else None))
 
 

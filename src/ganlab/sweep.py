@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Glob, Override
 from omegaconf import DictConfig, OmegaConf
 
-from ganlab import config, experiment, fine_tuning, run_folder
+from ganlab import catalog, config, experiment, fine_tuning, run_folder
 
 
 class _Interrupted(BaseException):
@@ -56,7 +56,7 @@ def run(options: Sequence[str]) -> int:
     sys.argv = [command_line[0], "--multirun", *_lines(parsed)]
     GlobalHydra.instance().clear()
     try:
-        hydra.main(version_base="1.3", config_path=str(config.conf_dir()), config_name="train")(job)()
+        hydra.main(version_base="1.3", config_path=str(catalog.conf_dir()), config_name="train")(job)()
     except _Interrupted:
         pass
     finally:
