@@ -307,6 +307,23 @@ def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
             assert many.scores[name].values[key].value == pytest.approx(value.value, rel=1e-9, abs=1e-9)
 
 
+def test_nothing_is_kept_on_a_device_without_float64(
+    real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As MPS is, which is not to be had here: what is given to metrics is moved; the meta device stands for the CPU."""
+    where = {name: one_pass.where_kept(torch.device(name)).type for name in ("mps", "cuda", "cpu")}
+    assert where == {"mps": "cpu", "cuda": "cuda", "cpu": "cpu"}
+    evaluator, source = made(real, tmp_path, "kid", "is", "brighter"), fakes(count=20)
+    seen = []
+    monkeypatch.setattr(one_pass, "where_kept", lambda device: torch.device("meta"))
+    monkeypatch.setattr(
+        _Sum, "update", lambda self, b: seen.extend(x.device.type for x in (b.images, b.features, b.logits))
+    )
+    one_pass.collect(source, evaluator._stream(source), evaluator._summaries("fake"), Pooled(), torch.device("cpu"))
+    assert seen == ["meta"] * 3
+    assert {t.device.type for t in evaluator._on_device({"a": torch.zeros(1).double()}).values()} == {"meta"}
+
+
 def test_networks_are_asked_by_one_rank_alone(real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A layer that looks at the batches of all ranks would wait for ranks that score nothing, or have no batch left."""
     for name, value in {"is_initialized": True, "get_world_size": 2, "get_rank": 0, "barrier": None}.items():

@@ -186,9 +186,8 @@ class Evaluator:
         return found
 
     def _on_device(self, tensors: Tensors) -> Tensors:
-        """Where what is kept of generated images is too; MPS has no float64."""
-        on_cpu = torch.float64 if self.device.type == "mps" else None
-        return {name: tensor if tensor.dtype == on_cpu else tensor.to(self.device) for name, tensor in tensors.items()}
+        """Where what is kept of generated images is too."""
+        return {name: tensor.to(one_pass.where_kept(self.device)) for name, tensor in tensors.items()}
 
     def _extractor_key(self) -> str:
         if self.extractor is None:

@@ -38,12 +38,13 @@ def collect(
         stream: What is known of them.
         summaries: What to keep.
         extractor: None: no summary needs features.
-        device: Where features are extracted and sums are kept.
+        device: Where features are extracted; for where they are kept see `where_kept`.
         what: What the line of progress calls them.
 
     Raises:
         GanlabError: If images are NaN; on all ranks.
     """
+    kept_on = where_kept(device)
     accumulators = {summary: summary.begin(stream) for summary in summaries}
     wants = any(s.features or s.logits for s in summaries)
     first = torch.empty(0, *source.shape, dtype=torch.uint8)
@@ -55,7 +56,8 @@ def collect(
                 images, labels, all_finite = source.rows(start, stop)
                 images = images.to(device)
                 features, logits = extract(extractor, images) if wants and extractor is not None else (None, None)
-                batch = Batch(start, images, labels, features, logits)
+                features, logits = (None if x is None else x.to(kept_on) for x in (features, logits))
+                batch = Batch(start, images.to(kept_on), labels, features, logits)
                 for accumulator in accumulators.values():
                     accumulator.update(batch)
             finite.append(all_finite)
@@ -70,7 +72,13 @@ def collect(
         return {summary: summary.merge([part]) for summary, part in parts.items()}, first
     if gathered is None:  # not the first rank
         return dict(parts), first
-    return {summary: summary.merge([g[i] for g in gathered]) for i, summary in enumerate(parts)}, first
+    merged = {summary: summary.merge([g[i] for g in gathered]) for i, summary in enumerate(parts)}
+    return {summary: {n: t.to(kept_on) for n, t in found.items()} for summary, found in merged.items()}, first
+
+
+def where_kept(device: torch.device) -> torch.device:
+    """Where features are kept and summed up: where they are extracted, but not on MPS, which has no float64."""
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 @torch.no_grad()

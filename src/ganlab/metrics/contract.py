@@ -44,7 +44,7 @@ class Stream:
 
 @dataclass
 class Batch:
-    """Consecutive images of a stream.
+    """Consecutive images of a stream, all but the labels on a device that has float64.
 
     Args:
         start: Place of the first of them in the stream; a batch has its place whatever rank sees it.

@@ -76,11 +76,11 @@ class _Predictions(Accumulator):
 
     def update(self, batch: Batch) -> None:
         assert batch.logits is not None
-        device = torch.device("cpu") if batch.logits.device.type == "mps" else batch.logits.device
+        device = batch.logits.device
         if self.kept["log2"].device != device:
             self.kept = {name: tensor.to(device) for name, tensor in self.kept.items()}
         kept = self.kept
-        log_p = batch.logits.to(device).double().log_softmax(1)
+        log_p = batch.logits.double().log_softmax(1)
         p = log_p.exp()
         plogp = torch.where(p > 0, p * log_p, 0.0).sum(1)  # 0 log 0 = 0
         cell = self.cell[batch.start : batch.start + len(batch)].to(device)

@@ -134,7 +134,7 @@ class _Collected(Accumulator):
     def collect(self, features: Tensor, group: Tensor) -> None:
         """Take in features (n, D) and the group (n,) of each."""
         if self.kept is None:
-            device = _where_float64_is(features)
+            device = features.device
             self.kept = _Groups(self.groups, self.dim, device)
             self.rows = torch.empty(_ROWS, self.dim, device=device)
             self.group = torch.empty(_ROWS, dtype=torch.int64, device=device)
@@ -178,7 +178,3 @@ class _ClassMoments(_Collected):
         assert batch.features is not None
         assert batch.labels is not None
         self.collect(batch.features, batch.labels)
-
-
-def _where_float64_is(like: Tensor) -> torch.device:
-    return torch.device("cpu") if like.device.type == "mps" else like.device

@@ -140,11 +140,11 @@ class _Spectrum(Accumulator):
         self.kept = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
 
     def update(self, batch: Batch) -> None:
-        device = torch.device("cpu") if batch.images.device.type == "mps" else batch.images.device
+        device = batch.images.device
         if self.kept["count"].device != device:
             self.kept = {name: tensor.to(device) for name, tensor in self.kept.items()}
         # one 255th squared, the step of a pixel: a blank image has a logarithm too
-        logarithm = (radial_power(batch.images.to(device).double() / 255) + 1 / 255**2).log()
+        logarithm = (radial_power(batch.images.double() / 255) + 1 / 255**2).log()
         block = self.block[batch.start : batch.start + len(batch)].to(device)
         self.kept["count"].index_add_(0, block, torch.ones_like(logarithm[:, 0]))
         self.kept["sum"].index_add_(0, block, logarithm)
