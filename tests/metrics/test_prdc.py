@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
 from ganlab.errors import GanlabError
-from ganlab.metrics import intervals, neighbours
+from ganlab.metrics import intervals, mutual, neighbours
 from ganlab.metrics.prdc import PRDC, prdc
 from ganlab.testing.metrics import score
 
@@ -158,6 +159,53 @@ def test_copies_are_told_from_points_that_differ_and_minus_zero_is_zero() -> Non
     assert group[0] == group[2] == group[4]
     assert len(group.unique()) == 3
     assert number.tolist() == [0, 0, 1, 0, 2]
+
+
+def clustered(generator: torch.Generator) -> Tensor:
+    """A hundred of them so near to each other, and so far from the rest, that float32 does not tell them apart."""
+    points = torch.randn(700, 5, generator=generator)
+    return torch.cat([1e-5 * points[:100] + 300, points[100:]])[torch.randperm(700, generator=generator)]
+
+
+SETS: dict[str, tuple[Callable[[torch.Generator], Tensor], tuple[float, float]]] = {
+    # a set, and between which shares of the lists are complete
+    "normal": (lambda generator: torch.randn(700, 300, generator=generator), (0.97, 1.0)),
+    "far out": (lambda g: torch.randn(700, 3, generator=g) * torch.randn(700, 1, generator=g).exp() ** 4, (0.2, 0.4)),
+    "one cluster": (clustered, (0.6, 0.9)),
+    "lattice": (lambda generator: torch.randint(0, 4, (700, 6), generator=generator).float(), (0.2, 0.7)),
+    "doubtful": (lambda generator: torch.randn(700, 5, generator=generator) * 1e-4 + 50 * torch.eye(700, 5), (0, 0.01)),
+}
+
+
+@pytest.mark.parametrize("kind", SETS)
+@pytest.mark.parametrize("rows", [16, 150, 5000])
+def test_radii_are_those_of_all_distances(kind: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block by block with both sides of each product used, and what that leaves open by itself."""
+    make, (least, most) = SETS[kind]
+    points = make(torch.Generator().manual_seed(0))
+    cloud = neighbours.clouds(points)[0]
+    monkeypatch.setattr(mutual, "_COMPLETE", 0)
+    everything = torch.stack([neighbours.squared_distances(point, points) for point in points])
+    everything.fill_diagonal_(math.inf)
+    for k in (1, 5):
+        lists = mutual.lists(cloud, k, 2, rows)
+        assert lists is not None
+        share = float(lists.complete.float().mean())
+        assert least <= share <= most, share
+        exact = everything.gather(1, lists.places)
+        sure = lists.low < math.inf
+        assert ((lists.low <= exact) & (exact <= lists.high))[sure].all()
+        found = exact.kthvalue(k, dim=1).values
+        expected = everything.kthvalue(k, dim=1).values
+        assert torch.equal(found[lists.complete], expected[lists.complete])
+        monkeypatch.setattr(neighbours, "ELEMENTS", rows * len(points))
+        assert torch.equal(neighbours.radii(cloud, k), expected)
+
+
+def test_lists_are_given_up_where_the_first_are_not_complete() -> None:
+    generator = torch.Generator().manual_seed(0)
+    assert mutual.lists(neighbours.clouds(SETS["doubtful"][0](generator))[0], 3, 2, 100) is None
+    assert mutual.lists(neighbours.clouds(SETS["normal"][0](generator))[0], 3, 2, 100) is not None
 
 
 def test_nearest_neighbours_are_those_of_all_distances(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ganlab.metrics import mutual
 from ganlab.metrics.rough import GROUP, Cloud, Rough, clouds
 
 __all__ = ["Balls", "Cloud", "balls", "clouds", "nearest", "radii", "squared_distances"]
@@ -44,12 +45,17 @@ def nearest(rows: Cloud, columns: Cloud, count: int, same: bool = False) -> tupl
 
 def radii(cloud: Cloud, count: int) -> Tensor:
     """Squared distance (N,), float64, of each point from its ``count``-th nearest other one."""
-    found = []
-    for near in _near(cloud, cloud, count, True):
-        # what is surely nearer than the count-th is not looked at again
-        sure = near.high < near.low.kthvalue(count, dim=1, keepdim=True).values
-        found.append(near.decide(sure).kthvalue(count, dim=1).values)
-    return torch.cat(found)
+    found = torch.zeros(len(cloud), dtype=torch.float64, device=cloud.exact.device)
+    rest = torch.ones(len(cloud), dtype=torch.bool, device=cloud.exact.device)
+    if len(cloud) >= 4 * GROUP * (count + _SPARE):
+        lists = mutual.lists(cloud, count, _SPARE, _block_size(cloud, len(cloud)))
+        if lists is not None:
+            near = _Near(cloud, cloud, 0, count, lists.places, lists.low, lists.high)
+            found, rest = near.radii(), ~lists.complete
+    left = Cloud(cloud.exact[rest], cloud.centre)
+    if len(left):  # the nearest point of all is the point itself
+        found[rest] = torch.cat([near.radii() for near in _near(left, cloud, count + 1, False)])
+    return found
 
 
 def copies(points: Tensor) -> tuple[Tensor, Tensor]:
@@ -248,6 +254,12 @@ class _Near:
         self._fill(exact, todo & ~first & (self.low < limit))
         return exact
 
+    def radii(self) -> Tensor:
+        """Squared distance (b,), float64, of the last of the ``wanted`` ones."""
+        # what is surely nearer is not looked at again
+        sure = self.high < self.low.kthvalue(self.wanted, dim=1, keepdim=True).values
+        return self.decide(sure).kthvalue(self.wanted, dim=1).values
+
     def _fill(self, exact: Tensor, which: Tensor) -> None:
         row, slot = which.nonzero(as_tuple=True)
         exact[row, slot] = _exact(self.rows, self.columns, self.start + row, self.places[row, slot])
@@ -275,9 +287,7 @@ class _Levels:
         self.makers = [partial(Rough, rows, columns, keys, group, number) for number in numbers]
         self.made: dict[int, Rough] = {}
         self.first, self.rows = 0, len(rows)
-        # a product packs all columns anew for each block: more rows where there are more dimensions
-        least = max(16, min(1024, rows.exact.shape[1] // 2))
-        self.size = max(least, (ELEMENTS if device == "cpu" else _CUDA_ELEMENTS) // len(columns))
+        self.size = _block_size(rows, len(columns))
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """First and last row of each block."""
@@ -297,6 +307,13 @@ class _Levels:
             self.first += 1
             return False
         return True
+
+
+def _block_size(rows: Cloud, columns: int) -> int:
+    """Rows of a block."""
+    # a product packs all columns anew for each block: more rows where there are more dimensions
+    least = max(16, min(1024, rows.exact.shape[1] // 2))
+    return max(least, (ELEMENTS if rows.exact.device.type == "cpu" else _CUDA_ELEMENTS) // columns)
 
 
 def _near(rows: Cloud, columns: Cloud, wanted: int, same: bool) -> Iterator[_Near]:

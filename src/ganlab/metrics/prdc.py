@@ -86,13 +86,13 @@ def _measure(real: Tensor, fake: Tensor, nearest: int, inclusive: bool) -> tuple
         # a point that has k copies has radius 0, and nobody's radius depends on more than k + 1 copies
         count, few = group.bincount()[group], number <= nearest
         limit = torch.zeros(len(points), dtype=torch.float64, device=device)
-        some = neighbours.clouds(points[few])[0]
+        some = neighbours.clouds(_those(points, few))[0]
         limit[few] = neighbours.radii(some, nearest)
         limit[count > nearest] = 0
         first = number == 0
         limits.append(limit[first])
         weights.append(count[first].double())
-        kept.append(points[first])
+        kept.append(_those(points, first))
     real_cloud, fake_cloud = neighbours.clouds(*kept)
     found = neighbours.balls(real_cloud, fake_cloud, limits[0], limits[1], inclusive, weights[0])
     real_weights, fake_weights = (weight / weight.sum() for weight in weights)
@@ -110,3 +110,7 @@ def _measure(real: Tensor, fake: Tensor, nearest: int, inclusive: bool) -> tuple
     alone[weights[1] > 1] = 0  # a copy remains
     errors["coverage"] = (alone.square().sum() - alone.sum().square() / len(fake)).sqrt()
     return {name: float(value) for name, value in values.items()}, {name: float(e) for name, e in errors.items()}
+
+
+def _those(points: Tensor, which: Tensor) -> Tensor:
+    return points if bool(which.all()) else points[which]  # a copy of all takes time and memory

@@ -11,7 +11,7 @@ from torch import Tensor
 
 GROUP = 16  # columns of which only the smallest distance is looked at first
 _TERMS = 256  # of one product: a longer sum is one of several products, and its rounding errors are smaller
-_FAR = 1e30  # of columns that are none, and of a point to itself
+FAR = 1e30  # of columns that are none, and of a point to itself
 
 
 class Cloud:
@@ -47,6 +47,14 @@ def clouds(*sets: Tensor) -> list[Cloud]:
     return [Cloud(points, centre) for points in sets]
 
 
+def add_products(left: Tensor, right: Tensor, out: Tensor) -> None:
+    """left (N, T) @ right (M, T)^T into ``out``, in sums of few terms; see `Cloud.unit`."""
+    (first, *lefts), (other, *rights) = left.split(_TERMS, 1), right.split(_TERMS, 1)
+    torch.mm(first, other.T, out=out)
+    for some, others in zip(lefts, rights, strict=True):
+        out.addmm_(some, others.T)
+
+
 class Rough:
     """Rough squared distances from blocks of rows to all columns, by products of floating point numbers.
 
@@ -77,8 +85,8 @@ class Rough:
         self.column_of = torch.empty(count, dtype=torch.int64, device=device)
         self.column_of[self.places[real]] = real.nonzero()[:, 0]
         y, squares = (part[self.places] for part in self._moved(columns, slice(None)))
-        y[~real], squares[~real] = 0, _FAR
-        self.right = torch.cat([torch.ones_like(squares), squares, y], 1).T.split(_TERMS)
+        y[~real], squares[~real] = 0, FAR
+        self.right = torch.cat([torch.ones_like(squares), squares, y], 1)
         self.largest = columns.squares.max()
         self.start, self.values = 0, torch.empty(0)
         self.within_group = self.groups * torch.arange(group, device=device)
@@ -90,13 +98,10 @@ class Rough:
         if self.values.shape != (stop - start, width):  # kept from block to block: fresh memory costs more than sums
             self.values = torch.empty(stop - start, width, dtype=self.number, device=self.columns.exact.device)
         x, squares = self._moved(self.rows, slice(start, stop))
-        left = torch.cat([squares, torch.ones_like(squares), -2 * x], 1).split(_TERMS, dim=1)
-        torch.mm(left[0], self.right[0], out=self.values)
-        for some, others in zip(left[1:], self.right[1:], strict=True):
-            self.values.addmm_(some, others)
+        add_products(torch.cat([squares, torch.ones_like(squares), -2 * x], 1), self.right, self.values)
         if same:
             own = self.column_of[start:stop]
-            self.values[torch.arange(len(own), device=own.device), own] = _FAR
+            self.values[torch.arange(len(own), device=own.device), own] = FAR
 
     def group_bounds(self) -> tuple[Tensor, Tensor]:
         """Bounds (b, groups) of the smallest squared distance of each group."""
