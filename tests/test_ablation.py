@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlab import config, experiment, sweep
+from ganlab import config, parts, sweep
 
 FOLDER = Path(__file__).parents[1] / "examples/ablation"
 ROWS = sorted(file.stem for file in (FOLDER / "conf/experiment").glob("*.yaml"))
@@ -33,7 +33,7 @@ def test_the_first_and_the_last_job_of_the_crossed_factors_compose(which: int) -
     for o in config.parse(commands()[2]):
         values = list(o.sweep_string_iterator()) if o.is_sweep_override() else []
         words.append(f"{o.get_key_element()}={values[which]}" if values else str(o.input_line))
-    experiment.check_options(config.read(words))
+    parts.check_options(config.read(words))
 
 
 def test_one_command_runs_all_rows_and_another_crosses_the_factors() -> None:
@@ -56,7 +56,7 @@ def test_the_rows_are_those_of_the_table() -> None:
     found = []
     for row in ROWS:
         composed = config.read([f"experiment={row}"])
-        experiment.check_options(composed)
+        parts.check_options(composed)
         generator = composed["generator"]
         assert composed["discriminator"]["width"] == generator["width"]
         assert composed["game"]["discriminator_steps"] == 2

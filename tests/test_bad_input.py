@@ -10,7 +10,7 @@ import yaml
 from conftest import TINY
 from PIL import Image
 
-from ganlab import cli, config, experiment, run_folder, session, trainer
+from ganlab import cli, config, experiment, parts, run_folder, session, trainer
 from ganlab.checkpoints import AtomicCheckpointIO
 from ganlab.errors import GanlabError
 from ganlab.run import Run
@@ -262,7 +262,7 @@ def _read_for_sampling(content, folder):
 def _read_for_resuming(content, folder):
     run_folder.check(content, folder)
     trainer.check(content.get("trainer"))
-    experiment.check_options(content)
+    parts.check_options(content)
     trainer.make(content["trainer"], [], [], AtomicCheckpointIO())
 
 

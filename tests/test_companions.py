@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ganlab import config, experiment
+from ganlab import config, parts
 from ganlab.errors import GanlabError
 
 CHOSEN = {
@@ -24,7 +24,7 @@ CHOSEN = {
 def test_a_game_brings_what_its_roles_need_and_drops_what_has_none(words: tuple[str, ...]) -> None:
     composed = config.read(words)
     assert {role: composed[role].get("component") for role in CHOSEN[words]} == CHOSEN[words]
-    experiment.check_options(composed)
+    parts.check_options(composed)
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_a_game_brings_what_its_roles_need_and_drops_what_has_none(words: tuple[
 )
 def test_a_role_that_is_missing_or_too_much_is_said(words: list[str], sentence: str) -> None:
     with pytest.raises(GanlabError, match=sentence):
-        experiment.check_options(config.read(words))
+        parts.check_options(config.read(words))

@@ -7,7 +7,7 @@ import yaml
 from distributions import install
 from hydra._internal import config_loader_impl
 
-from ganlab import catalog, component_source, config, experiment, registry, schema
+from ganlab import catalog, component_source, config, parts, registry, run_data, schema
 from ganlab.errors import GanlabError
 
 GROUPS = [group for group in catalog.run_groups() if catalog.choices(group)]
@@ -123,7 +123,7 @@ def test_no_preset_repeats_what_is_so_without_it(group: str, name: str) -> None:
 
 def test_train_yaml_repeats_no_default_of_a_component() -> None:
     content = yaml.safe_load((catalog.conf_dir() / "train.yaml").read_text())
-    content["data"] = {k: v for k, v in content["data"].items() if k not in experiment.DATA_KEYS}
+    content["data"] = {k: v for k, v in content["data"].items() if k not in run_data.DATA_KEYS}
     assert content["data"] == {}
     assert not {*content} & ({*registry.KINDS} - {"data"})
 
@@ -149,7 +149,7 @@ def test_an_optimizer_is_swapped_on_top_of_a_model_without_the_others_numbers() 
     composed = config.read(["model=biggan", "optimizer/generator=sgd", "optimizer.generator.momentum=0.5"])
     expected = {"component": "sgd", "lr": 0.01, "momentum": 0.5, "nesterov": False, "weight_decay": 0.0}
     assert composed["optimizer"]["generator"] == expected
-    experiment.check_options(composed)
+    parts.check_options(composed)
     with pytest.raises(GanlabError, match=r"'optimizer.generator.betas' is no option."):
         config.read(["optimizer/generator=sgd", "optimizer.generator.betas=[0,0.9]"])
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganlab import catalog, config, experiment, registry, schema, session
+from ganlab import catalog, config, experiment, parts, registry, schema, session
 from ganlab.data.digits import Digits
+from ganlab.plan import plan
 
 RECIPES = sorted(file.stem for file in (catalog.conf_dir() / "experiment").glob("*.yaml"))
 PATH = {"sngan_imagenet128", "sagan_imagenet128", "biggan_imagenet128", "biggan_paper_imagenet128",
@@ -105,7 +106,7 @@ def test_the_recipes_are_those_that_were_promised() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_composes_and_its_options_are_right(name: str) -> None:
-    experiment.check_options(read(name))
+    parts.check_options(read(name))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -235,7 +236,7 @@ def test_two_time_scales_or_several_steps_are_words_on_the_command_line(game: st
         words = [f"optimizer.{player}.lr={rate}" for player, rate in rates.items()]
         words += [f"game.discriminator_steps={steps}"] if counted else []
         module = experiment.build(config.read([f"game={game}", *words])).module
-        slots = experiment.plan.plan(module.game, module.progress, 8).slots
+        slots = plan(module.game, module.progress, 8).slots
         assert [slot.turn.players[0] for slot in slots] == [*["discriminator"] * steps, "generator"]
         optimizers = dict(zip(module.game.players, module.configure_optimizers(), strict=True))
         found = {name: optimizer.param_groups[0]["lr"] for name, optimizer in optimizers.items()}
@@ -248,7 +249,7 @@ def test_twice_as_many_fakes_as_the_batch_are_made_in_the_generators_turn() -> N
         "sngan_cifar10", "data=digits", "data.image_channels=3", "generator.width=4", "discriminator.width=4"
     )
     module = experiment.build(composed).module
-    slots = experiment.plan.plan(module.game, module.progress, composed["data"]["batch_size"]).slots
+    slots = plan(module.game, module.progress, composed["data"]["batch_size"]).slots
     assert [(slot.turn.players, slot.batch) for slot in slots] == 5 * [(("discriminator",), 64)] + [
         (("generator",), 128)
     ]

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganlab import experiment, randomness, trainer
+from ganlab import batches, experiment, randomness, trainer
 from ganlab.callbacks.recorder import Recorder
 from ganlab.checkpoints import AtomicCheckpointIO
 from ganlab.data.loader import Loader
@@ -258,7 +258,7 @@ def run(config: dict[str, Any], settings: Settings) -> dict[str, Any]:
         steps = settings.warmup + settings.iterations * settings.repeats + parts_iterations
         options = {**config["trainer"], "max_steps": steps}
         lightning_trainer = trainer.make(options, [Recorder(Path(folder)), meter], [], AtomicCheckpointIO())
-        experiment.check_batch(module, lightning_trainer.world_size)
+        batches.check(module, lightning_trainer.world_size)
         if lightning_trainer.world_size > 1:
             raise GanlabError("`ganlab bench` measures one process: take trainer.devices=1.")
         loader = experiment.loader(built, lightning_trainer.strategy.root_device)

@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from ganlab import compatibility, general, growth, plan, randomness, registry, schedules, schema
+from ganlab import compatibility, growth, plan, randomness, registry, run_data, schedules, schema
 from ganlab.averaging import Average
-from ganlab.companions import ROLES
 from ganlab.contract import Game, Growth, Regularizer
 from ganlab.data.contract import Dataset
 from ganlab.data.loader import Loader
-from ganlab.data.prepare import Images, prepare
-from ganlab.data.splits import split
+from ganlab.data.prepare import Images
 from ganlab.errors import GanlabError, suggestion
 from ganlab.module import GANModule, Training
-from ganlab.parts import Part, raise_problems, read_part, sentence, to_schedule
+from ganlab.parts import Part, as_typed, check_options, sentence, to_schedule
+from ganlab.run_data import RunData
 from ganlab.schema import COMPONENT
 from ganlab.view import Setting
 
 Config = dict[str, Any]
 
-AUGMENT = "augment"
 DEFAULT_STEPS = 1000  # of a run that sets neither trainer.max_steps nor run.max_kimg
-DATA_KEYS = [
-    "batch_size",
-    "image_size",
-    "image_channels",
-    "num_classes",
-    "mirror",
-    "dequantize",
-    "held_out",
-    "memory_budget_mib",
-    "on_device",
-    "undecodable",
-]  # keys of `data` that are every data set's; the others are the component's own
 
 
 @dataclass
@@ -75,11 +60,14 @@ def build(config: Config, with_data: bool = True) -> Experiment:
         GanlabError: With every mistake in options, one sentence each.
     """
     components, regularizers, optimizers = check_options(config)
-    source = _source(config) if with_data else None
-    config = complete(config, source, _classes(components))
-    labelled = _prepare(config, source) if source is not None else None
-    images = _unlabelled(labelled) if labelled is not None and config["data"]["num_classes"] == 0 else labelled
-    splits = split(len(images), config["data"]["held_out"]) if images is not None else {}
+    data: RunData | None = None
+    if with_data:
+        config, source = _completed(config, components)
+        data = run_data.prepared(config, source)
+    else:
+        run_data.refuse_incomplete(config)
+    images = None if data is None else _told_labels(data.labelled, config["data"]["num_classes"])
+    splits = {} if data is None else data.splits
 
     given = _networks(config, components)
     if "loss" in components:
@@ -93,7 +81,8 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     for name, regularizer in attached.items():
         _attach(regularizers[name].key, regularizer, game, config)
     if "growth" in components:
-        config = _grow(game, components["growth"], config)
+        _grow(game, components["growth"], config)
+    config = _with_length(config, game.growth)
     for module in (game, *attached.values()):
         module.to(memory_format=memory_format)  # type: ignore[call-overload]
         _across_ranks(module, config["sync_batch_norm"])
@@ -125,29 +114,9 @@ def build(config: Config, with_data: bool = True) -> Experiment:
         scheduled=scheduled,
     )
     module = GANModule(game, attached, factories, setting, average, training, rates, config)
-    return Experiment(config, module, images, splits, labelled, partial(_fingerprint, source, config))
-
-
-@dataclass
-class OpenedData:
-    """A data set without networks, see `open_data`; attributes as those of `Experiment`."""
-
-    labelled: Images
-    splits: dict[str, torch.Tensor]
-    fingerprint: Callable[[], str]
-
-
-def open_data(config: Config) -> OpenedData:
-    """The data of a configuration, at the size that it says, or else the images' own.
-
-    Raises:
-        GanlabError: If the data cannot be read, or its images have many sizes and none is chosen.
-    """
-    general.check(config)
-    source = _source(config)
-    config = complete(config, source, {})
-    images = _prepare(config, source)
-    return OpenedData(images, split(len(images), config["data"]["held_out"]), partial(_fingerprint, source, config))
+    if data is None:
+        return Experiment(config, module, None)
+    return Experiment(config, module, images, splits, data.labelled, data.fingerprint)
 
 
 def networks(config: Config) -> dict[str, nn.Module]:
@@ -157,11 +126,18 @@ def networks(config: Config) -> dict[str, nn.Module]:
         GanlabError: As `build`.
     """
     components, _, _ = check_options(config)
-    return _networks(complete(config, _source(config), _classes(components)), components)
+    config, _ = _completed(config, components)
+    return _networks(config, components)
 
 
-def _classes(components: Mapping[str, Part]) -> dict[str, Any]:
-    return {kind: components[kind].component for kind in registry.NETWORKS if kind in components}
+def _completed(config: Config, components: Mapping[str, Part]) -> tuple[Config, Dataset]:
+    """The configuration with what the data set and the networks say where it says nothing, and the data set."""
+    source = run_data.source(config)
+    built = {kind: components[kind].component for kind in registry.NETWORKS if kind in components}
+    sizes = [size for n in built.values() if (size := getattr(n, "smallest_image_size", None)) is not None]
+    told = [built[kind] for kind in _told("discriminator" in built) if kind in built]
+    conditional = all("num_classes" in schema.takes(network) for network in told)
+    return run_data.complete(config, source, smallest_size=max(sizes, default=None), conditional=conditional), source
 
 
 def _networks(config: Config, components: Mapping[str, Part]) -> dict[str, Any]:
@@ -174,106 +150,9 @@ def _networks(config: Config, components: Mapping[str, Part]) -> dict[str, Any]:
     return built
 
 
-def check_options(config: Config) -> tuple[dict[str, Part], dict[str, Part], dict[str, Part]]:
-    """Check every key that can be checked without data: components, regularizers, optimizers.
-
-    Raises:
-        GanlabError: With every mistake in options, one sentence each.
-    """
-    general.check(config)
-    kinds = (*registry.NETWORKS, "loss", "game", "prior", "growth")
-    # options without a component are what a recipe sets for a role that the chosen game does not have
-    empty = [kind for kind in kinds if registry.KINDS[kind].optional and COMPONENT not in (config.get(kind) or {})]
-    components = {kind: read_part(kind, kind, config.get(kind)) for kind in kinds if kind not in empty}
-    # an augmentation has a regularizer's hooks, and is the first to change what the discriminator sees
-    regularizers = {AUGMENT: read_part(AUGMENT, AUGMENT, config[AUGMENT])} if config.get(AUGMENT) else {}
-    regularizers.update({n: read_part("reg", f"reg.{n}", node) for n, node in (config.get("reg") or {}).items()})
-    optimizers = {
-        p: read_part("optimizer", f"optimizer.{p}", node) for p, node in (config.get("optimizer") or {}).items()
-    }
-    raise_problems([*components.values(), *regularizers.values(), *optimizers.values()])
-    misfits = compatibility.misplaced(
-        f"game={config['game'][COMPONENT]}",
-        schema.takes(components["game"].component),
-        {role: config[role][COMPONENT] for role in ROLES if role in components},
-        {role: registry.KINDS[role].what for role in ROLES},
-    )
-    if misfits:
-        raise GanlabError(" ".join(misfits))
-    return components, regularizers, optimizers
-
-
-def complete(config: Config, source: Dataset | None, networks: Mapping[str, Any]) -> Config:
-    """Fill in what the configuration leaves to the data and the model: size, channels, classes.
-
-    Raises:
-        GanlabError: If data and model cannot be brought together.
-    """
-    data = dict(config["data"])
-    if source is None:
-        missing = [key for key in ("image_size", "image_channels", "num_classes") if data[key] is None]
-        if missing:
-            raise GanlabError(f"The configuration is not complete: data.{missing[0]} is missing.")
-        return config
-    if data["held_out"] is None:
-        data["held_out"] = source.held_out
-    if data["image_channels"] is None:
-        data["image_channels"] = source.native_channels
-    if data["image_size"] is None:
-        smallest = [s for s in (getattr(n, "smallest_image_size", None) for n in networks.values()) if s is not None]
-        data["image_size"] = max(smallest) if smallest else source.native_size
-        if data["image_size"] is None:
-            raise GanlabError("The images have many sizes: say which one to train on, as data.image_size=64.")
-    if data["num_classes"] is None:
-        told = [networks[kind] for kind in _told("discriminator" in networks) if kind in networks]
-        conditional = all("num_classes" in schema.takes(network) for network in told)
-        data["num_classes"] = source.num_classes if conditional else 0
-    elif data["num_classes"] > 0 and source.num_classes != data["num_classes"]:
-        has = f"{source.num_classes} classes" if source.num_classes else "no labels"
-        raise GanlabError(
-            f"data.num_classes={data['num_classes']}, but the data set {config['data'][COMPONENT]!r} has {has}: "
-            f"leave data.num_classes out, or set it to 0 for an unconditional model."
-        )
-    size = data["image_size"]
-    data["image_size"] = size[0] if isinstance(size, (list, tuple)) and size[0] == size[1] else size
-    data["image_size"] = list(size) if isinstance(data["image_size"], tuple) else data["image_size"]
-    trainer = dict(config["trainer"])
-    if trainer.get("max_steps") is None and (config["run"]["max_kimg"] is not None or not config.get("growth")):
-        trainer["max_steps"] = DEFAULT_STEPS if config["run"]["max_kimg"] is None else -1
-    return {**config, "data": data, "trainer": trainer}
-
-
-def _source(config: Config) -> Dataset:
-    node = {key: value for key, value in config["data"].items() if key not in DATA_KEYS}
-    part = read_part("data", "data", node)
-    raise_problems([part])
-    return part.make()
-
-
-def _prepare(config: Config, source: Dataset) -> Images:
-    data = config["data"]
-    try:
-        images = prepare(
-            source,
-            image_size=_pair(data["image_size"]),
-            image_channels=data["image_channels"],
-            memory_budget_mib=data["memory_budget_mib"],
-            undecodable=data["undecodable"],
-        )
-    except ValueError as error:
-        raise GanlabError(f"data: {sentence(error)}") from error
-    return images
-
-
-def _unlabelled(images: Images) -> Images:
-    return replace(images, labels=None, num_classes=0, class_names=())
-
-
-def _fingerprint(source: Dataset | None, config: Config) -> str:
-    assert source is not None
-    data = config["data"]
-    parts = (data[key] for key in ("image_size", "image_channels", "held_out", "undecodable"))
-    return " ".join(map(str, (source.fingerprint(), *parts)))
+def _told_labels(images: Images, num_classes: int) -> Images:
+    """The images without their labels where the run is unconditional."""
+    return images if num_classes else replace(images, labels=None, num_classes=0, class_names=())
 
 
 def _told(has_discriminator: bool) -> tuple[str, ...]:
@@ -307,19 +186,6 @@ def _with_seed(config: Config, what: str, make: Callable[[], Any]) -> Any:
         return make()
 
 
-def as_typed(config: Config, parts: Mapping[str, Any], regularizers: Mapping[str, Any]) -> dict[str, Any]:
-    """Components of a configuration, by what one types for each: ``loss=hinge``, ``reg=sn``.
-
-    Args:
-        parts: By their kinds.
-        regularizers: By their names; an augmentation as ``augment``.
-    """
-    typed = {f"{kind}={config[kind][COMPONENT]}": part for kind, part in parts.items()}
-    for name, part in regularizers.items():
-        typed[f"{AUGMENT}={config[AUGMENT][COMPONENT]}" if name == AUGMENT else f"reg={name}"] = part
-    return typed
-
-
 def _refuse_company(typed: Mapping[str, Any]) -> None:
     reasons = compatibility.refusals(typed)
     if reasons:
@@ -341,8 +207,8 @@ def _across_ranks(module: nn.Module, flag: bool) -> None:
             layer.across_ranks = flag  # type: ignore[assignment]
 
 
-def _grow(game: Game, part: Part, config: Config) -> Config:
-    """Give the game its schedule of growth, and a run without a length the schedule's."""
+def _grow(game: Game, part: Part, config: Config) -> None:
+    """Give the game its schedule of growth."""
     if COMPONENT not in (config.get("discriminator") or {}):
         raise GanlabError(
             f"growth={config['growth'][COMPONENT]} makes a generator and a discriminator grow together, and "
@@ -361,10 +227,20 @@ def _grow(game: Game, part: Part, config: Config) -> Config:
             f"run.max_kimg={max_kimg:g} ends before the networks grow for the first time, at {first[0] / 1000:g} kimg: "
             f"give more, a shorter schedule (growth.stable_kimg), or growth=none."
         )
-    if config["trainer"].get("max_steps") is None:
-        trainer, run = {**config["trainer"], "max_steps": -1}, {**config["run"], "max_kimg": schedule.images / 1000}
-        return {**config, "trainer": trainer, "run": run}
-    return config
+
+
+def _with_length(config: Config, schedule: Growth | None) -> Config:
+    """A run that sets no ``trainer.max_steps`` is as long as ``run.max_kimg`` says, or else its schedule of growth,
+    or else `DEFAULT_STEPS`."""
+    if config["trainer"].get("max_steps") is not None:
+        return config
+    run, steps = config["run"], -1
+    if run["max_kimg"] is None:
+        if schedule is None:
+            steps = DEFAULT_STEPS
+        else:
+            run = {**run, "max_kimg": schedule.images / 1000}
+    return {**config, "trainer": {**config["trainer"], "max_steps": steps}, "run": run}
 
 
 def _images_per_step(game: Game, batch_size: int) -> int | None:
@@ -462,50 +338,3 @@ def loader(built: Experiment, device: torch.device) -> Loader:
         device=device if config["data"]["on_device"] else "cpu",
         rows=built.splits["train"] if config["data"]["held_out"] else None,
     )
-
-
-def check_batch(module: GANModule, world_size: int) -> None:
-    """Every turn's batch must divide over ranks and accumulations.
-
-    Raises:
-        GanlabError: If one does not, with the nearest batch sizes that do.
-    """
-    options = module.training_options
-    parts = options.accumulate * world_size
-    for key, batch, progress in _batches(module):
-        slots = plan.plan(module.game, progress, options.batch_size).slots
-        for slot in slots:
-            if not _divides(batch, slot.turn.batch, parts):
-                found = [
-                    next((n for n in sizes if all(_divides(n, s.turn.batch, parts) for s in slots)), None)
-                    for sizes in (range(batch, 0, -1), range(batch, batch + 1000 * parts))
-                ]
-                near = " or ".join(str(n) for n in found if n)
-                share = f" (a share of {slot.turn.batch:g} of it in one turn)" if slot.turn.batch != 1 else ""
-                raise GanlabError(
-                    f"{key}={batch}{share} does not divide into accumulate={options.accumulate} "
-                    f"times {world_size} process{'es' if world_size > 1 else ''}: try {key}={near}."
-                )
-
-
-def _divides(batch: int, share: float, parts: int) -> bool:
-    """Whether a share of a batch gives each of ``parts`` as many images, and at least one."""
-    size = round(batch * share)
-    return size > 0 and size % parts == 0
-
-
-def _batches(module: GANModule) -> Iterator[tuple[str, int, plan.Progress]]:
-    """Every batch size of a run: its key, its value, and where the run takes it."""
-    given, schedule = module.training_options.batch_size, module.game.growth
-    if schedule is None:
-        yield "data.batch_size", given, module.progress
-        return
-    for start in schedule.starts:
-        stage = schedule.stage(start)
-        batch = given if stage.batch_size is None else stage.batch_size
-        key = "data.batch_size" if batch == given else f"growth.batch_sizes.{stage.image_size[0]}"
-        yield key, batch, plan.Progress(images_seen=start)
-
-
-def _pair(size: Any) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))

@@ -15,7 +15,7 @@ import torch
 
 from ganlab import catalog, compatibility, config, experiment, registry, schema
 from ganlab.errors import GanlabError
-from ganlab.parts import read_part
+from ganlab.parts import as_typed, check_options, read_part
 
 ADDED = tuple(kind for kind in ("reg", "augment") if kind in registry.KINDS)
 PLAYS, PART = "+", "="
@@ -70,9 +70,9 @@ def presets(names: Iterable[str] | None = None) -> dict[str, Bundle | str]:
         typed = f"loss={choice.name}"
         try:
             settings = config.read([typed])
-            parts, regularizers, _ = experiment.check_options(settings)
+            parts, regularizers, _ = check_options(settings)
             losses = {kind: part.make() for kind, part in parts.items() if kind == "loss"}
-            found[typed] = experiment.as_typed(settings, losses, {n: part.make() for n, part in regularizers.items()})
+            found[typed] = as_typed(settings, losses, {n: part.make() for n, part in regularizers.items()})
         except GanlabError as error:
             found[typed] = str(error)
     return found

@@ -23,18 +23,10 @@ from ganlab.layers import state
 from ganlab.plan import Plan, Progress, Slot, plan
 from ganlab.randomness import Stream, using
 from ganlab.reals import Batch, Reals
-from ganlab.schedules import Schedule
+from ganlab.schedules import Schedule, Scheduled
 from ganlab.view import Hooks, Setting, View
 
 OptimizerFactory = Callable[[Iterator[nn.Parameter]], Optimizer]
-
-
-@dataclass
-class Scheduled:
-    """A number of a component that follows a schedule."""
-
-    schedule: Schedule
-    assign: Callable[[float], None]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A component, its checked arguments, and where it stands in the configuration."""
+"""The components that a configuration names, with checked arguments, before data is opened or a network built."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from typing import Any
 
 import torch
 
-from ganlab import registry, schedules, schema
+from ganlab import compatibility, general, registry, schedules, schema
+from ganlab.companions import ROLES
 from ganlab.errors import GanlabError
-from ganlab.module import Scheduled
+from ganlab.schedules import Scheduled
 from ganlab.schema import COMPONENT
+
+Config = dict[str, Any]
+
+AUGMENT = "augment"
 
 
 @dataclass
@@ -110,3 +115,45 @@ def sentence(error: Exception) -> str:
     """What an error says, on one line and with a full stop."""
     text = " ".join(str(error).split())
     return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def check_options(config: Config) -> tuple[dict[str, Part], dict[str, Part], dict[str, Part]]:
+    """Check every key that can be checked without data: components, regularizers, optimizers.
+
+    Raises:
+        GanlabError: With every mistake in options, one sentence each.
+    """
+    general.check(config)
+    kinds = (*registry.NETWORKS, "loss", "game", "prior", "growth")
+    # options without a component are what a recipe sets for a role that the chosen game does not have
+    empty = [kind for kind in kinds if registry.KINDS[kind].optional and COMPONENT not in (config.get(kind) or {})]
+    components = {kind: read_part(kind, kind, config.get(kind)) for kind in kinds if kind not in empty}
+    # an augmentation has a regularizer's hooks, and is the first to change what the discriminator sees
+    regularizers = {AUGMENT: read_part(AUGMENT, AUGMENT, config[AUGMENT])} if config.get(AUGMENT) else {}
+    regularizers.update({n: read_part("reg", f"reg.{n}", node) for n, node in (config.get("reg") or {}).items()})
+    optimizers = {
+        p: read_part("optimizer", f"optimizer.{p}", node) for p, node in (config.get("optimizer") or {}).items()
+    }
+    raise_problems([*components.values(), *regularizers.values(), *optimizers.values()])
+    misfits = compatibility.misplaced(
+        f"game={config['game'][COMPONENT]}",
+        schema.takes(components["game"].component),
+        {role: config[role][COMPONENT] for role in ROLES if role in components},
+        {role: registry.KINDS[role].what for role in ROLES},
+    )
+    if misfits:
+        raise GanlabError(" ".join(misfits))
+    return components, regularizers, optimizers
+
+
+def as_typed(config: Config, parts: Mapping[str, Any], regularizers: Mapping[str, Any]) -> dict[str, Any]:
+    """Components of a configuration, by what one types for each: ``loss=hinge``, ``reg=sn``.
+
+    Args:
+        parts: By their kinds.
+        regularizers: By their names; an augmentation as ``augment``.
+    """
+    typed = {f"{kind}={config[kind][COMPONENT]}": part for kind, part in parts.items()}
+    for name, part in regularizers.items():
+        typed[f"{AUGMENT}={config[AUGMENT][COMPONENT]}" if name == AUGMENT else f"reg={name}"] = part
+    return typed

@@ -13,7 +13,7 @@ Units are kimg (thousands of real images shown in the discriminator's turns) or 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,14 @@ class Schedule:
         if self.shape == "exponential":
             return math.exp((1 - t) * math.log(self.start_value) + t * math.log(self.end_value))
         return (1 - t) * self.start_value + t * self.end_value
+
+
+@dataclass
+class Scheduled:
+    """A number of a component that follows a schedule."""
+
+    schedule: Schedule
+    assign: Callable[[float], None]
 
 
 def is_schedule(value: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from ganlab import checkpoints, experiment, fine_tuning, loggers, plan, registry, run_folder, trainer
+from ganlab import batches, checkpoints, experiment, fine_tuning, loggers, parts, plan, registry, run_folder, trainer
 from ganlab.callbacks.grids import Grids
 from ganlab.callbacks.progress import ProgressLine
 from ganlab.callbacks.recorder import Recorder
@@ -67,7 +67,7 @@ def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
         GanlabError: For everything that a user can mend.
     """
     trainer.check(config.get("trainer"))
-    experiment.check_options(config)
+    parts.check_options(config)
     given = folder or config["run"]["dir"]
     if _writes() and folder is None and given is not None:
         run_folder.new(str(given))  # refused before the data is decoded
@@ -94,7 +94,7 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
     before = run_folder.read_config(folder)
     config = changed(before, overrides or {})
     trainer.check(config.get("trainer"))
-    experiment.check_options(config)
+    parts.check_options(config)
     refuse_other_networks(before, config)
     with run_folder.claimed(folder, again=True) if _writes() else nullcontext():
         path, checkpoint, messages = checkpoints.newest(folder / run_folder.CHECKPOINTS)
@@ -255,7 +255,7 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
         loggers.make(config["logger"], folder, config) if main else [],
         io,
     )
-    experiment.check_batch(module, lightning_trainer.world_size)
+    batches.check(module, lightning_trainer.world_size)
     if main:
         _prepare_folder(folder, config)
     loader = experiment.loader(built, lightning_trainer.strategy.root_device)

@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Glob, Override
 from omegaconf import DictConfig, OmegaConf
 
-from ganlab import catalog, config, experiment, fine_tuning, run_folder
+from ganlab import catalog, config, fine_tuning, parts, run_folder
 
 
 class _Interrupted(BaseException):
@@ -79,7 +79,7 @@ def check(parsed: Sequence[Override]) -> None:
             for o in parsed
             if _enumerable(o) or not o.is_sweep_override()
         ]
-        experiment.check_options(config.read(lines))
+        parts.check_options(config.read(lines))
 
 
 def _enumerable(override: Override) -> bool:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ganlab import config, experiment
+from ganlab import config, run_data
 from ganlab.errors import GanlabError
 from ganlab.evaluation import demo
 from ganlab.evaluation.engine import RealData
@@ -13,7 +13,7 @@ from ganlab.evaluation.engine import RealData
 
 @pytest.fixture(scope="module")
 def real():
-    built = experiment.open_data(config.read(["data=digits"]))
+    built = run_data.open_data(config.read(["data=digits"]))
     return RealData(built.labelled, built.splits, built.fingerprint())
 
 

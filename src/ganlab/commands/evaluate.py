@@ -103,7 +103,7 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
 
 
 def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
-    from ganlab import config, experiment
+    from ganlab import config, run_data
     from ganlab.evaluation import runs
     from ganlab.evaluation.engine import RealData
 
@@ -111,7 +111,7 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
         raise GanlabError("images= are compared with real ones: say which, as data=zip data.path=real.zip.")
     composed = config.read(list(data))
     protocol, _ = _protocol(chosen, str(composed["data"]["component"]))
-    built = experiment.open_data(composed)
+    built = run_data.open_data(composed)
     path = Path(str(chosen["images"])).expanduser()
     if not path.exists():
         raise GanlabError(f"There is no folder or archive images={chosen['images']}.")
@@ -126,7 +126,7 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
 
 
 def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) -> int:
-    from ganlab import config, experiment
+    from ganlab import config, run_data
     from ganlab.data.cache import cache_folder
     from ganlab.evaluation import demo
     from ganlab.evaluation.engine import RealData
@@ -140,7 +140,7 @@ def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) 
     ]
     if given:
         raise GanlabError(f"demo={name} takes data= and out= only: leave {given[0]} out.")
-    built = experiment.open_data(config.read(list(data) or ["data=digits"]))
+    built = run_data.open_data(config.read(list(data) or ["data=digits"]))
     out = Path(str(chosen["out"] or "."))
     if not out.is_dir():
         raise GanlabError(f"There is no folder out={out}.")
