@@ -58,13 +58,13 @@ class Engine:
         options = Training(**{"batch_size": BATCH, "log_every_steps": 1, **training})  # type: ignore[arg-type]
         setting = Setting(Normal(), LATENTS) if setting is None else setting
         self.module = GANModule(game, regularizers or {}, factories, setting, average or Average({}), options)
-        self.module._optimizers = dict(zip(game.players, self.module.configure_optimizers(), strict=True))
+        self.module.player_optimizers.take(self.module.configure_optimizers())
         self.module._count_iteration = lambda: None  # type: ignore[method-assign]
         self.turns_played: list[Turn] = []
         evaluate = self.module._evaluate
         self.module._evaluate = lambda slot, reals: (self.turns_played.append(slot.turn), evaluate(slot, reals))[1]  # type: ignore[method-assign,func-returns-value]
         self.gradients: list[tuple[str, Tensor]] = []
-        for player, stepped in self.module._optimizers.items():
+        for player, stepped in self.module.player_optimizers.by_player.items():
             stepped.register_step_pre_hook(self._recorder(player))
 
     def iterate(self, *reals: Tensor) -> None:

@@ -60,9 +60,9 @@ def _before(
 
 
 def _in_an_iteration(count: int) -> None:
-    from ganlab.module import GANModule
+    from ganlab.player_optimizers import PlayerOptimizers
 
-    _before(GANModule, "_step", count)
+    _before(PlayerOptimizers, "step", count)
 
 
 def _while_writing(count: int) -> None:

@@ -75,7 +75,7 @@ def of(engine: Engine, player: str) -> list[Tensor]:
 def test_only_who_plays_gets_gradients_and_nothing_is_left_over() -> None:
     engine = Engine(standard(discriminator_steps=2), {"r1": R1(), "vib": VariationalInformationBottleneck(channels=3)})
     stepped: list[str] = []
-    step = engine.module._step
+    step = engine.module.player_optimizers.step
 
     def spy(turn: Turn, final: bool = True) -> None:
         (player,) = turn.players
@@ -86,7 +86,7 @@ def test_only_who_plays_gets_gradients_and_nothing_is_left_over() -> None:
         stepped.append(player)
         step(turn, final)
 
-    engine.module._step = spy  # type: ignore[method-assign]
+    engine.module.player_optimizers.step = spy  # type: ignore[method-assign]
     engine.play(images(), 2)
     assert stepped == ["discriminator", "discriminator", "generator"] * 2
     assert all(parameter.grad is None for parameter in engine.game.parameters())

@@ -162,7 +162,7 @@ def test_levels_that_are_not_in_use_have_no_gradient_no_optimizer_state_and_do_n
     for name, parameter in generator.named_parameters():
         moved = not torch.equal(parameter, before[name])
         assert moved == (name not in unused), name
-        stepped = parameter in engine.module._optimizers["generator"].state
+        stepped = parameter in engine.module.player_optimizers.by_player["generator"].state
         assert stepped == (name not in unused), name
         assert torch.equal(average.get_parameter(name), before[name]) == (name in unused), name
 
@@ -173,7 +173,7 @@ def test_optimizers_forget_at_each_change_of_phase_and_the_average_goes_on() -> 
     for _ in range(8):
         engine.play(data, 1)
         first = engine.game.generator.first.weight  # in use at every stage
-        steps.append(int(engine.module._optimizers["generator"].state[first]["step"]))
+        steps.append(int(engine.module.player_optimizers.by_player["generator"].state[first]["step"]))
         averages.append(engine.module.average["generator"].first.weight.detach().clone())
         phases.append(engine.module.stage.phase)  # type: ignore[union-attr]
     assert phases == [0, 0, 1, 1, 2, 2, 2, 3]  # after 0, 8 (an edge is stable), 16, 20, 24, 28, 32, 36 images

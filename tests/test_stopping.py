@@ -18,15 +18,15 @@ from ganlab.module import GANModule
 
 def at(monkeypatch, iteration, act):
     """Do something in the middle of an iteration."""
-    step, done = GANModule._step, []
+    evaluate, done = GANModule._evaluate, []
 
-    def patched(self, turn, final=True):
+    def patched(self, slot, reals):
+        evaluate(self, slot, reals)
         if self.progress.iteration == iteration and not done:
             done.append(1)
             act()
-        return step(self, turn, final)
 
-    monkeypatch.setattr(GANModule, "_step", patched)
+    monkeypatch.setattr(GANModule, "_evaluate", patched)
 
 
 @pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])

@@ -28,7 +28,7 @@ class Engine:
 
     def __init__(self, built: experiment.Experiment, device: torch.device | str = "cpu") -> None:
         self.module = built.module.to(device)
-        self.module.take(self.module.configure_optimizers())
+        self.module.player_optimizers.take(self.module.configure_optimizers())
         shares = self.module.setting.label_shares
         self.module.setting.label_shares = shares.to(device) if shares is not None else None
         self._batches = iter(experiment.loader(built, torch.device(device)))

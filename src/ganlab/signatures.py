@@ -13,6 +13,7 @@ import inspect
 import re
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,7 @@ def constant(module: str, name: str) -> Any:
 def source_file(module: str) -> Path | None:
     """The file of a module, for a package its ``__init__.py``; no package is imported to find it."""
     top, *rest = module.split(".")
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
+    spec = _spec(top)
     if spec is None:
         return None
     if not rest and spec.origin and spec.origin.endswith(".py"):
@@ -106,12 +104,17 @@ def source_file(module: str) -> Path | None:
 def package_folder(package: str) -> Path | None:
     """The folder of a package or of a folder of data files in one; None if there is none."""
     top, *rest = package.split(".")
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
+    spec = _spec(top)
     folders = [Path(f).joinpath(*rest) for f in (spec.submodule_search_locations or ())] if spec else []
     return next((f for f in folders if f.is_dir()), None)
+
+
+def _spec(package: str) -> ModuleSpec | None:
+    """Where a package without a dot in its name lies; None if it is not installed."""
+    try:
+        return importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
 
 
 @cache

@@ -223,8 +223,9 @@ def test_a_lazy_regularizer_owns_a_turn_on_half_a_batch_and_corrects_the_optimiz
     assert lazy == [2, 11]  # after D and G of iterations 0 and 4
     assert plan(engine.game, type(engine.module.progress)(), BATCH).slots[2].batch == BATCH // 2
     assert regularizer.mean > 0
-    assert engine.module._optimizers["generator"].param_groups[0]["lr"] == pytest.approx(4 / 5)  # k / (k + 1)
-    assert engine.module._optimizers["discriminator"].param_groups[0]["lr"] == 1.0
+    optimizers = engine.module.player_optimizers.by_player
+    assert optimizers["generator"].param_groups[0]["lr"] == pytest.approx(4 / 5)  # k / (k + 1)
+    assert optimizers["discriminator"].param_groups[0]["lr"] == 1.0
 
 
 def test_the_generator_is_judged_beside_fresh_reals_that_do_not_count_as_seen() -> None:
@@ -316,7 +317,7 @@ def test_growth_is_a_schedule_of_images_seen_that_loader_and_engine_share() -> N
         batch = plan(game, engine.module.progress, BATCH).slots[0].batch
         engine.iterate(points(0)[:batch])
         sizes.append(batch)
-        rates.append(engine.module._optimizers["discriminator"].param_groups[0]["lr"])
+        rates.append(engine.module.player_optimizers.by_player["discriminator"].param_groups[0]["lr"])
     assert sizes == [8, 8, 8, 8, 4, 4]
     assert rates == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
     assert game.log == [(0, 0.0), (0, 0.25), (0, 0.5), (0, 0.75), (1, 0.0), (1, 0.125)]
@@ -353,7 +354,7 @@ def test_update_rules_on_the_dirac_game_do_what_theory_says(update: str) -> None
     generator, line = X(), Line()
     engine = Engine(Standard(generator=generator, discriminator=line, loss=Wasserstein(), update=update))
     rate, steps = 0.1, 200
-    for optimizer in engine.module._optimizers.values():
+    for optimizer in engine.module.player_optimizers.by_player.values():
         optimizer.param_groups[0]["lr"] = rate
     for _ in range(steps):
         engine.iterate(torch.zeros(BATCH, 1))

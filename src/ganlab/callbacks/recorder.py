@@ -74,7 +74,7 @@ class Recorder(L.Callback):
 
     def _write(self, trainer: L.Trainer, module: GANModule) -> None:
         progress = module.progress
-        rates = {f"{p}/learning_rate": o.param_groups[0]["lr"] for p, o in module.optimizers_by_player.items()}
+        rates = {f"{p}/learning_rate": o.param_groups[0]["lr"] for p, o in module.player_optimizers.by_player.items()}
         scalars = {**self.latest, **rates, "images_per_second": self.images_per_second}
         position = {"iteration": progress.iteration, "kimg": progress.kimg}
         if module.stage is not None:  # the size is the height of the images
