@@ -383,6 +383,25 @@ def test_nan_images_are_refused(real: RealData, tmp_path: Path) -> None:
         made(real, tmp_path, "fid").score(source)
 
 
+def test_an_extractor_that_gives_nan_is_refused(
+    real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(real, tmp_path, "fid").score(fakes())
+    extract = Pooled.extract
+    for place in (0, 1):  # features, logits
+
+        def broken(self: Pooled, images: Tensor, place: int = place) -> Any:
+            found = extract(self, images)
+            found[place][-1] = torch.inf
+            return found
+
+        monkeypatch.setattr(Pooled, "extract", broken)
+        with pytest.raises(GanlabError, match="gives NaN or infinite numbers for the samples: there is nothing"):
+            made(real, tmp_path, "fid").score(fakes())
+        with pytest.raises(GanlabError, match="infinite numbers for the test images"):
+            made(real, tmp_path / "empty", "fid").score(fakes())
+
+
 def test_labels_that_are_missing_are_named(real: RealData, tmp_path: Path) -> None:
     source = fakes()
     source.num_classes = 0

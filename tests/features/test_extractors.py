@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 from ganlab.errors import GanlabError
@@ -168,9 +169,120 @@ def test_a_file_of_the_users_own(tmp_path: Path) -> None:
     assert_close(features, images(4, 16).float().mean((2, 3)) / 255)
     sized = File(path=str(path))
     sized.image_size = (1, 1)
-    with pytest.raises(GanlabError, match=r"does not take images of 3 x 1 x 1 .*set features\.size"):
+    with pytest.raises(GanlabError, match=r"does not take an image of 3 x 1 x 1 .*set features\.size"):
         sized.prepare()
     with pytest.raises(GanlabError, match="There is no file"):
         File(path=str(tmp_path / "other.ts")).prepare()
+    torch.save({"weight": torch.zeros(1)}, path)
+    with pytest.raises(GanlabError, match=r"is no TorchScript network: write one with torch\.jit\.save") as caught:
+        File(path=str(path)).prepare()
+    assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="must end in"):
         File(path="weights.npz")
+
+
+class Alone(nn.Module):
+    """Knows the batch of its example by heart."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3)).view(1, 3)
+
+
+class Named(nn.Module):
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"features": x.mean((2, 3))}
+
+
+class Flat(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("network", "sentence"),
+    [
+        (Alone(), r"does not take 3 images of 3 x 8 x 8 .*invalid for input of size 9.*: export it for batches of any"),
+        (Named(), r"gives dict for 1 image, and not features \(B, D\), or features and logits"),
+        (Flat(), r"gives \(1,\) for 1 image, and not features"),
+    ],
+)
+def test_a_torchscript_file_that_gives_no_features_of_a_batch_is_one_sentence(
+    network: nn.Module, sentence: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "network.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(network, torch.zeros(1, 3, 8, 8), strict=False), path)
+    extractor = File(path=str(path))
+    extractor.image_size = (8, 8)
+    with pytest.raises(GanlabError, match=sentence) as caught:
+        extractor.prepare()
+    assert "\n" not in str(caught.value)
+
+
+def onnx(batch: int | str, channels: int = 3) -> bytes:
+    """An ONNX network that averages over pixels, x (batch, channels, 8, 8) -> (batch, channels, 1, 1): its protobuf."""
+
+    def part(number: int, content: bytes | int | str) -> bytes:
+        if isinstance(content, int):
+            return bytes([number << 3, content])
+        content = content.encode() if isinstance(content, str) else content
+        return (
+            bytes(
+                [
+                    number << 3 | 2,
+                    *([len(content)] if len(content) < 128 else [len(content) & 127 | 128, len(content) >> 7]),
+                ]
+            )
+            + content
+        )
+
+    def tensor(name: str, *sizes: int | str) -> bytes:
+        dims = b"".join(part(1, part(1 if isinstance(size, int) else 2, size)) for size in sizes)
+        return part(1, name) + part(2, part(1, part(1, 1) + part(2, dims)))
+
+    node = part(1, "x") + part(2, "y") + part(4, "GlobalAveragePool")
+    edges = part(11, tensor("x", batch, channels, 8, 8)) + part(12, tensor("y", batch, channels, 1, 1))
+    return part(1, 8) + part(7, part(1, node) + part(2, "g") + edges) + part(8, part(2, 13))
+
+
+@pytest.mark.parametrize("batch", ["n", 1, 3, 32])
+def test_an_onnx_file_of_any_size_of_batch_gives_its_features(batch: int | str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "network.onnx"
+    path.write_bytes(onnx(batch))
+    extractor = File(path=str(path), scale="bytes")
+    extractor.image_size = (8, 8)
+    extractor.prepare()
+    assert (extractor.feature_dim, extractor.logits_dim) == (3, 0)
+    for count in (1, 3, 50):
+        assert_close(extractor.extract(images(count, 8))[0], images(count, 8).float().mean((2, 3)))
+    wrong = File(path=str(path), size=16)
+    with pytest.raises(
+        GanlabError, match=rf"not take an image of 3 x 16 x 16 \(it says that it takes {batch} x 3 x 8 x 8"
+    ):
+        wrong.prepare()
+    path.write_text("no network")
+    with pytest.raises(GanlabError, match="is no whole ONNX network") as caught:
+        extractor.prepare()
+    assert "\n" not in str(caught.value)
+
+
+def test_an_onnx_file_without_onnxruntime_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "network.onnx"
+    path.write_bytes(onnx("n"))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(GanlabError, match=r"needs onnxruntime: pip install onnxruntime\."):
+        File(path=str(path)).prepare()
+
+
+def test_weights_beside_an_onnx_file_belong_to_its_hash(tmp_path: Path) -> None:
+    """torch.onnx.export writes them to NAME.onnx.data."""
+    path, weights = tmp_path / "network.onnx", tmp_path / "network.onnx.data"
+    path.write_bytes(onnx("n") + b"\x0a\x08location\x12\x11network.onnx.data")
+    weights.write_bytes(b"one")
+    first = File(path=str(path)).weights_hash()
+    (tmp_path / "other").write_bytes(b"other")
+    assert File(path=str(path)).weights_hash() == first
+    weights.write_bytes(b"two")
+    assert File(path=str(path)).weights_hash() != first

@@ -42,13 +42,13 @@ def collect(
         what: What the line of progress calls them.
 
     Raises:
-        GanlabError: If images are NaN; on all ranks.
+        GanlabError: If images or their features are NaN; on all ranks.
     """
     kept_on = where_kept(device)
     accumulators = {summary: summary.begin(stream) for summary in summaries}
     wants = any(s.features or s.logits for s in summaries)
     first = torch.empty(0, *source.shape, dtype=torch.uint8)
-    finite = []
+    finite, sound = [], []
     world, rank = distributed.world_size(), distributed.rank()
     with Progress(f"evaluating {what}", source.count) as progress:
         for start, stop in own_batches(source.count, BATCH):
@@ -56,6 +56,7 @@ def collect(
                 images, labels, all_finite = source.rows(start, stop)
                 images = images.to(device)
                 features, logits = extract(extractor, images) if wants and extractor is not None else (None, None)
+                sound += [torch.isfinite(x).all() for x in (features, logits) if x is not None]
                 features, logits = (None if x is None else x.to(kept_on) for x in (features, logits))
                 batch = Batch(start, images.to(kept_on), labels, features, logits)
                 for accumulator in accumulators.values():
@@ -65,7 +66,7 @@ def collect(
                 first = images.cpu()
             if rank == 0:  # the others have done about as many
                 progress.update(min(world * BATCH, source.count - start))
-    _refuse_nan(finite, device)
+    _refuse_nan(finite, sound, device, what)
     parts = {summary: accumulator.tensors() for summary, accumulator in accumulators.items()}
     gathered = _gathered([{n: t.cpu() for n, t in part.items()} for part in parts.values()]) if world > 1 else None
     if world == 1:
@@ -133,15 +134,20 @@ def extract(extractor: Extractor, images: Tensor) -> tuple[Tensor, Tensor | None
     return torch.cat([features for features, _ in parts]), torch.cat(logits) if logits else None
 
 
-def _refuse_nan(finite: list[Tensor], device: torch.device) -> None:
-    bad = torch.tensor(0.0 if all(bool(flag) for flag in finite) else 1.0)
+def _refuse_nan(finite: list[Tensor], sound: list[Tensor], device: torch.device, what: str) -> None:
+    bad = torch.tensor([not all(bool(flag) for flag in flags) for flags in (finite, sound)], dtype=torch.float32)
     if distributed.world_size() > 1:
         bad = bad.to(device)
         dist.all_reduce(bad)
-    if bad:
+    if bad[0]:
         raise GanlabError(
             "The generator makes NaN or infinite pixels: it has diverged, and there is nothing to score. Evaluate "
             "an older checkpoint."
+        )
+    if bad[1]:
+        raise GanlabError(
+            f"The feature extractor gives NaN or infinite numbers for the {what}: there is nothing to score. Take "
+            f"another one with features=NAME, or mend its weights."
         )
 
 

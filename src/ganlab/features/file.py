@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +15,14 @@ from torch.nn import functional as F
 
 from ganlab.errors import GanlabError, one_of
 from ganlab.features.contract import Extractor, in_colour
-from ganlab.features.fidelity import load_failed
 
 
 class File(Extractor):
     """Features of a TorchScript or ONNX file. Such a file is code: give one that you trust.
 
-    The network takes float32 (B, 3, H, W) and gives features (B, D), or features and logits (B, K); features with
-    more dimensions are averaged over the last ones. Images are resized (bilinear, antialiased) to ``size``.
+    The network takes float32 (B, 3, H, W) of any B and gives features (B, D), or features and logits (B, K); features
+    with more dimensions are averaged over the last ones. Images are resized (bilinear, antialiased) to ``size``. An
+    ONNX network that was exported for batches of one size is given such batches, the last one filled up.
 
     Args:
         path: The file, ending in .pt, .pth, .ts or .onnx.
@@ -45,27 +48,44 @@ class File(Extractor):
     def prepare(self, examples: Any = None) -> None:
         if not self.path.is_file():
             raise GanlabError(f"There is no file {self.path}; set features.path to a TorchScript or ONNX network.")
-        with load_failed(f"file features.path={self.path}", "give a TorchScript file (torch.jit.save) or an ONNX file"):
-            self.network = _Onnx(self.path) if self.path.suffix.lower() == ".onnx" else torch.jit.load(self.path, "cpu")
-            self.network.eval()
+        self.network = _onnx(self.path) if self._is_onnx else _torchscript(self.path)
         height, width = (self.size, self.size) if self.size else self.image_size
-        try:
-            with torch.no_grad():
-                features, logits = self.extract(torch.zeros(2, self.channels, height, width, dtype=torch.uint8))
-        except Exception as error:  # whatever the user's network raises
-            reason = str(error).strip().splitlines()[-1][:160]
-            raise GanlabError(
-                f"The network of features.path={self.path} does not take images of {self.channels} x {height} x "
-                f"{width} ({reason}); set features.size and features.channels to what it takes."
-            ) from error
-        if features.ndim != 2 or len(features) != 2 or (logits is not None and logits.ndim != 2):
-            raise GanlabError(
-                f"The network of features.path={self.path} gives {tuple(features.shape)} for two images, and not "
-                f"features (B, D), or features and logits (B, K)."
-            )
+        for count in (1, 3):  # a traced network may know the size of its example's batch by heart, which is seldom 3
+            try:
+                with torch.no_grad():
+                    found = self._found(torch.zeros(count, self.channels, height, width, dtype=torch.uint8))
+            except Exception as error:  # whatever the user's network raises
+                what = f"{count} images" if count > 1 else "an image"
+                taken = self.network.taken if isinstance(self.network, _Onnx) else _reason(error)
+                raise GanlabError(
+                    f"The network of features.path={self.path} does not take {what} of {self.channels} x {height} x "
+                    f"{width} ({taken}): "
+                    + (
+                        "export it for batches of any size."
+                        if count > 1
+                        else "set features.size and features.channels."
+                    )
+                ) from error
+            shapes = [tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in found]
+            if any(not isinstance(x, Tensor) or x.ndim < 2 or len(x) != count for x in found):
+                raise GanlabError(
+                    f"The network of features.path={self.path} gives {' and '.join(map(str, shapes))} for {count} "
+                    f"image{'s' if count > 1 else ''}, and not features (B, D), or features and logits (B, K)."
+                )
+        features, logits = self.extract(torch.zeros(1, self.channels, height, width, dtype=torch.uint8))
         self.feature_dim, self.logits_dim = features.shape[1], 0 if logits is None else logits.shape[1]
 
+    @property
+    def _is_onnx(self) -> bool:
+        return self.path.suffix.lower() == ".onnx"
+
     def extract(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        features, *more = self._found(images)
+        features = features.float().flatten(2).mean(2) if features.ndim > 2 else features.float()
+        return features, more[0].float().flatten(1) if more else None
+
+    def _found(self, images: Tensor) -> Sequence[Any]:
+        """What the network gives, the first two of it."""
         images = in_colour(images) if self.channels == 3 else images.float().mean(1, keepdim=True)
         x = images.float()
         if self.size and tuple(x.shape[2:]) != (self.size, self.size):
@@ -78,33 +98,75 @@ class File(Extractor):
             mean, deviation = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in _IMAGENET)
             x = (x - mean) / deviation
         found = self.network(x)
-        features, logits = found if isinstance(found, (tuple, list)) else (found, None)
-        features = features.float().flatten(2).mean(2) if features.ndim > 2 else features.float()
-        return features, None if logits is None else logits.float()
+        return found[:2] if isinstance(found, (tuple, list)) else (found,)
 
     def describe(self) -> dict[str, Any]:
         return {"size": self.size, "resize": "bilinear, antialiased", "scale": self.scale}
 
     def weights_hash(self) -> str:
-        return hashlib.blake2b(self.path.read_bytes(), digest_size=8).hexdigest()
+        content = self.path.read_bytes()
+        digest, beside = hashlib.blake2b(content, digest_size=8), set()
+        if self._is_onnx:  # weights may be in files beside it, which it names
+            for match in re.finditer(rb"\x0a\x08location\x12(.)", content, re.DOTALL):  # key, and length of the value
+                name = content[match.end() : match.end() + match[1][0]].decode(errors="replace")
+                if name not in beside and (self.path.parent / name).is_file():
+                    beside.add(name)
+                    digest.update((self.path.parent / name).read_bytes())
+        return digest.hexdigest()
 
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-class _Onnx(nn.Module):
-    """An ONNX network on the CPU, called as a torch module."""
+def _torchscript(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that TorchScript is deprecated
+            return torch.jit.load(path, "cpu").eval()
+    except Exception as error:  # whatever a foreign file makes torch raise
+        raise GanlabError(
+            f"features.path={path} is no TorchScript network: write one with "
+            f"torch.jit.save(torch.jit.trace(network, images), path); torch.save writes weights alone."
+        ) from error
 
-    def __init__(self, path: Path) -> None:
+
+def _onnx(path: Path) -> _Onnx:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise GanlabError("features=file with an ONNX file needs onnxruntime: pip install onnxruntime.") from error
+    try:
+        return _Onnx(onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]))
+    except Exception as error:  # onnxruntime has kinds of its own
+        raise GanlabError(
+            f"features.path={path} is no whole ONNX network ({_reason(error)}): export it again."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The last line, which says what is wrong after a traceback of TorchScript's own."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[-200:]
+
+
+class _Onnx(nn.Module):
+    """An ONNX network on the CPU, called as a torch module.
+
+    Attributes:
+        taken: What it says that it takes, the size of a batch first.
+    """
+
+    def __init__(self, session: Any) -> None:
         super().__init__()
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise GanlabError("features=file with an ONNX file needs onnxruntime: pip install onnxruntime.") from error
-        self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        self.input = self.session.get_inputs()[0].name
+        (self.input, *_), self.session = session.get_inputs(), session
+        shape = list(self.input.shape)
+        self.batch = shape[0] if shape and isinstance(shape[0], int) else 0
+        self.taken = f"it says that it takes {' x '.join(map(str, shape))}, {self.input.type}"
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        found = self.session.run(None, {self.input: x.cpu().numpy()})
-        outputs = tuple(torch.from_numpy(array).to(x.device) for array in found[:2])
-        return outputs if len(outputs) == 2 else (outputs[0], None)  # type: ignore[return-value]
+        missing = -len(x) % self.batch if self.batch else 0
+        filled = torch.cat([x, x.new_zeros(missing, *x.shape[1:])])
+        parts = [
+            self.session.run(None, {self.input.name: part.cpu().numpy()}) for part in filled.split(self.batch or len(x))
+        ]
+        joined = (torch.cat([torch.from_numpy(array) for array in of_output]) for of_output in zip(*parts, strict=True))
+        return tuple(output[: len(x)].to(x.device) for output in joined)
