@@ -89,7 +89,10 @@ def test_the_distance_is_exact_where_images_are_fewer_than_dimensions() -> None:
     for rank in (None, 6):
         found = Frechet(mean, covariance, rank).distance(mean, 4 * covariance, rank)
         assert_close(found, float(covariance.trace()), rtol=1e-6, atol=0)
-        assert abs(Frechet(mean, covariance, rank).distance(mean, covariance, rank)) < 1e-5
+        assert 0 <= Frechet(mean, covariance, rank).distance(mean, covariance, rank) < 1e-5
+    for dim in (5, 40):  # of which rounding would leave some below 0
+        x = draw(400 if dim > 7 else 7, dim, 1).double()
+        assert 0 <= frechet(x.mean(0), x.T.cov(), x.mean(0), x.T.cov()) < 1e-12
 
 
 @pytest.mark.parametrize("dims", [(60, 500), (200, 120)])

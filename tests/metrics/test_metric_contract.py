@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from ganlab import registry
 from ganlab.metrics.contract import Context
-from ganlab.testing.metrics import check_metric
+from ganlab.testing.metrics import check_metric, score
 
 
 def stream(seed: int, count: int, shift: float = 0.0) -> dict[str, Tensor]:
@@ -32,3 +34,35 @@ def test_a_score_depends_neither_on_batches_nor_on_ranks(name: str) -> None:
     images = {role: tensors["images"] for role, tensors in streams.items()}
     context = Context(class_names=("a", "b", "c"), own_classifier=True, images=lambda role, at: images[role][at])
     check_metric(metric, context, **{role: streams[role] for role in metric.roles})
+
+
+CLASSES = 3
+BOUNDS = {
+    "fid": (0, math.inf), "is": (1, CLASSES), "mutual_information": (0, math.log(CLASSES)),
+    "h_y": (0, math.log(CLASSES)), "h_y_given_x": (0, math.log(CLASSES)), "precision": (0, 1), "recall": (0, 1),
+    "density": (0, math.inf), "coverage": (0, 1), "per_class_fid": (0, math.inf), "worst_class_fid": (0, math.inf),
+    "per_class_is": (1, CLASSES), "recognised": (0, 1), "ms_ssim": (0, 1), "spectrum": (0, math.inf),
+    "authenticity": (0, 1), "nearer_than_train": (0, 1), "copies": (0, 1),
+}  # fmt: skip
+
+
+def test_an_interval_lies_where_the_number_can_be() -> None:
+    """Of few images, real ones again but for every fifth, all but three of them alike, of classes that are plain."""
+    real = stream(1, 21)
+    fake = {**real, "features": real["features"] * (1 + 2.0 * (torch.arange(21) % 5 == 0)[:, None])}
+    real["images"][CLASSES:] = fake["images"][CLASSES:] = stream(4, 1)["images"]
+    for place, tensors in enumerate((fake, real)):
+        tensors["logits"] = (
+            20.0 * torch.nn.functional.one_hot(tensors["labels"]) * (torch.arange(21) % 7 > place)[:, None]
+        )
+    streams = {"fake": fake, "real": real, "train": real, "held_out": stream(3, 21)}
+    context = Context(own_classifier=True)
+    found = {}
+    for name in registry.names("metric"):
+        metric = registry.load("metric", name)()
+        if not metric.needs_run:
+            found.update(score(metric, context, **{role: streams[role] for role in metric.roles}).values)
+    for name, (least, most) in BOUNDS.items():
+        low, high = found[name].low, found[name].high
+        if low is not None and high is not None:
+            assert least - 1e-9 <= low <= found[name].value + 1e-9 <= high + 2e-9 <= most + 3e-9, name

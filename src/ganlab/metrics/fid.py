@@ -21,7 +21,9 @@ class FID(Metric):
 
     The interval is a jackknife over blocks of the generated samples, the real ones held fixed, of the distance's
     linear expansion around all samples (the infinitesimal jackknife, Jaeckel 1972): one decomposition for all blocks,
-    and some 5 % wider than with one a block (with fewer samples than dimensions some 40 %).
+    and some 5 % wider than with one a block (with fewer samples than dimensions some 40 %). It ends at 0, below which
+    there is no distance, and is one of FID at this number of samples, bias included: it need not hold the distance of
+    infinitely many.
 
     Source: Heusel et al. 2017 (arXiv:1706.08500), equation 6.
 
@@ -47,7 +49,7 @@ class FID(Metric):
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
         fake, real = kept["fake"]["moments"], kept["real"]["moments"]
         value, changes = _leaving_out(gaussian(real), fake)
-        low, high = intervals.jackknife(value, changes) if changes else (None, None)
+        low, high = intervals.within(intervals.jackknife(value, changes), 0.0) if changes else (None, None)
         return Score({"fid": Value(value, low, high, "lower")}, warnings=too_few(kept))
 
 
@@ -60,7 +62,9 @@ class FIDInfinity(Metric):
     Source: Chong & Forsyth 2020 (arXiv:1911.07023), section 4. They draw random subsets with replacement
     from stored features, here disjoint groups need no stored features and use every sample at each size;
     only the bias of the generated side is removed, as there. The interval is that of ``fid`` around FID_inf: to first
-    order a sample moves FID_n at every n, and so the line's end, by as much.
+    order a sample moves FID_n at every n, and so the line's end, by as much. Near a distance of 0 the line may end
+    below it; neither value nor interval is cut off there, which would bring a bias back: take what is negative as no
+    difference seen.
 
     Args:
         blocks: Blocks of the moments. All of them, halves, and fifths and tenths where those have

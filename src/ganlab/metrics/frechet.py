@@ -52,7 +52,8 @@ class Frechet:
         return (product + product.T) / 2
 
     def _value(self, mean: Tensor, covariance: Tensor, root: Tensor) -> float:
-        return float((self.mean - mean).square().sum() + self.trace + covariance.trace() - 2 * root.sum())
+        value = float((self.mean - mean).square().sum() + self.trace + covariance.trace() - 2 * root.sum())
+        return max(value, 0.0)  # not by rounding either; NaN stays NaN in this order
 
 
 def _factor(covariance: Tensor, rank: int | None) -> Tensor:

@@ -27,6 +27,11 @@ def jackknife(value: float, without: Sequence[float]) -> tuple[float, float]:
     return value - half, value + half
 
 
+def within(ends: tuple[float, float], least: float = -math.inf, most: float = math.inf) -> tuple[float, float]:
+    """The part of an interval where the number can be: it covers as often as the whole."""
+    return max(least, ends[0]), min(most, ends[1])
+
+
 def wilson(share: float, count: float) -> tuple[float, float]:
     """Interval of a share of ``count`` independent trials that stays in [0, 1] (Wilson 1927)."""
     if count == 0:

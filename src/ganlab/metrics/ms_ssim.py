@@ -57,7 +57,7 @@ class MSSSIM(Metric):
         fake, error, classes = self._mean(rows["fake"], kept["fake"].stream.seed)
         real, _, _ = self._mean(rows["real"], kept["real"].stream.seed)
         half = intervals.NORMAL * error
-        low, high = (fake - half, fake + half) if math.isfinite(half) else (None, None)
+        low, high = intervals.within((fake - half, fake + half), 0.0, 1.0) if math.isfinite(half) else (None, None)
         about = f"mean over {classes} classes" if classes > 1 else "over all images"
         return Score({"ms_ssim": Value(fake, low, high, "real", real, about)})
 

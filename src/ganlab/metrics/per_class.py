@@ -175,16 +175,16 @@ class PerClass(Metric):
         enough = bool((sums["count"].sum(1) > 0).all())
         values = {}
 
-        def add(name: str, value: float, left_out: list[float], **more: Any) -> None:
-            low, high = intervals.jackknife(value, left_out) if enough else (None, None)
-            values[name] = Value(value, low, high, **more)
+        def add(name: str, value: float, left_out: list[float], least: float, most: float, **more: Any) -> None:
+            ends = intervals.within(intervals.jackknife(value, left_out), least, most) if enough else (None, None)
+            values[name] = Value(value, *ends, **more)
 
-        about = "mean over classes; 1 to the classes"
-        add("per_class_is", float(scores[filled].mean()), [float(s.mean()) for s, _ in without], about=about)
+        about, most = "mean over classes; 1 to the classes", float(sums["p"].shape[2])
+        add("per_class_is", float(scores[filled].mean()), [float(s.mean()) for s, _ in without], 1.0, most, about=about)
         if context.own_classifier:
             about = "mean probability of the own class"
             own = [float(p.mean()) for _, p in without]
-            add("recognised", float(found[filled].mean()), own, better="higher", about=about)
+            add("recognised", float(found[filled].mean()), own, 0.0, 1.0, better="higher", about=about)
         return values
 
 
@@ -214,4 +214,4 @@ def _value(value: float, squared_error: float, better: Literal["lower"], about: 
     if not math.isfinite(squared_error):
         return Value(value, better=better, about=about)
     half = intervals.NORMAL * math.sqrt(squared_error)
-    return Value(value, value - half, value + half, better, about=about)
+    return Value(value, max(0.0, value - half), value + half, better, about=about)

@@ -107,7 +107,9 @@ class PPL(Metric):
         # from the order statistic below the 1st percentile to the one above the 99th, as the published code
         inner = values[math.floor(0.01 * (len(values) - 1)) : math.ceil(0.99 * (len(values) - 1)) + 1]
         value, half = float(inner.mean()), intervals.NORMAL * _error_of_trimmed(values, inner)
-        return Score({"ppl": Value(value, value - half, value + half, "lower", about=f"in w, {self.distance}")})
+        return Score(
+            {"ppl": Value(value, max(0.0, value - half), value + half, "lower", about=f"in w, {self.distance}")}
+        )
 
 
 def _image_size(generator: Any, fake: Stream) -> tuple[int, int]:
