@@ -31,7 +31,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ganlab import optimizers
 from ganlab.augmentations.ada import ADA
 from ganlab.averaging import Average
-from ganlab.contract import Game, Regularizer, Turn
+from ganlab.contract import UPDATES, Game, Regularizer, Turn
 from ganlab.data.loader import Loader
 from ganlab.games.bigan import BiGAN
 from ganlab.games.meg import MEG
@@ -90,6 +90,19 @@ def test_only_who_plays_gets_gradients_and_nothing_is_left_over() -> None:
     engine.play(images(), 2)
     assert stepped == ["discriminator", "discriminator", "generator"] * 2
     assert all(parameter.grad is None for parameter in engine.game.parameters())
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_regularizers_act_after_steps_that_stay(update: str) -> None:
+    """The look-ahead step of extragradient is taken back, so there is nothing after it."""
+    stepped: list[tuple[str, ...]] = []
+
+    class Noting(Regularizer):
+        def after_step(self, turn: Turn) -> None:
+            stepped.append(turn.players)
+
+    Engine(standard(update=update), {"noting": Noting()}).play(images(), 2)
+    assert stepped == ([BOTH[1:], BOTH[:1]] if update == "alternating" else [BOTH[::-1]]) * 2
 
 
 def test_the_generator_is_no_part_of_the_graph_in_the_discriminators_turn() -> None:

@@ -183,6 +183,21 @@ def test_optimizers_forget_at_each_change_of_phase_and_the_average_goes_on() -> 
     assert (averages[-1] - engine.game.generator.first.weight).abs().max() > 1e-5
 
 
+def test_at_a_change_of_phase_the_optimistic_update_forgets_its_last_step_too() -> None:
+    """w <- w + 2·Δ_t - Δ_(t-1) begins anew with w + Δ_t, and the first step of an Adam is the rate or its negative,
+    but for eps: no weight moves farther than that. Later on some do."""
+    engine, data = played()
+    engine.game.update = "optimistic"
+    farthest = []
+    for _ in range(8):
+        before = engine.game.generator.first.weight.detach().clone()
+        engine.play(data, 1)
+        farthest.append(float((engine.game.generator.first.weight.detach() - before).abs().max()))
+    begins = [True, False, True, False, True, False, False, True]
+    for moved, begin in zip(farthest, begins, strict=True):
+        assert (moved == pytest.approx(1e-3, rel=0.01)) == begin, farthest
+
+
 def test_the_average_stands_where_the_networks_stand() -> None:
     engine, data = played()
     for _ in range(12):
