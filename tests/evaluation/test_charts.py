@@ -1,6 +1,7 @@
 """Charts: round ticks that span the data, and points where arithmetic puts them."""
 
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 
 import pytest
 
@@ -58,3 +59,51 @@ def test_one_point_is_a_chart_too_and_names_are_escaped():
     parsed(chart)
     assert "a&lt;b" in chart
     assert "<b" not in chart.replace("</", "")
+
+
+CURVES = {
+    "rising": [(2 + i, 10 + 3 * i * i) for i in range(8)],
+    "falling": [(2 + i / 2, 220 * 0.8**i) for i in range(8)],
+    "valley": [(2 + i, 4 * (i - 3.5) ** 2) for i in range(8)],
+    "hill": [(2 + i, 90 - 4 * (i - 3.5) ** 2) for i in range(8)],
+    "hook": [(9, 12), (9.2, 9), (9.1, 7), (8.6, 6), (7.8, 6.5), (7, 8), (6.2, 11), (5, 20)],
+    "upright": [(5, 10 * i) for i in range(8)],
+}
+
+
+@pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
+def test_labels_touch_neither_lines_nor_points_nor_each_other(curve):
+    """Of the labels' boxes, some points on each piece of the line: by trying, not by the formula that places them."""
+    labels = [str(i / 10) for i in range(8)]
+    svg = parsed(charts.lines([Series("t", curve, labels=labels, written=True)], "is", "fid"))
+    texts = [t for t in svg.findall("text") if t.text in labels and float(t.get("x")) != charts.LEFT - 6]
+    texts = [t for t in texts if float(t.get("y")) != charts.HEIGHT - charts.BOTTOM + 16]
+    assert len(texts) == 8
+    boxes = []
+    for text in texts:
+        x, y, width = float(text.get("x")), float(text.get("y")), 6 * len(text.text)
+        left = x - width * {"start": 0, "middle": 0.5, "end": 1}[text.get("text-anchor")]
+        boxes.append((left, y - 8, left + width, y + 2))
+    points = [tuple(map(float, p.split(","))) for p in svg.find("polyline").get("points").split()]
+    for left, top, right, bottom in boxes:
+        assert charts.LEFT <= left <= right <= charts.WIDTH
+        for (u, v), (other_u, other_v) in pairwise(points):
+            for step in range(201):
+                x, y = u + (other_u - u) * step / 200, v + (other_v - v) * step / 200
+                assert not (left < x < right and top < y < bottom)
+    for i, a in enumerate(boxes):
+        assert not any(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for b in boxes[:i])
+
+
+def test_of_points_that_lie_on_each_other_not_all_are_labelled_and_the_level_stands_off_the_line():
+    svg = parsed(
+        charts.lines(
+            [Series("t", [(1, 5), (1.001, 5.001), (1.002, 5), (9, 5.3)], labels="abcd", written=True)],
+            "is", "fid", ("real", 5.31),
+        )
+    )  # fmt: skip
+    texts = {t.text: t for t in svg.findall("text")}
+    assert {"a", "d"} <= texts.keys()
+    assert {"b", "c"} - texts.keys()
+    # under the end of the line, at the right, it would touch it
+    assert texts["real"].get("text-anchor") == "start" or float(texts["real"].get("y")) < float(texts["d"].get("y"))

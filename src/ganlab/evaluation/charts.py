@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
+
+from ganlab.evaluation import placing
 
 WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40  # room for ticks and labels, in pixels
@@ -69,25 +72,36 @@ def lines(series: Sequence[Series], x: str, y: str, level: tuple[str, float] | N
             )
     middle = LEFT + (WIDTH - LEFT - RIGHT) / 2
     parts.append(f'<text class="axis" x="{middle:.0f}" y="{HEIGHT - 5}" text-anchor="middle">{escape(x)}</text>')
+    paths = [[at(*p) for p, _ in points] for _, points in drawn]
+    segments = [segment for path in paths for segment in pairwise(path)]
+    texts: list[placing.Box] = []
+    markers = [placing.marker(point) for path in paths for point in path if len(path) <= MARKED]
+    frame = (LEFT, 0.0, WIDTH, HEIGHT - BOTTOM + 7.5)  # down to the ticks
+
+    def write(text: str, places: Sequence[placing.Label]) -> str:
+        """A text where it is in nobody's way, the texts before it included; nothing where there is no room."""
+        place = placing.free(text, places, segments, markers, texts, frame)
+        if place is None:
+            return ""
+        texts.append(placing.covered(text, place))
+        u, v, anchor = place
+        return f'<text class="tick" x="{u:.1f}" y="{v:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
     if level is not None and _finite(level[1]):
         _, v = at(x_range[0], level[1])
         parts.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{v:.1f}" y2="{v:.1f}"/>')
-        parts.append(
-            f'<text class="tick" x="{WIDTH - RIGHT}" y="{v - 4:.1f}" text-anchor="end">{escape(level[0])}</text>'
-        )
-    for place, (line, points) in enumerate(drawn, start=1):
+        ends = [(WIDTH - RIGHT, "end"), (LEFT + 4, "start"), ((LEFT + WIDTH - RIGHT) / 2, "middle")]
+        parts.append(write(level[0], [(u, w, anchor) for u, anchor in ends for w in (v - 5, v + 14)]))
+        segments.append(((LEFT, v), (WIDTH - RIGHT, v)))
+    for place, (path, (line, points)) in enumerate(zip(paths, drawn, strict=True), start=1):
         parts += _band(line, place, at)
-        path = " ".join(f"{u:.1f},{v:.1f}" for u, v in (at(*p) for p, _ in points))
-        parts.append(f'<polyline class="line s{place}" points="{path}"/>')
-        for p, label in points if len(points) <= MARKED else []:
-            u, v = at(*p)
-            parts.append(
-                f'<circle class="point s{place}" cx="{u:.1f}" cy="{v:.1f}" r="4"><title>{label}</title></circle>'
-            )
+        corners = " ".join(f"{u:.1f},{v:.1f}" for u, v in path)
+        parts.append(f'<polyline class="line s{place}" points="{corners}"/>')
+        for (u, v), (_, label) in zip(path, points, strict=True) if len(points) <= MARKED else []:
+            title = f"<title>{escape(label)}</title>"
+            parts.append(f'<circle class="point s{place}" cx="{u:.1f}" cy="{v:.1f}" r="4">{title}</circle>')
             if line.written:
-                side, anchor = (u - 7, "end") if u > WIDTH - RIGHT - 30 else (u + 7, "start")
-                below = v + 15 if v < TOP + 14 else v - 6
-                parts.append(f'<text class="tick" x="{side:.1f}" y="{below:.1f}" text-anchor="{anchor}">{label}</text>')
+                parts.append(write(label, placing.around((u, v))))
     return "".join([*parts, "</svg>"]) + _legend(series, y)
 
 
@@ -136,8 +150,8 @@ def number(value: float | None) -> str:
 
 def _labels(series: Series) -> list[str]:
     if series.labels:
-        return [escape(label) for label in series.labels]
-    return [escape(f"{series.name}: {number(y)} at {number(x)}") for x, y in series.points]
+        return list(series.labels)
+    return [f"{series.name}: {number(y)} at {number(x)}" for x, y in series.points]
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
