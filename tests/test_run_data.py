@@ -1,0 +1,96 @@
+"""What a configuration leaves to the data and the networks is filled in from them, and what it says is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ganlab import config, run_data
+from ganlab.data.contract import Dataset
+from ganlab.errors import GanlabError
+
+
+class Birds(Dataset):
+    """Three grey images with two classes."""
+
+    labels = np.array([0, 1, 1])
+    class_names = ("robin", "wren")
+    native_size: tuple[int, int] | None = (6, 6)
+    native_channels = 1
+    held_out = 0.25
+
+    def __len__(self) -> int:
+        return 3
+
+    def image(self, index: int) -> np.ndarray:
+        return np.full((6, 6), index, dtype=np.uint8)
+
+    def fingerprint(self) -> str:
+        return "birds"
+
+
+class Crowd(Birds):
+    """Images of many sizes."""
+
+    native_size = None
+
+
+OPEN: dict[str, Any] = {"image_size": None, "image_channels": None, "num_classes": None, "held_out": None}
+
+
+def completed(source: Dataset | None = None, networks: dict[str, Any] | None = None, **data: Any) -> dict[str, Any]:
+    given = {"data": {"component": "birds", **OPEN, **data}, "seed": 0}
+    found = run_data.complete(given, source or Birds(), **(networks or {}))
+    assert given["data"] == {"component": "birds", **OPEN, **data}
+    assert found["seed"] == 0
+    return {key: found["data"][key] for key in OPEN}
+
+
+@pytest.mark.parametrize(
+    ("networks", "data", "expected"),
+    [
+        ({}, {}, {"image_size": 6, "image_channels": 1, "num_classes": 2, "held_out": 0.25}),
+        ({"smallest_size": 8}, {}, {"image_size": 8}),
+        ({"smallest_size": 8}, {"image_size": 32}, {"image_size": 32}),
+        ({"smallest_size": 8}, {"image_size": [32, 16]}, {"image_size": [32, 16]}),
+        ({"smallest_size": 8}, {"image_size": (32, 32)}, {"image_size": 32}),
+        ({"conditional": False}, {}, {"num_classes": 0}),
+        ({}, {"num_classes": 0}, {"num_classes": 0}),
+        ({}, {"image_channels": 3, "held_out": 0.0}, {"image_channels": 3, "held_out": 0.0}),
+    ],
+)
+def test_what_is_left_open_comes_from_the_data_and_the_networks(
+    networks: dict[str, Any], data: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    found = completed(networks=networks, **data)
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_images_of_many_sizes_need_one_unless_the_networks_say_it() -> None:
+    with pytest.raises(GanlabError, match=r"say which one to train on, as data\.image_size=64"):
+        completed(Crowd())
+    assert completed(Crowd(), {"smallest_size": 8})["image_size"] == 8
+
+
+def test_classes_that_the_data_does_not_have_are_refused() -> None:
+    with pytest.raises(GanlabError, match=r"'birds' has 2 classes: leave data\.num_classes out, or set it to 0"):
+        completed(num_classes=5)
+
+
+def test_a_configuration_without_its_data_must_be_complete() -> None:
+    run_data.refuse_incomplete({"data": {"image_size": 8, "image_channels": 1, "num_classes": 0}})
+    with pytest.raises(GanlabError, match=r"not complete: data\.num_classes is missing"):
+        run_data.refuse_incomplete({"data": {"image_size": 8, "image_channels": 1, "num_classes": None}})
+
+
+def test_the_fingerprint_is_of_the_images_as_they_are_prepared_and_split() -> None:
+    composed = config.read(["data=digits"])
+
+    def fingerprint(**data: Any) -> str:
+        return run_data.open_data({**composed, "data": {**composed["data"], **data}}).fingerprint()
+
+    assert fingerprint() == fingerprint(mirror=True)
+    changes = ({"image_size": 16}, {"image_channels": 3}, {"held_out": 0.1}, {"undecodable": "skip"})
+    assert len({fingerprint(), *(fingerprint(**change) for change in changes)}) == 5
