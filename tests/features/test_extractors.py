@@ -20,6 +20,7 @@ from ganlab.features.contract import Examples, hash_of
 from ganlab.features.efficientnet_lite0 import EfficientNetLite0
 from ganlab.features.file import File
 from ganlab.features.inception import Inception, resize_by_pillow
+from ganlab.testing.fidelity import inception_weights
 
 
 def images(count: int, size: int, channels: int = 3) -> Tensor:
@@ -30,19 +31,15 @@ def images(count: int, size: int, channels: int = 3) -> Tensor:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """torch-fidelity's Inception with random parameters (the real ones are not to be had here), and their file."""
+    """torch-fidelity's Inception with random parameters (the real ones are not to be had here), and their file.
+
+    Rounding errors grow in such a network to some 1e-4: far below what another resize or scale makes.
+    """
     module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-
-    class Random(module.FeatureExtractorInceptionV3):  # type: ignore[misc, name-defined]
-        def load_state_dict(self, state: object, *arguments: object, **options: object) -> None:
-            return None
-
-    torch.manual_seed(0)
     path = tmp_path_factory.mktemp("inception") / "weights.pth"
-    torch.save({}, path)
-    network = Random("inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path))
-    torch.save(network.state_dict(), path)
-    return path, network
+    torch.save(inception_weights(images(4, 40)), path)
+    options = {"feature_extractor_weights_path": str(path)}
+    return path, module.FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], **options)
 
 
 def test_inception_is_torch_fidelitys_and_clean_resizing_feeds_the_same_network(reference: tuple[Path, Any]) -> None:
@@ -52,16 +49,17 @@ def test_inception_is_torch_fidelitys_and_clean_resizing_feeds_the_same_network(
     small = images(2, 32)
     with torch.no_grad():
         expected = theirs(small)
+        assert (expected[0].std(0) > 0.03 * expected[0].mean(0)).double().mean() > 0.5  # images differ
         for found, wanted in zip(ours.extract(small), expected, strict=True):
-            assert torch.equal(found, wanted)
+            assert_close(found, wanted, rtol=2e-3, atol=2e-4)
         # at 299 pixels nothing is left to resize, so the network behind both resizings must give the same
         ready = images(1, 299)
         clean = Inception(path=str(weights), resize="clean")
         clean.network = ours.network
         for found, wanted in zip(clean.extract(ready), theirs(ready), strict=True):
-            assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+            assert_close(found, wanted, rtol=2e-3, atol=2e-4)
         grey = images(1, 32, 1)
-        assert torch.equal(ours.extract(grey)[0], theirs(grey.expand(-1, 3, -1, -1))[0])
+        assert_close(ours.extract(grey)[0], theirs(grey.expand(-1, 3, -1, -1))[0], rtol=2e-3, atol=2e-4)
     assert ours.weights_hash() == hash_of(theirs)
 
 
@@ -89,7 +87,7 @@ def test_studiogans_scaling_and_bias_are_options_of_inception(reference: tuple[P
         for name, layer in theirs.named_children():
             expected = torch.flatten(expected, 1) if name == "fc" else expected
             expected = layer(expected)
-    assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+    assert_close(logits, expected, rtol=2e-3, atol=2e-3)
     assert theirs.fc.bias.abs().max() > 1e-3
     assert features.shape == (1, 2048)
 

