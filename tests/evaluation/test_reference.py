@@ -53,13 +53,28 @@ def test_statistics_of_the_common_formats(names: tuple[str, str], tmp_path: Path
         ({"mu": np.zeros(3)}, "holds mu, and no mu and sigma"),
         ({"mu": np.zeros(3), "sigma": np.eye(2)}, "do not match"),
         ({"mu": np.zeros(3), "sigma": np.full((3, 3), np.nan)}, "NaN or infinite"),
+        ({"mu": np.zeros(3), "sigma": np.triu(np.ones((3, 3)))}, "sigma is no covariance, which is symmetric"),
+        ({"mu": np.zeros(3), "sigma": -np.eye(3)}, "no negative variance"),
+        ({"mu": np.zeros(3), "sigma": np.eye(3) * 1j}, "of type float64 and complex128: they must be real"),
+        ({"mu": np.array(["a"] * 3), "sigma": np.eye(3)}, "of type <U1 and float64"),
         ({}, "holds nothing"),
     ],
 )
 def test_wrong_statistics_are_one_sentence(arrays: dict[str, np.ndarray], sentence: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", **arrays)
-    with pytest.raises(GanlabError, match=sentence):
+    with pytest.raises(GanlabError, match=sentence) as caught:
         given(str(tmp_path / "s.npz"), 3)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_npz_is_one_sentence_and_a_count_that_is_none_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "s.npy"
+    np.save(path, np.zeros(3))
+    with pytest.raises(GanlabError, match=r"s\.npy cannot be read as \.npz statistics \(File is not a zip file\)"):
+        given(str(path), 3)
+    for count, expected in ((np.array([1, 2]), 10**6), (np.array(0), 10**6), (np.array("many"), 10**6), (50, 50)):
+        np.savez(tmp_path / "s.npz", mu=np.zeros(3), sigma=np.eye(3), n=count)
+        assert given(str(tmp_path / "s.npz"), 3)[0]["count"].tolist() == [expected]
 
 
 def test_a_pickle_is_not_opened(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,10 @@ def given(path: str, feature_dim: int) -> tuple[Tensors, str]:
         GanlabError: If it is none, or its features are of another extractor.
     """
     try:
-        with Path(path).expanduser().open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with Path(path).expanduser().open("rb") as opened, zipfile.ZipFile(opened):  # numpy reads other files too
+            opened.seek(0)
+            with np.load(opened, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
     except Exception as error:
         raise GanlabError(
             f"{path} cannot be read as .npz statistics ({' '.join(str(error).split())[:100]}); give a file with arrays "
@@ -85,7 +88,12 @@ def given(path: str, feature_dim: int) -> tuple[Tensors, str]:
     sigma = next((arrays[name] for name in ("sigma", "cov", "s", "covariance") if name in arrays), None)
     if mean is None or sigma is None:
         raise GanlabError(f"{path} holds {', '.join(arrays) or 'nothing'}, and no mu and sigma: no statistics of FID.")
-    mean = np.asarray(mean, dtype=np.float64).reshape(-1)
+    mean = mean.reshape(-1)
+    if mean.dtype.kind not in "iuf" or sigma.dtype.kind not in "iuf":
+        raise GanlabError(
+            f"{path} holds mu and sigma of type {mean.dtype} and {sigma.dtype}: they must be real numbers."
+        )
+    mean, sigma = mean.astype(np.float64), sigma.astype(np.float64)
     if sigma.shape != (len(mean), len(mean)):
         raise GanlabError(f"{path}: mu has {len(mean)} numbers and sigma the shape {sigma.shape}; they do not match.")
     if len(mean) != feature_dim:
@@ -95,11 +103,17 @@ def given(path: str, feature_dim: int) -> tuple[Tensors, str]:
         )
     if not (np.isfinite(mean).all() and np.isfinite(sigma).all()):
         raise GanlabError(f"{path} holds NaN or infinite statistics; make them again.")
-    count = float(np.asarray(arrays.get("n", arrays.get("count", _COUNT))))
+    if not np.allclose(sigma, sigma.T, rtol=1e-3, atol=1e-6 * np.abs(sigma).max()) or sigma.diagonal().min() < 0:
+        raise GanlabError(
+            f"{path}: sigma is no covariance, which is symmetric and has no negative variance; make it again."
+        )
+    number = np.asarray(arrays.get("n", arrays.get("count", _COUNT)))
+    count = float(number.reshape(-1)[0]) if number.size == 1 and number.dtype.kind in "iuf" else float(_COUNT)
+    count = count if count >= 2 else float(_COUNT)
     moments = {
         "count": torch.tensor([count], dtype=torch.float64),
         "mean": torch.from_numpy(mean)[None],
-        "scatter": torch.from_numpy(np.asarray(sigma, dtype=np.float64))[None] * (count - 1),
+        "scatter": torch.from_numpy((sigma + sigma.T) / 2)[None] * (count - 1),
     }
     return moments, _checksum({"mean": mean, "sigma": sigma})
 
