@@ -172,6 +172,32 @@ def test_fewer_samples_than_there_are_images_are_not_the_first_of_them(tmp_path:
     assert 4 < int((images[:20, 0, 0, 0] >= 100).sum()) < 16  # nor is their first half one class
 
 
+def test_what_is_taken_of_other_images_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fewer of them than the protocol wants; class folders that are not the data's."""
+    folder = tmp_path / "images"
+    for label in range(10):
+        (folder / str(label)).mkdir(parents=True)
+        for i, pixels in enumerate(np.random.RandomState(label).randint(0, 256, (2, 8, 8), dtype=np.uint8)):
+            Image.fromarray(pixels).save(folder / str(label) / f"{i}.png")
+    options = (f"images={folder}", "data=digits", "protocol=digits", "metrics=fid", *SMALL[:3])
+    evaluate(*options, "samples=20")
+    evaluate(*options, "samples=21")
+    (folder / "9").rename(folder / "nine")
+    evaluate(*options)
+    shutil.rmtree(folder / "nine")
+    evaluate(*options)
+    with pytest.raises(GanlabError, match="per_class goes by class, and these images have no labels"):
+        evaluate(*options, "metrics=per_class")
+    assert [record["warnings"] for record in scores.read(tmp_path)] == [
+        [],
+        ["The protocol asks for 21 samples, and there are 20: all of them."],
+        [f"The classes of images={folder} are called otherwise than the data's: 'nine' is taken for '9', and so on in "
+         f"order."],
+        [f"images={folder} has 9 class folders, and the data 10 classes: labels are not used."],
+    ]  # fmt: skip
+    assert "note: The protocol asks" in capsys.readouterr().err
+
+
 def test_statistics_of_a_file_give_the_fid_that_the_images_give(copied: Path, tmp_path: Path) -> None:
     chosen = (copied, "metrics=fid", *SMALL[:3], "samples=40", "real=false")
     evaluate(*chosen)

@@ -185,6 +185,11 @@ def test_scores_of_each_class() -> None:
     assert [row["recognised"] for row in rows] == pytest.approx([1, 0])
     assert found.values["per_class_fid"].value == pytest.approx(12.5)
     assert found.values["per_class_is"].value == pytest.approx(1)
+    assert found.warnings == []
+    few = {"features": torch.randn(4, 2, generator=generator), "labels": torch.arange(4) % 2, "logits": logits[:4]}
+    many = {"features": fake, "labels": labels, "logits": logits}
+    said = score(PerClass(), context, fake=many, real=few).warnings
+    assert [w[:74] for w in said] == ["per_class: 2 of 2 classes have no more real images than the 2 feature dime"]
 
 
 def test_the_error_of_a_class_is_the_jackknife_of_its_distance() -> None:

@@ -122,8 +122,9 @@ def evaluate_images(
     """Score somebody's images against a data set; the record goes to ``out``/evaluation.jsonl."""
     shape = built.images.pixels.shape
     source, fingerprint, said = sources.of_path(
-        path, (shape[2], shape[3]), shape[1], built.images.num_classes, protocol.samples, protocol.seed
-    )
+        path, (shape[2], shape[3]), shape[1], built.images.num_classes, protocol.samples, protocol.seed,
+        built.images.class_names,
+    )  # fmt: skip
     for name, metric in protocol.make_metrics().items():
         if metric.needs_run:
             raise GanlabError(
@@ -131,6 +132,11 @@ def evaluate_images(
             )
     evaluator = Evaluator(protocol, built, device=device, cache=cache_folder(), statistics=statistics)
     result = evaluator.score(source)
+    if protocol.samples > source.count:
+        said = [
+            *said,
+            f"The protocol asks for {protocol.samples:,} samples, and there are {source.count:,}: all of them.",
+        ]
     result.warnings = [*said, *result.warnings]
     record = result.record({"kind": "images", "path": path, "hash": fingerprint})
     say(record)

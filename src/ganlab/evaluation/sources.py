@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,12 +95,20 @@ def of_generator(
 
 
 def of_path(
-    path: str, image_size: tuple[int, int], image_channels: int, num_classes: int, count: int = 0, seed: int = 0
+    path: str,
+    image_size: tuple[int, int],
+    image_channels: int,
+    num_classes: int,
+    count: int = 0,
+    seed: int = 0,
+    class_names: Sequence[str] = (),
 ) -> tuple[Source, str, list[str]]:
     """The images of a folder or a zip archive, which must be of one size; their fingerprint; and what is to be said of
     them.
 
     Args:
+        num_classes: Of the data; images that have another number of them are taken without their labels.
+        class_names: Of the data's classes, which theirs are taken for in order.
         count: How many of them, a keyed choice; 0 or more than there are: all.
         seed: Of that choice. Images come in the order of their names, as other codes read them, but those of class
             folders in a random one, see `shuffled`.
@@ -146,13 +154,32 @@ def of_path(
     except UndecodableError as error:  # a file that begins like an image and is cut off
         raise GanlabError(f"images={path}: {error.counted}") from error
     said = [f"{colour:,} of the images are in colour, and the data is grey: they were converted."]
+    said = said if colour and image_channels == 1 else []
     by_class = images.labels is not None
     if images.labels is not None and images.num_classes != num_classes:
+        if num_classes:
+            said.append(
+                f"images={path} has {images.num_classes:,} class folders, and the data {num_classes:,} classes: "
+                f"labels are not used."
+            )
         images = Images(images.pixels, None, 0, (), images.skipped, images.path)
+    elif images.labels is not None and (different := _first_different(class_names, images.class_names)):
+        said.append(
+            f"The classes of images={path} are called otherwise than the data's: {different[1]!r} is taken for "
+            f"{different[0]!r}, and so on in order."
+        )
     rows = shuffled(torch.arange(len(images)), seed)[: count or None]
     if not by_class:
         rows = rows.sort().values
-    return of_images(images, rows), dataset.fingerprint(), said if colour and image_channels == 1 else []
+    return of_images(images, rows), dataset.fingerprint(), said
+
+
+def _first_different(names: Sequence[str], others: Sequence[str]) -> tuple[str, str] | None:
+    """Classes of one place that have other names. A class that is called by its number has the name of that class."""
+    for number, (name, other) in enumerate(zip(names, others, strict=False)):
+        if name != other and not (other.isdecimal() and int(other) == number):
+            return name, other
+    return None
 
 
 def shuffled(rows: Tensor, seed: int) -> Tensor:

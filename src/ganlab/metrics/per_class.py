@@ -128,7 +128,7 @@ class PerClass(Metric):
         fake, real = kept["fake"], kept["real"]
         rows: list[dict[str, Any]] = []
         errors: list[float] = []  # squared, of each FID
-        short = []
+        short: dict[str, list[str]] = {"generated": [], "real": []}
         for label in range(fake.stream.num_classes):
             parts = [part_of(k["moments"], label) for k in (fake, real)]
             counts = [int(part["count"]) for part in parts]
@@ -139,8 +139,9 @@ class PerClass(Metric):
                 stored = fake["features"]["features"][fake["features"]["labels"] == label]
                 row["fid"], squared_error = with_error(reference, parts[0], stored)
                 errors.append(squared_error)
-            if min(counts) <= fake.stream.feature_dim:
-                short.append(name)
+            for count, names in zip(counts, short.values(), strict=True):
+                if count <= fake.stream.feature_dim:
+                    names.append(name)
             rows.append(row)
         values = {}
         distances = [row["fid"] for row in rows if "fid" in row]
@@ -153,13 +154,13 @@ class PerClass(Metric):
         values["worst_class_fid"] = _value(distances[worst], errors[worst], "lower")
         if fake.stream.logits_dim:
             values.update(self._predictions(fake["predictions"], rows, context))
-        warnings = []
-        if short:
-            warnings.append(
-                f"per_class: {len(short)} of {len(rows)} classes have no more images than the "
-                f"{fake.stream.feature_dim} feature dimensions, so their FID is mostly bias; take more samples "
-                f"or features of fewer dimensions."
-            )
+        warnings = [
+            f"per_class: {len(names)} of {len(rows)} classes have no more {what} images than the "
+            f"{fake.stream.feature_dim} feature dimensions, so their FID is mostly bias; take more of them, or "
+            f"features of fewer dimensions."
+            for what, names in short.items()
+            if names
+        ]
         return Score(values, {"classes": rows}, warnings=warnings)
 
     @staticmethod
