@@ -211,6 +211,15 @@ def test_a_long_evaluation_says_how_far_it_is_and_a_short_one_nothing(
         "samples: 300 of 350, 7 images/s, 0:08 left",  # half a minute later
     ]
     assert out == ""
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
+    for columns, begins in ((100, "[######                  ] evaluating"), (60, "evaluating"), (20, "evaluating")):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        made(real, tmp_path, "brighter").score(fakes(count=350))
+        shown = capsys.readouterr().err.split("\r\033[K")
+        assert shown[1].startswith(begins)
+        assert max(map(len, shown)) < columns
+        assert shown[1].endswith("left") == (columns > 20)
+        assert shown[-1] == ""
 
 
 def test_a_metric_of_a_run_is_left_out_of_the_scores_of_images_beside_it(real: RealData, tmp_path: Path) -> None:

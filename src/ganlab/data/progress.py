@@ -43,8 +43,9 @@ class Progress:
         left = clock((self._total - self._count) / rate)
         line = f"{self._what}: {self._count:,} of {self._total:,}, {rate:,.0f} images/s, {left} left"
         if self._terminal:
-            bar = f"[{'#' * int(share * _WIDTH):<{_WIDTH}}] {line}"
-            print(f"\r\033[K{bar[: shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
+            bar, width = f"[{'#' * int(share * _WIDTH):<{_WIDTH}}] ", shutil.get_terminal_size().columns - 1
+            shown = f"{bar if len(bar) + len(line) <= width else ''}{line}"
+            print(f"\r\033[K{shown[:width]}", end="", file=sys.stderr, flush=True)
         else:
             print(line, file=sys.stderr, flush=True)
 
