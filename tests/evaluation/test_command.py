@@ -97,12 +97,13 @@ def test_the_averaged_or_the_raw_generator_with_the_datas_labels_or_uniform_ones
 
         def score(self, source: sources.Source, context: Context, truncation: float | None) -> None:
             scored.append((context.generator, source.count))
+            assert context.truncation == truncation
             assert context.labels is not None
             assert torch.equal(context.labels(2, 6), source.rows(2, 6)[1])  # type: ignore[arg-type]
 
     for ema, samples in ((True, 0), (False, 7)):
         Asked.protocol = chosen.changed({"ema": ema, "samples": samples})
-        subject.evaluate(Asked())  # type: ignore[arg-type]
+        subject.evaluate(Asked(), None if ema else 0.5)  # type: ignore[arg-type]
     test = len(subject.real.splits["test"])  # as many as the reference has
     assert scored == [(built.module.average["generator"], test), (built.module.game.generator, 7)]
     assert subject._shares(chosen).tolist() == [0.75, 0.25]  # type: ignore[union-attr]

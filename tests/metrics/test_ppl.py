@@ -22,8 +22,8 @@ class Linear(nn.Module):
     def mapping(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return 2 * z
 
-    def styles(self, w: Tensor) -> Tensor:
-        return w[:, None]
+    def styles(self, w: Tensor, psi: float = 1.0) -> Tensor:
+        return psi * w[:, None]
 
     def synthesis(self, ws: Tensor, noise: str) -> Tensor:
         assert noise == "fixed"
@@ -46,6 +46,9 @@ def test_along_a_line_a_linear_generator_changes_by_its_own_matrix(ends: bool) -
     # the 1st percentile of 1,000 lies between the 10th and the 11th, and what is there is kept
     expected = float(steps.sort().values[9:991].mean())
     assert found.values["ppl"].value == pytest.approx(expected, rel=1e-3)
+    truncated = Context(generator=generator, latents=latents, truncation=0.5)
+    found = PPL(samples=1000, epsilon=1e-2, ends=ends, distance="pixels").score({}, truncated)
+    assert found.values["ppl"].value == pytest.approx(expected / 4, rel=1e-3)
 
 
 class Classes(Linear):

@@ -73,6 +73,7 @@ class Subject:
             generator=generator,
             latents=latents,
             labels=None if shares is None else partial(sources.labels_of, shares, protocol.seed),
+            truncation=truncation,
         )
         was_training = generator.training
         generator.eval()

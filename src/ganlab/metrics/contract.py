@@ -165,6 +165,7 @@ class Context:
         generator: The generator that is evaluated; None if only images were given.
         latents: ``latents(start, stop)``: latents of the protocol's prior and seed; None if only images were given.
         labels: ``labels(start, stop)``: the labels that those samples have; None if they have none.
+        truncation: Of those samples; None: not truncated.
         own: What `Metric.measure` gave for all of the metric's own samples, in order; None: it has not been asked.
     """
 
@@ -176,6 +177,7 @@ class Context:
     generator: Any = None
     latents: Callable[[int, int], Tensor] | None = None
     labels: Callable[[int, int], Tensor] | None = None
+    truncation: float | None = None
     own: Tensor | None = None
 
 

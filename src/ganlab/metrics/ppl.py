@@ -25,9 +25,10 @@ _LARGEST = 256  # larger images are shrunk: VGG-16 was trained at 224
 class PPL(Metric):
     """E[d(G(w_t), G(w_{t + eps})) / eps^2], w_t on the line from one w to another: how fast images change along it.
 
-    Images are not quantised, the network's noise is fixed, w is not truncated, both ends of a line have one label
-    (drawn as the protocol's samples draw theirs), and what lies beyond the 1st and the 99th percentile is left out, as
-    in StyleGAN's code. It needs a generator with a w space, and images of its own: two for each sample.
+    Images are not quantised, the network's noise is fixed, both ends of a line have one label (drawn as the protocol's
+    samples draw theirs), and what lies beyond the 1st and the 99th percentile is left out, as in StyleGAN's code. A
+    truncation of the protocol holds here too; published path lengths have none. It needs a generator with a w space,
+    and images of its own: two for each sample.
     LPIPS sees images as they are, those of more than 256 pixels shrunk to about that by averaging, as in that code
     (torch-fidelity stretches all to 64 unless it is told otherwise).
 
@@ -91,8 +92,9 @@ class PPL(Metric):
         y = context.labels(2 * start, 2 * stop)[0::2].to(parameter.device) if context.labels is not None else None
         t = torch.zeros(stop - start, 1) if self.ends else torch.cat([self._place(i) for i in range(start, stop)])
         begin, end = (generator.mapping(part, y) for part in (z[0::2], z[1::2]))
+        psi = () if context.truncation is None else (context.truncation,)
         first, second = (
-            generator.synthesis(generator.styles(torch.lerp(begin, end, at.to(begin))), noise="fixed").float()
+            generator.synthesis(generator.styles(torch.lerp(begin, end, at.to(begin)), *psi), noise="fixed").float()
             for at in (t, t + self.epsilon)
         )
         return self.between(first, second).cpu().double() / self.epsilon**2
