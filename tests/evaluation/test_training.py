@@ -81,6 +81,32 @@ def test_the_best_checkpoint_of_a_score_that_should_be_high_has_the_highest(trai
     assert stored["ganlab"]["progress"]["iteration"] == max(measured, key=lambda i: measured[i])
 
 
+def test_the_best_of_a_score_that_should_be_as_of_real_images_is_the_nearest_to_theirs(
+    train: Callable[..., Path],
+) -> None:
+    folder = train(*EVALUATED, "evaluate.metrics=[ms_ssim]", name="near", steps=6)
+    values = {r["subject"]["iteration"]: r["values"]["ms_ssim"] for r in scores.read(folder)}
+    distances = {i: abs(v["value"] - v["real"]) for i, v in values.items()}
+    assert len(set(distances.values())) == 3
+    stored = checkpoints.load(folder / "checkpoints" / BEST)
+    assert stored["ganlab"]["progress"]["iteration"] == min(distances, key=lambda i: distances[i])
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("evaluate.metrics=[ppl]",), "ppl needs a generator with a w space"),
+        (("evaluate.metrics=[fid,per_class]", "data.num_classes=0"), "per_class goes by class, and these images have"),
+    ],
+)
+def test_a_score_that_cannot_be_had_stops_a_run_before_it_begins(
+    words: tuple[str, ...], sentence: str, train: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(GanlabError, match=sentence):
+        train(*EVALUATED, *words, name="refused")
+    assert not [*(tmp_path / "refused").rglob("*.ckpt")]
+
+
 def test_of_equal_scores_the_first_checkpoint_is_kept(
     train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,16 +208,7 @@ class Evaluator:
         Raises:
             GanlabError: If images are NaN, or a metric cannot be had of these streams.
         """
-        if source.shape != tuple(self.real.images.pixels.shape[1:]):
-            raise GanlabError(
-                f"Images are {source.shape}, and the data's are {tuple(self.real.images.pixels.shape[1:])}."
-            )
-        self._refuse_fewer_labels(source)
-        stream = self._stream(source)
-        # images that no networks come with: held-out real ones, scored beside those of a run
-        metrics = {name: m for name, m in self.metrics.items() if context is not None or not m.needs_run}
-        for metric in metrics.values():
-            metric.prepare(stream, context or Context())
+        stream, metrics = self.prepare(source, context)
         kept = dict(self._real_kept())
         summaries = self._summaries("fake")
         start = time.perf_counter()
@@ -238,6 +229,25 @@ class Evaluator:
                 for name, metric in metrics.items():
                     scores[name] = metric.score(self._for_metric(metric, kept), replace(context, own=own.get(name)))
         return Result(scores, self.described(source.count, truncation), samples, source.count / seconds, self.warnings)
+
+    def prepare(self, source: Source, context: Context | None = None) -> tuple[Stream, dict[str, Metric]]:
+        """Whether a stream can be scored, before the first of its images is made: what is known of it, and the metrics
+        that it will have.
+
+        Raises:
+            GanlabError: If a metric cannot be had of it.
+        """
+        if source.shape != tuple(self.real.images.pixels.shape[1:]):
+            raise GanlabError(
+                f"Images are {source.shape}, and the data's are {tuple(self.real.images.pixels.shape[1:])}."
+            )
+        self._refuse_fewer_labels(source)
+        stream = self._stream(source)
+        # images that no networks come with: held-out real ones, scored beside those of a run
+        metrics = {name: m for name, m in self.metrics.items() if context is not None or not m.needs_run}
+        for metric in metrics.values():
+            metric.prepare(stream, context or Context())
+        return stream, metrics
 
     def described(self, samples: int, truncation: float | None) -> dict[str, Any]:
         """The protocol as it is carried out: JSON."""

@@ -55,6 +55,24 @@ class Subject:
         Raises:
             GanlabError: If there is none, or it cannot be scored.
         """
+        source, context = self._asked(evaluator, truncation)
+        generator = context.generator
+        was_training = generator.training
+        generator.eval()
+        try:
+            return evaluator.score(source, context, truncation)
+        finally:
+            generator.train(was_training)
+
+    def refuse(self, evaluator: Evaluator) -> None:
+        """What `evaluate` would refuse, before the first image is made.
+
+        Raises:
+            GanlabError: If there is no generator, or a metric cannot be had of it.
+        """
+        evaluator.prepare(*self._asked(evaluator, evaluator.protocol.truncation))
+
+    def _asked(self, evaluator: Evaluator, truncation: float | None) -> tuple[sources.Source, Context]:
         protocol, module = evaluator.protocol, self.module
         if "generator" not in module.average:
             raise GanlabError(f"The game of {self.folder} has no generator to evaluate.")
@@ -75,12 +93,7 @@ class Subject:
             labels=None if shares is None else partial(sources.labels_of, shares, protocol.seed),
             truncation=truncation,
         )
-        was_training = generator.training
-        generator.eval()
-        try:
-            return evaluator.score(source, context, truncation)
-        finally:
-            generator.train(was_training)
+        return source, context
 
     def described(self, checkpoint: str, truncation: float | None) -> dict[str, Any]:
         """The subject of a record."""

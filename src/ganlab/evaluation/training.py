@@ -41,7 +41,8 @@ def chosen(config: Mapping[str, Any]) -> Protocol:
 
 class Evaluating(L.Callback):
     """Scores the averaged generator every so many thousand real images, on all ranks, and keeps the checkpoint with
-    the best value of the first metric as ``checkpoints/best.ckpt``.
+    the best value of the first metric as ``checkpoints/best.ckpt``: the lowest, the highest, or the nearest to the
+    real images' own, as the metric has it; of equal ones the first.
 
     Comes before the callback that saves: a checkpoint of an iteration holds what its evaluation left behind, and a run
     that is killed in the middle of an evaluation makes it again when it is resumed.
@@ -64,8 +65,9 @@ class Evaluating(L.Callback):
         self._seen = progress.images_seen
         if trainer.is_global_zero:
             scores.forget_after(self.subject.folder, progress.iteration)
-        # now, so that weights that cannot be had stop a run before it began
+        # now, so that weights and scores that cannot be had stop a run before it began
         self._evaluator = Evaluator(self.protocol, self.subject.real, device=pl_module.device, cache=cache_folder())
+        self.subject.refuse(self._evaluator)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -101,11 +103,10 @@ class Evaluating(L.Callback):
         before = [r for r in scores.read(folder) if r["during_training"]]
         record = result.record(self.subject.described("", self.protocol.truncation), during_training=True)
         name, value = next(iter(record["values"].items()))
-        number, better = value["value"], value["better"]
+        number, loss = value["value"], _loss(value)
         same = [r for r in before if r["protocol_hash"] == record["protocol_hash"]]
-        earlier = [v for r in same if (v := r["values"][name]["value"]) is not None]
-        sign = {"lower": 1, "higher": -1}.get(better, 0)
-        best = math.isfinite(number) and sign != 0 and all(sign * number < sign * other for other in earlier)
+        earlier = [_loss(r["values"][name]) for r in same]
+        best = loss < math.inf and all(loss < other for other in earlier)
         record["selected_on"] = best
         keep(folder, record, result)
         print(f"{name} {number:.4g} at {record['subject']['kimg']:g} kimg{' (best)' if best else ''}", flush=True)
@@ -113,3 +114,12 @@ class Evaluating(L.Callback):
             numbers = {f"evaluation/{n}": v["value"] for n, v in record["values"].items() if v["value"] is not None}
             logger.log_metrics(numbers, step=self.subject.module.progress.images_seen)
         return best
+
+
+def _loss(value: Mapping[str, Any]) -> float:
+    """What the best value has least of; infinite where there is no better or worse, or no number."""
+    number, real = value["value"], value["real"]
+    if number is None or not math.isfinite(number):
+        return math.inf
+    found = {"lower": number, "higher": -number, "real": math.inf if real is None else abs(number - real)}
+    return float(found.get(value["better"], math.inf))
