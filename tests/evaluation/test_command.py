@@ -122,6 +122,9 @@ def test_a_folder_and_an_archive_of_images_are_scored(copied: Path, tmp_path: Pa
     first, second = scores.read(tmp_path)
     assert first["subject"]["path"] == str(folder)
     assert first["values"] == second["values"]
+    evaluate(f"images={folder}", "data=digits", *SMALL)
+    default = scores.read(tmp_path)[2]["protocol"]["metrics"]
+    assert {*preset("digits").metrics} - {*default} == {"per_class"}  # a flat folder has no classes
     Image.new("L", (9, 8)).save(folder / "odd.png")
     with pytest.raises(GanlabError, match=r"mixed sizes: 00\.png is 8x8 and odd\.png 8x9"):
         evaluate(f"images={folder}", *options)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import TINY
+from records import value
 
 from ganlab import checkpoints, cli, config, session
 from ganlab.errors import GanlabError
-from ganlab.evaluation import one_pass, scores
+from ganlab.evaluation import one_pass, scores, training
 from ganlab.evaluation.subject import BEST
 from ganlab.metrics.contract import Score, Value
 from ganlab.metrics.fid import FID
@@ -167,3 +169,20 @@ def test_options_are_checked_before_training(train: Callable[..., Path], tmp_pat
         with pytest.raises(GanlabError, match=sentence):
             train("evaluate.every_kimg=1", option, name="refused")
         assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.parametrize(
+    ("measured", "loss"),
+    [
+        (value(3.0, better="lower"), 3.0),
+        (value(3.0, better="higher"), -3.0),
+        (value(3.0, better="real", real=5.0), 2.0),
+        (value(8.0, better="real", real=5.0), 3.0),
+        (value(3.0, better="real"), math.inf),
+        (value(3.0, better="none"), math.inf),
+        (value(None), math.inf),
+        (value(math.nan), math.inf),
+    ],
+)
+def test_the_best_has_the_least_loss(measured: dict[str, Any], loss: float) -> None:
+    assert training._loss(measured) == loss

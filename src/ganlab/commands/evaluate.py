@@ -120,7 +120,7 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
     with _measured() as found:
         runs.evaluate_images(
             str(chosen["images"]), protocol, real, out=out, statistics=chosen["reference_file"],
-            device=_device(chosen["device"]), say=found.append,
+            device=_device(chosen["device"]), as_labels_allow=chosen["metrics"] is None, say=found.append,
         )  # fmt: skip
     return _finish(out, found)
 

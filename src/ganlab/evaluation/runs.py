@@ -117,14 +117,21 @@ def evaluate_images(
     out: Path,
     statistics: str | None = None,
     device: torch.device | str = "cpu",
+    as_labels_allow: bool = False,
     say: Callable[[Mapping[str, Any]], None] = lambda record: None,
 ) -> list[dict[str, Any]]:
-    """Score somebody's images against a data set; the record goes to ``out``/evaluation.jsonl."""
+    """Score somebody's images against a data set; the record goes to ``out``/evaluation.jsonl.
+
+    Args:
+        as_labels_allow: Whether metrics that go by class are left out where the images have no labels, or refused.
+    """
     shape = built.images.pixels.shape
     source, fingerprint, said = sources.of_path(
         path, (shape[2], shape[3]), shape[1], built.images.num_classes, protocol.samples, protocol.seed,
         built.images.class_names,
     )  # fmt: skip
+    if as_labels_allow and not source.num_classes:
+        protocol = protocol.without_labels()
     for name, metric in protocol.make_metrics().items():
         if metric.needs_run:
             raise GanlabError(
