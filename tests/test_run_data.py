@@ -89,7 +89,7 @@ def test_the_fingerprint_is_of_the_images_as_they_are_prepared_and_split() -> No
     composed = config.read(["data=digits"])
 
     def fingerprint(**data: Any) -> str:
-        return run_data.open_data({**composed, "data": {**composed["data"], **data}}).fingerprint()
+        return run_data.open_data({**composed, "data": {**composed["data"], **data}}).fingerprint
 
     assert fingerprint() == fingerprint(mirror=True)
     changes = ({"image_size": 16}, {"image_channels": 3}, {"held_out": 0.1}, {"undecodable": "skip"})

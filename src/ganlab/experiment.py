@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -36,17 +36,13 @@ class Experiment:
         config: Complete: nothing in it is left to be found out.
         module: Plays the game.
         images: The prepared data, all splits; None if only the networks were asked for.
-        splits: Rows of ``images`` by the name of the split.
-        labelled: ``images`` with the labels that the data has, also where the run is unconditional.
-        fingerprint: Changes when the images, their order, size or splits change; made when it is asked for.
+        data: All of them, with the labels that the data has, also where the run is unconditional.
     """
 
     config: Config
     module: GANModule
     images: Images | None
-    splits: dict[str, torch.Tensor] = field(default_factory=dict)
-    labelled: Images | None = None
-    fingerprint: Callable[[], str] = str
+    data: RunData | None = None
 
 
 def build(config: Config, with_data: bool = True) -> Experiment:
@@ -66,8 +62,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
         data = run_data.prepared(config, source)
     else:
         run_data.refuse_incomplete(config)
-    images = None if data is None else _told_labels(data.labelled, config["data"]["num_classes"])
-    splits = {} if data is None else data.splits
+    images = None if data is None else _told_labels(data.images, config["data"]["num_classes"])
 
     given = _networks(config, components)
     if "loss" in components:
@@ -91,7 +86,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     setting = Setting(
         prior=prior,
         latent_dim=getattr(given.get("generator"), "latent_dim", 0),
-        label_shares=_label_shares(config, images, splits),
+        label_shares=_label_shares(config, images, {} if data is None else data.splits),
         every_forward=config["state_updates"] == "every_forward",
     )
     images_per_step = _images_per_step(game, config["data"]["batch_size"])
@@ -114,9 +109,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
         scheduled=scheduled,
     )
     module = GANModule(game, attached, factories, setting, average, training, rates, config)
-    if data is None:
-        return Experiment(config, module, None)
-    return Experiment(config, module, images, splits, data.labelled, data.fingerprint)
+    return Experiment(config, module, images, data)
 
 
 def networks(config: Config) -> dict[str, nn.Module]:
@@ -336,5 +329,5 @@ def loader(built: Experiment, device: torch.device) -> Loader:
         accumulate=config["accumulate"],
         seed=config["seed"],
         device=device if config["data"]["on_device"] else "cpu",
-        rows=built.splits["train"] if config["data"]["held_out"] else None,
+        rows=built.data.splits["train"] if built.data and config["data"]["held_out"] else None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from torch import Tensor
@@ -35,17 +35,22 @@ DATA_KEYS = [
 
 @dataclass
 class RunData:
-    """The images of a run.
+    """The images of a run, or those that others are compared with.
 
     Args:
-        labelled: All of them, at one size, with the labels that the data set has.
-        splits: Rows of ``labelled`` by the name of the split.
-        fingerprint: Changes when the images, their order, size or splits change; made when it is asked for.
+        images: All of them, at one size, with the labels that the data set has.
+        splits: Rows of ``images`` by the name of the split.
+        make_fingerprint: See `fingerprint`.
     """
 
-    labelled: Images
-    splits: dict[str, Tensor]
-    fingerprint: Callable[[], str]
+    images: Images
+    splits: Mapping[str, Tensor]
+    make_fingerprint: Callable[[], str]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes when the images, their order, size or splits change; made when it is asked for."""
+        return self.make_fingerprint()
 
 
 def open_data(config: Config) -> RunData:

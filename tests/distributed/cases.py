@@ -310,7 +310,7 @@ def evaluation() -> dict[str, Tensor]:
     import tempfile
     from pathlib import Path
 
-    from ganlab import sampling
+    from ganlab import run_data, sampling
     from ganlab.data.digits import Digits
     from ganlab.data.prepare import prepare
     from ganlab.data.splits import split
@@ -330,7 +330,7 @@ def evaluation() -> dict[str, Tensor]:
     sizes = {"latent_dim": 4, "w_dim": 4, "mapping_width": 4, "width": 32}
     styled = registry.load("generator", "stylegan")(image_size=8, image_channels=1, num_classes=10, **sizes).eval()
     with tempfile.TemporaryDirectory() as cache:
-        real = engine.RealData(data, split(len(data), 0.25), "digits")
+        real = run_data.RunData(data, split(len(data), 0.25), lambda: "digits")
         evaluator = engine.Evaluator(preset("digits").changed(small), real, cache=Path(cache))
         # a discriminator that looks at the whole batch, as one with the minibatch's standard deviation
         context = Context(

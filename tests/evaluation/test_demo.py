@@ -8,13 +8,12 @@ import torch
 from ganlab import config, run_data
 from ganlab.errors import GanlabError
 from ganlab.evaluation import demo
-from ganlab.evaluation.engine import RealData
+from ganlab.run_data import RunData
 
 
 @pytest.fixture(scope="module")
 def real():
-    built = run_data.open_data(config.read(["data=digits"]))
-    return RealData(built.labelled, built.splits, built.fingerprint())
+    return run_data.open_data(config.read(["data=digits"]))
 
 
 @pytest.fixture(scope="module")
@@ -87,4 +86,4 @@ def test_what_is_printed_and_the_page_say_the_same(found, tmp_path):
 def test_data_without_labels_or_without_held_out_images_is_refused(real, tmp_path):
     nothing = {name: rows[:0] if name == "test" else rows for name, rows in real.splits.items()}
     with pytest.raises(GanlabError, match="needs labelled data of which a part is held out"):
-        demo.inception_score(RealData(real.images, nothing, real.fingerprint), tmp_path)
+        demo.inception_score(RunData(real.images, nothing, real.make_fingerprint), tmp_path)

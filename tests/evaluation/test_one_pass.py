@@ -18,7 +18,7 @@ from ganlab.data.prepare import Images
 from ganlab.data.splits import split
 from ganlab.errors import GanlabError
 from ganlab.evaluation import engine, one_pass, sources
-from ganlab.evaluation.engine import Evaluator, RealData
+from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import preset
 from ganlab.features.contract import Extractor
 from ganlab.metrics.contract import (
@@ -35,6 +35,7 @@ from ganlab.metrics.contract import (
     Value,
 )
 from ganlab.priors import Normal
+from ganlab.run_data import RunData
 from ganlab.styles import Style
 
 LABELS = torch.arange(300) % 3
@@ -143,16 +144,16 @@ class Latents(Metric):
 
 
 @pytest.fixture
-def real(monkeypatch: pytest.MonkeyPatch) -> RealData:
+def real(monkeypatch: pytest.MonkeyPatch) -> RunData:
     known = {("metric", "brighter"): Brighter, ("metric", "latents"): Latents, ("metric", "own"): Own}
     known["features", "pooled"] = Pooled  # type: ignore[assignment]
     monkeypatch.setattr(registry, "_registered", known)
     Pooled.calls.clear()
     images = Images(pictures(0), LABELS, 3, ("a", "b", "c"), ())
-    return RealData(images, split(300, 0.4), "toy")
+    return RunData(images, split(300, 0.4), lambda: "toy")
 
 
-def made(real: RealData, tmp_path: Path, *metrics: str, **values: Any) -> Evaluator:
+def made(real: RunData, tmp_path: Path, *metrics: str, **values: Any) -> Evaluator:
     chosen = {"features": "pooled", "metrics": list(metrics) or ["fid"], "samples": 120, "prdc.nearest": 2, **values}
     chosen = {k: v for k, v in chosen.items() if "." not in k or k.partition(".")[0] in chosen["metrics"]}
     return Evaluator(preset("digits").changed(chosen), real, cache=tmp_path)
@@ -166,7 +167,7 @@ def fakes(seed: int = 5, count: int = 120) -> sources.Source:
 ALL = ("fid", "fid_infinity", "kid", "is", "prdc", "per_class", "ms_ssim", "spectrum", "memorization", "brighter")
 
 
-def test_one_pass_serves_all_metrics_a_plug_ins_too(real: RealData, tmp_path: Path) -> None:
+def test_one_pass_serves_all_metrics_a_plug_ins_too(real: RunData, tmp_path: Path) -> None:
     evaluator = made(real, tmp_path, *ALL)
     result = evaluator.score(fakes())
     # generated 120, and the splits that are looked at: test 60 (as held-out images too), train 180
@@ -181,7 +182,7 @@ def test_one_pass_serves_all_metrics_a_plug_ins_too(real: RealData, tmp_path: Pa
     assert sum(Pooled.calls) == before + 120  # what is kept of real images is kept
 
 
-def test_a_network_that_is_large_for_a_cpu_sees_a_batch_in_parts(real: RealData) -> None:
+def test_a_network_that_is_large_for_a_cpu_sees_a_batch_in_parts(real: RunData) -> None:
     extractor, images = Pooled(), pictures(1, 11)
     features, logits = one_pass.extract(extractor, images)
     extractor.abreast = 4
@@ -196,7 +197,7 @@ def test_a_network_that_is_large_for_a_cpu_sees_a_batch_in_parts(real: RealData)
 
 
 def test_a_long_evaluation_says_how_far_it_is_and_a_short_one_nothing(
-    real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made(real, tmp_path, "brighter").score(fakes())
     assert capsys.readouterr() == ("", "")
@@ -222,14 +223,14 @@ def test_a_long_evaluation_says_how_far_it_is_and_a_short_one_nothing(
         assert shown[-1] == ""
 
 
-def test_a_metric_of_a_run_is_left_out_of_the_scores_of_images_beside_it(real: RealData, tmp_path: Path) -> None:
+def test_a_metric_of_a_run_is_left_out_of_the_scores_of_images_beside_it(real: RunData, tmp_path: Path) -> None:
     evaluator = made(real, tmp_path, "fid", "latents")
     of_run = evaluator.score(fakes(), Context(latents=lambda start, stop: torch.full((stop - start, 1), 0.25)))
     assert of_run.scores["latents"].values["latent"].value == 0.25
     assert {*evaluator.score(fakes()).scores} == {"fid"}
 
 
-def test_summaries_from_the_cache_are_put_where_those_of_generated_images_are(real: RealData, tmp_path: Path) -> None:
+def test_summaries_from_the_cache_are_put_where_those_of_generated_images_are(real: RunData, tmp_path: Path) -> None:
     """On a GPU the two are compared there; the meta device stands for it."""
     made(real, tmp_path, "fid", "kid", "prdc").score(fakes())
     second = made(real, tmp_path, "fid", "kid", "prdc")
@@ -239,7 +240,7 @@ def test_summaries_from_the_cache_are_put_where_those_of_generated_images_are(re
 
 
 def test_summaries_of_real_images_come_from_the_cache_and_give_the_same_score(
-    real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = made(real, tmp_path, "fid", "kid").score(fakes())
     before = sum(Pooled.calls)
@@ -282,7 +283,7 @@ def test_generated_image_i_is_that_of_latent_i_truncated_in_w_with_labels_by_the
 
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
-    world: int, real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: int, real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ranks one after the other in this process; `tests/distributed` has real ones."""
     monkeypatch.setattr(one_pass, "BATCH", 7)
@@ -317,7 +318,7 @@ def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
 
 
 def test_nothing_is_kept_on_a_device_without_float64(
-    real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As MPS is, which is not to be had here: what is given to metrics is moved; the meta device stands for the CPU."""
     where = {name: one_pass.where_kept(torch.device(name)).type for name in ("mps", "cuda", "cpu")}
@@ -333,7 +334,7 @@ def test_nothing_is_kept_on_a_device_without_float64(
     assert {t.device.type for t in evaluator._on_device({"a": torch.zeros(1).double()}).values()} == {"meta"}
 
 
-def test_networks_are_asked_by_one_rank_alone(real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_are_asked_by_one_rank_alone(real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A layer that looks at the batches of all ranks would wait for ranks that score nothing, or have no batch left."""
     for name, value in {"is_initialized": True, "get_world_size": 2, "get_rank": 0, "barrier": None}.items():
         monkeypatch.setattr(one_pass.dist, name, lambda value=value: value)
@@ -360,7 +361,7 @@ def test_networks_are_asked_by_one_rank_alone(real: RealData, tmp_path: Path, mo
 
 @pytest.mark.parametrize(("chosen", "held_out"), [("train", "test"), ("validation", "validation"), ("test", "test")])
 def test_held_out_images_are_those_of_the_reference_or_of_the_test_split(
-    chosen: str, held_out: str, real: RealData, tmp_path: Path
+    chosen: str, held_out: str, real: RunData, tmp_path: Path
 ) -> None:
     rows = made(real, tmp_path, "fid", reference=chosen)._rows
     assert {role: split for role, (split, _) in rows.items()} == {
@@ -373,7 +374,7 @@ def test_held_out_images_are_those_of_the_reference_or_of_the_test_split(
 
 @pytest.mark.parametrize("own", [False, True])
 def test_metrics_are_told_whether_the_classes_are_the_datas_own(
-    own: bool, real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: bool, real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = []
     monkeypatch.setattr(Pooled, "own_classes", own)
@@ -384,7 +385,7 @@ def test_metrics_are_told_whether_the_classes_are_the_datas_own(
     assert told == [own]
 
 
-def test_nan_images_are_refused(real: RealData, tmp_path: Path) -> None:
+def test_nan_images_are_refused(real: RunData, tmp_path: Path) -> None:
     source = fakes()
     rows = source.rows
     source.rows = lambda start, stop: (*rows(start, stop)[:2], torch.tensor(start < 100))
@@ -392,9 +393,7 @@ def test_nan_images_are_refused(real: RealData, tmp_path: Path) -> None:
         made(real, tmp_path, "fid").score(source)
 
 
-def test_an_extractor_that_gives_nan_is_refused(
-    real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_extractor_that_gives_nan_is_refused(real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(real, tmp_path, "fid").score(fakes())
     extract = Pooled.extract
     for place in (0, 1):  # features, logits
@@ -411,7 +410,7 @@ def test_an_extractor_that_gives_nan_is_refused(
             made(real, tmp_path / "empty", "fid").score(fakes())
 
 
-def test_labels_that_are_missing_are_named(real: RealData, tmp_path: Path) -> None:
+def test_labels_that_are_missing_are_named(real: RunData, tmp_path: Path) -> None:
     source = fakes()
     source.num_classes = 0
     with pytest.raises(GanlabError, match="per_class goes by class, and these images have no labels"):
@@ -422,7 +421,7 @@ def test_labels_that_are_missing_are_named(real: RealData, tmp_path: Path) -> No
 
 
 def test_an_extractor_that_classifies_nothing_gives_no_inception_score(
-    real: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Pooled, "logits_dim", 0)
     with pytest.raises(GanlabError, match="is needs class probabilities, and features=pooled classifies nothing"):
@@ -430,7 +429,7 @@ def test_an_extractor_that_classifies_nothing_gives_no_inception_score(
 
 
 def test_a_set_without_held_out_images_is_compared_with_its_training_images_and_that_is_said(
-    real: RealData, tmp_path: Path
+    real: RunData, tmp_path: Path
 ) -> None:
     real.splits = split(300, 0.0)
     result = made(real, tmp_path, "fid").score(fakes())

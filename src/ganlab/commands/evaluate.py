@@ -105,18 +105,16 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
 def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
     from ganlab import config, run_data
     from ganlab.evaluation import runs
-    from ganlab.evaluation.engine import RealData
 
     if not any(word.startswith("data=") for word in data):
         raise GanlabError("images= are compared with real ones: say which, as data=zip data.path=real.zip.")
     composed = config.read(list(data))
     protocol, _ = _protocol(chosen, str(composed["data"]["component"]))
-    built = run_data.open_data(composed)
+    real = run_data.open_data(composed)
     path = Path(str(chosen["images"])).expanduser()
     if not path.exists():
         raise GanlabError(f"There is no folder or archive images={chosen['images']}.")
     out = Path(chosen["out"]) if chosen["out"] else (path.parent if path.is_file() else path.absolute().parent)
-    real = RealData(built.labelled, built.splits, built.fingerprint())
     with _measured() as found:
         runs.evaluate_images(
             str(chosen["images"]), protocol, real, out=out, statistics=chosen["reference_file"],
@@ -129,7 +127,6 @@ def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) 
     from ganlab import config, run_data
     from ganlab.data.cache import cache_folder
     from ganlab.evaluation import demo
-    from ganlab.evaluation.engine import RealData
 
     name = str(chosen["demo"])
     if name not in demo.DEMOS:
@@ -140,11 +137,11 @@ def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) 
     ]
     if given:
         raise GanlabError(f"demo={name} takes data= and out= only: leave {given[0]} out.")
-    built = run_data.open_data(config.read(list(data) or ["data=digits"]))
+    real = run_data.open_data(config.read(list(data) or ["data=digits"]))
     out = Path(str(chosen["out"] or "."))
     if not out.is_dir():
         raise GanlabError(f"There is no folder out={out}.")
-    found = demo.DEMOS[name](RealData(built.labelled, built.splits, built.fingerprint()), cache_folder())
+    found = demo.DEMOS[name](real, cache_folder())
     print(demo.text(found))
     print(f"to look at: {demo.write(found, out.absolute())}")
     return 0

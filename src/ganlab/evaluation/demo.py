@@ -19,9 +19,10 @@ from ganlab import randomness
 from ganlab.errors import GanlabError
 from ganlab.evaluation import charts, page, protocol
 from ganlab.evaluation.charts import Series, number
-from ganlab.evaluation.engine import Evaluator, RealData
+from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.sources import Source
 from ganlab.features.contract import Extractor
+from ganlab.run_data import RunData
 
 FILE = "inception_score.html"
 SCORES = ("is", "h_y", "h_y_given_x", "fid", "kid", "nearer_than_train", "copies")
@@ -69,7 +70,7 @@ class Demo:
     second: dict[str, float]
 
 
-def inception_score(real: RealData, cache: Path, seed: int = 0) -> Demo:
+def inception_score(real: RunData, cache: Path, seed: int = 0) -> Demo:
     """Score sets of images whose faults are known, on the user's own labelled data.
 
     Args:
@@ -128,7 +129,7 @@ def _score_on_the_line(density: Callable[[Tensor], Tensor], limit: float) -> flo
     return math.exp(math.log(2) - float(torch.trapezoid(q * entropy, x) / torch.trapezoid(q, x)))
 
 
-def image_sets(real: RealData, extractor: Extractor, seed: int) -> list[ImageSet]:
+def image_sets(real: RunData, extractor: Extractor, seed: int) -> list[ImageSet]:
     """Sets of as many images each, since the scores depend on how many there are."""
     pixels, labels, splits = real.images.pixels, real.images.labels, real.splits
     assert labels is not None
@@ -191,7 +192,7 @@ def _letters(count: int, pixels: Tensor) -> Tensor:
     return torch.stack(drawn).expand(-1, channels, -1, -1).contiguous()
 
 
-def _evaluator(real: RealData, cache: Path, seed: int) -> Evaluator:
+def _evaluator(real: RunData, cache: Path, seed: int) -> Evaluator:
     chosen = protocol.preset("digits").changed(
         {
             "metrics": ["is", "fid", "kid", "memorization"],

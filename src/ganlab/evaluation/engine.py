@@ -13,28 +13,13 @@ from torch import Tensor
 from torch import distributed as dist
 
 from ganlab import distributed, randomness
-from ganlab.data.prepare import Images
 from ganlab.errors import GanlabError
 from ganlab.evaluation import one_pass, reference
 from ganlab.evaluation.protocol import Protocol, asks, digest
 from ganlab.evaluation.sources import Source, of_images
 from ganlab.features.contract import Examples, Extractor
 from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Stream, Summary, Tensors
-
-
-@dataclass
-class RealData:
-    """The user's data, as an evaluation needs it.
-
-    Args:
-        images: Of all splits.
-        splits: Rows of each split.
-        fingerprint: Changes when images, order, size or splits change.
-    """
-
-    images: Images
-    splits: Mapping[str, Tensor]
-    fingerprint: str
+from ganlab.run_data import RunData
 
 
 @dataclass
@@ -90,7 +75,7 @@ class Evaluator:
     def __init__(
         self,
         protocol: Protocol,
-        real: RealData,
+        real: RunData,
         *,
         device: torch.device | str = "cpu",
         cache: Path,

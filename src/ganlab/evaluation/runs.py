@@ -13,9 +13,10 @@ from ganlab import checkpoints, experiment, run_folder, session
 from ganlab.data.cache import cache_folder
 from ganlab.errors import GanlabError, suggestion
 from ganlab.evaluation import scores, sources
-from ganlab.evaluation.engine import Evaluator, RealData
+from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import Protocol
 from ganlab.evaluation.subject import BEST, Subject, keep
+from ganlab.run_data import RunData
 
 
 def chosen(folder: Path, which: str | int) -> list[Path]:
@@ -112,7 +113,7 @@ def evaluate_run(
 def evaluate_images(
     path: str,
     protocol: Protocol,
-    built: RealData,
+    built: RunData,
     *,
     out: Path,
     statistics: str | None = None,

@@ -17,12 +17,13 @@ from ganlab import sampling
 from ganlab.data.loader import shrunk
 from ganlab.errors import GanlabError
 from ganlab.evaluation import scores, sources
-from ganlab.evaluation.engine import Evaluator, RealData, Result
+from ganlab.evaluation.engine import Evaluator, Result
 from ganlab.evaluation.one_pass import BATCH
 from ganlab.evaluation.protocol import Protocol
 from ganlab.experiment import Experiment
 from ganlab.layers.growing import blend_reals
 from ganlab.metrics.contract import Context, Discriminator
+from ganlab.run_data import RunData
 
 PICTURES = "evaluation"
 BEST = "best.ckpt"
@@ -45,9 +46,9 @@ class Subject:
         return self.built.module
 
     @property
-    def real(self) -> RealData:
-        assert self.built.labelled is not None
-        return RealData(self.built.labelled, self.built.splits, self.built.fingerprint())
+    def real(self) -> RunData:
+        assert self.built.data is not None
+        return self.built.data
 
     def evaluate(self, evaluator: Evaluator, truncation: float | None = None) -> Result:
         """Score the generator as it stands.
