@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganlab.errors import GanlabError
-from ganlab.metrics import intervals, mutual, neighbours
+from ganlab.metrics import dense, intervals, mutual, neighbours
 from ganlab.metrics.prdc import PRDC, prdc
 from ganlab.testing.metrics import score
 
@@ -152,6 +152,39 @@ def test_the_interval_of_coverage_leaves_out_each_generated_image(
     assert inclusive or expected[0] < wilson[0]
     assert value.low == pytest.approx(min(max(expected[0], 0), wilson[0]))
     assert value.high == pytest.approx(max(min(expected[1], 1), wilson[1]))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("far", [False, True])
+def test_balls_are_those_of_all_distances(
+    way: str, inclusive: bool, far: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a lattice, where many points lie on surfaces and rough distances round to either side; block by block."""
+    monkeypatch.setattr(neighbours, "_OPEN", WAYS[way][0])
+    monkeypatch.setattr(neighbours, "_DOUBTFUL", WAYS[way][1])
+    monkeypatch.setattr(neighbours, "ELEMENTS", 90 * 200)
+    monkeypatch.setattr(dense, "_PART", 20 * 200)
+    generator = torch.Generator().manual_seed(0)
+    rows, columns = (torch.randint(0, 4, (n, 7), generator=generator) / 7 for n in (230, 200))
+    rows[150] += 500 * far
+    distances = torch.stack([neighbours.squared_distances(row, columns) for row in rows])
+    row_limits = torch.randint(0, 12, (230,), generator=generator).double() / 49
+    row_limits[::3] = distances[::3, 5]  # the surface, to the last digit
+    row_limits[1::5] = distances[1::5].sort(1).values[:, :2].mean(1)  # one column, or several as near
+    column_limits = torch.zeros(200, dtype=torch.float64)
+    column_limits[::7] = distances[:, ::7].min(0).values
+    column_limits[14] = distances[150, 14]
+    weights = torch.randint(1, 4, (230,), generator=generator).double()
+    compare = torch.le if inclusive else torch.lt
+    held, recalled = compare(distances, row_limits[:, None]), compare(distances, column_limits)
+    found = neighbours.balls(*neighbours.clouds(rows, columns), row_limits, column_limits, inclusive, weights)
+    assert torch.equal(found.held, weights @ held.double())
+    assert torch.equal(found.recalled, recalled.any(1))
+    number = held.sum(1)
+    assert torch.equal(found.covering.number.clamp(max=2), number.clamp(max=2))
+    assert torch.equal(found.covering.place[number == 1], held.to(torch.uint8).argmax(1)[number == 1])
+    assert (number == 1).sum() > 8
 
 
 def test_copies_are_told_from_points_that_differ_and_minus_zero_is_zero() -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ganlab.metrics import mutual
+from ganlab.metrics.dense import Dense
 from ganlab.metrics.rough import GROUP, Cloud, Rough, clouds
 
 __all__ = ["Balls", "Cloud", "balls", "clouds", "nearest", "radii", "squared_distances"]
@@ -105,11 +106,10 @@ class Partners:
         self.number += row.bincount(minlength=len(self.number))
         self.place.index_add_(0, row, place)
 
-    def add_all(self, rows: slice, pairs: Tensor, places: Tensor) -> None:
-        """Pairs (b, W) of some rows and the columns ``places`` (W,)."""
-        number = pairs.sum(1)
-        self.number[rows] += number
-        self.place[rows] += places[pairs.to(torch.uint8).argmax(1)] * (number > 0)
+    def put(self, rows: slice, number: Tensor, single: Tensor, place: Tensor) -> None:
+        """Numbers (b,) of some rows, and places (n,) of those of them (n,) whose number is 1."""
+        self.number[rows] = number.long()
+        self.place[rows][single] = place
 
 
 def balls(
@@ -177,31 +177,26 @@ class _Block:
 
     def add_all(self, found: Balls, weights: Tensor, levels: _Levels) -> bool:
         """Look at all pairs, if few of them are in doubt; whether few were."""
-        rough, dtype = self.rough, self.rough.number
-        error_row, error_column = rough.errors()
-        of_rows, of_columns = self.of_rows.to(dtype), self.of_columns.to(dtype)
-        near = rough.values - error_column
-        maybe = near <= of_rows + error_row
-        far = torch.add(rough.values, error_column, out=near)
-        held = far < of_rows - error_row
-        doubt = maybe.logical_xor_(held)
-        near = torch.sub(rough.values, error_row, out=near)
-        maybe = near <= of_columns + error_column
-        far = torch.add(rough.values, error_row, out=near)
-        sure = far < of_columns - error_column
-        recalled = sure.any(1)
-        open_rows = maybe.logical_xor_(sure).logical_and_(~recalled[:, None])
-        if not levels.enough(float(doubt.float().mean() + open_rows.float().mean()), _DOUBTFUL):
-            return False
-        real = rough.places >= 0
-        sums = weights[self.rows].to(dtype) @ held.to(dtype)  # whole numbers: exact
-        found.held[rough.places[real]] += sums[real].double()
-        found.covering.add_all(self.rows, held, rough.places)
-        found.recalled[self.rows] |= recalled
-        row, column = doubt.nonzero(as_tuple=True)
+        rough = self.rough
+        dense = Dense(rough, self.of_rows, self.of_columns, weights[self.rows])
+        for rows in dense.parts():
+            dense.look(rows)
+            if not levels.enough(dense.left / rough.values.numel(), _DOUBTFUL):
+                return False
+        row, column, counted = (torch.cat(parts) for parts in zip(*dense.doubtful, strict=True))
         within = self._within(self._exact(row, column), self.of_rows[row, 0])
-        self._hold(found, weights, row[within], column[within])
-        row, column = open_rows.nonzero(as_tuple=True)
+        amiss = within.to(counted) - counted
+        dense.number.index_add_(0, row, amiss)
+        dense.sums.index_add_(0, column, amiss * dense.weights[row])
+        real = rough.places >= 0
+        found.held[rough.places[real]] += dense.sums[real].double()
+        single = (dense.number == 1).nonzero()[:, 0]  # the places of more are not asked for
+        held = rough.values[single] < dense.of_rows[single]
+        of_single = torch.isin(row, single)
+        held[torch.searchsorted(single, row[of_single]), column[of_single]] = within[of_single]
+        found.covering.put(self.rows, dense.number, single, rough.places[held.to(torch.uint8).argmax(1)])
+        found.recalled[self.rows] = dense.recalled
+        row, column = (torch.cat(parts) for parts in zip(*dense.open, strict=True))
         within = self._within(self._exact(row, column), self.of_columns[column])
         found.recalled[rough.start + row[within]] = True
         return True
