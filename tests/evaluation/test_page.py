@@ -97,6 +97,18 @@ def test_the_curve_over_training_stays_when_the_newest_evaluations_are_a_sweep(w
     assert "Over training, truncation 0.5" in written(record(0, 0.5), record(500, 0.5), record(1000, 0.5))[1]
 
 
+def headline(text):
+    return re.search(r"Iteration \d+(?:, truncation [\d.]+)?", text)[0]
+
+
+def test_a_sweep_is_drawn_and_what_stands_first_is_the_checkpoint_as_it_is(written):
+    """A truncation of 1 draws latents from within one deviation: it is far from none."""
+    assert headline(written(record(500), record(500, 0.7))[1]) == "Iteration 500, truncation 0.7"
+    assert headline(written(record(500, 1.0))[1]) == "Iteration 500"
+    assert headline(written(record(700, 0.7), record(700, 1.0))[1]) == "Iteration 700, truncation 1"
+    assert headline(written(record(500, 0.6))[1]) == "Iteration 500, truncation 0.6"
+
+
 def test_what_was_measured_again_is_listed_once(written):
     held_out = record(1000, subject={"kind": "real", "split": "validation"})
     _, text = written(record(500), held_out, record(1000), {**held_out, "time": "2026-11-21T12:00:00"})

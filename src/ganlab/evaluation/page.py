@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,7 +79,7 @@ def save(path: Path, title: str, body: str) -> Path:
 
 def section(group: Sequence[Record], folder: Path) -> str:
     """What one protocol found, the newest evaluation first."""
-    latest = next((r for r in reversed(group) if r["subject"]["kind"] != "real"), group[-1])
+    latest = _latest(group)
     held_out = next((r for r in reversed(group) if r["subject"]["kind"] == "real" and r is not latest), None)
     protocol = latest["protocol"]
     parts = [
@@ -95,6 +96,18 @@ def section(group: Sequence[Record], folder: Path) -> str:
         f"<details><summary>The whole protocol</summary><pre>{escape(json.dumps(protocol, indent=2))}</pre></details>",
     ]
     return "".join(parts)
+
+
+def _latest(group: Sequence[Record]) -> Record:
+    """The newest evaluation of a protocol; where the newest ones are a sweep, whose curves are drawn, the newest of the
+    same checkpoint without truncation, if there is one."""
+    newest_first = [r for r in reversed(group) if r["subject"]["kind"] != "real"] or [group[-1]]
+    of = newest_first[0]["subject"]
+    same = [r for r in newest_first if r["subject"].get("iteration") == of.get("iteration")]
+    together = itertools.takewhile(lambda r: r in same, newest_first)
+    swept = len({r["subject"].get("truncation") for r in together} - {None}) > 1
+    whole = [r for r in same if r["subject"].get("truncation") is None]
+    return whole[0] if swept and whole else newest_first[0]
 
 
 def values_table(values: Mapping[str, Mapping[str, Any]], held_out: Mapping[str, Mapping[str, Any]]) -> str:
