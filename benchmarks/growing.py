@@ -20,8 +20,9 @@ from typing import Any
 
 import torch
 
-from ganlab import config, experiment
-from ganlab.shares import Engine
+from ganlab.assembly import experiment
+from ganlab.bench.regularizer_cost import Engine
+from ganlab.config import compose as config
 
 LEVELS, SIZE = 3, 32
 

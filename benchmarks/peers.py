@@ -33,8 +33,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganlab import config, experiment
-from ganlab.shares import Engine
+from ganlab.assembly import experiment
+from ganlab.bench.regularizer_cost import Engine
+from ganlab.config import compose as config
 
 CLASSES = 10
 CIFAR = ["generator.growth=1", "discriminator.growth=1", "discriminator.halvings=2", "discriminator.plain_blocks=2"]

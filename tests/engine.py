@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab.averaging import Average
-from ganlab.contract import Game, Objectives, Regularizer, Turn
-from ganlab.data.loader import Loader
+from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.plan import plan
+from ganlab.contracts.view import Setting, View
+from ganlab.core.randomness import Stream
 from ganlab.data.prepare import Images
+from ganlab.engine.averaging import Average
+from ganlab.engine.loader import Loader
+from ganlab.engine.module import GANModule, Training
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
-from ganlab.module import GANModule, Training
-from ganlab.plan import plan
 from ganlab.priors import Normal
-from ganlab.randomness import Stream
-from ganlab.view import Setting, View
 
 BATCH, DIM, LATENTS = 8, 2, 3
 IMAGE = (1, 8, 8)

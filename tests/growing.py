@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab import registry
+from ganlab.core import registry
 
 BASE = 4
 NAME = "toy_growing"
@@ -34,7 +34,7 @@ WORDS = (
 
 
 class _Levels(nn.Module):
-    """Levels of one width; the protocol of `ganlab.contract.Grows`."""
+    """Levels of one width; the protocol of `ganlab.contracts.game.Grows`."""
 
     alpha: Tensor
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 def killed(words: Sequence[str], moment: str, count: int | float) -> int | None:
     """Train with these options in a process that dies at the ``count``-th ``moment``, see `MOMENTS`; its exit code."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["killing", "ganlab.session", "ganlab.config"])
+    context.set_forkserver_preload(["killing", "ganlab.runs.session", "ganlab.config.compose"])
     process = context.Process(target=_train, args=(list(words), moment, count))
     process.start()
     process.join(120)
@@ -28,7 +28,8 @@ def killed(words: Sequence[str], moment: str, count: int | float) -> int | None:
 def _train(words: list[str], moment: str, count: Any) -> None:
     import torch
 
-    from ganlab import config, session
+    from ganlab.config import compose as config
+    from ganlab.runs import session
 
     torch.set_num_threads(1)
     MOMENTS[moment](count)
@@ -60,7 +61,7 @@ def _before(
 
 
 def _in_an_iteration(count: int) -> None:
-    from ganlab.player_optimizers import PlayerOptimizers
+    from ganlab.engine.player_optimizers import PlayerOptimizers
 
     _before(PlayerOptimizers, "step", count)
 
@@ -103,7 +104,7 @@ def _before_a_surplus_one_goes(count: int) -> None:
 
 
 def _in_a_line_of_metrics(count: int) -> None:
-    from ganlab.callbacks import recorder
+    from ganlab.runs.callbacks import recorder
 
     calls = [0]
     append = recorder._append

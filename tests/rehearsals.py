@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ganlab import randomness
-from ganlab.contract import Turn
+from ganlab.contracts.game import Turn
+from ganlab.core import randomness
 from ganlab.games.standard import Standard
 from ganlab.layers import state
 from ganlab.losses.non_saturating import NonSaturating

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ganlab import config, parts, sweep
+from ganlab.config import components as parts
+from ganlab.config import compose as config
+from ganlab.runs import sweep
 
 FOLDER = Path(__file__).parents[1] / "examples/ablation"
 ROWS = sorted(file.stem for file in (FOLDER / "conf/experiment").glob("*.yaml"))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from ganlab.averaging import Average
+from ganlab.engine.averaging import Average
 from ganlab.layers import spectral_norm
 
 

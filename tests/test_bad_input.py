@@ -10,10 +10,15 @@ import yaml
 from conftest import TINY
 from PIL import Image
 
-from ganlab import cli, config, experiment, parts, run_folder, session, trainer
-from ganlab.checkpoints import AtomicCheckpointIO
-from ganlab.errors import GanlabError
-from ganlab.run import Run
+from ganlab import cli
+from ganlab.assembly import experiment
+from ganlab.config import components as parts
+from ganlab.config import compose as config
+from ganlab.core.errors import GanlabError
+from ganlab.runs import folder as run_folder
+from ganlab.runs import session, trainer
+from ganlab.runs.checkpoints import AtomicCheckpointIO
+from ganlab.runs.run import Run
 
 
 def refused(capsys, *words):

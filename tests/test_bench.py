@@ -6,8 +6,10 @@ import json
 
 import pytest
 
-from ganlab import bench, cli, config
-from ganlab.errors import GanlabError
+from ganlab import cli
+from ganlab.bench import iteration as bench
+from ganlab.config import compose as config
+from ganlab.core.errors import GanlabError
 
 TINY = ["model=dcgan", "generator.width=4", "discriminator.width=4", "data.batch_size=4"]
 SHORT = bench.Settings(warmup=1, iterations=2, repeats=2)

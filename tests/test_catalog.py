@@ -6,9 +6,10 @@ import pytest
 import yaml
 from distributions import install
 
-from ganlab import catalog, help_pages, registry, schema, signatures
-from ganlab.errors import GanlabError
-from ganlab.schema import REQUIRED
+from ganlab.config import catalog, help_pages, schema, signatures
+from ganlab.config.schema import REQUIRED
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError
 
 HEAVY = ("torch", "lightning", "hydra", "omegaconf", "numpy", "PIL")
 COMPONENTS = [(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
@@ -136,7 +137,7 @@ def test_words_are_inherited_and_names_are_followed_through_imports(odd: None) -
     assert [o.name for o in signatures.read("odd_pkg.sub", "Base").options or ()] == ["first", "second"]
 
 
-@pytest.mark.parametrize("where", ["nowhere.at:All", "ganlab.errors:Missing", "sys:path", "odd_pkg.parts:LIMIT"])
+@pytest.mark.parametrize("where", ["nowhere.at:All", "ganlab.core.errors:Missing", "sys:path", "odd_pkg.parts:LIMIT"])
 def test_what_has_no_source_says_nothing(where: str, odd: None) -> None:
     assert signatures.read(*where.split(":")) == signatures.Signature()
 

@@ -10,10 +10,12 @@ import pytest
 import torch
 from test_resume import assert_bit_equal, state
 
-from ganlab import checkpoints, cli, run_folder, session
-from ganlab.callbacks import saving
-from ganlab.errors import GanlabError
-from ganlab.run import Run
+from ganlab import cli
+from ganlab.core.errors import GanlabError
+from ganlab.runs import checkpoints, session
+from ganlab.runs import folder as run_folder
+from ganlab.runs.callbacks import saving
+from ganlab.runs.run import Run
 
 LAST = Path("checkpoints/last.ckpt")
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import ganlab
-from ganlab import catalog, cli, help_pages
+from ganlab import cli
 from ganlab.commands import complete
 from ganlab.commands.completion import SCRIPTS
-from ganlab.errors import GanlabError
+from ganlab.config import catalog, help_pages
+from ganlab.core.errors import GanlabError
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:

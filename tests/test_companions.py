@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ganlab import config, parts
-from ganlab.errors import GanlabError
+from ganlab.config import components as parts
+from ganlab.config import compose as config
+from ganlab.core.errors import GanlabError
 
 CHOSEN = {
     ("game=bigan",): {"discriminator": "sngan", "encoder": "sngan", "statistics": None, "loss": "hinge"},

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ganlab.compatibility import WORDS, provided, refusals
+from ganlab.config.compatibility import WORDS, provided, refusals
 
 
 def part(**declared: Any) -> Any:

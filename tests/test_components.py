@@ -15,9 +15,10 @@ import torch
 from engine import Engine, images, shares
 from torch import nn
 
-from ganlab import registry, testing
-from ganlab.errors import GanlabError
-from ganlab.view import Setting
+from ganlab import testing
+from ganlab.contracts.view import Setting
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError
 
 LEAST_SIZES = (8, 16, 32)
 TINY = {"latent_dim": 8, "shared_dim": 4, "depth": 1, "embedding_dim": 4}
@@ -173,7 +174,7 @@ def test_every_two_regularizers_work_together(first: str, second: str) -> None:
 
 @pytest.mark.parametrize("name", registry.names("prior"))
 def test_every_prior_makes_latents_of_the_asked_shape_that_slices_of_ranks_share(name: str) -> None:
-    from ganlab.randomness import Stream
+    from ganlab.core.randomness import Stream
 
     z = make("prior", name)(Stream(0).draw, 5, 3)
     assert z.shape == (5, 3)

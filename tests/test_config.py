@@ -7,8 +7,12 @@ import yaml
 from distributions import install
 from hydra._internal import config_loader_impl
 
-from ganlab import catalog, component_source, config, parts, registry, run_data, schema
-from ganlab.errors import GanlabError
+from ganlab.assembly import run_data
+from ganlab.config import catalog, component_source, schema
+from ganlab.config import components as parts
+from ganlab.config import compose as config
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError
 
 GROUPS = [group for group in catalog.run_groups() if catalog.choices(group)]
 PRESETS = [(choice.group, choice.name) for group in GROUPS for choice in catalog.choices(group) if choice.preset]

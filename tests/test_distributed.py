@@ -21,7 +21,7 @@ from engine import NormalizedGenerator, distance
 from torch import nn
 
 import ganlab
-from ganlab.randomness import Stream, using
+from ganlab.core.randomness import Stream, using
 
 TOLERANCE = 1e-5  # DESIGN.md: relative, over the whole concatenated vector
 VISIBLE = 1e-2  # what a wrong gradient differs by at least

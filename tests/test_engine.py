@@ -30,9 +30,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganlab import optimizers
 from ganlab.augmentations.ada import ADA
-from ganlab.averaging import Average
-from ganlab.contract import UPDATES, Game, Regularizer, Turn
-from ganlab.data.loader import Loader
+from ganlab.contracts.game import UPDATES, Game, Regularizer, Turn
+from ganlab.contracts.view import Setting, View
+from ganlab.engine.averaging import Average
+from ganlab.engine.loader import Loader
+from ganlab.engine.module import GANModule
 from ganlab.games.bigan import BiGAN
 from ganlab.games.meg import MEG
 from ganlab.games.standard import Standard
@@ -40,7 +42,6 @@ from ganlab.layers import spectral_norm
 from ganlab.losses.hinge import Hinge
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.models import dcgan, meg, mlp
-from ganlab.module import GANModule
 from ganlab.priors import Normal
 from ganlab.regularizers.drift import Drift
 from ganlab.regularizers.gradient_penalty import GradientPenalty
@@ -50,7 +51,6 @@ from ganlab.regularizers.r2 import R2
 from ganlab.regularizers.sn import SpectralNormalization
 from ganlab.regularizers.vib import VariationalInformationBottleneck
 from ganlab.regularizers.wgan_div import WGANDiv
-from ganlab.view import Setting, View
 
 BOTH = ("generator", "discriminator")
 

@@ -6,8 +6,11 @@ import yaml
 from torch.testing import assert_close
 
 import ganlab
-from ganlab import cli, config, experiment, fine_tuning
-from ganlab.errors import GanlabError
+from ganlab import cli
+from ganlab.assembly import experiment
+from ganlab.config import compose as config
+from ganlab.core.errors import GanlabError
+from ganlab.runs import fine_tuning
 
 SMALL = ("trainer.accelerator=cpu", "data.batch_size=8", "sample.count=10", "checkpoint.every_steps=1", "seed=5")
 

@@ -5,7 +5,7 @@ from types import MappingProxyType
 import pytest
 from conftest import picture
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 
 
 def numbers(folder):
@@ -22,7 +22,7 @@ def test_when_there_are_too_many_every_second_one_goes_and_the_first_and_last_st
 
 
 def test_a_grid_at_the_end_is_not_made_twice(train, monkeypatch):
-    from ganlab import sampling
+    from ganlab.sampling import samples as sampling
 
     calls = []
     write = sampling.write_png
@@ -38,7 +38,7 @@ def test_a_grid_has_one_row_a_class(train):
 
 def test_points_of_a_plane_are_no_picture(train):
     """A generator whose images have neither one nor three channels makes none; the run goes on."""
-    from ganlab.callbacks.grids import Grids
+    from ganlab.runs.callbacks.grids import Grids
 
     class Plane:
         image_shape = (2,)

@@ -15,8 +15,12 @@ from killing import killed
 from test_resume import assert_bit_equal, metrics, state
 
 import ganlab
-from ganlab import cli, config, experiment, plan, session
-from ganlab.errors import GanlabError
+from ganlab import cli
+from ganlab.assembly import experiment
+from ganlab.config import compose as config
+from ganlab.contracts import plan
+from ganlab.core.errors import GanlabError
+from ganlab.runs import session
 
 # 4 pixels for the first 5 iterations, 8 fade in over the next 5, and are there for the last 4
 PGGAN = ("model=pggan", "loss=wgan_gp", "data.num_classes=0", "data.image_size=8", "generator.width=32",

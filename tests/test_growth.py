@@ -16,16 +16,17 @@ from engine import Engine, images
 from growing import WORDS, GrowingDiscriminator, GrowingGenerator, installed
 from test_resume import assert_bit_equal, metrics, state
 
-from ganlab import config, session
-from ganlab.averaging import Average
-from ganlab.data.loader import shrunk
+from ganlab.config import compose as config
+from ganlab.contracts.plan import Progress
 from ganlab.data.prepare import Images
+from ganlab.engine.averaging import Average
+from ganlab.engine.loader import shrunk
 from ganlab.games.standard import Standard
 from ganlab.growth import Progressive
 from ganlab.layers.growing import blend_reals
 from ganlab.losses.wasserstein import Wasserstein
-from ganlab.plan import Progress
 from ganlab.regularizers.gradient_penalty import GradientPenalty
+from ganlab.runs import session
 
 PUBLISHED = json.loads(Path(__file__).with_name("fixtures").joinpath("growth.json").read_text())
 BATCHES = {4: 512, 8: 256, 16: 128, 32: 64, 64: 32}

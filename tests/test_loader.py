@@ -10,14 +10,14 @@ import pytest
 import torch
 from engine import Engine, NormalizedDiscriminator, NormalizedGenerator, images
 
-from ganlab import distributed
-from ganlab.contract import Game, Stage
-from ganlab.data.loader import Loader
+from ganlab.contracts.game import Game, Stage
+from ganlab.contracts.plan import Progress, plan
+from ganlab.core import distributed
 from ganlab.data.prepare import Images
-from ganlab.data.sampler import IndexedSampler
+from ganlab.engine.loader import Loader
+from ganlab.engine.sampler import IndexedSampler
 from ganlab.games.standard import Standard
 from ganlab.losses.non_saturating import NonSaturating
-from ganlab.plan import Progress, plan
 
 COUNT, BATCH = 40, 12
 

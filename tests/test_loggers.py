@@ -5,8 +5,8 @@ import os
 import pytest
 from test_resume import metrics
 
-from ganlab import loggers
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
+from ganlab.runs import loggers
 
 
 def events(folder):

@@ -13,13 +13,17 @@ import torch
 from engine import Engine, images
 from torch import Tensor, nn
 
-from ganlab import config, experiment, matrix, registry, schema
+from ganlab.assembly import experiment
 from ganlab.commands import list as listing
-from ganlab.errors import GanlabError
-from ganlab.matrix import Cell
+from ganlab.commands import matrix
+from ganlab.commands.matrix import Cell
+from ganlab.config import compose as config
+from ganlab.config import schema
+from ganlab.contracts.view import Setting
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError
 from ganlab.models import autoencoder, mlp
 from ganlab.testing.toys import ToyDiscriminator
-from ganlab.view import Setting
 
 BATCH, LATENTS, SHAPE = 4, 4, (1, 8, 8)
 

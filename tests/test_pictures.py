@@ -9,9 +9,11 @@ from PIL import Image
 from torch.testing import assert_close
 
 import ganlab
-from ganlab import cli, pictures, sampling
-from ganlab.errors import GanlabError
+from ganlab import cli
+from ganlab.core.errors import GanlabError
 from ganlab.layers.norm import BatchNorm
+from ganlab.pictures import latents as pictures
+from ganlab.sampling import samples as sampling
 
 
 @pytest.fixture(scope="module")

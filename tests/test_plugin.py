@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from distributions import install
 
-from ganlab import cli, registry
+from ganlab import cli
+from ganlab.core import registry
 
 EXAMPLE = Path(__file__).parents[1] / "examples/plugin"
 BROKEN = {"broken_pkg.py": "raise RuntimeError('this package wants a GPU')"}

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
+from ganlab.core.randomness import Stream
 from ganlab.priors import Normal, Truncated, Uniform, truncate
-from ganlab.randomness import Stream
 
 COUNT, DIM = 20_000, 50  # 1e6 numbers: a standard error of 1e-3 standard deviations
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from engine import BATCH, Engine, NormalizedDiscriminator, NormalizedGenerator, images
 
-from ganlab import randomness
-from ganlab.contract import Game, Turn
+from ganlab.contracts.game import Game, Turn
+from ganlab.contracts.view import Hooks, Setting, View
+from ganlab.core import randomness
+from ganlab.core.randomness import Stream, noise, using
 from ganlab.games.standard import Standard
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.priors import Normal
-from ganlab.randomness import Stream, noise, using
-from ganlab.view import Hooks, Setting, View
 
 # BLAKE2b of repr(parts), 8 bytes, little endian, without the lowest bit: made with hashlib alone.
 PINNED = {
@@ -28,7 +28,7 @@ PINNED = {
 
 
 def test_keys_are_the_same_in_every_process_and_on_every_machine() -> None:
-    program = f"from ganlab.randomness import key; print([key(*parts) for parts in {list(PINNED)!r}])"
+    program = f"from ganlab.core.randomness import key; print([key(*parts) for parts in {list(PINNED)!r}])"
     seed = "1" if sys.flags.hash_randomization else "random"  # not as in this process
     run = subprocess.run(
         [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True

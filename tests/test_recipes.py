@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganlab import catalog, config, experiment, parts, registry, schema, session
+from ganlab.assembly import experiment
+from ganlab.config import catalog, schema
+from ganlab.config import components as parts
+from ganlab.config import compose as config
+from ganlab.contracts.plan import plan
+from ganlab.core import registry
 from ganlab.data.digits import Digits
-from ganlab.plan import plan
+from ganlab.runs import session
 
 RECIPES = sorted(file.stem for file in (catalog.conf_dir() / "experiment").glob("*.yaml"))
 PATH = {"sngan_imagenet128", "sagan_imagenet128", "biggan_imagenet128", "biggan_paper_imagenet128",
@@ -257,7 +262,7 @@ def test_twice_as_many_fakes_as_the_batch_are_made_in_the_generators_turn() -> N
 
 
 def test_a_loss_that_compares_images_in_pairs_takes_as_many_fakes_as_reals() -> None:
-    from ganlab.errors import GanlabError
+    from ganlab.core.errors import GanlabError
 
     with pytest.raises(GanlabError, match="generator_batch must be 1 for a loss that compares"):
         experiment.build(config.read(["loss=relativistic", "game.generator_batch=2"]))

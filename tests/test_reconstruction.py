@@ -11,8 +11,11 @@ import torch
 from conftest import picture
 from PIL import Image
 
-from ganlab import cli, config, sampling, session
-from ganlab.run import Run
+from ganlab import cli
+from ganlab.config import compose as config
+from ganlab.runs import session
+from ganlab.runs.run import Run
+from ganlab.sampling import samples as sampling
 
 WORDS = ("generator=dcgan", "generator.width=4", "generator.latent_dim=8", "encoder=dcgan", "encoder.width=4",
          "data.batch_size=8", "data.num_classes=0", "sample.count=4", "trainer.max_steps=1",

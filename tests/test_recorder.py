@@ -8,9 +8,9 @@ import torch
 from test_checkpoints import fill, small_disk  # noqa: F401
 from test_resume import metrics
 
-from ganlab import session
-from ganlab.callbacks import recorder
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
+from ganlab.runs import session
+from ganlab.runs.callbacks import recorder
 
 ROW = b'{"iteration": 1}\n'
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from distributions import install
 
-from ganlab import config, registry
-from ganlab.errors import GanlabError
+from ganlab.config import compose as config
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError
 
 
 @pytest.fixture

@@ -9,8 +9,11 @@ import torch
 from conftest import TINY
 from killing import killed
 
-from ganlab import checkpoints, cli, config, run_folder, session
-from ganlab.errors import GanlabError
+from ganlab import cli
+from ganlab.config import compose as config
+from ganlab.core.errors import GanlabError
+from ganlab.runs import checkpoints, session
+from ganlab.runs import folder as run_folder
 
 OPTIONS = {
     "as it comes": [],

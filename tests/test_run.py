@@ -5,8 +5,8 @@ import torch
 from conftest import TINY
 
 import ganlab
-from ganlab.checkpoints import load
-from ganlab.run import Run
+from ganlab.runs.checkpoints import load
+from ganlab.runs.run import Run
 
 
 def test_a_run_loads_the_weights_of_its_newest_checkpoint(finished):
@@ -43,7 +43,7 @@ def test_training_from_python_raises_instead_of_printing(tmp_path):
 
 def test_a_run_that_goes_on_can_be_loaded_meanwhile(finished):
     """Nothing that reads takes the lock of the one that trains."""
-    from ganlab import run_folder
+    from ganlab.runs import folder as run_folder
 
     with run_folder.claimed(finished, again=True):
         assert ganlab.load(finished).sample(1).shape[0] == 1

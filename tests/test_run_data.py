@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganlab import config, run_data
-from ganlab.data.contract import Dataset
-from ganlab.errors import GanlabError
+from ganlab.assembly import run_data
+from ganlab.config import compose as config
+from ganlab.contracts.dataset import Dataset
+from ganlab.core.errors import GanlabError
 
 
 class Birds(Dataset):

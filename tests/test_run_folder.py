@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from ganlab import run_folder
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
+from ganlab.runs import folder as run_folder
 
 
 def test_a_run_has_the_files_that_the_design_names(finished):

@@ -7,9 +7,10 @@ from conftest import TINY, picture
 from torch.testing import assert_close
 
 import ganlab
-from ganlab import cli, sampling
-from ganlab.errors import GanlabError
+from ganlab import cli
+from ganlab.core.errors import GanlabError
 from ganlab.priors import Normal
+from ganlab.sampling import samples as sampling
 
 
 @pytest.fixture(scope="module")

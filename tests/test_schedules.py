@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ganlab import schedules
+from ganlab.core import schedules
 
 
 def value(images, per_step=10, **keys):

@@ -6,8 +6,8 @@ from typing import Any, Literal, Optional, Union
 
 import pytest
 
-from ganlab import schema
-from ganlab.schema import REQUIRED
+from ganlab.config import schema
+from ganlab.config.schema import REQUIRED
 
 
 class Shape(Enum):

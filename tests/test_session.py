@@ -4,8 +4,10 @@ import pytest
 from conftest import TINY
 from test_resume import state
 
-from ganlab import cli, config, session
-from ganlab.errors import GanlabError
+from ganlab import cli
+from ganlab.config import compose as config
+from ganlab.core.errors import GanlabError
+from ganlab.runs import session
 
 
 def test_a_session_says_where_the_run_is_its_grid_and_its_speed(tmp_path, capfd):
@@ -28,7 +30,7 @@ def test_the_same_configuration_gives_the_same_run(train):
 
 
 def test_a_run_of_a_configuration_in_a_folder_is_trained_there(tmp_path):
-    from ganlab import run_folder
+    from ganlab.runs import folder as run_folder
 
     content = config.read([*TINY, "trainer.max_steps=2"])
     run_folder.write_config(tmp_path / "job", content)
@@ -44,7 +46,7 @@ def test_a_run_that_stopped_before_its_first_checkpoint_may_be_started_again_in_
 
 
 def test_too_little_memory_is_said_with_what_to_do(train, monkeypatch):
-    from ganlab.module import GANModule
+    from ganlab.engine.module import GANModule
 
     def full(*arguments):
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -55,7 +57,7 @@ def test_too_little_memory_is_said_with_what_to_do(train, monkeypatch):
 
 
 def test_other_errors_of_the_program_are_not_swallowed(train, monkeypatch):
-    from ganlab.module import GANModule
+    from ganlab.engine.module import GANModule
 
     def broken(*arguments):
         raise RuntimeError("a bug")

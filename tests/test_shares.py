@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from ganlab import cli, config, shares
-from ganlab.contract import Turn
-from ganlab.errors import GanlabError
+from ganlab import cli
+from ganlab.bench import regularizer_cost as shares
+from ganlab.config import compose as config
+from ganlab.contracts.game import Turn
+from ganlab.core.errors import GanlabError
 
 TINY = ["model=dcgan", "generator.width=4", "discriminator.width=4", "data.batch_size=4"]
 COSTS = {"sn": 1.0, "drift": 0.25, "r1": 2.0, "gradient_penalty": 4.0}

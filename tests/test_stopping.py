@@ -11,9 +11,10 @@ import yaml
 from conftest import TINY
 from test_resume import assert_bit_equal, metrics, state
 
-from ganlab import cli, session
-from ganlab.callbacks.stopping import Stopping
-from ganlab.module import GANModule
+from ganlab import cli
+from ganlab.engine.module import GANModule
+from ganlab.runs import session
+from ganlab.runs.callbacks.stopping import Stopping
 
 
 def at(monkeypatch, iteration, act):
@@ -132,7 +133,7 @@ def test_global_step_counts_iterations_though_there_are_several_optimizers(train
 
 
 def test_global_step_counts_iterations_of_a_single_optimizer(train, monkeypatch):
-    from ganlab.contract import Turn
+    from ganlab.contracts.game import Turn
     from ganlab.games.standard import Standard
 
     monkeypatch.setattr(

@@ -3,7 +3,7 @@
 import torch
 from engine import NormalizedGenerator
 
-from ganlab.strategy import ReplicaStrategy
+from ganlab.runs.strategy import ReplicaStrategy
 
 
 def test_one_process_without_a_group_needs_no_broadcast() -> None:

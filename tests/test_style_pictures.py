@@ -9,8 +9,12 @@ import torch
 from conftest import picture
 
 import ganlab
-from ganlab import cli, config, sampling, session, style_pictures
-from ganlab.run import Run
+from ganlab import cli
+from ganlab.config import compose as config
+from ganlab.pictures import styles as style_pictures
+from ganlab.runs import session
+from ganlab.runs.run import Run
+from ganlab.sampling import samples as sampling
 
 SIZE = 32
 WORDS = ["model=stylegan", "loss=r1", "generator.width=64", "generator.latent_dim=6", "generator.w_dim=5",

@@ -5,8 +5,9 @@ import signal
 import pytest
 from conftest import TINY
 
-from ganlab import run_folder, sweep
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
+from ganlab.runs import folder as run_folder
+from ganlab.runs import sweep
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganlab import testing
-from ganlab.contract import Regularizer
+from ganlab.contracts.game import Regularizer
+from ganlab.core.randomness import noise
 from ganlab.losses.non_saturating import NonSaturating
-from ganlab.randomness import noise
 from ganlab.testing import ToyDiscriminator, ToyGenerator
 
 
@@ -276,7 +276,7 @@ class Deaf(Plain):
     [
         (Cut, r"gave \(3, 3, 7, 8\), expected \(3, 3, 8, 8\)"),
         (Rounded, "must keep torch.float64, gave torch.float32"),
-        (Unseeded, "two passes with one key differ: draw through ganlab.randomness.noise"),
+        (Unseeded, "two passes with one key differ: draw through ganlab.core.randomness.noise"),
         (BatchBound, "an image made alone, in evaluation"),
         (Restless, "buffers moved although layers.state.moves.. was false: passes"),
         (Constant, "no parameter gets a gradient"),

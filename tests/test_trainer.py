@@ -7,9 +7,9 @@ import pytest
 import torch
 from test_resume import state
 
-from ganlab import trainer
-from ganlab.checkpoints import AtomicCheckpointIO
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
+from ganlab.runs import trainer
+from ganlab.runs.checkpoints import AtomicCheckpointIO
 
 
 def refusal(**options):

@@ -13,11 +13,11 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ganlab.errors import GanlabError
-from ganlab.registry import register
+from ganlab.core.errors import GanlabError
+from ganlab.core.registry import register
 
 if TYPE_CHECKING:
-    from ganlab.run import Run
+    from ganlab.runs.run import Run
 
 __version__ = "0.1.0"
 __all__ = ["GanlabError", "load", "register", "train"]
@@ -29,8 +29,9 @@ def train(overrides: Sequence[str] = ()) -> Run:
     Raises:
         GanlabError: For everything that a user can mend.
     """
-    from ganlab import config, fine_tuning, session
-    from ganlab.run import Run
+    from ganlab.config import compose as config
+    from ganlab.runs import fine_tuning, session
+    from ganlab.runs.run import Run
 
     return Run(session.start(config.read(fine_tuning.with_inherited(overrides))).folder)
 
@@ -41,6 +42,6 @@ def load(run: str | os.PathLike[str] | Run) -> Run:
     Raises:
         GanlabError: If the folder is no run or holds no whole checkpoint.
     """
-    from ganlab.run import Run
+    from ganlab.runs.run import Run
 
     return run if isinstance(run, Run) else Run(run)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from ganlab.errors import GanlabError, suggestion
+from ganlab.core.errors import GanlabError, suggestion
 
 COMMANDS = {
     "train": "train a GAN, or sweep over several with -m",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganlab.contract import Game, Grows, Stage
+from ganlab.contracts.game import Game, Grows, Stage
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Priors: what latents are drawn from. A prior is called as ``prior(draw, batch, dim) -> (batch, dim)``.
 
 ``draw(purpose, shape, distribution)`` gives keyed float32 numbers of N(0, 1) or U[0, 1), such as
-`ganlab.view.View.draw`; ``shape[0]`` is the batch on this rank.
+`ganlab.contracts.view.View.draw`; ``shape[0]`` is the batch on this rank.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlab.errors import GanlabError
-from ganlab.randomness import Distribution
+from ganlab.core.errors import GanlabError
+from ganlab.core.randomness import Distribution
 
 Draw = Callable[[str, Sequence[int], Distribution], Tensor]
 Prior = Callable[[Draw, int, int], Tensor]

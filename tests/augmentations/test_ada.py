@@ -16,7 +16,7 @@ from ganlab.augmentations.ada import ADA, NORMALS, POLICIES, TRANSFORMS, UNIFORM
 from ganlab.augmentations.images import reflected
 from ganlab.augmentations.transforms import filter_bank, transformed
 from ganlab.augmentations.warp import SYM6
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.games.standard import Standard
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.regularizers.r1 import R1

@@ -9,7 +9,7 @@ from rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
 from torch.testing import assert_close
 
 from ganlab.augmentations.diff_augment import DiffAugment, cut, recolored, shifted
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.regularizers.r1 import R1
 from ganlab.testing import ToyDiscriminator, check_regularizer, toy_game
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganlab.data.contract import Dataset
+from ganlab.contracts.dataset import Dataset
 
 
 def encoded(level: int, size: tuple[int, int] = (8, 8), format: str = "PNG") -> bytes:

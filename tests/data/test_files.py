@@ -16,10 +16,10 @@ import pytest
 from pictures import encoded
 from PIL import Image
 
+from ganlab.core.errors import GanlabError
 from ganlab.data.files import ImageFiles
 from ganlab.data.folder import Folder
 from ganlab.data.zip import Zip
-from ganlab.errors import GanlabError
 
 Make = Callable[..., ImageFiles]
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from pictures import Counting
 
+from ganlab.core.errors import GanlabError
 from ganlab.data.decode import decode
 from ganlab.data.pack import PackFile
-from ganlab.errors import GanlabError
 
 COUNT = 400
 

@@ -14,6 +14,7 @@ import torch
 from pictures import Counting, encoded
 from PIL import Image
 
+from ganlab.core.errors import GanlabError
 from ganlab.data.cache import cache_folder
 from ganlab.data.decode import decode
 from ganlab.data.digits import Digits
@@ -21,7 +22,6 @@ from ganlab.data.folder import Folder
 from ganlab.data.pixels import pixels
 from ganlab.data.prepare import Images, prepare
 from ganlab.data.zip import Zip
-from ganlab.errors import GanlabError
 
 
 @pytest.fixture(params=["memory", "pack"])

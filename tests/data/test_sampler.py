@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganlab.data.sampler import IndexedSampler
+from ganlab.engine.sampler import IndexedSampler
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1797])

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from pictures import encoded
 
+from ganlab.core.errors import GanlabError
 from ganlab.data.prepare import prepare
 from ganlab.data.torchvision import TorchvisionDataset
-from ganlab.errors import GanlabError
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import torch
 from engine import BATCH, Engine, NormalizedDiscriminator, NormalizedGenerator, flat, images, shares
 from torch import Tensor, nn
 
-from ganlab import distributed, randomness, registry
-from ganlab.contract import Game
+from ganlab.contracts.game import Game
+from ganlab.contracts.view import Setting, View
+from ganlab.core import distributed, randomness, registry
+from ganlab.core.randomness import Stream
 from ganlab.growth import Progressive
 from ganlab.layers.norm import BatchNorm
-from ganlab.randomness import Stream
-from ganlab.view import Setting, View
 
 ITERATIONS = 4  # eight steps of the discriminator and four of the generator
 CLASSES = 3
@@ -277,7 +277,7 @@ def draws() -> dict[str, Tensor]:
 
 def broadcast() -> dict[str, Tensor]:
     """Networks that differ between ranks, before and after the strategy sets up a module."""
-    from ganlab.strategy import ReplicaStrategy
+    from ganlab.runs.strategy import ReplicaStrategy
 
     torch.manual_seed(distributed.rank())
     module = NormalizedGenerator().to(memory_format=torch.channels_last)
@@ -310,14 +310,15 @@ def evaluation() -> dict[str, Tensor]:
     import tempfile
     from pathlib import Path
 
-    from ganlab import run_data, sampling
+    from ganlab.contracts.metric import Context
     from ganlab.data.digits import Digits
     from ganlab.data.prepare import prepare
+    from ganlab.data.run_images import RunData
     from ganlab.data.splits import split
     from ganlab.evaluation import engine, sources
     from ganlab.evaluation.protocol import preset
-    from ganlab.metrics.contract import Context
     from ganlab.priors import Normal
+    from ganlab.sampling import samples as sampling
 
     data = prepare(Digits(), image_size=(8, 8), image_channels=1, num_workers=0)
     metrics = [n for n in registry.names("metric") if not registry.load("metric", n).needs_run]
@@ -330,7 +331,7 @@ def evaluation() -> dict[str, Tensor]:
     sizes = {"latent_dim": 4, "w_dim": 4, "mapping_width": 4, "width": 32}
     styled = registry.load("generator", "stylegan")(image_size=8, image_channels=1, num_classes=10, **sizes).eval()
     with tempfile.TemporaryDirectory() as cache:
-        real = run_data.RunData(data, split(len(data), 0.25), lambda: "digits")
+        real = RunData(data, split(len(data), 0.25), lambda: "digits")
         evaluator = engine.Evaluator(preset("digits").changed(small), real, cache=Path(cache))
         # a discriminator that looks at the whole batch, as one with the minibatch's standard deviation
         context = Context(

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from ganlab.evaluation import charts
-from ganlab.evaluation.charts import Series
+from ganlab.reports import charts
+from ganlab.reports.charts import Series
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,18 @@ import torch
 from PIL import Image
 from records import record
 
-from ganlab import cli, experiment, run_folder, sampling
-from ganlab.errors import GanlabError
-from ganlab.evaluation import runs, scores, sources, table
+from ganlab import cli
+from ganlab.assembly import experiment
+from ganlab.contracts.metric import Context
+from ganlab.core.errors import GanlabError
+from ganlab.evaluation import scores, sources
 from ganlab.evaluation.engine import Result
 from ganlab.evaluation.protocol import preset
-from ganlab.evaluation.subject import Subject, keep
-from ganlab.metrics.contract import Context
+from ganlab.reports import table
+from ganlab.runs import evaluate as runs
+from ganlab.runs import folder as run_folder
+from ganlab.runs.subject import Subject, keep
+from ganlab.sampling import samples as sampling
 
 SMALL = ("features.dim=8", "features.width=4", "features.kimg=2", "kid.subset_size=20", "kid.subsets=5")
 

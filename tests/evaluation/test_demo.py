@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
-from ganlab import config, run_data
-from ganlab.errors import GanlabError
-from ganlab.evaluation import demo
-from ganlab.run_data import RunData
+from ganlab.assembly import run_data
+from ganlab.config import compose as config
+from ganlab.core.errors import GanlabError
+from ganlab.data.run_images import RunData
+from ganlab.reports import inception_demo as demo
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,15 @@ import pytest
 import torch
 from growing import WORDS, installed
 
-from ganlab import cli, config, experiment, run_folder, sampling, session
-from ganlab.evaluation import runs, scores, sources
-from ganlab.evaluation.subject import Subject, discriminator_of
+from ganlab import cli
+from ganlab.assembly import experiment
+from ganlab.config import compose as config
+from ganlab.evaluation import scores, sources
+from ganlab.runs import evaluate as runs
+from ganlab.runs import folder as run_folder
+from ganlab.runs import session
+from ganlab.runs.subject import Subject, discriminator_of
+from ganlab.sampling import samples as sampling
 
 # levels of 4, 8 and 16 pixels: iterations 1 to 4 stable at 4, 5 to 10 fading in 8, and so on
 SMALL = ("features.dim=8", "features.width=4", "features.kimg=2")

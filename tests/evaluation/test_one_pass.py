@@ -12,16 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganlab import distributed, registry, sampling, styles
-from ganlab.data import progress
-from ganlab.data.prepare import Images
-from ganlab.data.splits import split
-from ganlab.errors import GanlabError
-from ganlab.evaluation import engine, one_pass, sources
-from ganlab.evaluation.engine import Evaluator
-from ganlab.evaluation.protocol import preset
-from ganlab.features.contract import Extractor
-from ganlab.metrics.contract import (
+from ganlab.contracts.extractor import Extractor
+from ganlab.contracts.metric import (
     Accumulator,
     Batch,
     Context,
@@ -34,9 +26,19 @@ from ganlab.metrics.contract import (
     Tensors,
     Value,
 )
+from ganlab.core import distributed, registry
+from ganlab.core.errors import GanlabError
+from ganlab.data import progress
+from ganlab.data.prepare import Images
+from ganlab.data.run_images import RunData
+from ganlab.data.splits import split
+from ganlab.evaluation import engine, one_pass, sources
+from ganlab.evaluation.engine import Evaluator
+from ganlab.evaluation.protocol import preset
 from ganlab.priors import Normal
-from ganlab.run_data import RunData
-from ganlab.styles import Style
+from ganlab.sampling import samples as sampling
+from ganlab.sampling import styles
+from ganlab.sampling.styles import Style
 
 LABELS = torch.arange(300) % 3
 

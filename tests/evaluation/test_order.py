@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from ganlab import config, session
-from ganlab.evaluation import runs
+from ganlab.config import compose as config
 from ganlab.evaluation.protocol import preset
+from ganlab.runs import evaluate as runs
+from ganlab.runs import session
 
 # numbers with a direction that the three need not follow, and why
 UNORDERED = {

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from records import record, value
 
-from ganlab.errors import GanlabError
-from ganlab.evaluation import page, scores
+from ganlab.core.errors import GanlabError
+from ganlab.evaluation import scores
+from ganlab.reports import page
 
 DETAILS = {
     "is": {"splits": {"1": {"mean": 9.1, "std": 0.0}, "10": {"mean": 8.7, "std": 0.3}},

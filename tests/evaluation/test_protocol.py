@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.evaluation import protocol
 from ganlab.evaluation.protocol import first_difference, preset
 

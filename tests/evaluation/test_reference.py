@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.evaluation.reference import Cache, given
 
 

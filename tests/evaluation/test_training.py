@@ -11,12 +11,15 @@ import pytest
 from conftest import TINY
 from records import value
 
-from ganlab import checkpoints, cli, config, session
-from ganlab.errors import GanlabError
-from ganlab.evaluation import one_pass, scores, training
-from ganlab.evaluation.subject import BEST
-from ganlab.metrics.contract import Score, Value
+from ganlab import cli
+from ganlab.config import compose as config
+from ganlab.contracts.metric import Score, Value
+from ganlab.core.errors import GanlabError
+from ganlab.evaluation import one_pass, scores
 from ganlab.metrics.fid import FID
+from ganlab.runs import checkpoints, session
+from ganlab.runs.callbacks import evaluating as training
+from ganlab.runs.subject import BEST
 
 # of the tiny run: 8 images an iteration, so evaluations after iterations 2, 4 and 6
 EVALUATED = (

@@ -14,9 +14,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from ganlab.errors import GanlabError
+from ganlab.contracts.extractor import Examples, hash_of
+from ganlab.core.errors import GanlabError
 from ganlab.features.classifier import Classifier
-from ganlab.features.contract import Examples, hash_of
 from ganlab.features.efficientnet_lite0 import EfficientNetLite0
 from ganlab.features.file import File
 from ganlab.features.inception import Inception, resize_by_pillow

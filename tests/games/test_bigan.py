@@ -10,11 +10,11 @@ from engine import BATCH, LATENTS, D, Engine, G, points
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganlab.core.randomness import Stream
 from ganlab.games.bigan import BiGAN, Pairs
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.losses.wasserstein import Wasserstein
 from ganlab.models import dcgan, mlp
-from ganlab.randomness import Stream
 from ganlab.regularizers.gradient_penalty import GradientPenalty
 from ganlab.testing.toys import ToyDiscriminator, ToyGenerator, rehearse
 

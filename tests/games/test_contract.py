@@ -15,13 +15,13 @@ from engine import BATCH, DIM, Engine, G, pair, points
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab.contract import Game, Objectives, Regularizer, Stage, Turn
+from ganlab.contracts.game import Game, Objectives, Regularizer, Stage, Turn
+from ganlab.contracts.plan import plan
+from ganlab.contracts.view import View
+from ganlab.core.randomness import Stream
 from ganlab.games.standard import Standard
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.losses.relativistic import Relativistic
-from ganlab.plan import plan
-from ganlab.randomness import Stream
-from ganlab.view import View
 
 
 def moved(before: nn.Module, after: nn.Module) -> list[Tensor]:
@@ -113,7 +113,7 @@ def test_two_players_share_one_evaluation_and_each_gets_only_its_own_gradient() 
 
 
 def points_of(images: Tensor) -> object:
-    from ganlab.view import Points
+    from ganlab.contracts.view import Points
 
     return Points(images, None, "real")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganlab import config, experiment
-from ganlab.compatibility import provided
-from ganlab.errors import GanlabError
+from ganlab.assembly import experiment
+from ganlab.config import compose as config
+from ganlab.config.compatibility import provided
+from ganlab.core.errors import GanlabError
 from ganlab.models.autoencoder import Discriminator
 
 

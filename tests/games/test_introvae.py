@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 
+from ganlab.core.randomness import Stream
 from ganlab.games.introvae import IntroVAE
 from ganlab.layers import gaussian
-from ganlab.randomness import Stream
 
 
 def kl(encoder: E, x: Tensor) -> Tensor:

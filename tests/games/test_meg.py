@@ -13,11 +13,11 @@ import torch
 from meg_parts import ORDER, codes, images, networks, thinned
 from torch import Tensor
 
-from ganlab import randomness
-from ganlab.contract import Turn
+from ganlab.contracts.game import Turn
+from ganlab.contracts.view import View
+from ganlab.core import randomness
 from ganlab.games.meg import MEG
 from ganlab.testing.toys import toy_view
-from ganlab.view import View
 
 EXPECTED = np.load(Path(__file__).parent / "fixtures" / "meg.npz")
 

@@ -16,7 +16,8 @@ from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
 import ganlab
-from ganlab import config, session
+from ganlab.config import compose as config
+from ganlab.runs import session
 
 # iterations at which the check is passed with room to spare, and what makes them fewer or cheaper than the recipe's
 SMALLER = ["generator=dcgan", "generator.width=16", "data.image_size=8"]

@@ -24,7 +24,9 @@ from torch.distributions import Normal as Gaussian
 from torch.distributions import kl_divergence
 from torch.nn import functional as F
 
-from ganlab.contract import UPDATES, Game
+from ganlab.contracts.game import UPDATES, Game
+from ganlab.contracts.view import Setting
+from ganlab.core.randomness import Distribution, Stream
 from ganlab.games.bigan import BiGAN
 from ganlab.games.ebgan import EBGAN
 from ganlab.games.introvae import IntroVAE
@@ -33,8 +35,6 @@ from ganlab.games.standard import Standard
 from ganlab.losses.energy_margin import EnergyMargin
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.priors import Normal
-from ganlab.randomness import Distribution, Stream
-from ganlab.view import Setting
 
 ITERATIONS = 2  # an optimistic step looks one iteration back
 ALIKE = {"discriminator": 0.05, "generator": 0.05}

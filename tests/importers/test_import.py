@@ -14,14 +14,15 @@ import torch
 from native import FIXTURES, fill, inputs, kept, moves, read, thinned, write
 from PIL import Image
 
-from ganlab import cli, importers, importing
-from ganlab.errors import GanlabError
+from ganlab import cli, importers
+from ganlab.core.errors import GanlabError
 from ganlab.importers import huggingface
+from ganlab.importers import run as importing
 from ganlab.importers.network import Tensors
 from ganlab.layers import spectral_norm
 from ganlab.models import sagan
 from ganlab.priors import Truncated
-from ganlab.run import Run
+from ganlab.runs.run import Run
 
 CASES = sorted(file.stem for file in FIXTURES.glob("*.npz"))
 ROLES = {"G.pth": "generator", "D.pth": "discriminator", "G_ema.pth": "average", "netG_7_steps.pth": "generator",

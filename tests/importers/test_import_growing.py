@@ -13,11 +13,12 @@ import pytest
 import torch
 from values import CUTOFF, FIXTURES, IMAGES, PSI, fill, images, kept, labels, latents, read, stages
 
-from ganlab import cli, importers, importing
-from ganlab.errors import GanlabError
+from ganlab import cli, importers
+from ganlab.core.errors import GanlabError
+from ganlab.importers import run as importing
 from ganlab.importers.growing import widths
 from ganlab.importers.network import Tensors
-from ganlab.run import Run
+from ganlab.runs.run import Run
 
 CASES = sorted(file.stem for file in FIXTURES.glob("*.npz"))
 TOLERANCE = {"gan_zoo": 1e-5, "pggan_tensorflow": 1e-4, "stylegan_tensorflow": 1e-4}  # ‖a − b‖ / ‖b‖

@@ -10,12 +10,7 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
 from ganlab.layers import resample
-from ganlab.layers.equalized import (
-    EqualizedConv2d,
-    EqualizedDownsampleConv2d,
-    EqualizedLinear,
-    EqualizedUpsampleConv2d,
-)
+from ganlab.layers.equalized import EqualizedConv2d, EqualizedDownsampleConv2d, EqualizedLinear, EqualizedUpsampleConv2d
 
 CONVS = {"same": EqualizedConv2d, "up": EqualizedUpsampleConv2d, "down": EqualizedDownsampleConv2d}
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from ganlab import distributed
+from ganlab.core import distributed
 from ganlab.layers.minibatch_stddev import MinibatchStddev
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from ganlab import distributed
+from ganlab.core import distributed
 from ganlab.layers import state
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm, standing_statistics
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from ganlab import randomness
+from ganlab.core import randomness
 from ganlab.layers.noise import NoiseInjection, noise_maps
 from ganlab.layers.pixel_norm import pixel_norm
 from ganlab.layers.style import AdaIN

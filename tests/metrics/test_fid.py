@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from ganlab.contracts.metric import Batch, Context, Stream
 from ganlab.metrics import fid, intervals, moments
-from ganlab.metrics.contract import Batch, Context, Stream
 from ganlab.metrics.frechet import Frechet, frechet
 from ganlab.testing.metrics import keep, score
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from ganlab.errors import GanlabError
+from ganlab.contracts.metric import Context, Stream
+from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals, ms_ssim, per_class, spectrum
-from ganlab.metrics.contract import Context, Stream
 from ganlab.metrics.frechet import Frechet
 from ganlab.metrics.ms_ssim import MSSSIM
 from ganlab.metrics.per_class import PerClass

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganlab.metrics.contract import Context
+from ganlab.contracts.metric import Context
 from ganlab.metrics.inception_score import InceptionScore
 from ganlab.testing.metrics import score
 

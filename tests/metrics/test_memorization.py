@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganlab.contracts.metric import Context
 from ganlab.metrics import intervals
-from ganlab.metrics.contract import Context
 from ganlab.metrics.memorization import Memorization
 from ganlab.testing.metrics import score
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganlab import registry
-from ganlab.metrics.contract import Context
+from ganlab.contracts.metric import Context
+from ganlab.core import registry
 from ganlab.testing.metrics import check_metric, score
 
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from ganlab.errors import GanlabError
-from ganlab.metrics.contract import Context, Stream
+from ganlab.contracts.metric import Context, Stream
+from ganlab.core.errors import GanlabError
 from ganlab.metrics.ppl import PPL, _error_of_trimmed
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.metrics import dense, intervals, mutual, neighbours
 from ganlab.metrics.prdc import PRDC, prdc
 from ganlab.testing.metrics import score

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganlab.metrics.contract import Batch, Stream, Tensors
+from ganlab.contracts.metric import Batch, Stream, Tensors
 from ganlab.metrics.stored import StoredFeatures, dealt
 
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from ganlab import cli
+from ganlab.contracts.metric import Context, Stream
 from ganlab.data.digits import Digits
 from ganlab.evaluation import scores
-from ganlab.metrics.contract import Context, Stream
 from ganlab.metrics.ppl import PPL
 from ganlab.testing import fidelity as registered
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from ganlab import config, experiment
-from ganlab.errors import GanlabError
+from ganlab.assembly import experiment
+from ganlab.config import compose as config
+from ganlab.core.errors import GanlabError
 from ganlab.models import biggan, biggan_deep, sagan, sngan
 
 

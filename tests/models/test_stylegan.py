@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from ganlab import randomness
+from ganlab.core import randomness
 from ganlab.layers import state
 from ganlab.models import stylegan
 

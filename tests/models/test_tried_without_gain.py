@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganlab import config, experiment
-from ganlab.errors import GanlabError
+from ganlab.assembly import experiment
+from ganlab.config import compose as config
+from ganlab.core.errors import GanlabError
 from ganlab.models.biggan import Discriminator, Generator
 
 

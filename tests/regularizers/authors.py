@@ -7,12 +7,12 @@ import torch
 from rehearsals import DISCRIMINATOR
 from torch import Tensor, nn
 
-from ganlab import randomness
+from ganlab.contracts.view import Points
+from ganlab.core import randomness
 from ganlab.games.standard import Standard
 from ganlab.layers import state
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.testing import toy_view
-from ganlab.view import Points
 
 with np.load(Path(__file__).parent / "fixtures" / "penalties.npz") as file:
     ARRAYS = {name: torch.from_numpy(file[name]) for name in file.files}

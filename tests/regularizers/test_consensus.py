@@ -9,7 +9,7 @@ from rehearsals import Linear, Rehearsal
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.games.standard import Standard
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.regularizers.consensus import Consensus

@@ -5,7 +5,7 @@ import torch
 from rehearsals import DISCRIMINATOR, GENERATOR, Quadratic, Rehearsal
 from torch.testing import assert_close
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.layers.shift import shifted
 from ganlab.regularizers.consistency import Consistency, transformed
 from ganlab.testing import ToyDiscriminator, check_regularizer, toy_game

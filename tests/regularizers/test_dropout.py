@@ -8,13 +8,13 @@ from rehearsals import GENERATOR, Linear, Rehearsal
 from torch import nn
 from torch.testing import assert_close
 
-from ganlab import randomness
-from ganlab.errors import GanlabError
+from ganlab.contracts.view import Points
+from ganlab.core import randomness
+from ganlab.core.errors import GanlabError
 from ganlab.models.sngan import Discriminator
 from ganlab.regularizers.dropout import Dropout, has_dropout
 from ganlab.regularizers.r1 import R1
 from ganlab.testing import ToyDiscriminator, check_regularizer, toy_game
-from ganlab.view import Points
 
 IMAGE = (2, 8, 8)
 

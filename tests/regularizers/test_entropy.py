@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from ganlab import compatibility
-from ganlab.errors import GanlabError
+from ganlab.config import compatibility
+from ganlab.core.errors import GanlabError
 from ganlab.games.meg import MEG
 from ganlab.regularizers.entropy import Entropy, ignorance, permuted
 from ganlab.testing import ToyDiscriminator, check_regularizer, toy_game

@@ -5,8 +5,8 @@ import torch
 from rehearsals import DISCRIMINATOR, GENERATOR
 from torch.testing import assert_close
 
-from ganlab.contract import Turn
-from ganlab.errors import GanlabError
+from ganlab.contracts.game import Turn
+from ganlab.core.errors import GanlabError
 from ganlab.regularizers.l2 import L2
 from ganlab.regularizers.sn import SpectralNormalization
 from ganlab.regularizers.vib import VariationalInformationBottleneck

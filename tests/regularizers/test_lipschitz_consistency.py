@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.regularizers.lipschitz_consistency import LipschitzConsistency
 from ganlab.testing import ToyDiscriminator, check_regularizer
 
@@ -134,7 +134,7 @@ def test_options_out_of_range_are_refused(options, message):
 
 
 def test_dropout_modules_are_found_by_the_declaration():
-    from ganlab.compatibility import refusals
+    from ganlab.config.compatibility import refusals
 
     plain, dropping = ToyDiscriminator(), nn.Sequential(nn.Dropout(0.5))
     regularizer = LipschitzConsistency(feature_weight=0.0)

@@ -6,8 +6,8 @@ from rehearsals import DISCRIMINATOR, GENERATOR
 from torch import nn
 from torch.testing import assert_close
 
-from ganlab.contract import Game, Turn, overrides
-from ganlab.errors import GanlabError
+from ganlab.contracts.game import Game, Turn, overrides
+from ganlab.core.errors import GanlabError
 from ganlab.regularizers.ortho import Ortho, quarter_slope
 from ganlab.regularizers.sn import SpectralNormalization
 from ganlab.regularizers.vib import VariationalInformationBottleneck

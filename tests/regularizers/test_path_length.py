@@ -10,7 +10,7 @@ from rehearsals import DISCRIMINATOR, GENERATOR
 from torch import nn
 from torch.testing import assert_close
 
-from ganlab.contract import Turn
+from ganlab.contracts.game import Turn
 from ganlab.games.standard import Standard
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.regularizers.path_length import PathLength
@@ -155,8 +155,8 @@ def test_a_generator_that_stands_still_has_finite_gradients():
 
 
 def test_a_batch_that_its_turn_cannot_halve_is_refused_with_the_reason():
-    from ganlab import batches
-    from ganlab.errors import GanlabError
+    from ganlab.core.errors import GanlabError
+    from ganlab.engine import batch_check as batches
 
     generator, discriminator = pair()
     game = Standard(generator=generator, discriminator=discriminator, loss=NonSaturating())

@@ -6,10 +6,10 @@ from rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
 from torch import nn
 from torch.testing import assert_close
 
-from ganlab import compatibility
+from ganlab.config import compatibility
+from ganlab.contracts.view import View
 from ganlab.regularizers.pulling_away import PullingAway, pulling_away
 from ganlab.testing import ToyDiscriminator, check_regularizer
-from ganlab.view import View
 
 
 class Auto(nn.Module):

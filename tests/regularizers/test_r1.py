@@ -5,8 +5,8 @@ import torch
 from rehearsals import DISCRIMINATOR, Linear, Quadratic, Rehearsal
 from torch.testing import assert_close
 
-from ganlab.contract import Game
-from ganlab.errors import GanlabError
+from ganlab.contracts.game import Game
+from ganlab.core.errors import GanlabError
 from ganlab.regularizers.r1 import R1
 from ganlab.testing import check_regularizer
 

@@ -5,7 +5,7 @@ import torch
 from rehearsals import GENERATOR, Quadratic, Rehearsal
 from torch.testing import assert_close
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.losses.f_gan import DIVERGENCES, FGAN
 from ganlab.losses.hinge import Hinge
 from ganlab.regularizers.roth import WEIGHTS, Roth
@@ -71,7 +71,7 @@ def test_the_curvature_of_js_has_the_same_expectation_at_the_best_discriminator(
 
 def test_gamma_may_follow_the_papers_annealing():
     """gamma_0 · 0.01^(t / T), as an exponential schedule."""
-    from ganlab import schedules
+    from ganlab.core import schedules
 
     schedule = schedules.parse({"from": 0.1, "to": 0.001, "end_steps": 10, "shape": "exponential"}, 1)
     for t in (0, 3, 10):

@@ -6,8 +6,8 @@ from rehearsals import DISCRIMINATOR, GENERATOR
 from torch import nn
 from torch.testing import assert_close
 
-from ganlab.contract import Game, Turn
-from ganlab.errors import GanlabError
+from ganlab.contracts.game import Game, Turn
+from ganlab.core.errors import GanlabError
 from ganlab.regularizers.singular_value import SingularValue, top_singular_values
 from ganlab.regularizers.sn import SpectralNormalization
 from ganlab.testing import check_regularizer, toy_game

@@ -9,9 +9,9 @@ from rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
 from torch import nn
 from torch.testing import assert_close
 
-from ganlab import randomness
-from ganlab.contract import UPDATES, Game
-from ganlab.errors import GanlabError
+from ganlab.contracts.game import UPDATES, Game
+from ganlab.core import randomness
+from ganlab.core.errors import GanlabError
 from ganlab.games.standard import Standard
 from ganlab.layers import spectral_norm, state
 from ganlab.losses.hinge import Hinge

@@ -5,8 +5,8 @@ import torch
 from rehearsals import DISCRIMINATOR, GENERATOR, Linear, Rehearsal
 from torch.testing import assert_close
 
-from ganlab.contract import Turn
-from ganlab.errors import GanlabError
+from ganlab.contracts.game import Turn
+from ganlab.core.errors import GanlabError
 from ganlab.games.standard import Standard
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.losses.relativistic import Relativistic

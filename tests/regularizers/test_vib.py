@@ -7,8 +7,8 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 from torch.testing import assert_close
 
-from ganlab.contract import Turn
-from ganlab.errors import GanlabError
+from ganlab.contracts.game import Turn
+from ganlab.core.errors import GanlabError
 from ganlab.models import gan_stability
 from ganlab.regularizers.r1 import R1
 from ganlab.regularizers.vib import VariationalInformationBottleneck, divergence, pointwise

@@ -5,7 +5,7 @@ import torch
 from engine import Engine, pair
 from torch.testing import assert_close
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.games.standard import Standard
 from ganlab.losses.wasserstein import Wasserstein
 from ganlab.regularizers.weight_clipping import WeightClipping

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ganlab import distributed
 from ganlab.augmentations.images import channels_seen
 from ganlab.augmentations.transforms import BANDS, COLOR, GEOMETRY, transformed
-from ganlab.contract import Game, Objectives, Regularizer, Turn
-from ganlab.errors import one_of, suggestion
-from ganlab.view import View
+from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.view import View
+from ganlab.core import distributed
+from ganlab.core.errors import one_of, suggestion
 
 _GROUPS = {"b": GEOMETRY[:3], "g": GEOMETRY[3:], "c": COLOR, "f": ("imgfilter",), "n": ("noise",), "o": ("cutout",)}
 POLICIES = {

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlab.augmentations.images import channels_seen
-from ganlab.contract import Game, Regularizer
-from ganlab.errors import one_of
-from ganlab.view import View
+from ganlab.contracts.game import Game, Regularizer
+from ganlab.contracts.view import View
+from ganlab.core.errors import one_of
 
 POLICIES = ("color", "translation", "cutout")
 

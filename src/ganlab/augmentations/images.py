@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganlab.contract import Game
-from ganlab.errors import GanlabError
+from ganlab.contracts.game import Game
+from ganlab.core.errors import GanlabError
 from ganlab.layers.shift import mirrored_index
 
 

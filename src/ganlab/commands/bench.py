@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 
 HELP = """ganlab bench [key=value ...]
 
@@ -36,7 +36,10 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
         raise GanlabError(f"`ganlab bench` takes options only (key=value), got {words[0]!r}.")
     from hydra.core.override_parser.types import ChoiceSweep
 
-    from ganlab import bench, config, schema, shares
+    from ganlab.bench import iteration as bench
+    from ganlab.bench import regularizer_cost as shares
+    from ganlab.config import compose as config
+    from ganlab.config import schema
 
     settings = bench.Settings()
     others: list[str] = []

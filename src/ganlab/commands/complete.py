@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ganlab import catalog, cli
-from ganlab.catalog import NONE, Key
-from ganlab.errors import GanlabError
+from ganlab import cli
+from ganlab.config import catalog
+from ganlab.config.catalog import NONE, Key
+from ganlab.core.errors import GanlabError
 
 HELP = "ganlab complete -- WORDS: prints what the last word may become, for the scripts of `ganlab completion`."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ganlab.errors import GanlabError, suggestion
+from ganlab.core.errors import GanlabError, suggestion
 
 HELP = """ganlab completion bash|zsh|fish
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ganlab.errors import GanlabError, suggestion
+from ganlab.core.errors import GanlabError, suggestion
 
 HELP = """ganlab evaluate RUN [key=value ...]
 ganlab evaluate images=FOLDER_OR_ZIP data=NAME [data.path=...] [key=value ...]
@@ -75,8 +75,9 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
         raise GanlabError(f"{data[0]} goes with images=; a run is evaluated on the data of its own configuration.")
     if not words:
         raise GanlabError("`ganlab evaluate` takes a run folder, or images=FOLDER_OR_ZIP with data=NAME.")
-    from ganlab import run_folder
-    from ganlab.evaluation import runs, table
+    from ganlab.reports import table
+    from ganlab.runs import evaluate as runs
+    from ganlab.runs import folder as run_folder
 
     folders = [run_folder.existing(word) for word in words]
     if len(folders) > 1:
@@ -103,8 +104,9 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
 
 
 def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
-    from ganlab import config, run_data
-    from ganlab.evaluation import runs
+    from ganlab.assembly import run_data
+    from ganlab.config import compose as config
+    from ganlab.runs import evaluate as runs
 
     if not any(word.startswith("data=") for word in data):
         raise GanlabError("images= are compared with real ones: say which, as data=zip data.path=real.zip.")
@@ -124,9 +126,10 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
 
 
 def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) -> int:
-    from ganlab import config, run_data
+    from ganlab.assembly import run_data
+    from ganlab.config import compose as config
     from ganlab.data.cache import cache_folder
-    from ganlab.evaluation import demo
+    from ganlab.reports import inception_demo as demo
 
     name = str(chosen["demo"])
     if name not in demo.DEMOS:
@@ -150,7 +153,7 @@ def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) 
 @contextmanager
 def _measured() -> Iterator[list[Mapping[str, Any]]]:
     """A list for records; what was measured before a mistake, an interruption or a full disk is shown all the same."""
-    from ganlab.evaluation import table
+    from ganlab.reports import table
 
     found: list[Mapping[str, Any]] = []
     try:
@@ -162,7 +165,8 @@ def _measured() -> Iterator[list[Mapping[str, Any]]]:
 
 
 def _finish(folder: Path, records: Sequence[Mapping[str, Any]]) -> int:
-    from ganlab.evaluation import page, scores, table
+    from ganlab.evaluation import scores
+    from ganlab.reports import page, table
 
     print(table.table(records))
     for warning in dict.fromkeys(w for record in records for w in record["warnings"]):
@@ -182,7 +186,7 @@ def _refuse(chosen: Mapping[str, Any], keys: Sequence[str], why: str) -> None:
 
 def _read(options: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """The options of this command, and the words about data."""
-    from ganlab import config
+    from ganlab.config import compose as config
 
     chosen, data = dict(DEFAULTS), []
     chosen["more"] = {}
@@ -222,7 +226,7 @@ def _protocol(chosen: Mapping[str, Any], data: str) -> tuple[Any, str]:
 
 
 def _truncations(chosen: Mapping[str, Any]) -> list[float | None] | None:
-    from ganlab.evaluation import runs
+    from ganlab.runs import evaluate as runs
 
     if (chosen["sweep"] is None) != (chosen["values"] is None):
         raise GanlabError("sweep= and values= go together: sweep=truncation values=0.3:1.0:0.1.")

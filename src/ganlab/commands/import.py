@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ganlab.errors import GanlabError, suggestion
+from ganlab.core.errors import GanlabError, suggestion
 
 HELP = """ganlab import PATH [key=value ...]
 
@@ -32,7 +32,11 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
         raise GanlabError(
             f"`ganlab import` takes one file or folder, got {len(words)}: ganlab import PATH [key=value ...]."
         )
-    from ganlab import config, importers, importing, run_folder, schema
+    from ganlab import importers
+    from ganlab.config import compose as config
+    from ganlab.config import schema
+    from ganlab.importers import run as importing
+    from ganlab.runs import folder as run_folder
 
     of_formats = {n: default for module in importers.formats().values() for n, default in importers.options(module)}
     known = [*OPTIONS, *of_formats]

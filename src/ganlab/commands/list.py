@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ganlab import catalog, help_pages
-from ganlab.errors import GanlabError, suggestion
+from ganlab.config import catalog, help_pages
+from ganlab.core.errors import GanlabError, suggestion
 
 HELP = """ganlab list [KIND ...]
 
@@ -49,7 +49,9 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
 def _matrix(words: Sequence[str], options: Sequence[str]) -> int:
     if words:
         raise GanlabError(f"`ganlab list matrix` takes options only (key=value), got {words[0]!r}.")
-    from ganlab import config, matrix, registry
+    from ganlab.commands import matrix
+    from ganlab.config import compose as config
+    from ganlab.core import registry
 
     chosen: dict[str, list[str]] = {}
     others = []

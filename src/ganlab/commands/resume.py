@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 
 HELP = """ganlab resume RUN [key=value ...]
 
@@ -18,7 +18,9 @@ would have had. Options of the run may be changed, except for those that change 
 def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
     if len(words) != 1:
         raise GanlabError(f"`ganlab resume` takes one run folder, got {len(words)}: ganlab resume RUN [key=value ...].")
-    from ganlab import config, run_folder, session
+    from ganlab.config import compose as config
+    from ganlab.runs import folder as run_folder
+    from ganlab.runs import session
 
     folder = run_folder.existing(words[0])
     parsed = config.parse(options)

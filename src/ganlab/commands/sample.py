@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ganlab.errors import GanlabError, one_of, suggestion
+from ganlab.core.errors import GanlabError, one_of, suggestion
 
 HELP = """ganlab sample RUN [key=value ...]
 
@@ -74,7 +74,8 @@ PSIS = [1.0, 0.7, 0.5, 0.0, -0.5, -1.0]
 def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
     if len(words) != 1:
         raise GanlabError(f"`ganlab sample` takes one run folder, got {len(words)}: ganlab sample RUN [key=value ...].")
-    from ganlab import config, run_folder
+    from ganlab.config import compose as config
+    from ganlab.runs import folder as run_folder
 
     run_folder.existing(words[0])
     chosen = dict(DEFAULTS)
@@ -97,7 +98,7 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
 
 
 def _check(chosen: dict[str, Any]) -> None:
-    from ganlab import schema
+    from ganlab.config import schema
 
     kinds = {
         "kind": str,
@@ -149,8 +150,9 @@ def _check(chosen: dict[str, Any]) -> None:
 
 
 def _sample(folder: str, chosen: dict[str, Any]) -> int:
-    from ganlab import pictures, sampling
-    from ganlab.run import Run
+    from ganlab.pictures import latents as pictures
+    from ganlab.runs.run import Run
+    from ganlab.sampling import samples as sampling
 
     run = Run(folder)
     for message in run.messages:
@@ -174,7 +176,8 @@ def _sample(folder: str, chosen: dict[str, Any]) -> int:
 
 def _grid(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
     """Images and the number of columns."""
-    from ganlab import pictures, sampling
+    from ganlab.pictures import latents as pictures
+    from ganlab.sampling import samples as sampling
 
     columns, labels = chosen["columns"], chosen["labels"]
     if labels is None and run.num_classes:
@@ -191,7 +194,8 @@ def _grid(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
 
 
 def _interpolation(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
-    from ganlab import pictures, style_pictures
+    from ganlab.pictures import latents as pictures
+    from ganlab.pictures import styles as style_pictures
 
     common = {key: chosen[key] for key in ("labels", "truncation", "seed")}
     if chosen["between"] == "w":
@@ -207,7 +211,9 @@ def _interpolation(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, i
 
 
 def _truncation(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
-    from ganlab import pictures, style_pictures, styles
+    from ganlab.pictures import latents as pictures
+    from ganlab.pictures import styles as style_pictures
+    from ganlab.sampling import styles
 
     common = {key: chosen[key] for key in ("labels", "seed")}
     passes = chosen["standing_statistics"]
@@ -225,7 +231,7 @@ def _truncation(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]
 
 
 def _mixing(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
-    from ganlab import style_pictures
+    from ganlab.pictures import styles as style_pictures
 
     options = {key: chosen[key] for key in ("layers", "labels", "truncation", "seed")}
     images, columns = style_pictures.mixing(run, count, chosen["rows"], **options, **_in_w(chosen))
@@ -233,7 +239,7 @@ def _mixing(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
 
 
 def _reconstruction(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
-    from ganlab import reconstruction
+    from ganlab.pictures import reconstruction
 
     return reconstruction.pairs(run, chosen["images"], count, chosen["labels"])
 

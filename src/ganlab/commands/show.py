@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from ganlab import catalog, help_pages, registry, schema, signatures
-from ganlab.catalog import Choice, Key, Part
-from ganlab.errors import GanlabError, suggestion
+from ganlab.config import catalog, help_pages, schema, signatures
+from ganlab.config.catalog import Choice, Key, Part
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError, suggestion
 
 HELP = """ganlab show [KIND] NAME [NAME ...]
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 
 FLAGS = ("-m", "--multirun", "--cfg")
 
 
 def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
-    from ganlab import config
+    from ganlab.config import compose as config
 
     if "--cfg" in flags and list(words) == ["job"]:  # as Hydra's users write it
         words = []
     if words:
         return _from_folder(words, options)
     if "-m" in flags or "--multirun" in flags:
-        from ganlab import sweep
+        from ganlab.runs import sweep
 
         return sweep.run(list(options))
-    from ganlab.fine_tuning import with_inherited
+    from ganlab.runs.fine_tuning import with_inherited
 
     composed = config.read(with_inherited(options))
     if "--cfg" in flags:
@@ -29,14 +29,15 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
 
         print(OmegaConf.to_yaml(OmegaConf.create(composed)), end="")
         return 0
-    from ganlab import session
+    from ganlab.runs import session
 
     return session.start(composed).exit_code
 
 
 def _from_folder(words: Sequence[str], options: Sequence[str]) -> int:
     """``ganlab train FOLDER``: start the run that FOLDER/config.yaml describes, in FOLDER."""
-    from ganlab import run_folder, session
+    from ganlab.runs import folder as run_folder
+    from ganlab.runs import session
 
     if len(words) > 1 or options:
         raise GanlabError(
@@ -52,6 +53,6 @@ def _from_folder(words: Sequence[str], options: Sequence[str]) -> int:
 
 
 def help_text() -> str:
-    from ganlab import help_pages
+    from ganlab.config import help_pages
 
     return help_pages.train()

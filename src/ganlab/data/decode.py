@@ -11,7 +11,7 @@ from itertools import islice
 
 import numpy as np
 
-from ganlab.data.contract import Dataset
+from ganlab.contracts.dataset import Dataset
 from ganlab.data.pixels import pixels
 
 _CHUNK_BYTES = 4 * 2**20

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlab.data.contract import Dataset
+from ganlab.contracts.dataset import Dataset
 
 
 class Digits(Dataset):

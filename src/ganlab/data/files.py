@@ -11,10 +11,10 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
+from ganlab.contracts.dataset import Dataset
+from ganlab.core.errors import GanlabError, one_of
 from ganlab.data import pixels
-from ganlab.data.contract import Dataset
 from ganlab.data.labels import DESCRIPTION, SOURCES, common_folder, find_labels
-from ganlab.errors import GanlabError, one_of
 
 _IMAGE = re.compile(
     r"\.(a?png|jpe?g|jpe|jfif|webp|avif|gif|bmp|dib|tiff?|p[bgnp]m|tga|jp2|j2k|qoi|sgi|pcx|ico)$", re.IGNORECASE

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ganlab.core.errors import GanlabError
 from ganlab.data.files import ImageFiles
-from ganlab.errors import GanlabError
 
 _HEAD_BYTES = 65536
 

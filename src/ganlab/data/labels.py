@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 
 SOURCES = ("auto", "json", "folders", "none")
 DESCRIPTION = "dataset.json"

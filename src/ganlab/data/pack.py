@@ -24,9 +24,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from filelock import FileLock, Timeout
 
+from ganlab.core.errors import GanlabError
 from ganlab.data.decode import Chunk, Failure
 from ganlab.data.progress import Progress
-from ganlab.errors import GanlabError
 
 # Part of the key: raise it whenever the layout below or the pixels that `ganlab.data.pixels` makes change.
 _VERSION = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageOps
 
-from ganlab.data.contract import Picture
+from ganlab.contracts.dataset import Picture
 
 _ORIENTATION = 0x0112  # EXIF tag
 _GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I")

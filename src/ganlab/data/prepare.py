@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganlab.contracts.dataset import Dataset
+from ganlab.core.errors import GanlabError, one_of
 from ganlab.data.cache import cache_folder
-from ganlab.data.contract import Dataset
 from ganlab.data.decode import Chunk, Failure, decode
 from ganlab.data.pack import PackFile
 from ganlab.data.progress import Progress
-from ganlab.errors import GanlabError, one_of
 
 _LISTED = 10
 

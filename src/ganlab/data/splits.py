@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganlab import randomness
-from ganlab.errors import GanlabError
+from ganlab.core import randomness
+from ganlab.core.errors import GanlabError
 
 SPLITS = ("train", "validation", "test")
 _SEED = 0  # the same for every run: what one was trained on must not report on another

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ganlab.contracts.dataset import Dataset, Picture
+from ganlab.core.errors import GanlabError, suggestion
 from ganlab.data.cache import cache_folder
-from ganlab.data.contract import Dataset, Picture
-from ganlab.errors import GanlabError, suggestion
 
 _SAMPLED = 64
 # Where torchvision's sets keep one label an image; reading them one by one would decode every image.

@@ -6,8 +6,8 @@ import hashlib
 import zipfile
 from pathlib import Path
 
+from ganlab.core.errors import GanlabError
 from ganlab.data.files import ImageFiles
-from ganlab.errors import GanlabError
 
 
 class Zip(ImageFiles):

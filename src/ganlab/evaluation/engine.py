@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from ganlab import distributed, randomness
-from ganlab.errors import GanlabError
+from ganlab.contracts.extractor import Examples, Extractor
+from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, Summary, Tensors
+from ganlab.core import distributed, randomness
+from ganlab.core.errors import GanlabError
+from ganlab.data.run_images import RunData
 from ganlab.evaluation import one_pass, reference
 from ganlab.evaluation.protocol import Protocol, asks, digest
 from ganlab.evaluation.sources import Source, of_images
-from ganlab.features.contract import Examples, Extractor
-from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Stream, Summary, Tensors
-from ganlab.run_data import RunData
 
 
 @dataclass

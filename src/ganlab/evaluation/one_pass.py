@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from ganlab import distributed
+from ganlab.contracts.extractor import Extractor
+from ganlab.contracts.metric import Batch, Context, Metric, Stream, Summary, Tensors
+from ganlab.core import distributed
+from ganlab.core.errors import GanlabError
 from ganlab.data.progress import Progress
-from ganlab.errors import GanlabError
 from ganlab.evaluation.sources import Source
-from ganlab.features.contract import Extractor
-from ganlab.metrics.contract import Batch, Context, Metric, Stream, Summary, Tensors
 
 BATCH = 100
 OWN_BATCH = 16  # of a metric's own samples, which may be pairs of large images

@@ -10,12 +10,13 @@ from typing import Any
 
 import yaml
 
-from ganlab import catalog, registry, schema
+from ganlab.config import catalog, schema
+from ganlab.config.schema import COMPONENT
+from ganlab.contracts.extractor import Extractor
+from ganlab.contracts.metric import Metric
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError, one_of, suggestion
 from ganlab.data.splits import SPLITS
-from ganlab.errors import GanlabError, one_of, suggestion
-from ganlab.features.contract import Extractor
-from ganlab.metrics.contract import Metric
-from ganlab.schema import COMPONENT
 
 LABELS = ("data", "uniform")
 

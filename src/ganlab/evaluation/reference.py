@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganlab.errors import GanlabError
-from ganlab.metrics.contract import Tensors
+from ganlab.contracts.metric import Tensors
+from ganlab.core.errors import GanlabError
 
 _CHECKSUM = "checksum"
 _COUNT = 10**6  # of statistics that do not say of how many images they are

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.evaluation.protocol import first_difference
 
 FILE = "evaluation.jsonl"

@@ -10,15 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlab import randomness, sampling, styles
+from ganlab.contracts.dataset import Dataset
+from ganlab.core import randomness
+from ganlab.core.errors import GanlabError
 from ganlab.data import pixels
-from ganlab.data.contract import Dataset
 from ganlab.data.folder import Folder
 from ganlab.data.prepare import Images, UndecodableError, prepare
 from ganlab.data.zip import Zip
-from ganlab.errors import GanlabError
 from ganlab.priors import truncate
-from ganlab.styles import Style
+from ganlab.sampling import samples as sampling
+from ganlab.sampling import styles
+from ganlab.sampling.styles import Style
 
 Rows = tuple[Tensor, Tensor | None, Tensor]
 """uint8 images (B, C, H, W), labels (B,) or None, and whether all of them are finite (a bool tensor)."""

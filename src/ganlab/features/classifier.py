@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab import randomness
-from ganlab.errors import GanlabError
-from ganlab.features.contract import Examples, Extractor
+from ganlab.contracts.extractor import Examples, Extractor
+from ganlab.core import randomness
+from ganlab.core.errors import GanlabError
 
 _VERSION = 1  # of the network and its training: part of the cache's key
 

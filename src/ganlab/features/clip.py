@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ganlab.errors import one_of
-from ganlab.features.contract import Extractor, in_colour
+from ganlab.contracts.extractor import Extractor, in_colour
+from ganlab.core.errors import one_of
 from ganlab.features.fidelity import load_failed, torch_fidelity
 
 _DIMS = {"vit-b-32": 512, "vit-b-16": 512, "vit-l-14": 768, "vit-l-14-336px": 768, "rn50": 1024, "rn101": 512}

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlab.errors import GanlabError
-from ganlab.features.contract import Extractor, in_colour
+from ganlab.contracts.extractor import Extractor, in_colour
+from ganlab.core.errors import GanlabError
 from ganlab.features.fidelity import load_failed
 
 _SIZE = 224

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 
 
 def torch_fidelity(module: str) -> Any:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab.errors import GanlabError, one_of
-from ganlab.features.contract import Extractor, in_colour
+from ganlab.contracts.extractor import Extractor, in_colour
+from ganlab.core.errors import GanlabError, one_of
 
 
 class File(Extractor):

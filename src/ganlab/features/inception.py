@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganlab.errors import GanlabError, one_of
-from ganlab.features.contract import Extractor, in_colour
+from ganlab.contracts.extractor import Extractor, in_colour
+from ganlab.core.errors import GanlabError, one_of
 from ganlab.features.fidelity import load_failed, torch_fidelity
 
 _SIZE = 299

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganlab.contracts.view import Points, View
 from ganlab.games.standard import Standard
 from ganlab.layers import gaussian
-from ganlab.view import Points, View
 
 SWAPPED = {"real": "fake", "fake": "real"}
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.contract import Game, Objectives, Turn
+from ganlab.contracts.game import Game, Objectives, Turn
+from ganlab.contracts.view import Points, View
 from ganlab.layers import gaussian
-from ganlab.view import Points, View
 
 
 class Introspection(nn.Module):

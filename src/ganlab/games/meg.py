@@ -9,10 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ganlab import distributed
-from ganlab.contract import Game, Objectives, Turn
-from ganlab.losses.softplus import softplus
-from ganlab.view import View
+from ganlab.contracts.game import Game, Objectives, Turn
+from ganlab.contracts.view import View
+from ganlab.core import distributed
+from ganlab.core.softplus import softplus
 
 
 class MEG(Game):

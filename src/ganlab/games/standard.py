@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ganlab.contract import Game, Objectives, Turn
-from ganlab.view import View
+from ganlab.contracts.game import Game, Objectives, Turn
+from ganlab.contracts.view import View
 
 LOGITS = ("real_logits", "fake_logits")
 # What a loss may ask for by naming it in its signature, beside the logits.

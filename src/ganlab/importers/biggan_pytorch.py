@@ -10,7 +10,7 @@ import re
 
 from torch import Tensor
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.importers.network import Network, Table, Tensors, back, one_or_several, side, stages, translate
 from ganlab.models.biggan import FEWEST_DOUBLINGS, discriminator_multiples, generator_multiples
 

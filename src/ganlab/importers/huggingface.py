@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.importers.network import Network, Table, Tensors, back, one_or_several, side, stages, translate
 from ganlab.models.biggan import generator_multiples
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 
 SN_FIELDS = ("parametrizations.weight.original", "parametrizations.weight.0.u", "parametrizations.weight.0.v")
 COUNTERS = re.compile(r"(^|\.)(num_batches_tracked|accumulation_counter|sv\d+|sn_sigma)$")  # no output depends on them

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ganlab.errors import GanlabError
+from ganlab.core.errors import GanlabError
 from ganlab.importers.growing import Renaming, widths
 from ganlab.importers.network import Network, Tensors
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.errors import one_of
+from ganlab.core.errors import one_of
 
 RESAMPLINGS = ("same", "up", "down")
 

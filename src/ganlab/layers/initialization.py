@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ganlab.errors import one_of
+from ganlab.core.errors import one_of
 
 SCHEMES = {
     "orthogonal": nn.init.orthogonal_,  # Saxe et al. 2014 (arXiv:1312.6120); BigGAN's choice

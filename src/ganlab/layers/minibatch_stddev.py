@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganlab import distributed
-from ganlab.errors import one_of
+from ganlab.core import distributed
+from ganlab.core.errors import one_of
 
 VARIANTS = ("original", "gan_zoo")
 EPS = 1e-8

@@ -8,8 +8,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ganlab import randomness
-from ganlab.errors import one_of
+from ganlab.core import randomness
+from ganlab.core.errors import one_of
 
 MODES = ("random", "fixed", "off")
 
@@ -38,7 +38,7 @@ class NoiseInjection(nn.Module):
 
 
 def draw_noise(like: Tensor, positions: int) -> Tensor:
-    """N(0, 1), (B, positions): in a turn by its key and the rank (`ganlab.randomness.noise`)."""
+    """N(0, 1), (B, positions): in a turn by its key and the rank (`ganlab.core.randomness.noise`)."""
     return randomness.noise("noise", like, (len(like), positions), per_rank=True)
 
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab import distributed
-from ganlab.errors import one_of
+from ganlab.core import distributed
+from ganlab.core.errors import one_of
 from ganlab.layers import spectral_norm, state
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.errors import one_of
+from ganlab.core.errors import one_of
 
 MODES = ("nearest", "bilinear")
 FEWEST_PIXELS = 1024  # see `_Resampling.folds`

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.errors import one_of
+from ganlab.core.errors import one_of
 from ganlab.layers.inputs import check_labels
 from ganlab.layers.pointwise import PointwiseConv2d
 from ganlab.layers.resample import DownsampleConv2d, UpsampleConv2d, upsample

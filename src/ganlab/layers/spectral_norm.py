@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrize import ParametrizationList
 
-from ganlab.errors import one_of
+from ganlab.core.errors import one_of
 from ganlab.layers import state
 from ganlab.layers.operator_norm import OperatorNorm
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganlab.errors import one_of
-from ganlab.losses.softplus import softplus
+from ganlab.core.errors import one_of
+from ganlab.core.softplus import softplus
 
 
 @dataclass(frozen=True)

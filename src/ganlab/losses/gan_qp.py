@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganlab.errors import one_of
+from ganlab.core.errors import one_of
 
 DISTANCES = ("l1", "l2")
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ganlab.losses.softplus import softplus
+from ganlab.core.softplus import softplus
 
 
 @dataclass(frozen=True)

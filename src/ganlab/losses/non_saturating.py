@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ganlab.losses.softplus import softplus
+from ganlab.core.softplus import softplus
 
 
 @dataclass(frozen=True)

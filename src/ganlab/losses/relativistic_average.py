@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ganlab import distributed
-from ganlab.losses.softplus import softplus
+from ganlab.core import distributed
+from ganlab.core.softplus import softplus
 
 
 @dataclass(frozen=True)

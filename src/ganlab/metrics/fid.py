@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import torch
 
-from ganlab.errors import GanlabError
+from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, Summary, Tensors, Value
+from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals
-from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Stream, Summary, Tensors, Value
 from ganlab.metrics.frechet import Frechet
 from ganlab.metrics.moments import Moments, combine, covariance, part_of
 

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlab.metrics import intervals
-from ganlab.metrics.contract import (
+from ganlab.contracts.metric import (
     Accumulator,
     Batch,
     Context,
@@ -25,6 +24,7 @@ from ganlab.metrics.contract import (
     Tensors,
     Value,
 )
+from ganlab.metrics import intervals
 
 SPREAD = (1, 2, 5, 10, 20)  # numbers of splits whose spread is shown
 _MOST_PREDICTED = 10

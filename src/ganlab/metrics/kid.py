@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlab import randomness
-from ganlab.errors import GanlabError
+from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Value
+from ganlab.core import randomness
+from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals
-from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Summary, Value
 from ganlab.metrics.stored import StoredFeatures
 
 _ELEMENTS = 2**24  # of a block of the kernel's matrix

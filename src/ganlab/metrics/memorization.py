@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ganlab.errors import GanlabError
+from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Tensors, Value
+from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals, neighbours
-from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Summary, Tensors, Value
 from ganlab.metrics.stored import StoredFeatures, StoredImages
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ganlab.metrics.contract import Accumulator, Batch, Stream, Summary, Tensors
+from ganlab.contracts.metric import Accumulator, Batch, Stream, Summary, Tensors
 from ganlab.metrics.stored import dealt
 
 _ROWS = 2048  # merged at once: with fewer, passing over the scatter costs more than the product

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlab import randomness
-from ganlab.errors import GanlabError
+from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Tensors, Value
+from ganlab.core import randomness
+from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals
-from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Summary, Tensors, Value
 from ganlab.metrics.stored import StoredImages
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)

@@ -10,9 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ganlab.errors import GanlabError
-from ganlab.metrics import intervals
-from ganlab.metrics.contract import (
+from ganlab.contracts.metric import (
     Accumulator,
     Batch,
     Context,
@@ -25,6 +23,8 @@ from ganlab.metrics.contract import (
     Tensors,
     Value,
 )
+from ganlab.core.errors import GanlabError
+from ganlab.metrics import intervals
 from ganlab.metrics.frechet import Frechet
 from ganlab.metrics.moments import ClassMoments, covariance, part_of
 from ganlab.metrics.stored import StoredFeatures, dealt

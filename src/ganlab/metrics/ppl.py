@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlab import randomness
-from ganlab.errors import GanlabError, one_of
+from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, Summary, Value
+from ganlab.core import randomness
+from ganlab.core.errors import GanlabError, one_of
 from ganlab.metrics import intervals
-from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Stream, Summary, Value
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 _SMALLEST = 16  # of VGG-16's four poolings

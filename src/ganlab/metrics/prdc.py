@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ganlab.errors import GanlabError
+from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Value
+from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals, neighbours
-from ganlab.metrics.contract import Context, Kept, Metric, Role, Score, Summary, Value
 from ganlab.metrics.stored import StoredFeatures
 
 

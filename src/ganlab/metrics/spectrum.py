@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganlab.metrics import intervals
-from ganlab.metrics.contract import (
+from ganlab.contracts.metric import (
     Accumulator,
     Batch,
     Context,
@@ -23,6 +22,7 @@ from ganlab.metrics.contract import (
     Tensors,
     Value,
 )
+from ganlab.metrics import intervals
 from ganlab.metrics.stored import dealt
 
 _DECIBEL = 10 / math.log(10)

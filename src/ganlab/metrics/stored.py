@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ganlab import randomness
-from ganlab.metrics.contract import Accumulator, Batch, Stream, Summary, Tensors
+from ganlab.contracts.metric import Accumulator, Batch, Stream, Summary, Tensors
+from ganlab.core import randomness
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from ganlab.errors import one_of
+from ganlab.core.errors import one_of
 from ganlab.layers.attention import SelfAttention, attention_places
 from ganlab.layers.geometry import Size, doublings
 from ganlab.layers.initialization import initialize

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.errors import one_of
+from ganlab.core.errors import one_of
 from ganlab.layers.equalized import GAIN, EqualizedConv2d, EqualizedLinear, EqualizedUpsampleConv2d
 from ganlab.layers.geometry import Size, doublings
 from ganlab.layers.growing import Growing, channels_at

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ganlab import distributed, randomness
-from ganlab.errors import one_of
+from ganlab.core import distributed, randomness
+from ganlab.core.errors import one_of
 from ganlab.layers import state
 from ganlab.layers.geometry import Size, doublings
 from ganlab.layers.growing import channels_at

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ganlab.contract import Game
-from ganlab.errors import GanlabError, suggestion
+from ganlab.contracts.game import Game
+from ganlab.core.errors import GanlabError, suggestion
 from ganlab.layers import state
 from ganlab.layers.operator_norm import CONVOLUTIONS
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ganlab.contract import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.view import View
 from ganlab.regularizers.attachment import show_reals
 from ganlab.regularizers.input_penalty import checked_weight
 from ganlab.regularizers.player_norm import squared_player_gradient
-from ganlab.view import View
 
 
 class Consensus(Regularizer):

@@ -7,12 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ganlab.contract import Game, Objectives, Regularizer, Turn
-from ganlab.errors import GanlabError
+from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.view import Points, View
+from ganlab.core.errors import GanlabError
 from ganlab.layers.shift import shifted
 from ganlab.regularizers.attachment import owner
 from ganlab.regularizers.input_penalty import checked_weight
-from ganlab.view import Points, View
 
 SHIFT = 1 / 8  # largest translation, as a share of the side
 

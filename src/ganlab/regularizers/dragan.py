@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ganlab.errors import one_of
+from ganlab.contracts.view import Points, View
+from ganlab.core.errors import one_of
 from ganlab.regularizers.gradient_norm import power_of_norm
 from ganlab.regularizers.input_penalty import InputPenalty, checked_weight
-from ganlab.view import Points, View
 
 NOISES = ("gaussian", "uniform")
 

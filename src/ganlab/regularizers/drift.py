@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ganlab.contract import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.view import View
 from ganlab.regularizers.attachment import owner
 from ganlab.regularizers.input_penalty import checked_weight
-from ganlab.view import View
 
 
 class Drift(Regularizer):

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab import randomness
-from ganlab.contract import Game, Regularizer
-from ganlab.errors import GanlabError, suggestion
+from ganlab.contracts.game import Game, Regularizer
+from ganlab.contracts.view import View
+from ganlab.core import randomness
+from ganlab.core.errors import GanlabError, suggestion
 from ganlab.regularizers.attachment import owner
-from ganlab.view import View
 
 ENDS = ("images", "features")
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab import distributed
-from ganlab.contract import Game, Objectives, Regularizer, Turn
-from ganlab.errors import GanlabError
+from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.view import View
+from ganlab.core import distributed
+from ganlab.core.errors import GanlabError
 from ganlab.regularizers.attachment import owner
 from ganlab.regularizers.input_penalty import checked_weight
-from ganlab.view import View
 
 
 class Statistics(nn.Module):

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ganlab.contract import Game, Objectives, Regularizer, Turn
-from ganlab.errors import one_of
+from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.view import Points, View
+from ganlab.core.errors import one_of
 from ganlab.regularizers.attachment import owner
 from ganlab.regularizers.gradient_norm import squared_norm
-from ganlab.view import Points, View
 
 POINTS: dict[str, Callable[[View], tuple[Points, ...]]] = {
     "interpolated": lambda view: (view.interpolated(),),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganlab.contract import Regularizer
+from ganlab.contracts.game import Regularizer
+from ganlab.contracts.view import View
 from ganlab.regularizers.input_penalty import checked_weight
-from ganlab.view import View
 
 
 class InstanceNoise(Regularizer):

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlab import distributed
-from ganlab.contract import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.view import View
+from ganlab.core import distributed
 from ganlab.regularizers.attachment import owner
 from ganlab.regularizers.input_penalty import checked_weight
-from ganlab.view import View
 
 
 class LeCam(Regularizer):

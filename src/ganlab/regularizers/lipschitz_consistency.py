@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlab.contract import Game, Objectives, Regularizer, Turn
-from ganlab.errors import GanlabError, one_of
+from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.view import View
+from ganlab.core.errors import GanlabError, one_of
 from ganlab.regularizers.attachment import owner
 from ganlab.regularizers.gradient_norm import power_of_norm, squared_norm
 from ganlab.regularizers.input_penalty import checked_weight
-from ganlab.view import View
 
 FEATURES = ("map", "pooled")
 DISTANCES = ("squared", "norm")

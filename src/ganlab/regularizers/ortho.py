@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganlab.contract import Game, Objectives, Player, Regularizer, Turn
-from ganlab.errors import one_of
+from ganlab.contracts.game import Game, Objectives, Player, Regularizer, Turn
+from ganlab.contracts.view import View
+from ganlab.core.errors import one_of
 from ganlab.regularizers.attachment import checked_players, networks
 from ganlab.regularizers.input_penalty import checked_weight
-from ganlab.view import View
 
 FORMS = ("off_diagonal", "full")
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

@@ -7,12 +7,12 @@ import math
 import torch
 from torch import Tensor
 
-from ganlab import distributed
-from ganlab.contract import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.view import View
+from ganlab.core import distributed
 from ganlab.regularizers.attachment import owner
 from ganlab.regularizers.gradient_norm import power_of_norm
 from ganlab.regularizers.input_penalty import checked_weight
-from ganlab.view import View
 
 TURN = "path_length"
 

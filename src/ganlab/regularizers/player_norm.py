@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganlab.view import View
+from ganlab.contracts.view import View
 
 
 def squared_player_gradient(view: View, players: tuple[str, ...]) -> Tensor:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ganlab.contract import Game
-from ganlab.errors import GanlabError, one_of
+from ganlab.contracts.game import Game
+from ganlab.contracts.view import Points, View
+from ganlab.core.errors import GanlabError, one_of
 from ganlab.regularizers.input_penalty import InputPenalty, checked_weight
-from ganlab.view import Points, View
 
 # f*''(g(v)) g'(v)^2 as a function of the logit v; js has weights of its own at reals and at fakes
 WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {

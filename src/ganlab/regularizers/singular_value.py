@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ganlab.contract import Game, Regularizer, Turn
-from ganlab.errors import one_of
+from ganlab.contracts.game import Game, Regularizer, Turn
+from ganlab.core.errors import one_of
 from ganlab.regularizers.attachment import checked_players, networks
 from ganlab.regularizers.input_penalty import checked_weight
 from ganlab.regularizers.ortho import Layout, find_layouts

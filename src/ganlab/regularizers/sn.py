@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrize import ParametrizationList
 
-from ganlab.contract import Game, Regularizer, Turn
-from ganlab.errors import GanlabError, one_of
+from ganlab.contracts.game import Game, Regularizer, Turn
+from ganlab.core.errors import GanlabError, one_of
 from ganlab.layers import spectral_norm, state
 from ganlab.layers.operator_norm import OperatorNorm
 from ganlab.regularizers.attachment import checked_players, map_sizes, networks

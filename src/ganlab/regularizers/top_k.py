@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganlab.contract import Game, Regularizer
-from ganlab.errors import GanlabError
+from ganlab.contracts.game import Game, Regularizer
+from ganlab.contracts.view import View
+from ganlab.core.errors import GanlabError
 from ganlab.regularizers.attachment import owner
-from ganlab.view import View
 
 
 class TopK(Regularizer):

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ganlab.contract import Game, Player, Regularizer, Turn
+from ganlab.contracts.game import Game, Player, Regularizer, Turn
 from ganlab.regularizers.attachment import checked_players, networks
 
 

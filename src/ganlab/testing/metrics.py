@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ganlab.metrics.contract import Batch, Context, Kept, Metric, Score, Stream, Tensors
+from ganlab.contracts.metric import Batch, Context, Kept, Metric, Score, Stream, Tensors
 
 
 def keep(metric: Metric, role: str, tensors: Mapping[str, Tensor], batch: int = 64, ranks: int = 1) -> Kept:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ganlab import randomness
+from ganlab.core import randomness
 from ganlab.layers import state
 from ganlab.testing.comparison import check_slope, close, require
 
@@ -118,7 +118,7 @@ def _check_network(network: nn.Module, inputs: tuple[Tensor, Tensor | None], sha
             require(
                 torch.equal(found, torch.random.get_rng_state()), "a pass must not move torch's generator in a turn"
             )
-        require(torch.equal(*outputs), "two passes with one key differ: draw through ganlab.randomness.noise")
+        require(torch.equal(*outputs), "two passes with one key differ: draw through ganlab.core.randomness.noise")
         moved = [name for name, buffer in copied.named_buffers() if not torch.equal(buffer, before[name])]
         require(not moved, f"buffers moved although layers.state.moves() was false: {', '.join(moved)}")
         other = copy.deepcopy(copied)

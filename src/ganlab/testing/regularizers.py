@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ganlab.contract import Game, Regularizer, Turn, overrides
-from ganlab.errors import GanlabError
+from ganlab.contracts.game import Game, Regularizer, Turn, overrides
+from ganlab.core.errors import GanlabError
 from ganlab.testing.comparison import check_slope, close, kept, require
 from ganlab.testing.toys import rehearse, toy_game
 

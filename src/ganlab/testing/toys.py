@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab import randomness
-from ganlab.contract import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.view import Hooks, Points, Setting, View
+from ganlab.core import randomness
 from ganlab.games.standard import Standard
 from ganlab.layers import state
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.priors import Normal
-from ganlab.view import Hooks, Points, Setting, View
 
 
 class ToyGenerator(nn.Module):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ganlab.contract import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.view import View
 from ganlab.regularizers.attachment import owner
-from ganlab.view import View
 
 
 class LogitSqueezing(Regularizer):

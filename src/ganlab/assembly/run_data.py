@@ -1,0 +1,133 @@
+"""The data of a run: its set opened, what the configuration leaves to it filled in, its images prepared and split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from ganlab.config import run_keys as general
+from ganlab.config.components import raise_problems, read_part, sentence
+from ganlab.config.schema import COMPONENT
+from ganlab.contracts.dataset import Dataset
+from ganlab.core.errors import GanlabError
+from ganlab.data.prepare import prepare
+from ganlab.data.run_images import RunData
+from ganlab.data.splits import split
+
+Config = dict[str, Any]
+
+DATA_KEYS = [
+    "batch_size",
+    "image_size",
+    "image_channels",
+    "num_classes",
+    "mirror",
+    "dequantize",
+    "held_out",
+    "memory_budget_mib",
+    "on_device",
+    "undecodable",
+]  # keys of `data` that are every data set's; the others are the component's own
+
+
+def open_data(config: Config) -> RunData:
+    """The data of a configuration without its networks: at the size that it says, or else the images' own.
+
+    Raises:
+        GanlabError: If the data cannot be read, or its images have many sizes and none is chosen.
+    """
+    general.check(config)
+    found = source(config)
+    return prepared(complete(config, found), found)
+
+
+def source(config: Config) -> Dataset:
+    """The data set that a configuration names; no image is decoded.
+
+    Raises:
+        GanlabError: If its options are wrong, or it cannot be read.
+    """
+    part = read_part("data", "data", {key: value for key, value in config["data"].items() if key not in DATA_KEYS})
+    raise_problems([part])
+    return part.make()
+
+
+def complete(
+    config: Config,
+    source: Dataset,
+    *,
+    smallest_size: int | tuple[int, int] | None = None,
+    conditional: bool = True,
+) -> Config:
+    """Fill in what the configuration leaves to the data and the networks: size, channels, classes, what is held out.
+
+    Args:
+        smallest_size: Of the images that the networks allow; None: any, so the images keep their own.
+        conditional: Whether the networks take class labels.
+
+    Raises:
+        GanlabError: If data and networks cannot be brought together.
+    """
+    data = dict(config["data"])
+    if data["held_out"] is None:
+        data["held_out"] = source.held_out
+    if data["image_channels"] is None:
+        data["image_channels"] = source.native_channels
+    if data["image_size"] is None:
+        data["image_size"] = source.native_size if smallest_size is None else smallest_size
+        if data["image_size"] is None:
+            raise GanlabError("The images have many sizes: say which one to train on, as data.image_size=64.")
+    if data["num_classes"] is None:
+        data["num_classes"] = source.num_classes if conditional else 0
+    elif data["num_classes"] > 0 and source.num_classes != data["num_classes"]:
+        has = f"{source.num_classes} classes" if source.num_classes else "no labels"
+        raise GanlabError(
+            f"data.num_classes={data['num_classes']}, but the data set {config['data'][COMPONENT]!r} has {has}: "
+            f"leave data.num_classes out, or set it to 0 for an unconditional model."
+        )
+    size = data["image_size"]
+    if isinstance(size, (list, tuple)):
+        data["image_size"] = size[0] if size[0] == size[1] else list(size)
+    return {**config, "data": data}
+
+
+def refuse_incomplete(config: Config) -> None:
+    """What can only be built of a complete configuration needs these.
+
+    Raises:
+        GanlabError: If one is missing.
+    """
+    missing = [key for key in ("image_size", "image_channels", "num_classes") if config["data"][key] is None]
+    if missing:
+        raise GanlabError(f"The configuration is not complete: data.{missing[0]} is missing.")
+
+
+def prepared(config: Config, source: Dataset) -> RunData:
+    """The images of ``source`` as a complete configuration wants them.
+
+    Raises:
+        GanlabError: If they cannot be decoded, or an option is out of range.
+    """
+    data = config["data"]
+    try:
+        images = prepare(
+            source,
+            image_size=_pair(data["image_size"]),
+            image_channels=data["image_channels"],
+            memory_budget_mib=data["memory_budget_mib"],
+            undecodable=data["undecodable"],
+        )
+    except ValueError as error:
+        raise GanlabError(f"data: {sentence(error)}") from error
+    splits = split(len(images), data["held_out"])
+    return RunData(images, splits, partial(_fingerprint, source, data))
+
+
+def _fingerprint(source: Dataset, data: Mapping[str, Any]) -> str:
+    parts = (data[key] for key in ("image_size", "image_channels", "held_out", "undecodable"))
+    return " ".join(map(str, (source.fingerprint(), *parts)))
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))

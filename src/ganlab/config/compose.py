@@ -1,0 +1,289 @@
+"""One composed, checked configuration from the words of a command line, and what is wrong with them in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import IConfigRepository
+from hydra.core.default_element import ResultDefault
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from ganlab.config import catalog, component_source, schema
+from ganlab.config.companions import companions
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError, suggestion
+
+NAMED_ONCE = ("reg", "logger")  # groups that take several names, each once
+OPEN_NODES = ("trainer", "clip", "logger")  # any key may be set here; who reads them checks them
+
+Offer = Callable[[str], list[str]]  # the names that a group takes
+
+
+def read(overrides: Sequence[str]) -> dict[str, Any]:
+    """The configuration of one run, as plain containers, from words such as ``loss=hinge``.
+
+    Raises:
+        GanlabError: With every mistake found, one sentence each.
+    """
+    parsed = parse(overrides)
+    sweeps = [o.input_line for o in parsed if o.is_sweep_override()]
+    if sweeps:
+        key, _, values = str(sweeps[0]).partition("=")
+        one_only = key in catalog.run_groups() and not catalog.takes_several(key)
+        hint = "" if one_only or "(" in values else f" If {key} takes a list, write {key}=[{values}]."
+        raise GanlabError(f"{sweeps[0]!r} has several values: sweep over them with `ganlab train -m`.{hint}")
+    GlobalHydra.instance().clear()
+    component_source.install()
+    with initialize_config_dir(str(catalog.conf_dir()), job_name="ganlab", version_base="1.3"):
+        loader = _listening_loader()
+        options: Offer = cache(loader.get_group_options)
+        groups = {o.get_key_element().lstrip("+~"): o for o in parsed if _is_group(o, options)}
+        _check_choices(groups.values(), options)
+        chosen = [o.input_line for o in groups.values() if o.input_line]
+        others = [o for o in parsed if not _is_group(o, options)]
+        config = _compose(chosen)
+        company = companions(config, [key.partition("@")[0] for key in groups])
+        if company:
+            config = _compose([*chosen, *company])
+        _refuse_unknown_keys(others, config)
+        _refuse_doubles(loader.merged)
+        _set(others, config)
+        try:
+            plain = OmegaConf.to_container(config, resolve=True)
+        except OmegaConfBaseException as error:
+            raise GanlabError(f"The configuration cannot be resolved: {_one_line(error)}") from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def parse(overrides: Iterable[str]) -> list[Override]:
+    """Words of a command line as Hydra's overrides.
+
+    Raises:
+        GanlabError: If a word is no ``key=value``.
+    """
+    parser = OverridesParser.create()
+    parsed = []
+    for word in overrides:
+        if "=" not in word and not word.startswith("~"):
+            raise GanlabError(f"{word!r} is no option: options are written key=value, see `ganlab train --help`.")
+        try:
+            parsed.append(parser.parse_override(word))
+        except HydraException as error:
+            key, _, value = word.partition("=")
+            raise GanlabError(
+                f"{word!r} cannot be read: brackets and quotes must be closed, and a value that holds signs such as "
+                f"= or : stands in quotes of its own: '{key}=\"{value}\"'."
+            ) from error
+    return parsed
+
+
+def open_line(override: Override) -> str:
+    """The override as Hydra takes it: keys of open nodes need not exist before."""
+    line = str(override.input_line)
+    key = override.get_key_element()
+    return f"++{line}" if key.split(".")[0] in OPEN_NODES and "." in key and not key.startswith(("+", "~")) else line
+
+
+def _is_group(override: Override, options: Offer) -> bool:
+    key = override.key_or_group.lstrip("+~")
+    return "@" in key or (
+        key.split("/")[0].partition(".")[0] == key.partition("/")[0] and bool(options(key.partition("@")[0]))
+    )
+
+
+def _check_choices(overrides: Iterable[Override], options: Offer) -> None:
+    """Refuse names that a group does not have, and several where a run has one."""
+    problems = []
+    for override in overrides:
+        group, value = override.get_key_element().lstrip("+~").partition("@")[0], override.value()
+        kind = group.partition("/")[0]
+        none = f" For none of it write {group}={catalog.NONE}." if catalog.is_optional(group) else ""
+        if override.is_delete() or (
+            kind not in catalog.run_groups() and "/" in group
+        ):  # hydra/...: Hydra's own business
+            continue
+        if value is None or value == "":
+            problems.append(f"{group}= wants a name.{none} See `ganlab list {kind}`.")
+        elif isinstance(value, dict):
+            problems.append(f"{group}= wants a name; options are set one by one, as {group}.OPTION=VALUE.")
+        elif isinstance(value, list) and not catalog.takes_several(kind):
+            problems.append(f"A run has one {kind}, got {override.input_line!r}: choose one, or sweep with -m.")
+        else:
+            for name in value if isinstance(value, list) else [value]:
+                problems += _check_name(group, kind, name, options(group))
+    if problems:
+        raise GanlabError(" ".join(problems))
+
+
+def _check_name(group: str, kind: str, name: Any, options: Sequence[str]) -> list[str]:
+    known = sorted(options)
+    what = registry.KINDS[kind].what if kind in registry.KINDS else group
+    nested = "/" in str(name) and not str(name).startswith(("/", "."))  # folders in the user's ./conf
+    if str(name) not in known and not nested:
+        return [f"No {what} is called {str(name)!r}.{suggestion(str(name), known)} Known: {', '.join(known)}."]
+    claims = [choice for choice in catalog.choices(kind) if choice.name == name and choice.rivals]
+    return [
+        f"{choice.group}={name} is claimed by {' and '.join([choice.provider, *choice.rivals])}: "
+        f"uninstall all but one of them."
+        for choice in claims
+    ]
+
+
+class _Loader(ConfigLoaderImpl):
+    """Hydra's loader, which keeps what it merged last.
+
+    To ask Hydra for it (``compute_defaults_list``) takes as long again as finding it did: a third of a composition.
+    The name of the method is private; what depends on it, the refusal of doubles, is pinned by the tests.
+    """
+
+    merged: Sequence[ResultDefault] = ()
+
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
+        self.merged = defaults
+        return super()._compose_config_from_defaults_list(defaults, repo)
+
+
+def _listening_loader() -> _Loader:
+    """A `_Loader`, with which `compose` works from now on."""
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    loader = hydra.config_loader = _Loader(hydra.config_loader.get_search_path())
+    return loader
+
+
+def _compose(lines: Sequence[str]) -> DictConfig:
+    with _hydras_errors_in_our_words():
+        return compose("train", list(lines))
+
+
+def _set(overrides: Iterable[Override], config: DictConfig) -> None:
+    """Set single keys of a composed configuration.
+
+    Hydra does this at the end of `compose`. To compose all again for it would take as long as the first time, so its
+    own function is called; the name is private, and what it does is pinned by the tests.
+    """
+    parser = OverridesParser.create()
+    with _hydras_errors_in_our_words():
+        ConfigLoaderImpl._apply_overrides_to_config([parser.parse_override(open_line(o)) for o in overrides], config)
+
+
+@contextmanager
+def _hydras_errors_in_our_words() -> Iterator[None]:
+    try:
+        yield
+    except MissingConfigException as error:
+        missing = str(error.missing_cfg_file or "")
+        group, _, name = missing.rpartition("/")
+        options = sorted(error.options or [])
+        if not options and group:
+            options = sorted(GlobalHydra.instance().config_loader().get_group_options(group))
+        raise GanlabError(
+            f"No {group or 'configuration'} is called {name!r}.{suggestion(name, options)} "
+            f"Known: {', '.join(options) or 'none'}."
+        ) from error
+    except HydraException as error:
+        raise GanlabError(_explained(_one_line(error))) from error
+    except OmegaConfBaseException as error:
+        raise GanlabError(_one_line(error)) from error
+    except YAMLError as error:
+        raise GanlabError(f"A preset is no YAML: {' '.join(str(error).split())}") from error
+
+
+def _explained(message: str) -> str:
+    """What Hydra says about a group that no default names, in the user's words."""
+    group = message.partition("Could not override '")[2].partition("'")[0]
+    if group == "optimizer":
+        return "optimizer= names no player: write optimizer/generator=NAME or optimizer/discriminator=NAME."
+    if group.startswith("optimizer/"):
+        return f"No player {group.partition('/')[2]!r} has an optimizer yet: add one as +{group}=NAME."
+    return message
+
+
+def _refuse_unknown_keys(overrides: Sequence[Override], config: DictConfig) -> None:
+    problems = []
+    for override in overrides:
+        key = override.get_key_element()
+        if key.startswith("~"):
+            continue
+        key = key.lstrip("+")
+        parts = key.split(".")
+        if parts[0] in OPEN_NODES:
+            problems += _unused_logger(key, parts, config)
+            continue
+        node: Any = config
+        for depth, part in enumerate(parts):
+            known = [str(k) for k in node] if isinstance(node, DictConfig) else []
+            if part not in known:
+                problems.append(_unknown_key(key, ".".join(parts[:depth]), part, known, config))
+                break
+            node = node._get_node(part)
+            node = node if isinstance(node, DictConfig) else None
+    if problems:
+        raise GanlabError(" ".join(problems))
+
+
+def _unused_logger(key: str, parts: Sequence[str], config: DictConfig) -> list[str]:
+    if parts[0] != "logger" or len(parts) < 3 or parts[1] in (config.get("logger") or {}):
+        return []
+    return [f"{key!r} has no effect because the logger {parts[1]!r} is not in use: add it as logger={parts[1]}."]
+
+
+def _unknown_key(key: str, parent: str, part: str, known: list[str], config: DictConfig) -> str:
+    if not parent:
+        groups = [*registry.RUN_KINDS, "model", *component_source.OPTIONAL_GROUPS]
+        known = sorted({*known, *groups} - {"optimizer", "hydra"})
+        plain = OmegaConf.to_container(config, resolve=False)
+        last = key.rpartition(".")[2]
+        same = [full for full in _full_keys(plain, "") if full.endswith(f".{last}")]  # max_steps: trainer.max_steps
+        near = f" Did you mean {' or '.join(map(repr, same))}?" if same else suggestion(part, known)
+        return f"{key!r} is no option.{near} Known here: {', '.join(known)}."
+    if parent == "reg" and part in registry.names("reg"):
+        return f"{key!r} has no effect because the regularizer {part!r} is not in use: add it as reg={part}."
+    if not known and parent in registry.KINDS and not registry.KINDS[parent].many:
+        return f"{key!r} has no effect without a {parent}: choose one as {parent}={registry.names(parent)[0]}."
+    near = suggestion(part, known).replace("'", f"'{parent}.", 1) if known else ""
+    listed = ", ".join(k for k in known if k != schema.COMPONENT)
+    return f"{key!r} is no option.{near} {f'Known in {parent}: {listed}.' if listed else f'{parent} has no options.'}"
+
+
+def _full_keys(node: Any, prefix: str) -> Iterable[str]:
+    for name, value in node.items() if isinstance(node, dict) else ():
+        key = f"{prefix}.{name}" if prefix else str(name)
+        yield key
+        yield from _full_keys(value, key)
+
+
+def _refuse_doubles(merged: Sequence[ResultDefault]) -> None:
+    """Naming a regularizer twice, by hand or by a bundle such as ``loss=wgan_gp``, is an error."""
+    packages = [
+        str(d.package) for d in merged if str(d.package or "").startswith(tuple(f"{group}." for group in NAMED_ONCE))
+    ]
+    doubles = sorted({p for p in packages if packages.count(p) > 1})
+    if doubles:
+        group, _, name = doubles[0].partition(".")
+        bundle = next((d.parent for d in merged if d.package == doubles[0] and str(d.parent).startswith("loss/")), None)
+        raise GanlabError(named_twice(group, name, str(bundle).replace("/", "=") if bundle else None))
+
+
+def named_twice(group: str, name: str, bundle: str | None) -> str:
+    """Why ``group=name`` is refused beside ``bundle``, as it is typed, or beside itself."""
+    source = f": {bundle} brings it already" if bundle else ""
+    return f"{group} names {name!r} twice{source}. Name it once and set its options as {group}.{name}.OPTION=VALUE."
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("See https", "full_key", "object_type", "To append"))]
+    return " ".join(kept[:2])

@@ -1,0 +1,195 @@
+"""The options of a component, read off its constructor's signature, and values checked against them."""
+
+from __future__ import annotations
+
+import collections.abc as abc
+import inspect
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from ganlab.core import registry, schedules
+from ganlab.core.errors import suggestion
+
+REQUIRED = "???"  # OmegaConf's mark of a value that must be given
+COMPONENT = "component"  # the key of a node that names its component
+
+
+@dataclass(frozen=True)
+class Option:
+    """One constructor argument that a user may set."""
+
+    name: str
+    annotation: Any
+    default: Any  # REQUIRED if there is none
+
+
+def options(kind: str, component: Any) -> dict[str, Option]:
+    """The options of a component: its constructor's parameters less those that the experiment gives."""
+    given = registry.KINDS[kind].given
+    hints = _hints(component)
+    made = {f.name: f.default_factory for f in getattr(component, "__dataclass_fields__", {}).values()}
+    found = {}
+    for parameter in inspect.signature(component).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name in given:
+            continue
+        factory = made.get(parameter.name, MISSING)
+        value = parameter.default if factory is MISSING else factory()
+        default = REQUIRED if value is parameter.empty else plain(value)
+        found[parameter.name] = Option(parameter.name, hints.get(parameter.name, Any), default)
+    return found
+
+
+def takes(component: Any) -> set[str]:
+    """Names of all constructor parameters."""
+    return set(inspect.signature(component).parameters)
+
+
+def node(kind: str, name: str) -> dict[str, Any]:
+    """What ``kind=name`` puts into the configuration."""
+    component = registry.load(kind, name)
+    return {COMPONENT: name, **{o.name: o.default for o in options(kind, component).values()}}
+
+
+def plain(value: Any) -> Any:
+    """A default as YAML holds it.
+
+    Raises:
+        TypeError: If YAML cannot hold it.
+    """
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"the default {value!r} is nothing that YAML can hold; take its name as a string instead")
+
+
+def check(kind: str, component: Any, values: Mapping[str, Any], key: str) -> tuple[dict[str, Any], list[str]]:
+    """Constructor arguments from the values of a node, and a sentence for each value that is wrong.
+
+    Args:
+        values: The node, without the ``component`` key.
+        key: Where the node stands, such as ``loss``: for the sentences.
+    """
+    known = options(kind, component)
+    arguments, problems = {}, []
+    for name, value in values.items():
+        where = f"{key}.{name}"
+        if name not in known:
+            problems.append(f"{where} is no option.{suggestion(name, known)} Options: {', '.join(known) or 'none'}.")
+        elif value == REQUIRED:
+            problems.append(f"{where} must be given: {where}=VALUE.")
+        elif schedules.is_schedule(value) and _takes_float(known[name].annotation):
+            arguments[name] = value
+        else:
+            try:
+                arguments[name] = convert(value, known[name].annotation)
+            except ValueError as error:
+                problems.append(f"{where} {error}.")
+    missing = [n for n, o in known.items() if o.default == REQUIRED and n not in values]
+    problems += [f"{key}.{name} must be given: {key}.{name}=VALUE." for name in missing]
+    return arguments, problems
+
+
+def convert(value: Any, annotation: Any) -> Any:
+    """``value`` as the annotation wants it; whole floats become integers, lists become tuples.
+
+    Raises:
+        ValueError: If it is something else, in words that follow the option's name.
+    """
+    origin, args = get_origin(annotation), get_args(annotation)
+    if annotation is Any or annotation is inspect.Parameter.empty:
+        return value
+    if origin in (Union, types.UnionType):
+        return _convert_union(value, args)
+    if origin is Literal:
+        if value not in args:
+            raise ValueError(f"must be one of {', '.join(map(str, args))}, got {value!r}{_near(value, args)}")
+        return value
+    if annotation is type(None):
+        if value is not None:
+            raise ValueError(f"must be null, got {value!r}")
+        return None
+    if annotation is bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"must be true or false, got {value!r}")
+        return value
+    if annotation is int:
+        if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
+            raise ValueError(f"must be a whole number, got {value!r}")
+        return int(value)
+    if annotation is float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"must be a number, got {value!r}")
+        return float(value)
+    if annotation is str:
+        if value is None or isinstance(value, (list, tuple, Mapping)):
+            raise ValueError(f"must be a word, got {value!r}")
+        return str(value)
+    if annotation is Path:
+        if not isinstance(value, (str, Path)):
+            raise ValueError(f"must be a path, got {value!r}")
+        return Path(value)
+    if inspect.isclass(annotation) and issubclass(annotation, Enum):
+        allowed = [e.value for e in annotation]
+        if value not in allowed:
+            raise ValueError(f"must be one of {', '.join(map(str, allowed))}, got {value!r}")
+        return annotation(value)
+    if origin in (tuple, list, abc.Sequence) or annotation in (tuple, list):
+        return _convert_sequence(value, origin or annotation, args)
+    if origin in (dict, abc.Mapping) or annotation is dict:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"must be a mapping such as {{a:1}}, got {value!r}")
+        return {k: convert(v, args[1] if args else Any) for k, v in value.items()}
+    return value  # an annotation that only type checkers understand
+
+
+def _convert_union(value: Any, choices: Sequence[Any]) -> Any:
+    reasons = []
+    if value is None and type(None) in choices:
+        return None
+    # an int that fits is not to become a float because float stands first
+    for choice in sorted(choices, key=lambda c: not (isinstance(c, type) and type(value) is c)):
+        try:
+            return convert(value, choice)
+        except ValueError as error:
+            if choice is not type(None):
+                reasons.append(str(error))
+    allowed = " or ".join(r.split(", got")[0].removeprefix("must be ") for r in reasons)
+    null = " or null" if type(None) in choices else ""
+    raise ValueError(f"must be {allowed}{null}, got {value!r}")
+
+
+def _convert_sequence(value: Any, origin: Any, args: tuple[Any, ...]) -> Any:
+    if isinstance(value, str) or not isinstance(value, (list, tuple)):
+        raise ValueError(f"must be a list such as [a,b], got {value!r}")
+    fixed = origin is tuple and bool(args) and Ellipsis not in args
+    if fixed and len(value) != len(args):
+        raise ValueError(f"must have {len(args)} entries, got {list(value)!r}")
+    kinds = args if fixed else [args[0] if args else Any] * len(value)
+    converted = [convert(v, kind) for v, kind in zip(value, kinds, strict=True)]
+    return converted if origin is list else tuple(converted)
+
+
+def _takes_float(annotation: Any) -> bool:
+    return annotation is float or float in get_args(annotation)
+
+
+def _near(value: Any, allowed: Sequence[Any]) -> str:
+    return suggestion(str(value), map(str, allowed)).rstrip("?").replace(" Did you mean", "; did you mean")
+
+
+def _hints(component: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(component.__init__ if inspect.isclass(component) else component)
+    except NameError:  # an annotation that exists for type checkers only
+        return {}

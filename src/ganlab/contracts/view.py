@@ -1,0 +1,355 @@
+"""What a turn sees of one micro-batch: real and fake images, scores, gradients; lazy and cached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from ganlab.contracts.game import Game, Regularizer, Turn, overrides
+from ganlab.core import distributed
+from ganlab.core.randomness import Distribution, Stream
+from ganlab.layers import state
+
+Draw = Callable[[str, Sequence[int], Distribution], Tensor]
+
+
+@dataclass(eq=False)
+class Points:
+    """Images at which the discriminator is asked.
+
+    Args:
+        images: (B, C, H, W) in [-1, 1]; for points of a plane any (B, ...).
+        labels: (B,) int64 or None.
+        role: ``real``, ``fake``, ``interpolated`` or a regularizer's own word.
+        codes: (B, Z) for a discriminator that judges pairs of an image and a code; else None. Other
+            images with the same codes are ``replace(points, images=...)``.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    role: str
+    codes: Tensor | None = None
+
+    @property
+    def company(self) -> tuple[Tensor | None, ...]:
+        """What the discriminator is told beside the image."""
+        return (self.labels,) if self.codes is None else (self.labels, self.codes)
+
+
+class Hooks:
+    """The regularizers that implement each hook, found once."""
+
+    def __init__(self, regularizers: Sequence[Regularizer]) -> None:
+        def of(hook: str) -> list[Regularizer]:
+            return [r for r in regularizers if overrides(r, hook)]
+
+        self.during = of("during")
+        self.images, self.features, self.scores = of("images"), of("features"), of("scores")
+        self.terms, self.gradients, self.after_step = of("terms"), of("gradients"), of("after_step")
+        self.input_gradients = {role for r in regularizers for role in r.input_gradients}
+        self.reads_features = any(r.reads_features for r in regularizers)
+        self.player_gradients = {player for r in regularizers for player in r.player_gradients}
+
+
+@dataclass
+class Setting:
+    """What every view of a run shares.
+
+    Args:
+        prior: ``prior(draw, batch, dim)`` makes latents from keyed draws.
+        latent_dim: Width of ``z``; 0 if the game draws no latents.
+        label_shares: (num_classes,) shares of the labels that fakes get; None: unconditional.
+        every_forward: Running state moves on every forward pass instead of once a micro-batch.
+        double_backward: Whether the networks' main pass can be differentiated twice (compiled
+            ones cannot).
+        input_gradient: A compiled replacement for the eager input gradient, or None.
+        timer: Surrounds each part of an iteration, for the benchmark.
+    """
+
+    prior: Callable[[Draw, int, int], Tensor]
+    latent_dim: int
+    label_shares: Tensor | None = None
+    every_forward: bool = False
+    double_backward: bool = True
+    input_gradient: Callable[[Tensor, Tensor | None], Tensor] | None = None
+    timer: Callable[[str], AbstractContextManager[Any]] = nullcontext
+
+
+class View:
+    """One micro-batch of one turn. Everything is computed when first asked for and kept until the
+    turn ends, so penalties at the same points share one input gradient.
+
+    Args:
+        game: Whose turn it is.
+        hooks: The regularizers' hooks.
+        turn: The turn.
+        stream: Keyed randomness of this micro-batch.
+        setting: What all views of the run share.
+        reals: Real images of this micro-batch (None if the turn has none).
+        batch: Number of fakes on this rank.
+        iteration: Iterations done before this one.
+        images_seen: Real images shown in counted turns before this iteration.
+        logged: Whether scalars of this micro-batch will be logged.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        hooks: Hooks,
+        turn: Turn,
+        stream: Stream,
+        setting: Setting,
+        *,
+        reals: Points | None,
+        batch: int,
+        iteration: int,
+        images_seen: int,
+        logged: bool = False,
+    ) -> None:
+        self.game, self.hooks, self.turn, self.stream, self.setting = game, hooks, turn, stream, setting
+        self.batch, self.iteration, self.images_seen, self.logged = batch, iteration, images_seen, logged
+        self.scalars: dict[str, Tensor] = {}
+        self.notes: dict[Any, Any] = {}
+        self._reals = reals
+        self._owners = {name: player for player, p in game.players.items() for name in p.modules}
+        self._first_pass: dict[str, Any] = {}
+        self._cache: dict[Any, Any] = {}
+        if reals is not None and self._shares_pass("real"):
+            reals.images.requires_grad_()
+
+    # --- randomness and other ranks
+
+    def draw(self, purpose: str, shape: Sequence[int], distribution: Distribution = "normal") -> Tensor:
+        """Keyed numbers; ``shape[0]`` is this rank's batch, see `Stream.draw`."""
+        return self.stream.draw(purpose, shape, distribution)
+
+    @staticmethod
+    def mean(x: Tensor) -> Tensor:
+        """Mean over ranks, elementwise and differentiable."""
+        return distributed.mean(x)
+
+    @staticmethod
+    def gather(x: Tensor) -> Tensor:
+        """All ranks' ``x`` along dimension 0, differentiable."""
+        return distributed.gather(x)
+
+    def note(self, name: str, value: Tensor) -> None:
+        """Log a scalar of this micro-batch, if it is to be logged."""
+        if self.logged:
+            self.scalars[name] = value.detach()
+
+    def differentiates(self, player: str) -> bool:
+        """Whether this turn takes gradients by the player's parameters: it steps, or a regularizer asks for them."""
+        return player in self.turn.players or player in self.hooks.player_gradients
+
+    # --- images
+
+    @property
+    def reals(self) -> Points:
+        if self._reals is None:
+            raise RuntimeError(f"The turn of {'+'.join(self.turn.players)} has no real images.")
+        reals = self._reals
+        return self._once("reals", lambda: self.game.complete(reals, self))
+
+    @property
+    def z(self) -> Tensor:
+        """Latents (B, Z) of the prior."""
+        return self._once("z", lambda: self.setting.prior(self.draw, self.batch, self.setting.latent_dim))
+
+    @property
+    def fake_labels(self) -> Tensor | None:
+        """Labels (B,) for the fakes, drawn with the shares of the setting; None: unconditional."""
+        shares = self.setting.label_shares
+        if shares is None:
+            return None
+
+        def sample() -> Tensor:
+            uniform = self.draw("labels", (self.batch,), "uniform")
+            return torch.searchsorted(shares.cumsum(0), uniform, right=True).clamp_(max=len(shares) - 1)
+
+        return self._once("labels", sample)
+
+    def fakes(self, grad: bool | None = None) -> Points:
+        """G(z, y).
+
+        Args:
+            grad: Whether gradients reach the generator; by default if its player has this turn, or if a
+                regularizer differentiates by the player's parameters.
+        """
+        if self.differentiates(self._owners.get("generator", "")) if grad is None else grad:
+            return self._once("fakes with graph", lambda: self._fakes(self._generate()))
+        return self._once("fakes", self._fakes_without_graph)
+
+    def _fakes_without_graph(self) -> Points:
+        if "fakes with graph" in self._cache:
+            images = self._cache["fakes with graph"].images.detach()
+        else:
+            with torch.no_grad():
+                images = self._generate()
+        return self._fakes(images.requires_grad_(self._shares_pass("fake")))
+
+    def _fakes(self, images: Tensor) -> Points:
+        return self.game.complete(Points(images, self.fake_labels, "fake"), self)
+
+    def _generate(self) -> Tensor:
+        return self.run("generator", self.z, self.fake_labels)
+
+    def interpolated(self) -> Points:
+        """x = a·real + (1 - a)·fake, a ~ U[0, 1) one an image, with the labels of the reals."""
+
+        def make() -> Points:
+            real, fake = self.reals, self.fakes(grad=False)
+            a = self.draw("interpolation", (self.batch,), "uniform")
+
+            def between(x: Tensor, y: Tensor) -> Tensor:
+                dtype = torch.promote_types(y.dtype, torch.float32)  # fakes are bf16 under autocast
+                share = a.to(dtype).view(-1, *[1] * (y.ndim - 1))
+                return torch.lerp(x.detach().to(dtype), y.detach().to(dtype), share)
+
+            pairs = fake.codes is not None and real.codes is not None
+            codes = between(fake.codes, real.codes) if pairs else None  # type: ignore[arg-type]
+            images = between(fake.images, real.images).requires_grad_()
+            return Points(images, real.labels, "interpolated", codes)
+
+        return self._once("interpolated", make)
+
+    # --- the discriminator's answers
+
+    def seen(self, points: Points) -> Tensor:
+        """The images as the discriminator sees them: after the regularizers' hooks."""
+
+        def compute() -> Tensor:
+            images = points.images
+            for regularizer in self.hooks.images:
+                images = regularizer.images(images, points.role, self)
+            return images
+
+        return self._once(("seen", points), compute)
+
+    def features(self, points: Points) -> Tensor:
+        """The discriminator's last map before its head, after the regularizers' hooks."""
+
+        def compute() -> Tensor:
+            images = self.seen(points)
+            features = self.run("discriminator", images, *points.company, method="features", part_of=points)
+            for regularizer in self.hooks.features:
+                features = regularizer.features(features, points.role, self)
+            return features
+
+        return self._once(("features", points), compute)
+
+    def logits(self, points: Points) -> Tensor:
+        """D(x, y), (B,) float32, high for real; through the regularizers' hooks."""
+
+        def compute() -> Tensor:
+            if self.hooks.features or self.hooks.reads_features or ("features", points) in self._cache:
+                features = self.features(points)
+                logits = self.run("discriminator", features, points.labels, method="head", part_of=points)
+            else:
+                logits = self.run("discriminator", self.seen(points), *points.company, part_of=points)
+            return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+
+        return self._once(("logits", points), compute)
+
+    def scores(self, *, reals: bool = True) -> tuple[Tensor | None, Tensor]:
+        """Logits of reals and fakes as the adversarial loss sees them.
+
+        Args:
+            reals: False: the loss does without the reals' logits in this turn; None stands for them.
+        """
+
+        def compute() -> tuple[Tensor | None, Tensor]:
+            real = self.logits(self.reals) if reals else None
+            fake = self.logits(self.fakes())
+            for regularizer in self.hooks.scores:
+                real, fake = regularizer.scores(real, fake, self)
+            return real, fake
+
+        return self._once(("scores", reals), compute)
+
+    def input_gradient(self, points: Points) -> Tensor:
+        """d(sum of logits)/dx at ``points``, float32, differentiable; cached.
+
+        In float32 with autocast off. It uses the main forward pass where that was made in float32
+        and can be differentiated twice, and makes its own otherwise.
+        """
+
+        def compute() -> Tensor:
+            if self._serves_twice() and points.images.requires_grad:
+                (gradient,) = torch.autograd.grad(self.logits(points).sum(), points.images, create_graph=True)
+                return gradient
+            images = points.images.detach().requires_grad_()
+            images = images.float() if images.dtype in (torch.bfloat16, torch.float16) else images
+            compiled = self.setting.input_gradient
+            hooked = self.hooks.images or self.hooks.features
+            if compiled is not None and not hooked and points.codes is None:
+                return compiled(images, points.labels)
+            codes = points.codes if points.codes is None else points.codes.to(images.dtype)  # bf16 under autocast
+            own = replace(points, images=images, codes=codes)
+            with torch.autocast(images.device.type, enabled=False):
+                (gradient,) = torch.autograd.grad(self._eager_logits(own).sum(), own.images, create_graph=True)
+            return gradient
+
+        return self._once(("input_gradient", points), compute)
+
+    def player_gradient(self, player: str, create_graph: bool = False) -> list[Tensor]:
+        """The gradient of a player's own objective (without regularizers) by its parameters."""
+
+        def compute() -> list[Tensor]:
+            terms = self.game.objective(Turn((player,), reals=self.turn.reals), self)[player]
+            parameters = [p for p in self.game.players[player].parameters() if p.requires_grad]
+            total = torch.stack(list(terms.values())).sum()
+            gradients = torch.autograd.grad(
+                total, parameters, create_graph=create_graph, retain_graph=True, allow_unused=True
+            )
+            return [g for g in gradients if g is not None]
+
+        return self._once(("player_gradient", player, create_graph), compute)
+
+    def run(self, name: str, *inputs: Any, method: str = "forward", part_of: Any = None) -> Any:
+        """Call the game's module ``name``. Its running state moves if its player has this turn and
+        this is the module's first pass in the micro-batch (for a discriminator that is the pass
+        over the reals), or always with ``state_updates=every_forward``.
+
+        Args:
+            part_of: What the pass is about; calls about the same thing are parts of one pass.
+        """
+        module = self.game.get_submodule(name)
+        call = module if method == "forward" else getattr(module, method)
+        part_of = object() if part_of is None else part_of
+        first = self._first_pass.setdefault(name, part_of) is part_of
+        moves = self.setting.every_forward or (self._plays(name) and first)
+        with state.moving(moves), self.setting.timer(f"{name} forward"):
+            return call(*inputs)
+
+    # --- inside
+
+    def _once(self, what: Any, compute: Callable[[], Any]) -> Any:
+        if what not in self._cache:
+            self._cache[what] = compute()
+        return self._cache[what]
+
+    def _plays(self, module: str) -> bool:
+        return self._owners.get(module) in self.turn.players
+
+    def _serves_twice(self) -> bool:
+        device = self._reals.images.device.type if self._reals is not None else self.stream.device.type
+        return self.setting.double_backward and not torch.is_autocast_enabled(device)
+
+    def _shares_pass(self, role: str) -> bool:
+        wanted = role in self.hooks.input_gradients or role in self.game.input_gradients
+        return wanted and self._plays("discriminator") and self._serves_twice()
+
+    def _eager_logits(self, points: Points) -> Tensor:
+        discriminator = cast(Any, self.game.get_submodule("discriminator"))
+        if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
+            return discriminator.forward(self.seen(points), *points.company)
+        features = discriminator.features(self.seen(points), *points.company)
+        for regularizer in self.hooks.features:
+            features = regularizer.features(features, points.role, self)
+        return discriminator.head(features, points.labels)

@@ -1,0 +1,171 @@
+"""Names -> components: every entry point of the groups below, ganlab's own among them.
+
+A component is one class (or function); its constructor's signature is its configuration. ganlab's
+own components come through the same door as a plug-in's and have no privileges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, EntryPoints, entry_points
+from typing import Any, TypeVar, cast
+
+from ganlab.core.errors import GanlabError, suggestion
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of component.
+
+    Args:
+        group: The entry-point group that distributions use.
+        what: What it is, for messages and tables.
+        given: Constructor arguments that the experiment supplies, so that they are no options.
+        many: Whether a run may use several: ``reg=[sn,ortho]``.
+        optional: Whether ``none`` is a choice.
+        of_run: Whether a run's configuration names it; others belong to commands of their own.
+        word: What is typed before ``=``, where that is not the kind.
+    """
+
+    group: str
+    what: str
+    given: tuple[str, ...] = ()
+    many: bool = False
+    optional: bool = False
+    of_run: bool = True
+    word: str = ""
+
+
+_NETWORK = ("image_size", "image_channels", "num_classes")
+_OF_CODES = (*_NETWORK, "latent_dim")
+NETWORKS = ("generator", "discriminator", "encoder", "statistics")  # kinds that a game may take
+
+KINDS = {
+    "generator": Kind("ganlab.generators", "generator", _NETWORK),
+    "discriminator": Kind("ganlab.discriminators", "discriminator", _NETWORK, optional=True),
+    "encoder": Kind("ganlab.encoders", "encoder", _OF_CODES, optional=True),
+    "statistics": Kind("ganlab.statistics", "statistics network", _OF_CODES, optional=True),
+    "loss": Kind("ganlab.losses", "adversarial loss", optional=True),
+    "reg": Kind("ganlab.regularizers", "regularizer", many=True, optional=True),
+    "augment": Kind("ganlab.augmentations", "augmentation", optional=True),
+    "game": Kind("ganlab.games", "game", (*NETWORKS, "loss")),
+    "growth": Kind("ganlab.growths", "schedule of growth", ("image_sizes", "players", "batch_size"), optional=True),
+    "data": Kind("ganlab.datasets", "data set"),
+    "prior": Kind("ganlab.priors", "prior of the latents"),
+    "optimizer": Kind("ganlab.optimizers", "optimizer", ("params",)),
+    "metric": Kind("ganlab.metrics", "metric of an evaluation", many=True, of_run=False, word="metrics"),
+    "features": Kind("ganlab.features", "feature extractor", of_run=False),
+}
+RUN_KINDS = {name: kind for name, kind in KINDS.items() if kind.of_run}
+
+_registered: dict[tuple[str, str], Any] = {}
+
+
+def register(kind: str, name: str) -> Callable[[T], T]:
+    """Decorator that makes a component known to this process only: for scripts and notebooks.
+
+    A component that others are to use belongs into the entry points of a package.
+    """
+    _known_kind(kind)
+
+    def add(component: T) -> T:
+        _registered[kind, name] = component
+        return component
+
+    return add
+
+
+def names(kind: str) -> list[str]:
+    """Names of all components of a kind, installed or registered; nothing is imported."""
+    _known_kind(kind)
+    return sorted({*(point.name for point in _points(kind)), *(n for k, n in _registered if k == kind)})
+
+
+def find(kind: str, name: str) -> EntryPoint | None:
+    """The entry point of a component; None for one that was registered in this process.
+
+    Raises:
+        GanlabError: If no component or more than one has this name.
+    """
+    _known_kind(kind)
+    if (kind, name) in _registered:
+        return None
+    found = [point for point in _points(kind) if point.name == name]
+    if not found:
+        what = KINDS[kind].what
+        raise GanlabError(
+            f"No {what} is called {name!r}.{suggestion(name, names(kind))} Installed: {', '.join(names(kind))}."
+        )
+    claims = owners(kind, name)
+    if len(claims) > 1:
+        raise GanlabError(
+            f"Two packages provide the {KINDS[kind].what} {name!r}: {' and '.join(claims)}. "
+            f"Uninstall one of them or rename its entry point."
+        )
+    return found[0]
+
+
+def load(kind: str, name: str) -> Any:
+    """The component itself, imported.
+
+    Raises:
+        GanlabError: As `find`, and if its package fails to import.
+    """
+    point = find(kind, name)
+    if point is None:
+        return _registered[kind, name]
+    try:
+        return point.load()
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise GanlabError(
+            f"The {KINDS[kind].what} {name!r} of {distribution(point)} cannot be imported from {point.value!r}: "
+            f"{type(error).__name__}: {reason}. Mend or uninstall {distribution(point)}, or choose another {kind}."
+        ) from error
+
+
+def distribution(point: EntryPoint) -> str:
+    """Name of the distribution that an entry point comes from."""
+    return _distribution_name(point.dist) if point.dist is not None else point.value
+
+
+def owners(kind: str, name: str) -> list[str]:
+    """The distributions that provide a component of this name: one, if all is well."""
+    return sorted({distribution(point) for point in _points(kind) if point.name == name})
+
+
+@cache
+def points(group: str) -> tuple[EntryPoint, ...]:
+    """All entry points of a group; the metadata of installed distributions is read once a process."""
+    return tuple(_metadata().select(group=group))
+
+
+def forget() -> None:
+    """Read the metadata of installed distributions anew when it is next needed."""
+    for cached in (points, _metadata, _distribution_name):
+        cached.cache_clear()
+
+
+def _known_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise GanlabError(
+            f"No kind of component is called {kind!r}.{suggestion(kind, KINDS)} Kinds: {', '.join(KINDS)}."
+        )
+
+
+@cache
+def _distribution_name(found: Distribution) -> str:
+    return found.name
+
+
+@cache
+def _metadata() -> EntryPoints:
+    return cast(EntryPoints, entry_points())  # Python 3.10 and 3.11 call it SelectableGroups
+
+
+def _points(kind: str) -> tuple[EntryPoint, ...]:
+    return points(KINDS[kind].group)

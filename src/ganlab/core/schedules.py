@@ -1,0 +1,98 @@
+"""Numbers that change: pure functions of images seen.
+
+Wherever a component takes a float, the configuration may hold a schedule instead:
+
+    optimizer.generator.lr={from:2e-4,to:0,end_steps:100000}
+    reg.r1.gamma={from:0.05,to:0.005,end_kimg:20000,shape:cosine}
+
+The value is ``from`` until ``start``, ``to`` after ``end``, and in between moves along the shape:
+``linear``; ``cosine``, half a period, (1 + cos(pi t)) / 2; or ``exponential``, linear in the logarithm.
+Units are kimg (thousands of real images shown in the discriminator's turns) or steps (iterations).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ganlab.core.errors import one_of
+
+_KEYS = ("from", "to", "start_kimg", "end_kimg", "start_steps", "end_steps", "shape")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A number as a function of images seen.
+
+    Args:
+        start_value, end_value: Values before ``start`` and after ``end``.
+        start, end: In images.
+        shape: ``linear``, ``cosine`` or ``exponential``.
+    """
+
+    start_value: float
+    end_value: float
+    start: float
+    end: float
+    shape: str = "linear"
+
+    def __call__(self, images_seen: float) -> float:
+        if self.end <= self.start:
+            return self.end_value if images_seen >= self.end else self.start_value
+        t = min(max((images_seen - self.start) / (self.end - self.start), 0.0), 1.0)
+        if self.shape == "cosine":
+            t = (1 - math.cos(math.pi * t)) / 2
+        if self.shape == "exponential":
+            return math.exp((1 - t) * math.log(self.start_value) + t * math.log(self.end_value))
+        return (1 - t) * self.start_value + t * self.end_value
+
+
+@dataclass
+class Scheduled:
+    """A number of a component that follows a schedule."""
+
+    schedule: Schedule
+    assign: Callable[[float], None]
+
+
+def is_schedule(value: Any) -> bool:
+    """Whether a value of a configuration is meant as a schedule."""
+    return isinstance(value, Mapping) and ("from" in value or "to" in value)
+
+
+def parse(value: Mapping[str, Any], images_per_step: float) -> Schedule:
+    """Read a schedule.
+
+    Raises:
+        ValueError: If keys are missing, unknown or contradict each other.
+    """
+    unknown = [key for key in value if key not in _KEYS]
+    if unknown:
+        raise ValueError(f"a schedule has no {unknown[0]!r}; its keys are {', '.join(_KEYS)}")
+    for key, number in value.items():
+        if key == "shape":
+            continue
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+            raise ValueError(f"a schedule's {key!r} must be a finite number, got {number!r}")
+    if "from" not in value or "to" not in value:
+        raise ValueError("a schedule needs both 'from' and 'to'")
+    if ("end_kimg" in value) == ("end_steps" in value):
+        raise ValueError("a schedule needs either 'end_kimg' or 'end_steps'")
+    if "start_kimg" in value and "start_steps" in value:
+        raise ValueError("a schedule takes 'start_kimg' or 'start_steps', not both")
+
+    def images(edge: str) -> float:
+        if f"{edge}_kimg" in value:
+            return 1000.0 * value[f"{edge}_kimg"]
+        return images_per_step * value.get(f"{edge}_steps", 0)
+
+    shape = str(value.get("shape", "linear"))
+    one_of(shape, ("linear", "cosine", "exponential"), "a schedule's shape")
+    first, last = float(value["from"]), float(value["to"])
+    if shape == "exponential" and (first <= 0 or last <= 0):
+        raise ValueError("an exponential schedule needs positive 'from' and 'to'")
+    if images("end") < images("start"):
+        raise ValueError("a schedule must end after it starts")
+    return Schedule(first, last, images("start"), images("end"), shape)

@@ -1,0 +1,31 @@
+"""The images of one run: a whole data set at one size, and the rows of each split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from ganlab.data.prepare import Images
+
+
+@dataclass
+class RunData:
+    """The images of a run, or those that others are compared with.
+
+    Args:
+        images: All of them, at one size, with the labels that the data set has.
+        splits: Rows of ``images`` by the name of the split.
+        make_fingerprint: See `fingerprint`.
+    """
+
+    images: Images
+    splits: Mapping[str, Tensor]
+    make_fingerprint: Callable[[], str]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes when the images, their order, size or splits change; made when it is asked for."""
+        return self.make_fingerprint()

@@ -1,0 +1,52 @@
+"""Whether the batches of a run divide over its processes and micro-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ganlab.contracts import plan
+from ganlab.core.errors import GanlabError
+from ganlab.engine.module import GANModule
+
+
+def check(module: GANModule, world_size: int) -> None:
+    """Every turn's batch must divide over ranks and accumulations.
+
+    Raises:
+        GanlabError: If one does not, with the nearest batch sizes that do.
+    """
+    options = module.training_options
+    parts = options.accumulate * world_size
+    for key, batch, progress in _batches(module):
+        slots = plan.plan(module.game, progress, options.batch_size).slots
+        for slot in slots:
+            if not _divides(batch, slot.turn.batch, parts):
+                found = [
+                    next((n for n in sizes if all(_divides(n, s.turn.batch, parts) for s in slots)), None)
+                    for sizes in (range(batch, 0, -1), range(batch, batch + 1000 * parts))
+                ]
+                near = " or ".join(str(n) for n in found if n)
+                share = f" (a share of {slot.turn.batch:g} of it in one turn)" if slot.turn.batch != 1 else ""
+                raise GanlabError(
+                    f"{key}={batch}{share} does not divide into accumulate={options.accumulate} "
+                    f"times {world_size} process{'es' if world_size > 1 else ''}: try {key}={near}."
+                )
+
+
+def _divides(batch: int, share: float, parts: int) -> bool:
+    """Whether a share of a batch gives each of ``parts`` as many images, and at least one."""
+    size = round(batch * share)
+    return size > 0 and size % parts == 0
+
+
+def _batches(module: GANModule) -> Iterator[tuple[str, int, plan.Progress]]:
+    """Every batch size of a run: its key, its value, and where the run takes it."""
+    given, schedule = module.training_options.batch_size, module.game.growth
+    if schedule is None:
+        yield "data.batch_size", given, module.progress
+        return
+    for start in schedule.starts:
+        stage = schedule.stage(start)
+        batch = given if stage.batch_size is None else stage.batch_size
+        key = "data.batch_size" if batch == given else f"growth.batch_sizes.{stage.image_size[0]}"
+        yield key, batch, plan.Progress(images_seen=start)

@@ -1,0 +1,38 @@
+"""torch.compile for networks that play: the networks, and the input gradient as one piece."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ganlab.contracts.game import Game
+from ganlab.contracts.view import Setting
+
+
+def compile_networks(game: Game, setting: Setting) -> None:
+    """Compile every player's modules in place, and give ``setting`` a compiled input gradient."""
+    for player in game.players.values():
+        for module in player.modules.values():
+            module.compile()  # keeps names, so checkpoints do not change
+    setting.double_backward = False
+    discriminator = getattr(game, "discriminator", None)
+    if discriminator is None:
+        return
+
+    def input_gradient(images: Tensor, labels: Tensor | None) -> Tensor:
+        # torch.compile refuses double backward: the gradient is taken inside, so that the
+        # compiled whole is differentiated once
+        def total(x: Tensor) -> Tensor:
+            if hasattr(discriminator, "head"):
+                return discriminator.head(discriminator.features(x, labels), labels).float().sum()
+            return discriminator.forward(x, labels).float().sum()  # the call itself is compiled already
+
+        return torch.func.grad(total)(images)
+
+    compiled = torch.compile(input_gradient)
+
+    def without_autocast(images: Tensor, labels: Tensor | None) -> Tensor:
+        with torch.autocast(images.device.type, enabled=False):
+            return compiled(images, labels)
+
+    setting.input_gradient = without_autocast

@@ -1,0 +1,304 @@
+"""The LightningModule: runs a game's turns by manual optimization and knows no GAN by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.optim import Optimizer
+
+from ganlab.contracts.game import Game, Regularizer, Stage, Turn, stand
+from ganlab.contracts.plan import Progress, Slot, plan
+from ganlab.contracts.view import Hooks, Setting, View
+from ganlab.core import distributed
+from ganlab.core.errors import GanlabError
+from ganlab.core.randomness import Stream, using
+from ganlab.core.schedules import Schedule, Scheduled
+from ganlab.engine.averaging import Average
+from ganlab.engine.compilation import compile_networks
+from ganlab.engine.player_optimizers import OptimizerFactory, PlayerOptimizers
+from ganlab.engine.reals import Batch, Reals
+from ganlab.engine.updates import RULES
+from ganlab.layers import state
+
+
+@dataclass
+class Training:
+    """How the game is played, whatever it is.
+
+    Args:
+        seed: First part of every key of randomness.
+        batch_size: Global batch of one discriminator turn.
+        accumulate: Micro-batches of one evaluation.
+        channels_last: Memory format of images.
+        mirror: Whether half of the real images are flipped.
+        dequantize: Whether real pixels get uniform noise of one grey level.
+        clip: Maximal gradient norm of a player, by name.
+        compile: Whether networks and input gradients are compiled.
+        log_every_steps: Scalars are kept in iterations divisible by this.
+        scheduled: Numbers of losses, regularizers and so on that follow schedules.
+    """
+
+    seed: int = 0
+    batch_size: int = 64
+    accumulate: int = 1
+    channels_last: bool = True
+    mirror: bool = False
+    dequantize: bool = False
+    clip: Mapping[str, float] = field(default_factory=dict)
+    compile: bool = False
+    log_every_steps: int = 50
+    scheduled: Sequence[Scheduled] = ()
+
+
+class GANModule(L.LightningModule):
+    """Plays one iteration a ``training_step``: every turn once, or as often as it repeats.
+
+    Args:
+        game: Who plays; regularizers are attached already.
+        regularizers: By name.
+        optimizers: A factory a player.
+        setting: What views share: prior, labels, policies.
+        average: The moving averages.
+        training: How the game is played.
+        learning_rates: Schedules of players' learning rates.
+        config: The run's configuration, stored in checkpoints.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        regularizers: Mapping[str, Regularizer],
+        optimizers: Mapping[str, OptimizerFactory],
+        setting: Setting,
+        average: Average,
+        training: Training,
+        learning_rates: Mapping[str, Schedule] | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.game = game
+        self.regularizers = nn.ModuleDict(regularizers)
+        self.average = average
+        self.training_options = training
+        self.setting = setting
+        self.config = dict(config or {})
+        self.progress = Progress()
+        self.scalars: dict[str, Tensor] = {}
+        self.objective_names: set[str] = set()  # those of the scalars that players minimise
+        self._hooks = Hooks(list(regularizers.values()))
+        self.player_optimizers = PlayerOptimizers(game, optimizers, self._hooks, setting, learning_rates, training.clip)
+        self._playing: tuple[str, ...] | None = None
+        self._stage: Stage | None = None
+        self._phase: int | None = None
+        self._kept: dict[str, list[Tensor]] | None = None
+        self._parametrized = any(parametrize.is_parametrized(m) for m in game.modules())
+        if training.compile:
+            twice = [name for name, regularizer in regularizers.items() if regularizer.player_gradients]
+            if twice:
+                raise GanlabError(
+                    f"reg={twice[0]} differentiates the networks twice, which torch.compile refuses: set compile=false."
+                )
+            compile_networks(game, setting)
+
+    # --- Lightning's hooks
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        return self.player_optimizers.make()
+
+    def on_fit_start(self) -> None:
+        if self.setting.label_shares is not None:
+            self.setting.label_shares = self.setting.label_shares.to(self.device)
+        self.player_optimizers.take(self.trainer.optimizers)
+
+    def on_train_start(self) -> None:
+        self.player_optimizers.start(self.device)
+
+    @property
+    def stage(self) -> Stage | None:
+        """Where networks that grow stand; None: the game does not grow, or has not begun."""
+        return self._stage
+
+    def training_step(self, batch: Batch, batch_idx: int = 0) -> None:
+        self.iterate(batch)
+        self._count_iteration()
+
+    def iterate(self, batch: Batch) -> None:
+        """One iteration, without what Lightning wants to know about it."""
+        options, before = self.training_options, self.progress
+        iteration = plan(self.game, before, options.batch_size)
+        self._enter_stage(before.images_seen)
+        for scheduled in options.scheduled:
+            scheduled.assign(scheduled.schedule(before.images_seen))
+        factors = self._stage.learning_rates if self._stage is not None else {}
+        self.player_optimizers.set_learning_rates(before.images_seen, factors)
+        self._kept = {} if (before.iteration + 1) % options.log_every_steps == 0 else None
+        reals = Reals(
+            batch,
+            accumulate=options.accumulate,
+            channels_last=options.channels_last,
+            mirror=options.mirror,
+            dequantize=options.dequantize,
+            alpha=self._stage.alpha if self._stage is not None else 1.0,
+        )
+        RULES[self.game.update](iteration.slots, reals, self._evaluate, self.player_optimizers)
+        with self.setting.timer("EMA"):
+            self.average.follow(before.images_seen, iteration.counted)
+        self.progress = iteration.advance(before)
+        if self._kept is not None:
+            self.scalars = {name: torch.stack(values).mean() for name, values in self._kept.items()}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["ganlab"] = {
+            "progress": dataclasses.asdict(self.progress),
+            "config": self.config,
+            "phase": self._phase,
+            "stage": dataclasses.asdict(self._stage) if self._stage is not None else None,
+            "optimistic": self.player_optimizers.last_steps,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        stored = checkpoint["ganlab"]
+        self.progress = Progress(**stored["progress"])
+        self._phase = stored["phase"]
+        self.player_optimizers.last_steps = dict(stored["optimistic"])
+        if stored.get("stage") is not None:
+            self._stand(Stage(**{**stored["stage"], "image_size": tuple(stored["stage"]["image_size"])}))
+
+    # --- one turn
+
+    def _evaluate(self, slot: Slot, reals: Reals) -> None:
+        """Add the gradients of a turn's players to their parameters' ``.grad``."""
+        options, turn = self.training_options, slot.turn
+        self._require_grad(turn.players)
+        if slot.fresh:
+            reals.next()
+        local = slot.batch // (options.accumulate * distributed.world_size())
+        for micro in range(options.accumulate):
+            key = (options.seed, self.progress.images_seen, slot.index, micro)
+            stream = Stream(*key, device=self.device)
+            with using(stream), state.moving(False), self._weights_held(turn):
+                with self.setting.timer("data"):
+                    points = reals.points(micro, local, stream, cast(torch.dtype, self.dtype)) if turn.reals else None
+                view = View(
+                    self.game,
+                    self._hooks,
+                    turn,
+                    stream,
+                    self.setting,
+                    reals=points,
+                    batch=local,
+                    iteration=self.progress.iteration,
+                    images_seen=self.progress.images_seen,
+                    logged=self._kept is not None,
+                )
+                objectives = self._objectives(turn, view)
+            with self.setting.timer("backward"):
+                last = len(objectives) - 1
+                # leaves other than the players' parameters exist only where penalties made them; without any,
+                # the plain call saves a walk over the graph
+                plain = last == 0 and not self._hooks.terms and not self._hooks.features
+                # repetitions of a turn that are evaluated at one point are one larger batch, not a larger rate
+                parts = options.accumulate * (1 if self.game.update == "alternating" else turn.repeat)
+                for i, (player, terms) in enumerate(objectives.items()):
+                    total = _sum(terms.values())
+                    total = total / parts if parts > 1 else total
+                    if total.requires_grad:
+                        inputs = None if plain else self.player_optimizers.parameters[player]
+                        total.backward(inputs=inputs, retain_graph=i < last)
+            self._keep(view, objectives)
+
+    @contextmanager
+    def _weights_held(self, turn: Turn) -> Iterator[None]:
+        """Within one micro-batch weights do not change: parametrized ones are computed once."""
+        if not self._parametrized or self.setting.every_forward or self.training_options.compile:
+            yield
+            return
+        with ExitStack() as stack:
+            for regularizer in self._hooks.during:
+                stack.enter_context(regularizer.during(turn))
+            stack.enter_context(parametrize.cached())
+            yield
+
+    def _objectives(self, turn: Turn, view: View) -> dict[str, dict[str, Tensor]]:
+        objectives = {player: dict(terms) for player, terms in self.game.objective(turn, view).items()}
+        for regularizer in self._hooks.terms:
+            with self.setting.timer("penalty"):
+                for player, terms in regularizer.terms(turn, view).items():
+                    if player in turn.players:
+                        objectives.setdefault(player, {}).update(terms)
+        return {player: terms for player, terms in objectives.items() if terms}
+
+    # --- inside
+
+    def _require_grad(self, players: tuple[str, ...]) -> None:
+        """Only who plays needs gradients, and by whose weights regularizers differentiate: the other networks then
+        keep no activations for weights.
+
+        A loop over parameters (about 0.1 microseconds each), run when the players change.
+        """
+        if players != self._playing:
+            for name, parameters in self.player_optimizers.parameters.items():
+                for parameter in parameters:
+                    parameter.requires_grad_(name in players or name in self._hooks.player_gradients)
+            self._playing = players
+
+    def _enter_stage(self, images_seen: int) -> None:
+        stage = self.game.stage(images_seen)
+        if stage is None or stage == self._stage:
+            return
+        if self._phase is not None and stage.phase != self._phase:
+            self.player_optimizers.forget()
+        self._phase = stage.phase
+        self._stand(stage)
+
+    def _stand(self, stage: Stage) -> None:
+        before, self._stage = self._stage, stage
+        self.game.set_stage(stage)
+        stand(self.average.values(), stage)
+        if self.training_options.compile and before is not None and _way(before) != _way(stage):
+            # another way through the networks is other code, which torch compiles anew a few times only (8); the
+            # old one is not needed again
+            torch.compiler.reset()
+
+    def _keep(self, view: View, objectives: Mapping[str, Mapping[str, Tensor]]) -> None:
+        if self._kept is None:
+            return
+        for player, terms in objectives.items():
+            prefix = player if view.turn.name == "main" else f"{player}/{view.turn.name}"
+            for name, value in terms.items():
+                self.objective_names.add(f"{prefix}/{name}")
+                self._kept.setdefault(f"{prefix}/{name}", []).append(value.detach().float())
+        for name, value in view.scalars.items():
+            self._kept.setdefault(name, []).append(value.float())
+
+    def _count_iteration(self) -> None:
+        """Make Lightning's ``global_step`` grow by one.
+
+        Lightning counts every ``step`` of every wrapped optimizer (issue 17958). The optimizers are
+        stepped unwrapped, so nothing is counted; then the hooks that Lightning put on the first
+        wrapper for this batch are called once. They are private names: a test pins them.
+        """
+        wrapped = self.optimizers()
+        first = wrapped[0] if isinstance(wrapped, list) else wrapped
+        first._on_before_step()  # type: ignore[union-attr]
+        first._on_after_step()  # type: ignore[union-attr]
+
+
+def _way(stage: Stage) -> tuple[int, bool]:
+    """What decides which layers are evaluated."""
+    return stage.level, stage.alpha < 1
+
+
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of scalars, in float32 at least."""
+    scalars = [term.float() if term.dtype is torch.bfloat16 else term for term in terms]
+    return scalars[0] if len(scalars) == 1 else torch.stack(scalars).sum()

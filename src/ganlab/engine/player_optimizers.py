@@ -1,0 +1,132 @@
+"""One optimizer a player: its rates, and how the player's gradients become a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganlab.contracts.game import Game, Player, Turn
+from ganlab.contracts.view import Hooks, Setting
+from ganlab.core import distributed
+from ganlab.core.schedules import Schedule
+
+OptimizerFactory = Callable[[Iterator[nn.Parameter]], Optimizer]
+
+
+class PlayerOptimizers:
+    """The optimizers of a game's players.
+
+    Args:
+        game: Who plays; regularizers are attached already.
+        factories: A factory a player.
+        hooks: The regularizers' hooks.
+        setting: Its timer surrounds what is done here.
+        learning_rates: Schedules of players' learning rates.
+        clip: Maximal gradient norm of a player, by name.
+
+    Attributes:
+        by_player: The optimizers, once they are taken.
+        parameters: What each player trains.
+        last_steps: What the optimistic update keeps of each player; saved and resumed.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        factories: Mapping[str, OptimizerFactory],
+        hooks: Hooks,
+        setting: Setting,
+        learning_rates: Mapping[str, Schedule] | None = None,
+        clip: Mapping[str, float] | None = None,
+    ) -> None:
+        self.factories = factories
+        self.by_player: dict[str, Optimizer] = {}
+        self.parameters = {n: [p for p in pl.parameters() if p.requires_grad] for n, pl in game.players.items()}
+        self.last_steps: dict[str, list[Tensor]] = {}
+        self._players, self._hooks, self._setting = game.players, hooks, setting
+        self._learning_rates, self._clip = dict(learning_rates or {}), dict(clip or {})
+        self._rates: dict[str, list[float]] = {}
+        self._options: dict[str, list[dict[str, Any]]] = {}
+
+    def make(self) -> list[Optimizer]:
+        """New ones, in the order of the players."""
+        optimizers = []
+        for name, player in self._players.items():
+            optimizer = self.factories[name](iter(self.parameters[name]))
+            _correct_for_lazy_steps(optimizer, player)
+            self._rates[name] = [group["lr"] for group in optimizer.param_groups]
+            self._options[name] = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+            optimizers.append(optimizer)
+        return optimizers
+
+    def take(self, optimizers: Sequence[Optimizer]) -> None:
+        """Use these, in the order of the players, as `make` made them."""
+        self.by_player = dict(zip(self._players, optimizers, strict=True))
+
+    def start(self, device: torch.device) -> None:
+        """What a checkpoint brought is put in order: the numbers of its optimizers give way to the configuration's."""
+        for name, optimizer in self.by_player.items():
+            for group, options in zip(optimizer.param_groups, self._options[name], strict=True):
+                group.update(options)
+        self.last_steps = {n: [step.to(device) for step in s] for n, s in self.last_steps.items()}
+
+    def forget(self) -> None:
+        """Forget moments and last steps."""
+        for optimizer in self.by_player.values():
+            optimizer.state.clear()
+        self.last_steps.clear()
+
+    def set_learning_rates(self, images_seen: int, factors: Mapping[str, float]) -> None:
+        """Those of the schedules, times a stage's factors by player."""
+        for player in {*self._learning_rates, *factors}:
+            schedule, factor = self._learning_rates.get(player), factors.get(player, 1.0)
+            share = _lazy_share(self._players[player])
+            for group, rate in zip(self.by_player[player].param_groups, self._rates[player], strict=True):
+                group["lr"] = factor * (rate if schedule is None else share * schedule(images_seen))
+
+    def step(self, turn: Turn, final: bool = True) -> None:
+        """Average gradients over ranks, let regularizers change them, clip, step the turn's players.
+
+        Args:
+            final: False: a step that will be taken back, after which regularizers do nothing.
+        """
+        gradients = {player: self._gradients(player) for player in turn.players}
+        distributed.average(g for group in gradients.values() for g in group)
+        for regularizer in self._hooks.gradients:
+            with self._setting.timer("penalty"):
+                regularizer.gradients(turn, gradients)
+        with self._setting.timer("optimizer"):
+            for player in turn.players:
+                limit = self._clip.get(player)
+                if limit is not None:
+                    nn.utils.clip_grads_with_norm_(
+                        self.parameters[player], limit, nn.utils.get_total_norm(gradients[player])
+                    )
+                self.by_player[player].step()
+                self.by_player[player].zero_grad(set_to_none=True)
+        if final:
+            for regularizer in self._hooks.after_step:
+                regularizer.after_step(turn)
+
+    def _gradients(self, player: str) -> list[Tensor]:
+        # the only Python loop over parameters in a step; optimizers make the same one
+        return [p.grad for p in self.parameters[player] if p.grad is not None]
+
+
+def _correct_for_lazy_steps(optimizer: Optimizer, player: Player) -> None:
+    """lr <- c·lr, beta <- beta^c with c of `_lazy_share` (StyleGAN2, arXiv:1912.04958, appendix B)."""
+    share = _lazy_share(player)
+    if share < 1:
+        for group in optimizer.param_groups:
+            group["lr"] *= share
+            if "betas" in group:
+                group["betas"] = tuple(beta**share for beta in group["betas"])
+
+
+def _lazy_share(player: Player) -> float:
+    """c = 1 / (1 + extra steps an iteration): k / (k + 1) for one lazy turn every k iterations."""
+    return 1 / (1 + player.lazy_steps)

@@ -1,0 +1,309 @@
+"""A checkpoint of another code as a run folder of ganlab's."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganlab import importers
+from ganlab.assembly import experiment
+from ganlab.config import compose as config
+from ganlab.config.catalog import spell
+from ganlab.contracts.plan import Progress
+from ganlab.core.errors import GanlabError, suggestion
+from ganlab.importers.network import COUNTERS, Network, Tensors
+from ganlab.runs import checkpoints
+from ganlab.runs import folder as run_folder
+from ganlab.runs.checkpoints import AtomicCheckpointIO
+
+SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".npz")
+PICKLES = (".pkl", ".pickle")
+WRAPPINGS = ("model_state_dict", "state_dict")
+SAFE = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file with the tensors of one network."""
+
+    path: Path
+    tensors: Tensors
+    role: str
+    iteration: int
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was made of a checkpoint.
+
+    Args:
+        folder: The run.
+        format: Name of the format.
+        messages: What the user should know, a sentence each.
+    """
+
+    folder: Path
+    format: str
+    messages: tuple[str, ...]
+
+
+def make_run(
+    path: str,
+    format_name: str | None,
+    out: str | None,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Imported:
+    """Read ``path``, a file or a folder of files, and write a run folder.
+
+    Args:
+        path: The checkpoint.
+        format_name: One of `importers.formats`; None: found out.
+        out: The folder; None: a new one under ``runs``.
+        overrides: Options of networks and ``reg.sn`` that the tensors do not tell.
+        options: Those of the format, such as Hugging Face's ``truncation``.
+
+    Raises:
+        GanlabError: If the files cannot be read, are of no known format, or do not fit.
+    """
+    formats = importers.formats()
+    if format_name is not None and format_name not in formats:
+        raise GanlabError(
+            f"format={format_name} is not known.{suggestion(format_name, formats)} Formats: {', '.join(formats)}."
+        )
+    chosen, parts = recognise(_files(path), {format_name: formats[format_name]} if format_name else formats, path)
+    options = options or {}
+    for name in options:
+        if name not in dict(importers.options(chosen)):
+            raise GanlabError(
+                f"{path} is a checkpoint of format={chosen.NAME}, which has no option {name}: leave it out."
+            )
+    by_role = _assign(parts, path)
+    if "generator" not in by_role and "average" not in by_role:
+        raise GanlabError(f"{path} has a discriminator only; give the folder that its generator is in as well.")
+    messages = []
+    if "discriminator" in by_role and hasattr(chosen, "classes"):
+        classes = chosen.classes(by_role["discriminator"].tensors)
+        for each in by_role.values():
+            each.tensors.classes = classes
+    part = by_role.get("generator", by_role.get("average"))
+    assert part is not None
+    generator = chosen.generator(part.tensors, **options)
+    average = chosen.generator(by_role["average"].tensors, **options) if "average" in by_role else generator
+    discriminator = None
+    if "discriminator" in by_role:
+        discriminator = chosen.discriminator(by_role["discriminator"].tensors, generator.image)
+    else:
+        messages.append(f"{path} has no discriminator: the run's has fresh weights.")
+    if "generator" not in by_role:
+        messages.append(f"{path} has the averaged generator only: the run's generator starts from it.")
+    module = _build(chosen, generator, discriminator, part.iteration, overrides)
+    _fill(module.game.generator, generator, part.path)
+    _fill(module.average["generator"], average, by_role.get("average", part).path)
+    if discriminator is not None:
+        _fill(module.game.discriminator, discriminator, by_role["discriminator"].path)
+    module.progress = Progress(iteration=part.iteration)
+    with run_folder.claimed(out) as folder:
+        _write(module, folder)
+    return Imported(folder, chosen.NAME, tuple(messages))
+
+
+def recognise(
+    files: Mapping[Path, Any], formats: Mapping[str, ModuleType], given: str
+) -> tuple[ModuleType, list[Part]]:
+    """The format whose names the files' tensors have, and the files that it knows.
+
+    Raises:
+        GanlabError: With the formats that are known, if it is none of them.
+    """
+    found = [(module, _parts(module, files)) for module in formats.values()]
+    module, parts = max(found, key=lambda pair: len(pair[1]))  # the first one that knows most
+    if parts:
+        return module, parts
+    known = "; ".join(f"{name} ({module.ABOUT})" for name, module in formats.items())
+    what = "is no checkpoint of this format" if len(formats) == 1 else "is of unknown make"
+    raise GanlabError(f"{given} {what}. Formats: {known}.")
+
+
+def _parts(module: ModuleType, files: Mapping[Path, Any]) -> list[Part]:
+    """The networks of a format in some files: one in each, or several if the format says so."""
+    parts = []
+    for path, content in files.items():
+        several = module.networks(content) if hasattr(module, "networks") else None
+        if several is not None:
+            parts += [Part(path, Tensors(tensors, str(path)), role, 0) for role, tensors in several.items()]
+            continue
+        tensors, iteration = _unwrapped(content)
+        role = module.role(tensors) if tensors else None
+        if role == "generator" and ("ema" in path.stem.lower() or path.stem.lower() in getattr(module, "AVERAGES", ())):
+            role = "average"
+        if role is not None:
+            parts.append(Part(path, Tensors(tensors, str(path)), role, iteration))
+    return parts
+
+
+def _files(given: str) -> dict[Path, Any]:
+    path = Path(given).expanduser()
+    if not path.exists():
+        raise GanlabError(f"There is no file {given}.")
+    if path.is_file():
+        return {path: _read(path)}
+    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+    pickles = [file for file in path.iterdir() if file.suffix in PICKLES]
+    if not files and pickles:
+        return {pickles[0]: _read(pickles[0])}
+    if not files:
+        raise GanlabError(f"{given} has no checkpoint in it: no file that ends in {', '.join(SUFFIXES)}.")
+    return {file: _read(file) for file in files}
+
+
+def _read(path: Path) -> Any:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise GanlabError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if path.suffix in PICKLES:
+        raise GanlabError(
+            f"{path} is a pickle, which can run code and may hold TensorFlow's objects: in the environment that it "
+            f'comes from, load it as its code does and dump the arrays of each network, np.savez("Gs.npz", '
+            f"**tflib.run(Gs.vars)) (tfutil.run in Progressive GAN), and so G.npz and D.npz, then import these."
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {name: torch.from_numpy(np.array(file[name])) for name in file.files}
+        with torch.serialization.safe_globals(importers.stand_ins()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a torn or foreign file makes pickle, zipfile or torch raise
+        first = (str(error).splitlines() or [""])[0][:120]
+        raise GanlabError(
+            f"{path} holds no plain tensors that torch can read safely ({type(error).__name__}: {first})."
+        ) from error
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The format is a length, a JSON table of types, shapes and offsets, and the bytes."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    table = json.loads(content[8 : 8 + length])
+    body = bytearray(content[8 + length :])
+    tensors = {}
+    for name, entry in table.items():
+        if name != "__metadata__":
+            start, end = entry["data_offsets"]
+            values = torch.frombuffer(body[start:end], dtype=SAFE[entry["dtype"]]) if end > start else torch.empty(0)
+            tensors[name] = values.reshape(entry["shape"])
+    return tensors
+
+
+def _unwrapped(content: Any) -> tuple[dict[str, Tensor], int]:
+    """The tensors in what a file holds, and the iterations that it has seen, if it says so."""
+    iteration = 0
+    if isinstance(content, Mapping):
+        step = content.get("global_step")
+        iteration = step if isinstance(step, int) and not isinstance(step, bool) and step > 0 else 0
+        content = next((content[key] for key in WRAPPINGS if isinstance(content.get(key), Mapping)), content)
+    if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
+        return {}, 0
+    tensors = {name.removeprefix("module."): value for name, value in content.items() if isinstance(value, Tensor)}
+    return (tensors, iteration) if len(tensors) == len(content) else ({}, 0)
+
+
+def _assign(parts: Sequence[Part], given: str) -> dict[str, Part]:
+    """Which file is what.
+
+    Raises:
+        GanlabError: If a folder holds several of a kind.
+    """
+    found: dict[str, Part] = {}
+    for part in parts:
+        if part.role in found:
+            raise GanlabError(
+                f"{given} holds several of one network, {found[part.role].path.name} and {part.path.name}: leave one "
+                f"of a kind in the folder, or give one file."
+            )
+        found[part.role] = part
+    return found
+
+
+def _build(
+    chosen: ModuleType, generator: Network, discriminator: Network | None, iteration: int, overrides: Sequence[str]
+) -> Any:
+    size, channels, classes = generator.image
+    model = generator.component
+    words = [f"model={model}", f"generator={generator.component}", "data=folder", "state_updates=every_forward"]
+    # batch statistics of a channels-last map are summed plainly by torch on a CPU, and then 1e-5 off what others have
+    words += ["channels_last=false"]
+    words += [f"data.image_size={size}", f"data.image_channels={channels}", f"data.num_classes={classes}"]
+    words += [f"generator.{key}={spell(value)}" for key, value in generator.options.items()]
+    if discriminator is not None:
+        words += [f"discriminator={discriminator.component}"]
+        words += [f"discriminator.{key}={spell(value)}" for key, value in discriminator.options.items()]
+    else:
+        words += [f"discriminator.{name}={spell(generator.options[name])}" for name in generator.common]
+    networks = {"generator": generator, "discriminator": discriminator}
+    players = [name for name, network in networks.items() if (generator if network is None else network).normalized]
+    if players:
+        words += ["reg=sn", f"reg.sn.players=[{','.join(players)}]", f"reg.sn.eps={chosen.SN_EPS}"]
+        words += ["reg.sn.evaluation=stored"] * any(
+            network is not None and network.stored for network in networks.values()
+        )
+    words += [*generator.settings, f"trainer.max_steps={iteration}"]
+    composed = config.read([*words, *overrides])
+    return experiment.build(composed, with_data=False).module
+
+
+def _fill(ours: nn.Module, network: Network, path: Path) -> None:
+    """Put every tensor of ``network`` into ``ours``.
+
+    Raises:
+        GanlabError: If tensors are missing, surplus or of another shape, by their names in the file.
+    """
+    wanted = ours.state_dict()
+    missing = [network.theirs(k) for k in wanted if k not in network.state and not COUNTERS.search(k)]
+    surplus = [*network.surplus, *(network.sources[key] for key in network.state if key not in wanted)]
+    shapes = [
+        f"{network.sources[key]} is {tuple(value.shape)} instead of {tuple(wanted[key].shape)}"
+        for key, value in network.state.items()
+        if key in wanted and value.shape != wanted[key].shape
+    ]
+    problems = []
+    for what, names in (("lacks", missing), ("has no place for", surplus), ("does not fit:", shapes)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            problems.append(f"{what} {', '.join(names[:3])}{more}")
+    if problems:
+        raise GanlabError(f"{path} as a {network.component} {'; '.join(problems)}.")
+    ours.load_state_dict({**wanted, **network.state})
+
+
+def _write(module: Any, folder: Path) -> None:
+    content = {**module.config, "run": {**module.config["run"], "dir": str(folder)}}
+    module.config = content
+    checkpoint: dict[str, Any] = {
+        "epoch": 0,
+        "global_step": module.progress.iteration,
+        "pytorch-lightning_version": L.__version__,
+        "state_dict": module.state_dict(),
+        "optimizer_states": [],
+        "lr_schedulers": [],
+    }
+    module.on_save_checkpoint(checkpoint)
+    run_folder.write_config(folder, content)
+    run_folder.write_environment(folder)
+    io = AtomicCheckpointIO()
+    io.save_checkpoint(checkpoint, folder / run_folder.CHECKPOINTS / checkpoints.LAST)
+    if io.failure is not None:
+        raise GanlabError(f"{folder} cannot be written: {io.failure}.")

@@ -1,0 +1,263 @@
+"""Pictures of what a generator has learned: interpolations, rows by truncation, standing statistics."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ganlab.core.errors import GanlabError, one_of
+from ganlab.layers.norm import BatchNorm, standing_statistics
+from ganlab.priors import truncate
+from ganlab.runs.run import Run
+from ganlab.sampling import samples as sampling
+from ganlab.sampling.styles import Style
+
+PATHS = ("linear", "spherical")
+ENDS = ("latents", "classes")
+STANDING_BATCH = 64
+STANDING_START = 10**9  # samples are numbered from 0 on, latents of standing statistics from here
+FRAME_MILLISECONDS = 80
+
+
+def interpolate(start: Tensor, end: Tensor, steps: int, path: str = "spherical") -> Tensor:
+    """(N, steps, D) points from ``start`` to ``end``, both (N, D), ends included.
+
+    linear: (1-t)·a + t·b        spherical: (sin((1-t)ω)·a + sin(tω)·b) / sin ω, ω the angle between a and b
+
+    Source: Shoemake 1985; for latents White 2016 (arXiv:1609.04468). Where ω is 0 or π the path is linear.
+    """
+    one_of(path, PATHS, "path")
+    t = torch.linspace(0, 1, steps, dtype=torch.float64)[None, :, None]
+    a, b = start.double()[:, None], end.double()[:, None]
+    line = (1 - t) * a + t * b
+    if path == "linear":
+        return line.to(start.dtype)
+    cosine = torch.nn.functional.cosine_similarity(a, b, dim=2)[..., None].clamp(-1, 1)
+    angle = torch.acos(cosine)
+    sine = torch.sin(angle)
+    arc = (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / sine.clamp_min(1e-9)
+    return torch.where(sine < 1e-6, line, arc).to(start.dtype)
+
+
+def interpolation(
+    run: Run,
+    rows: int = 8,
+    steps: int = 8,
+    *,
+    between: str = "latents",
+    path: str = "spherical",
+    labels: int | Sequence[int] | None = None,
+    truncation: float | None = None,
+    seed: int = 0,
+    style: Style | None = None,
+) -> Tensor:
+    """(rows·steps, C, H, W) images; a row goes from one latent to another, or from one class to the next at fixed z.
+
+    Args:
+        run: The run.
+        rows: How many paths.
+        steps: Images of each, both ends included; at least 2.
+        between: ``latents``: row i has the latents 2i and 2i + 1 of the seed at its ends, and one class;
+            ``classes``: row i has latent i, and goes from class i to class i + 1 of ``labels``, the last to the
+            first; what the generator embeds is interpolated.
+        path: ``linear`` or ``spherical``; classes are always interpolated linearly.
+        labels: One class, several, or None: drawn by the seed.
+        truncation: As in `Run.sample`.
+        seed: Of latents and classes.
+        style: Of a generator with a w space; see `style_pictures.between_styles` for paths in w itself.
+
+    Raises:
+        GanlabError: If an argument is out of range or the generator has nothing to interpolate between.
+    """
+    for name, choice, allowed in (("between", between, ENDS), ("path", path, PATHS)):
+        try:
+            one_of(choice, allowed, name)
+        except ValueError as error:
+            raise GanlabError(str(error)) from error
+    if steps < 2 or rows < 1:
+        raise GanlabError(f"An interpolation needs at least 2 steps and 1 row, got {steps} and {rows}.")
+    prior = _prior(run, truncation)
+    if between == "latents":
+        ends = sampling.latents(prior, seed, 2 * rows, run.generator.latent_dim)
+        z = interpolate(ends[0::2], ends[1::2], steps, path).flatten(0, 1)
+        y = chosen_classes(run, labels, rows, seed)
+        y = None if y is None else y.repeat_interleave(steps)
+        return sampling.generate(run.generator, z, y, seed=seed, style=style)
+    if labels is not None and len({labels} if isinstance(labels, int) else {*labels}) == 1 and run.num_classes:
+        raise GanlabError(f"between=classes needs at least two classes, got labels={labels}: give several, or none.")
+    y = chosen_classes(run, labels, rows + (labels is None), seed)
+    embedded = _embedded(run, y)
+    following = embedded.roll(-1, 0) if labels is not None else embedded[1:]
+    c = interpolate(embedded[:rows], following[:rows], steps, "linear").flatten(0, 1)
+    z = sampling.latents(prior, seed, rows, run.generator.latent_dim).repeat_interleave(steps, 0)
+    return sampling.generate(_Synthesis(run.generator), z, c)
+
+
+def by_truncation(
+    run: Run,
+    thresholds: Sequence[float],
+    columns: int = 8,
+    *,
+    labels: int | Sequence[int] | None = None,
+    seed: int = 0,
+    passes: int | None = None,
+    style: Style | None = None,
+) -> Tensor:
+    """(len(thresholds)·columns, C, H, W) images, a row for each truncation; a column has the same class and number.
+
+    Args:
+        passes: Of standing statistics, made for each threshold by itself; None: the running statistics.
+        style: Of a generator with a w space; see `style_pictures.by_psi` for truncation in w itself.
+
+    Raises:
+        GanlabError: If a threshold is not positive.
+    """
+    images = []
+    y = chosen_classes(run, labels, columns, seed)
+    for threshold in thresholds:
+        with standing(run, passes, threshold, seed):
+            z = sampling.latents(_prior(run, threshold), seed, columns, run.generator.latent_dim)
+            images.append(sampling.generate(run.generator, z, y, seed=seed, style=style))
+    return torch.cat(images)
+
+
+@contextmanager
+def standing(run: Run, passes: int | None, truncation: float | None = None, seed: int = 0) -> Iterator[None]:
+    """Inside, the averaged generator has the statistics of ``passes`` passes at this truncation, kept for next time.
+
+    Each pass has fresh latents and classes. Source: Brock et al. 2019 (arXiv:1809.11096), app. B.
+
+    Raises:
+        GanlabError: If the generator has no batch norm.
+    """
+    if passes is None:
+        yield
+        return
+    layers = [layer for layer in run.generator.modules() if isinstance(layer, BatchNorm)]
+    if not layers:
+        raise GanlabError(
+            "The generator has no batch norm, so it has no standing statistics: leave standing_statistics out."
+        )
+    before = [_statistics(layer) for layer in layers]
+    kept: dict[Any, Any] = run.__dict__.setdefault("_standing", {})
+    key = (passes, truncation, seed)
+    try:
+        if key not in kept:
+            _make(run, passes, truncation, seed)
+            kept[key] = [_statistics(layer) for layer in layers]
+        for layer, found in zip(layers, kept[key], strict=True):
+            _set(layer, found)
+        yield
+    finally:
+        for layer, found in zip(layers, before, strict=True):
+            _set(layer, found)
+
+
+def _make(run: Run, passes: int, truncation: float | None, seed: int) -> None:
+    prior, device = _prior(run, truncation), next(run.generator.parameters()).device
+    with standing_statistics(run.generator):
+        for number in range(passes):
+            start = STANDING_START + number * STANDING_BATCH
+            z = sampling.latents(prior, seed, STANDING_BATCH, run.generator.latent_dim, start)
+            y = None
+            if run.num_classes:
+                random = torch.Generator().manual_seed(start + seed)
+                y = torch.randint(run.num_classes, (STANDING_BATCH,), generator=random).to(device)
+            run.generator(z.to(device), y)
+
+
+def _statistics(layer: BatchNorm) -> tuple[Tensor, ...]:
+    return tuple(t.clone() for t in (layer.running_mean, layer.running_var, layer.num_batches_tracked))
+
+
+def _set(layer: BatchNorm, found: tuple[Tensor, ...]) -> None:
+    for tensor, value in zip((layer.running_mean, layer.running_var, layer.num_batches_tracked), found, strict=True):
+        tensor.copy_(value)
+
+
+def write_webp(frames: Sequence[Tensor], path: Path) -> None:
+    """An animation of uint8 (C, H, W) frames, there and back, lossless; written whole or not at all."""
+    pictures = [Image.fromarray(f.permute(1, 2, 0).expand(-1, -1, 3).contiguous().numpy()) for f in frames]
+    pictures += pictures[-2:0:-1]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        pictures[0].save(
+            temporary,
+            format="WEBP",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=FRAME_MILLISECONDS,
+            loop=0,
+            lossless=True,
+        )
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def frames(images: Tensor, rows: int) -> list[Tensor]:
+    """A grid of all rows for each step of an interpolation."""
+    columns = math.ceil(math.sqrt(rows))
+    return [sampling.grid(step, columns) for step in images.unflatten(0, (rows, -1)).unbind(1)]
+
+
+class _Synthesis(nn.Module):
+    """A generator that is given what it made of labels."""
+
+    def __init__(self, generator: Any) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, z: Tensor, embedded: Tensor) -> Tensor:
+        images: Tensor = self.generator.synthesize(z, embedded)
+        return images
+
+
+def _embedded(run: Run, y: Tensor | None) -> Tensor:
+    generator = run.generator
+    if y is None:
+        raise GanlabError("between=classes needs classes, and the model has none: take between=latents.")
+    if not hasattr(generator, "embed") or not hasattr(generator, "synthesize"):
+        raise GanlabError(
+            f"between=classes needs a generator that embeds its classes, and {run.config['generator']['component']} "
+            f"has a table for each layer: take between=latents."
+        )
+    with torch.no_grad():
+        embedded = generator.embed(y.to(next(generator.parameters()).device))
+    if embedded is None or not embedded.is_floating_point():
+        raise GanlabError("between=classes needs a shared embedding, and the model has none: take between=latents.")
+    return embedded.cpu()
+
+
+def latents_of(run: Run, truncation: float | None, seed: int, count: int) -> Tensor:
+    """The first ``count`` latents of a seed.
+
+    Raises:
+        GanlabError: If ``truncation`` is not positive.
+    """
+    return sampling.latents(_prior(run, truncation), seed, count, run.generator.latent_dim)
+
+
+def _prior(run: Run, truncation: float | None) -> Any:
+    prior: Any = run.module.setting.prior
+    if truncation is None:
+        return prior
+    if isinstance(truncation, bool) or not isinstance(truncation, (int, float)) or not truncation > 0:
+        raise GanlabError(f"truncation must be a positive number, got {truncation!r}.")
+    return truncate(prior, truncation)
+
+
+def chosen_classes(run: Run, labels: int | Sequence[int] | None, count: int, seed: int) -> Tensor | None:
+    """One class for each of ``count``; a shorter list is gone through again and again."""
+    if isinstance(labels, Sequence) and labels:
+        labels = [labels[i % len(labels)] for i in range(count)]
+    return run._labels(labels, count, seed)

@@ -1,0 +1,77 @@
+"""Images that an encoder takes apart and the generator makes again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganlab.config.schema import COMPONENT
+from ganlab.core.errors import GanlabError
+from ganlab.data.folder import Folder
+from ganlab.data.pixels import pixels
+from ganlab.runs.run import Run
+from ganlab.sampling import samples as sampling
+
+
+def pairs(run: Run, folder: str, count: int, labels: int | Sequence[int] | None = None) -> tuple[Tensor, int]:
+    """The first images of a folder, each beside its reconstruction G(E(x)), and an even number of columns.
+
+    The encoder gives the mean of the code; both networks are the averaged ones.
+
+    Args:
+        run: With a game that has an encoder.
+        folder: Of images, cropped and shrunk as for training.
+        count: At most so many.
+        labels: Of a conditional run: one class for all or one for each image; None: the folder's own classes.
+
+    Raises:
+        GanlabError: If the game has no encoder, or the images or their classes do not fit.
+    """
+    path = run.module.game.encodes
+    if path is None:
+        game = run.config["game"][COMPONENT]
+        raise GanlabError(
+            f"game={game} has no encoder, so {run.folder} cannot reconstruct images: train with one, as game=bigan."
+        )
+    originals, own = _read(run, folder, count)
+    chosen = own if labels is None else labels
+    if run.num_classes and chosen is None:
+        raise GanlabError(
+            f"The model has {run.num_classes} classes and {folder} has not: say which, one for all images or one for "
+            f"each, as labels=0."
+        )
+    encoder = run.module.average.get_submodule(path)
+    classes = run._labels(chosen, len(originals), seed=0)
+    with torch.no_grad():
+        like = next(encoder.parameters())
+        codes = [encoder(part.to(like))[0] for part in originals.split(64)]
+    images = sampling.generate(run.generator, torch.cat(codes).cpu(), classes)
+    together = torch.stack([originals, images.clamp(-1, 1)], 1).flatten(0, 1)
+    return together, 2 * math.ceil(math.sqrt(len(originals) / 2))
+
+
+def _read(run: Run, folder: str, count: int) -> tuple[Tensor, list[int] | None]:
+    """Images (N, C, H, W) in [-1, 1] and their classes, if the folder has as many as the model."""
+    if not Path(folder).expanduser().is_dir():
+        raise GanlabError(f"images={folder}: there is no such folder.")
+    try:
+        source = Folder(folder)
+    except (GanlabError, ValueError) as error:
+        raise GanlabError(f"images={folder}: {error}".replace("data.path", "images")) from error
+    data = run.config["data"]
+    size = data["image_size"]
+    shape = (size, size) if isinstance(size, int) else (size[0], size[1])
+    made = []
+    for index in range(min(count, len(source))):
+        try:
+            made.append(pixels(source.image(index), shape, data["image_channels"]))
+        except Exception as error:  # whatever Pillow finds wrong with a file
+            raise GanlabError(f"images={folder}: {source.name(index)} cannot be read: {error}.") from error
+    known = source.labels is not None and source.num_classes == run.num_classes
+    labels = [int(label) for label in source.labels[: len(made)]] if known and source.labels is not None else None
+    return torch.from_numpy(np.stack(made)).float().div(127.5).sub(1), labels

@@ -1,0 +1,149 @@
+"""Scalars: to metrics.jsonl always, and to the loggers that were asked for."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from ganlab.core import distributed
+from ganlab.core.errors import GanlabError
+from ganlab.engine.module import GANModule
+from ganlab.runs.folder import METRICS
+
+
+class Recorder(L.Callback):
+    """Reads the module's scalars every ``log_every_n_steps`` iterations, which is the only time that
+    the host waits for the device, and writes them on the kimg axis.
+
+    Args:
+        folder: The run.
+
+    Attributes:
+        latest: The scalars read last.
+        images_per_second: Over the last interval, and over the whole session.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / METRICS
+        self.latest: dict[str, float] = {}
+        self.images_per_second = 0.0
+        self.session_images_per_second = 0.0
+        self._complained: set[object] = set()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, GANModule)
+        self._started = self._before = (time.perf_counter(), pl_module.progress.images_seen)
+        if trainer.is_global_zero:
+            self._forget_after(pl_module.progress.iteration)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, GANModule)
+        if not pl_module.scalars:
+            return
+        names, values = list(pl_module.scalars), torch.stack(list(pl_module.scalars.values()))
+        values = distributed.mean(values)
+        self.latest = dict(zip(names, values.tolist(), strict=True))  # the host waits for the device here
+        pl_module.scalars = {}
+        self._measure_speed(pl_module.progress.images_seen)
+        if trainer.is_global_zero:
+            self._write(trainer, pl_module)
+        bad = [name for name, value in self.latest.items() if not math.isfinite(value)]
+        if bad:
+            raise GanlabError(diverged(bad[0].replace("/", "'s ") + f" is {self.latest[bad[0]]}", pl_module))
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, GANModule)
+        now, (then, before) = time.perf_counter(), self._started
+        self.session_images_per_second = (pl_module.progress.images_seen - before) / max(now - then, 1e-9)
+
+    def _measure_speed(self, images_seen: int) -> None:
+        now, (then, before) = time.perf_counter(), self._before
+        self.images_per_second = (images_seen - before) / max(now - then, 1e-9)
+        self._before = now, images_seen
+
+    def _write(self, trainer: L.Trainer, module: GANModule) -> None:
+        progress = module.progress
+        rates = {f"{p}/learning_rate": o.param_groups[0]["lr"] for p, o in module.player_optimizers.by_player.items()}
+        scalars = {**self.latest, **rates, "images_per_second": self.images_per_second}
+        position = {"iteration": progress.iteration, "kimg": progress.kimg}
+        if module.stage is not None:  # the size is the height of the images
+            stage = module.stage
+            grown = {"stage": stage.level, "alpha": stage.alpha, "image_size": stage.image_size[0]}
+            position, scalars = {**position, **grown}, {**scalars, **grown}
+        line = json.dumps({**position, **{k: _json_number(v) for k, v in scalars.items() if k not in position}})
+        try:
+            _append(self.path, f"{line}\n".encode())
+        except OSError as error:
+            self._complain(self.path, error)
+        for logger in trainer.loggers:
+            try:
+                # the step of a logger is an integer: it counts images, so 1000 are one kimg
+                logger.log_metrics({**scalars, "kimg": progress.kimg}, step=progress.images_seen)
+            except OSError as error:
+                self._complain(type(logger).__name__, error)
+
+    def _complain(self, what: object, error: OSError) -> None:
+        """Once a session and thing: the disk may stay full for hours."""
+        if what not in self._complained:
+            print(
+                f"{what} cannot be written ({error.strerror or error}): training goes on.", file=sys.stderr, flush=True
+            )
+        self._complained.add(what)
+
+    def _forget_after(self, iteration: int) -> None:
+        """Drop lines that a killed run wrote after the checkpoint that is being continued."""
+        try:
+            old = self.path.read_bytes() if self.path.is_file() else b""
+            kept = b"".join(line for line in old.splitlines(keepends=True) if _is_from_before(line, iteration))
+            if old.startswith(kept):  # the usual case, and the one that needs no space on the disk
+                with self.path.open("ab") as file:
+                    file.truncate(len(kept))
+            else:
+                temporary = self.path.with_name(f".{METRICS}.part")
+                temporary.write_bytes(kept)
+                os.replace(temporary, self.path)
+        except OSError as error:
+            self._complain(self.path, error)
+
+
+def diverged(what: str, module: GANModule) -> str:
+    """The sentence for a run whose numbers are no numbers any more."""
+    return (
+        f"The run has diverged: {what} at iteration {module.progress.iteration}. Checkpoints hold finite weights only; "
+        f"try lower learning rates (optimizer.discriminator.lr), reg=sn, or clip.discriminator=1.0."
+    )
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Append whole or not at all."""
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(before)
+            raise
+
+
+def _is_from_before(line: bytes, iteration: int) -> bool:
+    """Whether a line is whole (the last one of a killed run may not be) and no later than ``iteration``."""
+    try:
+        return line.endswith(b"\n") and bool(json.loads(line)["iteration"] <= iteration)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _json_number(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -1,0 +1,78 @@
+"""Stopping between two iterations: signals, and a budget of images."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import torch
+from torch import distributed as dist
+
+from ganlab.engine.module import GANModule
+
+
+class Stopping(L.Callback):
+    """Ctrl-C and SIGTERM finish the iteration and end training in good order, on every rank at the
+    same iteration; a second Ctrl-C stops at once. ``max_kimg`` ends a run too.
+
+    Args:
+        max_kimg: Thousands of real images after which to stop, or None.
+
+    Attributes:
+        received: The signal that ended the run, or None.
+    """
+
+    def __init__(self, max_kimg: float | None = None) -> None:
+        self.max_kimg = max_kimg
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+        self._group: Any = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # after Lightning has put its own handlers in place, which raise in the middle of things
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._receive)
+        except ValueError:  # not in the main thread: whoever runs us there handles signals
+            self._before.clear()
+        if trainer.world_size > 1:
+            self._group = dist.new_group(backend="gloo")  # on the host: no device waits for it
+        self._check_budget(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        agreed = self.received
+        if self._group is not None:
+            flag = torch.tensor(agreed or 0)
+            dist.all_reduce(flag, op=dist.ReduceOp.MAX, group=self._group)
+            agreed = int(flag) or None
+        if agreed is not None:  # what was received since the ranks were asked waits for the next iteration
+            self.received = agreed
+            trainer.fit_loop.epoch_loop.min_steps = None  # trainer.min_steps would make Lightning go on
+            trainer.should_stop = True
+        self._check_budget(trainer, pl_module)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def _check_budget(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, GANModule)
+        if self.max_kimg is not None and module.progress.images_seen >= 1000 * self.max_kimg:
+            trainer.should_stop = True
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None and number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt
+        if self.received is not None:
+            return
+        self.received = number
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        # not through sys.stderr, whose buffer the signal may have interrupted
+        os.write(2, f"\n{name}: finishing this iteration, then writing a checkpoint.\n".encode())

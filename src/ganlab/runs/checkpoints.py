@@ -1,0 +1,163 @@
+"""Checkpoints: written whole or not at all, verified when read, bounded in number."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from ganlab.contracts.plan import Progress
+from ganlab.core.errors import GanlabError
+
+LAST, NEXT = "last.ckpt", "next.ckpt"
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Writes to a temporary file in the same folder, flushes it to the disk and renames it.
+
+    A write that fails (a full disk) leaves what was there before and is remembered in ``failure``
+    instead of raised, so that ranks which wait for rank 0 are not left waiting.
+    """
+
+    def __init__(self) -> None:
+        self.failure: OSError | None = None
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.part")
+        self.failure = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _flush_folder(path.parent)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            if isinstance(error, RuntimeError) and "write" not in str(error):
+                raise
+            self.failure = error if isinstance(error, OSError) else OSError(str(error).splitlines()[0])
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        # on the CPU unless told otherwise: a run of a GPU is to go on where there is none
+        return load(Path(path), "cpu" if map_location is None else map_location)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a checkpoint as data: nothing in it can run code.
+
+    Raises:
+        GanlabError: If it is torn, altered or no checkpoint of ganlab.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()  # torch does not compare the checksums that it writes
+        if broken is not None:
+            raise GanlabError(f"{path} is damaged: {broken} does not match its checksum.")
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except GanlabError:
+        raise
+    except FileNotFoundError as error:
+        raise GanlabError(f"{path} does not exist.") from error
+    except Exception as error:  # whatever a torn or foreign file makes zipfile, pickle or torch raise
+        raise GanlabError(f"{path} is no whole checkpoint ({type(error).__name__}: {_short(error)}).") from error
+    if not _is_ours(checkpoint):
+        raise GanlabError(f"{path} is no checkpoint of ganlab.")
+    return dict(checkpoint)
+
+
+def _is_ours(checkpoint: Any) -> bool:
+    """Whether what a file holds has the parts that a run is continued from."""
+    if not isinstance(checkpoint, Mapping) or not isinstance(checkpoint.get("ganlab"), Mapping):
+        return False
+    progress, weights = checkpoint["ganlab"].get("progress"), checkpoint.get("state_dict")
+    return (
+        isinstance(progress, Mapping)
+        and set(progress) == {field.name for field in fields(Progress)}
+        and all(isinstance(number, int) and number >= 0 for number in progress.values())
+        and {"phase", "optimistic"} <= set(checkpoint["ganlab"])
+        and isinstance(checkpoint.get("optimizer_states"), list)
+        and isinstance(weights, Mapping)
+        and all(isinstance(weight, torch.Tensor) for weight in weights.values())
+    )
+
+
+def candidates(folder: Path) -> list[Path]:
+    """Checkpoints of a run, newest first."""
+    older = sorted(folder.glob("step_*.ckpt"), reverse=True)
+    return [p for p in (folder / NEXT, folder / LAST) if p.is_file()] + older
+
+
+def newest(folder: Path, map_location: Any = "cpu") -> tuple[Path, dict[str, Any], list[str]]:
+    """The newest checkpoint that is whole, its content, and a sentence for each that was passed over.
+
+    Raises:
+        GanlabError: If there is none.
+    """
+    messages: list[str] = []
+    for path in candidates(folder):
+        try:
+            return path, load(path, map_location), messages
+        except GanlabError as error:
+            messages.append(str(error))
+    if messages:
+        raise GanlabError(f"No checkpoint in {folder} is whole: {' '.join(messages)} Start the run again.")
+    raise GanlabError(f"{folder} holds no checkpoint: the run stopped before its first one. Start the run again.")
+
+
+def shift(folder: Path, last_step: int | None, keep: int) -> None:
+    """After NEXT was written: LAST becomes an older one, NEXT becomes LAST, surplus ones go.
+
+    Killed between two of these steps, the folder still holds every whole checkpoint under a name
+    that `candidates` finds.
+    """
+    if last_step is not None and (folder / LAST).is_file() and keep > 0:
+        os.replace(folder / LAST, folder / f"step_{last_step:09d}.ckpt")
+    os.replace(folder / NEXT, folder / LAST)
+    for surplus in sorted(folder.glob("step_*.ckpt"), reverse=True)[keep:]:
+        surplus.unlink(missing_ok=True)
+
+
+def settle(folder: Path, keep: int) -> None:
+    """Make the renames that a kill after NEXT was written has prevented."""
+    if not (folder / NEXT).is_file():
+        return
+    load(folder / NEXT)
+    try:
+        last_step = load(folder / LAST)["ganlab"]["progress"]["iteration"]
+    except GanlabError:
+        last_step = None
+    shift(folder, last_step, keep)
+
+
+def clean(folder: Path) -> None:
+    """Remove what an interrupted write left behind."""
+    for part in folder.glob(".*.part"):
+        part.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _short(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:120] if lines else "no detail"

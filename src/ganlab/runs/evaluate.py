@@ -1,0 +1,217 @@
+"""Evaluating a run's checkpoints, or a folder of images, and writing the scores into the run folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganlab.assembly import experiment
+from ganlab.core.errors import GanlabError, suggestion
+from ganlab.data.cache import cache_folder
+from ganlab.data.run_images import RunData
+from ganlab.evaluation import scores, sources
+from ganlab.evaluation.engine import Evaluator
+from ganlab.evaluation.protocol import Protocol
+from ganlab.runs import checkpoints, session
+from ganlab.runs import folder as run_folder
+from ganlab.runs.subject import BEST, Subject, keep
+
+
+def chosen(folder: Path, which: str | int) -> list[Path]:
+    """The checkpoints that ``checkpoint=`` names: ``last``, ``best``, ``all``, an iteration or a file name. Of ``last``
+    and ``all``, damaged ones are passed over with a sentence.
+
+    Raises:
+        GanlabError: If there is none.
+    """
+    where = folder / run_folder.CHECKPOINTS
+    if which == "last":
+        path, _, damaged = checkpoints.newest(where)
+        for message in damaged:
+            print(f"{message} The one before it, {path.name}, is evaluated.", file=sys.stderr)
+        return [path]
+    there = [*checkpoints.candidates(where), *(p for p in [where / BEST] if p.is_file())]
+    if which == "all":
+        iterations = {}
+        for path in reversed(there):
+            try:
+                iterations[checkpoints.load(path)["ganlab"]["progress"]["iteration"]] = path
+            except GanlabError as error:
+                print(f"{error} It is passed over.", file=sys.stderr)
+        if not iterations:
+            raise GanlabError(f"{where} holds no checkpoint to evaluate.")
+        return [iterations[number] for number in sorted(iterations)]
+    wanted = str(which)
+    for path in there:
+        if wanted in (path.name, path.stem) or (wanted.isdigit() and path.stem.lstrip("step_").lstrip("0") == wanted):
+            return [path]
+    names = [path.stem for path in there]
+    if wanted == "best":
+        raise GanlabError(
+            f"{folder} has no best checkpoint: a run keeps one where evaluate.every_kimg= is set. There are: "
+            f"{', '.join(names) or 'none'}."
+        )
+    raise GanlabError(
+        f"{folder} has no checkpoint {wanted!r}.{suggestion(wanted, names)} There are: {', '.join(names) or 'none'}; "
+        f"or last, best, all."
+    )
+
+
+def _load(subject: Subject, path: Path) -> None:
+    """Take the weights of a checkpoint; one that is damaged or of another model is refused."""
+    checkpoint = checkpoints.load(path)
+    session.refuse_misfit(subject.module, checkpoint, path)
+    subject.module.load_state_dict(checkpoint["state_dict"])
+    subject.module.on_load_checkpoint(checkpoint)
+    subject.module.eval()
+
+
+def evaluate_run(
+    folder: Path,
+    protocol: Protocol,
+    *,
+    which: str | int = "last",
+    truncations: Sequence[float | None] | None = None,
+    statistics: str | None = None,
+    device: torch.device | str = "cpu",
+    with_real: bool = False,
+    say: Callable[[Mapping[str, Any]], None] = lambda record: None,
+) -> list[dict[str, Any]]:
+    """Score checkpoints of a run, and append each record to its evaluation.jsonl when it is there.
+
+    Args:
+        which: See `chosen`.
+        truncations: A record for each; None: the protocol's.
+        statistics: An .npz file of FID statistics instead of real images.
+        with_real: Whether held-out real images are scored like generated ones too.
+        say: Called with each record before it is written: what was measured is seen even if it cannot be kept.
+
+    Raises:
+        GanlabError: For everything that a user can mend; records before it stay.
+    """
+    paths = chosen(folder, which)
+    subject = Subject(folder, experiment.build(run_folder.read_config(folder)))
+    subject.module.eval().to(device)
+    evaluator = Evaluator(protocol, subject.real, device=device, cache=cache_folder(), statistics=statistics)
+    before = scores.read(folder)
+    records = []
+    for path in paths:
+        _load(subject, path)
+        for truncation in truncations or [protocol.truncation]:
+            result = subject.evaluate(evaluator, truncation)
+            record = result.record(subject.described(path.name, truncation))
+            record["selected_on"] = _selected_on(record, before)
+            say(record)
+            records.append(keep(folder, record, result))
+    if with_real and any(not metric.needs_run for metric in evaluator.metrics.values()):
+        records.append(_real(folder, evaluator, say))
+    return records
+
+
+def evaluate_images(
+    path: str,
+    protocol: Protocol,
+    built: RunData,
+    *,
+    out: Path,
+    statistics: str | None = None,
+    device: torch.device | str = "cpu",
+    as_labels_allow: bool = False,
+    say: Callable[[Mapping[str, Any]], None] = lambda record: None,
+) -> list[dict[str, Any]]:
+    """Score somebody's images against a data set; the record goes to ``out``/evaluation.jsonl.
+
+    Args:
+        as_labels_allow: Whether metrics that go by class are left out where the images have no labels, or refused.
+    """
+    shape = built.images.pixels.shape
+    source, fingerprint, said = sources.of_path(
+        path, (shape[2], shape[3]), shape[1], built.images.num_classes, protocol.samples, protocol.seed,
+        built.images.class_names,
+    )  # fmt: skip
+    if as_labels_allow and not source.num_classes:
+        protocol = protocol.without_labels()
+    for name, metric in protocol.make_metrics().items():
+        if metric.needs_run:
+            raise GanlabError(
+                f"{name} needs the networks of a run, and images={path} are only images: leave {name} out."
+            )
+    evaluator = Evaluator(protocol, built, device=device, cache=cache_folder(), statistics=statistics)
+    result = evaluator.score(source)
+    if protocol.samples > source.count:
+        said = [
+            *said,
+            f"The protocol asks for {protocol.samples:,} samples, and there are {source.count:,}: all of them.",
+        ]
+    result.warnings = [*said, *result.warnings]
+    record = result.record({"kind": "images", "path": path, "hash": fingerprint})
+    say(record)
+    return [keep(out, record, result)]
+
+
+def _real(folder: Path, evaluator: Evaluator, say: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """Held-out real images, scored like generated ones: against the training images where they are the reference."""
+    protocol = evaluator.protocol
+    other = next((s for s in ("validation", "test") if s != protocol.reference and len(evaluator.real.splits[s])), None)
+    if other is None:
+        raise GanlabError("real=true scores held-out images, and the data has none: train with data.held_out=0.1.")
+    rows = sources.shuffled(evaluator.real.splits[other], protocol.seed)
+    result = evaluator.score(sources.of_images(evaluator.real.images, rows))
+    record = result.record({"kind": "real", "split": other})
+    say(record)
+    return keep(folder, record, result)
+
+
+def _selected_on(record: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether this is the checkpoint that was chosen as the best during training, by whatever name it was evaluated,
+    and was chosen by scores on this split, be it on more or fewer of its images."""
+
+    def split(record: Mapping[str, Any]) -> tuple[Any, Any]:
+        reference = record["protocol"]["reference"]
+        return reference.get("split"), reference.get("data")
+
+    during = [r for r in before if r.get("during_training")]
+    best = [r["subject"]["iteration"] for r in during if r.get("selected_on")][-1:]  # each took the place of another
+    chosen = record["subject"]["checkpoint"] == BEST or record["subject"]["iteration"] in best
+    return chosen and any(split(r) == split(record) for r in during)
+
+
+def sweep_values(text: str) -> list[float]:
+    """``0.3:1.0:0.1`` (both ends included) or ``0.3,0.5,1`` as numbers.
+
+    Raises:
+        GanlabError: If it is neither.
+    """
+    try:
+        if ":" in text:
+            low, high, step = (float(part) for part in text.split(":"))
+            if step <= 0 or high < low:
+                raise ValueError
+            values = [low + i * step for i in range(int((high - low) / step + 1e-9) + 1)]
+        else:
+            values = [float(part) for part in text.strip("[]").split(",")]
+        if not values or any(v <= 0 for v in values):
+            raise ValueError
+    except ValueError as error:
+        raise GanlabError(f"values={text} must be LOW:HIGH:STEP or numbers such as 0.3,0.5,1, all positive.") from error
+    return [round(v, 10) for v in values]
+
+
+def same_protocol(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The newest record of each run, if they are of one protocol.
+
+    Raises:
+        GanlabError: With the first difference between their protocols.
+    """
+    found = []
+    for folder in folders:
+        records = [r for r in scores.read(folder) if r["subject"]["kind"] == "run" and not r["during_training"]]
+        if not records:
+            raise GanlabError(f"{folder} has no scores yet: ganlab evaluate {folder}")
+        found.append(records[-1])
+    scores.refuse_different(found, names=[str(folder) for folder in folders])
+    return found

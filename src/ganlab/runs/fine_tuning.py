@@ -1,0 +1,177 @@
+"""``init=RUN``: a new run that begins with another one's weights.
+
+Networks and averages are taken, optimizers and counts are not. What the run was trained with (networks,
+game, loss, regularizers, optimizers) holds for the new one too unless the command line says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganlab.config import catalog, schema
+from ganlab.config import compose as config
+from ganlab.contracts.game import Grows
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError
+from ganlab.engine.module import GANModule
+from ganlab.runs import checkpoints
+from ganlab.runs import folder as run_folder
+
+PREFIXES = ("game.", "average.")
+ORIGINAL, LEFT, RIGHT = (f"parametrizations.weight.{name}" for name in ("original", "0.u", "0.v"))
+POWER_ITERATIONS = 30
+
+
+def with_inherited(overrides: Sequence[str]) -> list[str]:
+    """A command line with what ``init=RUN`` adds to it: the options of that run which it leaves alone.
+
+    Raises:
+        GanlabError: If there is no such run.
+    """
+    typed = {o.get_key_element().lstrip("+~"): o for o in config.parse(overrides)}
+    if "init" not in typed or typed["init"].value() in (None, "", "null"):
+        return list(overrides)
+    if typed["init"].is_sweep_override():
+        raise GanlabError(f"{typed['init'].input_line}: a run, and a sweep, begins with one run's weights.")
+    if "experiment" in typed:
+        return list(overrides)
+    before = run_folder.read_config(run_folder.existing(str(typed["init"].value())))
+    words = ["ema.ramp_up=null"]  # the average goes on as well
+    words += [f"data.{key}={catalog.spell(before['data'][key])}" for key in ("image_size", "image_channels")]
+    words.append(f"state_updates={before['state_updates']}")
+    nodes = {kind: before.get(kind) for kind in registry.NETWORKS if not {kind, "model"} & typed.keys()}
+    nodes.update({kind: before.get(kind) for kind in ("game", "loss", "prior") if kind not in typed})
+    if "reg" not in typed:
+        words.append(f"reg=[{','.join(before['reg'])}]" if before["reg"] else "reg=none")
+        nodes.update({f"reg.{name}": node for name, node in before["reg"].items()})
+    if "augment" not in typed:
+        if before.get("augment"):
+            nodes["augment"] = before["augment"]
+        else:
+            words.append("augment=none")
+    for player, node in before["optimizer"].items():
+        if not {f"optimizer/{player}", "model"} & typed.keys():
+            nodes[f"optimizer.{player}"] = node
+    for key, node in nodes.items():
+        if not node or schema.COMPONENT not in node:  # a role that the game does not have
+            continue
+        if not key.startswith("reg."):
+            words.append(f"{key.replace('.', '/')}={node[schema.COMPONENT]}")
+        words += [f"{key}.{name}={catalog.spell(value)}" for name, value in node.items() if name != schema.COMPONENT]
+    return [*(word for word in words if word.partition("=")[0] not in typed), *overrides]
+
+
+@torch.no_grad()
+def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list[str]:
+    """Fill networks and averages of ``module`` from the newest checkpoint of ``run``.
+
+    With another number of classes the tensors that have a part for each class keep their fresh weights.
+
+    Returns:
+        What the user should know, a sentence each.
+
+    Raises:
+        GanlabError: If the run cannot be read, or its tensors do not fit, by their names.
+    """
+    folder = run_folder.existing(run)
+    _, checkpoint, damaged = checkpoints.newest(folder / run_folder.CHECKPOINTS)
+    messages = [f"{sentence} An older checkpoint is used." for sentence in damaged]
+    before = run_folder.read_config(folder)["data"]["num_classes"]
+    now = settings["data"]["num_classes"]
+    ours = {key: value for key, value in module.state_dict().items() if key.startswith(PREFIXES)}
+    theirs = {key: value for key, value in checkpoint["state_dict"].items() if key.startswith(PREFIXES)}
+    theirs = _normalized_alike(theirs, ours)
+    fresh = [
+        key for key in ours if key in theirs and before and now and _by_class(ours[key], theirs[key], now - before)
+    ]
+    misfits = [
+        *(f"{key} is missing" for key in ours if key not in theirs),
+        *(f"{key} is unknown here" for key in theirs if key not in ours),
+        *(
+            f"{key} is {tuple(theirs[key].shape)} instead of {tuple(value.shape)}"
+            for key, value in ours.items()
+            if key in theirs and key not in fresh and theirs[key].shape != value.shape
+        ),
+    ]
+    if misfits:
+        more = f" and {len(misfits) - 3} more" if len(misfits) > 3 else ""
+        raise GanlabError(f"init={run}: its weights do not fit these networks: {'; '.join(misfits[:3])}{more}.")
+    for key, value in ours.items():
+        if key not in fresh:
+            value.copy_(theirs[key])
+    messages += _stand_at_the_beginning(module, checkpoint["ganlab"].get("stage"), run)
+    if fresh:
+        names = dict.fromkeys(
+            key.split(".", 1)[1].partition(".parametrizations")[0].removesuffix(".weight") for key in fresh
+        )
+        several = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        messages.append(
+            f"{run} has {before} classes, the data {now}: what belongs to classes starts afresh "
+            f"({', '.join(list(names)[:4])}{several})."
+        )
+    return messages
+
+
+def _stand_at_the_beginning(module: GANModule, theirs: Mapping[str, Any] | None, run: str) -> list[str]:
+    """A new run begins where its own growth does, or at full size, whatever stage the other run had come to."""
+    networks = [n for player in module.game.players.values() for n in player.modules.values() if isinstance(n, Grows)]
+    stage = module.game.stage(0)
+    for network in (*networks, *module.average.values()):
+        if isinstance(network, Grows):
+            network.set_stage(*((network.levels, 1.0) if stage is None else (stage.level, stage.alpha)))
+    if theirs is None or stage is not None or all(theirs["level"] == network.levels for network in networks):
+        return []
+    height, width = theirs["image_size"]
+    return [f"{run} has grown to {height}x{width} only: what belongs to larger images is as good as new."]
+
+
+def _by_class(ours: Tensor, theirs: Tensor, more_classes: int) -> bool:
+    """Whether two shapes differ in one dimension, and there by the number of classes."""
+    if ours.ndim != theirs.ndim or more_classes == 0:
+        return False
+    differences = [a - b for a, b in zip(ours.shape, theirs.shape, strict=True) if a != b]
+    return differences == [more_classes]
+
+
+def _normalized_alike(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """With spectral norm where ``ours`` has it, and without it elsewhere: the networks compute the same."""
+    found = dict(theirs)
+    for key in theirs:
+        module, _, last = key.rpartition(".")
+        if last == "weight" and key not in ours and f"{module}.{ORIGINAL}" in ours:
+            weight = found.pop(key)
+            matrix = weight.flatten(1)
+            u = F.normalize(ours[f"{module}.{LEFT}"], dim=0)
+            if u.shape[0] == matrix.shape[0]:
+                for _ in range(POWER_ITERATIONS):
+                    v = F.normalize(matrix.t() @ u, dim=0)
+                    u = F.normalize(matrix @ v, dim=0)
+            found[f"{module}.{ORIGINAL}"], found[f"{module}.{LEFT}"] = weight, u
+        elif key.endswith(f".{ORIGINAL}") and key not in ours:
+            module = key.removesuffix(f".{ORIGINAL}")
+            if f"{module}.weight" in ours:
+                weight, u = found.pop(key), found.pop(f"{module}.{LEFT}")
+                matrix = weight.flatten(1)
+                if f"{module}.{RIGHT}" in found:
+                    v = found.pop(f"{module}.{RIGHT}")
+                else:
+                    v = F.normalize(matrix.t() @ u, dim=0)
+                    u = F.normalize(matrix @ v, dim=0)
+                found[f"{module}.weight"] = weight / (u @ matrix @ v)
+    for key in ours:  # vectors that only one of both stores
+        if key.endswith(f".{RIGHT}") and key not in found:
+            module = key.removesuffix(f".{RIGHT}")
+            if f"{module}.{ORIGINAL}" in found and f"{module}.{LEFT}" in found:
+                matrix = found[f"{module}.{ORIGINAL}"].flatten(1)
+                found[key] = F.normalize(matrix.t() @ found[f"{module}.{LEFT}"], dim=0)
+    return {key: value for key, value in found.items() if not (key.endswith(f".{RIGHT}") and key not in ours)}
+
+
+def say(messages: Sequence[str]) -> None:
+    for message in messages:
+        print(message, flush=True)

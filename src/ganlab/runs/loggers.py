@@ -1,0 +1,82 @@
+"""The loggers that ``logger=`` names, beside metrics.jsonl."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ganlab.core.errors import GanlabError, suggestion
+
+
+def make(nodes: dict[str, dict[str, Any]], folder: Path, config: dict[str, Any]) -> list[Any]:
+    """Lightning loggers for the names in ``logger``.
+
+    Raises:
+        GanlabError: If a package is missing, an option unknown, or Weights & Biases not logged in.
+    """
+    wrong = [name for name, options in (nodes or {}).items() if not isinstance(options, (dict, type(None)))]
+    if wrong:
+        raise GanlabError(f"logger.{wrong[0]} must be a mapping of options, got {nodes[wrong[0]]!r}.")
+    return [_maker(name)(dict(options or {}), folder, config) for name, options in (nodes or {}).items()]
+
+
+def _maker(name: str) -> Callable[[dict[str, Any], Path, dict[str, Any]], Any]:
+    makers = {"tensorboard": _tensorboard, "wandb": _wandb}
+    if name not in makers:
+        raise GanlabError(f"No logger is called {name!r}.{suggestion(name, makers)} Known: {', '.join(makers)}.")
+    return makers[name]
+
+
+def _tensorboard(options: dict[str, Any], folder: Path, config: dict[str, Any]) -> Any:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    _check("tensorboard", options, TensorBoardLogger)
+    try:
+        return TensorBoardLogger(**{"save_dir": folder, "name": "tensorboard", **options})
+    except ModuleNotFoundError as error:
+        raise GanlabError('logger=tensorboard needs a package: pip install "ganlab[tensorboard]".') from error
+
+
+def _wandb(options: dict[str, Any], folder: Path, config: dict[str, Any]) -> Any:
+    try:
+        import wandb
+    except ModuleNotFoundError as error:
+        raise GanlabError('logger=wandb needs a package: pip install "ganlab[wandb]".') from error
+    from lightning.pytorch.loggers import WandbLogger
+
+    _check("wandb", options, WandbLogger)
+    mode = os.environ.get("WANDB_MODE", "").lower()
+    offline = bool(options.get("offline")) or mode in ("offline", "disabled", "dryrun")
+    if not offline and not _logged_in(wandb):
+        raise GanlabError(
+            "logger=wandb, but nobody is logged in to Weights & Biases here: run `wandb login`, "
+            "or keep the log on this machine with logger.wandb.offline=true."
+        )
+    resumed = {"id": found, "resume": "allow"} if (found := _wandb_run(folder)) else {}
+    return WandbLogger(**{"save_dir": folder, "name": folder.name, **resumed, **options, "config": config})
+
+
+def _wandb_run(folder: Path) -> str | None:
+    """The id under which a run folder was logged last: W&B names its own folders run-DATE_TIME-ID."""
+    runs = sorted((folder / "wandb").glob("*run-*_*-*"), key=lambda path: path.stat().st_mtime)
+    names = [re.fullmatch(r"(?:offline-)?run-\d{8}_\d{6}-(.+)", run.name) for run in runs]
+    return next((name[1] for name in reversed(names) if name), None)
+
+
+def _logged_in(wandb: Any) -> bool:
+    if "prompt" in inspect.signature(wandb.login).parameters:
+        return bool(wandb.login(prompt=False))
+    return bool(wandb.api.api_key)  # older versions
+
+
+def _check(name: str, options: dict[str, Any], logger: Any) -> None:
+    parameters = inspect.signature(logger).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    unknown = [option for option in options if option not in parameters]
+    if unknown:
+        raise GanlabError(f"logger.{name} has no option {unknown[0]!r}.{suggestion(unknown[0], parameters)}")

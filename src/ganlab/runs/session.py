@@ -1,0 +1,331 @@
+"""One session of training: from a complete configuration to a run folder, new or continued."""
+
+from __future__ import annotations
+
+import copy
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from ganlab.assembly import experiment
+from ganlab.config import components as parts
+from ganlab.config.compose import OPEN_NODES
+from ganlab.config.schema import COMPONENT
+from ganlab.contracts import plan
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError, suggestion
+from ganlab.engine import batch_check as batches
+from ganlab.engine.loader import Loader
+from ganlab.engine.module import GANModule
+from ganlab.priors import truncate
+from ganlab.runs import checkpoints, fine_tuning, loggers, trainer
+from ganlab.runs import folder as run_folder
+from ganlab.runs.callbacks.evaluating import Evaluating
+from ganlab.runs.callbacks.grids import Grids
+from ganlab.runs.callbacks.progress import ProgressLine
+from ganlab.runs.callbacks.recorder import Recorder
+from ganlab.runs.callbacks.saving import Saving
+from ganlab.runs.callbacks.stopping import Stopping
+from ganlab.runs.checkpoints import AtomicCheckpointIO
+
+# What must stay as it was for a checkpoint to fit.
+FIXED = (*registry.NETWORKS, "game")
+FIXED_DATA = ("image_size", "image_channels", "num_classes")
+
+
+@dataclass
+class Outcome:
+    """How a session ended.
+
+    Args:
+        folder: The run.
+        grid: The last sample grid, or None.
+        images_per_second: Of the session.
+        signal: The signal that ended it, or None.
+    """
+
+    folder: Path
+    grid: Path | None
+    images_per_second: float
+    signal: int | None
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.signal is None else 128 + self.signal
+
+
+def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
+    """Train from the beginning.
+
+    Args:
+        config: As `ganlab.config.compose.read` gives it.
+        folder: The run folder; by default what ``run.dir`` says.
+
+    Raises:
+        GanlabError: For everything that a user can mend.
+    """
+    trainer.check(config.get("trainer"))
+    parts.check_options(config)
+    given = folder or config["run"]["dir"]
+    if _writes() and folder is None and given is not None:
+        run_folder.new(str(given))  # refused before the data is decoded
+    built = experiment.build(config)
+    if config["init"] is not None:
+        messages = fine_tuning.start_from(built.module, built.config, config["init"])
+        if _writes():
+            fine_tuning.say(messages)
+    if not _writes():
+        return _fit(built, Path(given or "runs"), None)
+    with run_folder.claimed(folder or config["run"]["dir"]) as claimed:
+        return _fit(built, claimed, None)
+
+
+def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
+    """Continue a run from its newest whole checkpoint.
+
+    Args:
+        overrides: Changed values by dotted key, such as ``{"trainer.max_steps": 3000}``.
+
+    Raises:
+        GanlabError: If there is nothing to continue, or a change does not fit the checkpoint.
+    """
+    before = run_folder.read_config(folder)
+    config = changed(before, overrides or {})
+    trainer.check(config.get("trainer"))
+    parts.check_options(config)
+    refuse_other_networks(before, config)
+    with run_folder.claimed(folder, again=True) if _writes() else nullcontext():
+        path, checkpoint, messages = checkpoints.newest(folder / run_folder.CHECKPOINTS)
+        if _writes():
+            for message in messages:
+                print(f"{message} The one before it, {path.name}, is used.", file=sys.stderr, flush=True)
+        try:
+            refuse_finished(folder, config, checkpoint)
+        except GanlabError:
+            if path.name == checkpoints.NEXT and _writes():  # no later checkpoint would make it the last one
+                checkpoints.settle(path.parent, config["checkpoint"]["keep"])
+            raise
+        built = experiment.build(config)
+        try:
+            refuse_misfit(built.module, checkpoint, path)
+        except GanlabError as error:
+            change = _because_of_a_change(before, config, overrides or {})
+            raise (error if change is None else change) from None
+        return _fit(built, folder, path, checkpoint["ganlab"]["progress"]["iteration"])
+
+
+def refuse_finished(folder: Path, config: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> None:
+    """A run that has done what its configuration asks for needs a longer one.
+
+    Raises:
+        GanlabError: If nothing is left to do.
+    """
+    steps, max_kimg = config["trainer"].get("max_steps", -1), config["run"]["max_kimg"]
+    done, images = (checkpoint["ganlab"]["progress"][key] for key in ("iteration", "images_seen"))
+    if 0 <= steps <= done:
+        reached, more = f"{done} of trainer.max_steps={steps} iterations", f"trainer.max_steps={max(2 * done, 1)}"
+    elif max_kimg is not None and images >= 1000 * max_kimg:
+        reached, more = f"{images / 1000:g} of run.max_kimg={max_kimg:g} kimg", f"run.max_kimg={2 * max_kimg:g}"
+    else:
+        return
+    raise GanlabError(
+        f"The run has done {reached}, so it is finished: to go on, give more, as in `ganlab resume {folder} {more}`."
+    )
+
+
+def changed(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with some values changed.
+
+    Raises:
+        GanlabError: If a key does not exist.
+    """
+    new = copy.deepcopy(dict(config))
+    for key, value in overrides.items():
+        if key == "run.dir":
+            raise GanlabError("run.dir cannot change: a run goes on in its own folder, which may be moved or copied.")
+        *parents, last = key.split(".")
+        node: Any = new
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, dict) else None
+        open_node = bool(parents) and parents[0] in OPEN_NODES
+        if not isinstance(node, dict) or (last not in node and not open_node):
+            inside, known = ([".".join(parents)], list(node)) if isinstance(node, dict) else ([], list(new))
+            near = suggestion(last if inside else key, known)
+            where = f" Options of {inside[0]}: {', '.join(known)}." if inside and parents else ""
+            raise GanlabError(f"The run has no option {key!r}.{near}{where}")
+        if isinstance(node.get(last), dict) and not isinstance(value, dict) and "from" not in node[last]:
+            raise GanlabError(
+                f"{key}={value}: what {key} names cannot be exchanged in a run that has begun; start a new run."
+            )
+        if last == COMPONENT and node.get(last) != value:
+            raise GanlabError(
+                f"{key}={value}: a component cannot be exchanged in a run that has begun; start a new run."
+            )
+        node[last] = value
+    return new
+
+
+def refuse_other_networks(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Options that change the networks make the checkpoint useless.
+
+    Raises:
+        GanlabError: If one was changed.
+    """
+    for kind in FIXED:
+        for name, value in (before.get(kind) or {}).items():
+            now = (after.get(kind) or {}).get(name)
+            if now != value:
+                raise GanlabError(
+                    f"{kind}.{name} cannot change from {value} to {now}: the weights in the "
+                    f"checkpoint belong to networks built with {kind}.{name}={value}. Start a new run."
+                )
+    for name in FIXED_DATA:
+        if before["data"][name] != after["data"][name]:
+            raise GanlabError(
+                f"data.{name} cannot change from {before['data'][name]} to {after['data'][name]}: the networks in the "
+                f"checkpoint were built for it. Start a new run."
+            )
+
+
+def refuse_misfit(module: GANModule, checkpoint: Mapping[str, Any], path: Path) -> None:
+    """A checkpoint of another model is refused by the names that do not fit.
+
+    Raises:
+        GanlabError: If tensors are missing, surplus or of another shape.
+    """
+    ours, theirs = module.state_dict(), checkpoint["state_dict"]
+    misfits = [
+        *(f"{name} is missing" for name in ours if name not in theirs),
+        *(f"{name} is unknown here" for name in theirs if name not in ours),
+        *(
+            f"{name} is {tuple(theirs[name].shape)} instead of {tuple(ours[name].shape)}"
+            for name in ours
+            if name in theirs and theirs[name].shape != ours[name].shape
+        ),
+    ]
+    if misfits:
+        more = f" and {len(misfits) - 3} more" if len(misfits) > 3 else ""
+        raise GanlabError(f"{path} belongs to another model: {'; '.join(misfits[:3])}{more}.")
+
+
+def _because_of_a_change(
+    before: Mapping[str, Any], after: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> GanlabError | None:
+    """Which of the changed options made the checkpoint unfit, if one did."""
+
+    def value(config: Mapping[str, Any], key: str) -> Any:
+        node: Any = config
+        for part in key.split("."):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        return node
+
+    for key in overrides:
+        if key.split(".")[0] in ("reg", "augment", "game", "prior", "loss") and value(before, key) != value(after, key):
+            return GanlabError(
+                f"{key} cannot change from {value(before, key)} to {value(after, key)}: the weights in the checkpoint "
+                f"belong to modules built with {key}={value(before, key)}. Start a new run."
+            )
+    return None
+
+
+def _writes() -> bool:
+    """Whether this process is the one that writes: the first rank, on whatever node."""
+    return getattr(rank_zero_only, "rank", None) in (None, 0)
+
+
+def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, done: int | None = None) -> Outcome:
+    config, module = built.config, built.module
+    config["run"] = {**config["run"], "dir": str(folder)}
+    main = _writes()
+    io = AtomicCheckpointIO()
+    recorder = Recorder(folder)
+    stopping = Stopping(config["run"]["max_kimg"])
+    if config["sample"]["truncation"] is not None:
+        truncate(module.setting.prior, config["sample"]["truncation"])  # refused now, not at the first grid
+    grids = Grids(folder, seed=config["seed"], **config["sample"])
+    whole_last = done if checkpoint is not None and checkpoint.name == checkpoints.LAST else None
+    saving = Saving(folder, io, last_step=whole_last, **config["checkpoint"])
+    evaluating = [Evaluating(folder, built, every_kimg)] if (every_kimg := config["evaluate"]["every_kimg"]) else []
+    line = ProgressLine(recorder, config["trainer"].get("max_steps", -1), config["run"]["max_kimg"])
+    lightning_trainer = trainer.make(
+        config["trainer"],
+        [stopping, recorder, line, grids, *evaluating, saving],
+        loggers.make(config["logger"], folder, config) if main else [],
+        io,
+    )
+    batches.check(module, lightning_trainer.world_size)
+    if main:
+        _prepare_folder(folder, config)
+    loader = experiment.loader(built, lightning_trainer.strategy.root_device)
+    _fit_with_sentences(lightning_trainer, module, loader, checkpoint)
+    if main:
+        _say_where(folder, grids.last, recorder, module, stopping.received, config)
+    return Outcome(folder, grids.last, recorder.session_images_per_second, stopping.received)
+
+
+def _fit_with_sentences(trainer: L.Trainer, module: GANModule, loader: Loader, checkpoint: Path | None) -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        trainer.fit(module, train_dataloaders=loader, ckpt_path=str(checkpoint) if checkpoint is not None else None)
+    except RuntimeError as error:
+        if "out of memory" in str(error).lower():
+            options = module.training_options
+            batch = plan.plan(module.game, module.progress, options.batch_size).slots[0].batch
+            raise GanlabError(
+                f"The device has too little memory for micro-batches of {batch // options.accumulate} images: "
+                f"take accumulate={2 * options.accumulate}."
+            ) from error
+        raise
+    except SystemExit as error:  # what Lightning makes of a KeyboardInterrupt
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+    finally:  # Lightning leaves SIGINT ignored when it was interrupted
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def _prepare_folder(folder: Path, config: dict[str, Any]) -> None:
+    try:
+        (folder / run_folder.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GanlabError(f"The run folder {folder} cannot be made: {error.strerror or error}.") from error
+    run_folder.write_config(folder, config)
+    run_folder.write_environment(folder)
+    print(f"run: {folder}", flush=True)
+
+
+def _say_where(
+    folder: Path,
+    grid: Path | None,
+    recorder: Recorder,
+    module: GANModule,
+    received: int | None,
+    config: Mapping[str, Any],
+) -> None:
+    max_kimg, max_steps = config["run"]["max_kimg"], config["trainer"].get("max_steps", -1)
+    if received is not None:
+        print(
+            f"Stopped by {signal.Signals(received).name} after iteration {module.progress.iteration}. "
+            f"Continue with: ganlab resume {folder}"
+        )
+    elif max_kimg is not None and module.progress.iteration == max_steps and module.progress.kimg < max_kimg:
+        print(
+            f"trainer.max_steps={max_steps} ended the run before run.max_kimg={max_kimg:g}. "
+            f"Continue with: ganlab resume {folder} trainer.max_steps=-1"
+        )
+    if grid is not None:
+        print(f"samples: {grid}")
+    print(
+        f"run: {folder} ({module.progress.kimg:.1f} kimg, {recorder.session_images_per_second:.0f} images/s)",
+        flush=True,
+    )

@@ -1,0 +1,131 @@
+"""Sweeps: Hydra's multirun says which jobs there are, each job is its own process.
+
+Hydra would run jobs in this process, and with several devices Lightning would start this command
+line again for every rank, which would re-run the whole sweep. So each job is written to its run
+folder as a resolved ``config.yaml`` and started from there by ``ganlab train FOLDER``.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Glob, Override
+from omegaconf import DictConfig, OmegaConf
+
+from ganlab.config import catalog
+from ganlab.config import components as parts
+from ganlab.config import compose as config
+from ganlab.runs import fine_tuning
+from ganlab.runs import folder as run_folder
+
+
+class _Interrupted(BaseException):
+    """Leaves Hydra's loop over jobs, which heeds no `Exception` of theirs."""
+
+
+def run(options: Sequence[str]) -> int:
+    """Run every job of a sweep; returns the exit code.
+
+    Raises:
+        GanlabError: Before any job starts, if a value of the sweep is wrong.
+    """
+    parsed = config.parse(fine_tuning.with_inherited(options))
+    check(parsed)
+    jobs: list[tuple[str, int]] = []
+    interrupted: list[int] = []
+
+    def job(composed: DictConfig) -> None:
+        runtime = HydraConfig.get()
+        name = str(runtime.job.override_dirname) or "the only job"
+        folder = Path(runtime.runtime.output_dir)
+        print(f"job {len(jobs)}: {name}", flush=True)
+        resolved: Any = OmegaConf.to_container(composed, resolve=True)
+        run_folder.write_config(folder, {**resolved, "run": {**resolved["run"], "dir": str(folder)}})
+        code = _start(folder, interrupted)
+        jobs.append((str(folder), code))
+        if code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+            interrupted.append(code)
+        if interrupted:
+            raise _Interrupted
+
+    command_line = sys.argv
+    sys.argv = [command_line[0], "--multirun", *_lines(parsed)]
+    GlobalHydra.instance().clear()
+    try:
+        hydra.main(version_base="1.3", config_path=str(catalog.conf_dir()), config_name="train")(job)()
+    except _Interrupted:
+        pass
+    finally:
+        sys.argv = command_line
+    return _summarise(jobs, interrupted)
+
+
+def check(parsed: Sequence[Override]) -> None:
+    """Compose each value of the sweep once, so that a typo in the last job stops the first.
+
+    Raises:
+        GanlabError: If a value is wrong.
+    """
+    values = {o.get_key_element(): list(o.sweep_string_iterator()) for o in parsed if _enumerable(o)}
+    first = {key: found[0] for key, found in values.items() if found}
+    trials = [first] + [{**first, key: value} for key, found in values.items() for value in found[1:]]
+    for trial in trials:
+        lines = [
+            f"{o.get_key_element()}={trial[o.get_key_element()]}" if _enumerable(o) else str(o.input_line)
+            for o in parsed
+            if _enumerable(o) or not o.is_sweep_override()
+        ]
+        parts.check_options(config.read(lines))
+
+
+def _enumerable(override: Override) -> bool:
+    """Whether the values can be listed before Hydra runs: not those of an interval or a glob."""
+    return override.is_sweep_override() and override.is_discrete_sweep() and not isinstance(override.value(), Glob)
+
+
+def _lines(parsed: Sequence[Override]) -> list[str]:
+    """Options as Hydra takes them; ``run.dir`` is the sweep's folder."""
+    lines = []
+    fixed = [o.key_or_group for o in parsed if not o.is_sweep_override()]
+    if fixed:  # a job is called after what the sweep varies
+        lines.append(f"hydra.job.config.override_dirname.exclude_keys=[{','.join(repr(key) for key in fixed)}]")
+    for override in parsed:
+        if override.get_key_element() == "run.dir":
+            lines.append(f"hydra.sweep.dir='{Path(str(override.value())).expanduser().absolute()}'")
+        else:
+            lines.append(config.open_line(override))
+    return lines
+
+
+def _start(folder: Path, interrupted: list[int]) -> int:
+    """Run a job to its end; what interrupts the sweep stops the job in good order and is noted."""
+    process = subprocess.Popen([sys.executable, "-m", "ganlab", "train", str(folder)])
+    while True:
+        try:
+            code = process.wait()
+            return 128 - code if code < 0 else code  # as a shell counts those that a signal has killed
+        except (KeyboardInterrupt, SystemExit) as error:  # Ctrl-C, SIGTERM
+            interrupted.append(128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 128 + signal.SIGTERM)
+            # a terminal has sent Ctrl-C to the job as well, which heeds the first signal that it gets
+            process.terminate()
+
+
+def _summarise(jobs: Sequence[tuple[str, int]], interrupted: Sequence[int]) -> int:
+    failed = [(name, code) for name, code in jobs if code]
+    print(
+        f"{len(jobs) - len(failed)} of {len(jobs)} jobs finished."
+        + (" The sweep was interrupted." if interrupted else "")
+    )
+    for name, code in jobs:
+        print(f"  {'done  ' if code == 0 else f'exit {code}'}  {name}")
+    if interrupted:
+        return interrupted[0]
+    return 1 if failed else 0
