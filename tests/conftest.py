@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # before torch is imported: bit-equality is promised for one number of threads, also in the processes that tests
@@ -16,19 +13,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
-from PIL import Image
-
-# the smallest run: dcgan on the embedded digits, classes and all; an iteration takes some 15 ms
-TINY = (
-    "model=dcgan",
-    "generator.width=4",
-    "generator.latent_dim=8",
-    "discriminator.width=4",
-    "data.batch_size=8",
-    "sample.count=10",
-    "trainer.log_every_n_steps=1",
-    "trainer.accelerator=cpu",
-)
+from support.runs import TINY, Command
 
 
 @pytest.fixture(autouse=True)
@@ -73,56 +58,6 @@ def copied(finished: Path, tmp_path: Path) -> Path:
     import shutil
 
     return Path(shutil.copytree(finished, tmp_path / "copied"))
-
-
-def picture(path: Path) -> Image.Image:
-    """An image file, read and closed."""
-    with Image.open(path) as image:
-        image.load()
-        return image
-
-
-class Command:
-    """``ganlab WORDS`` in a process of its own."""
-
-    def __init__(self, words: Sequence[str], folder: Path, **environment: str) -> None:
-        self.started = time.monotonic()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ganlab", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-            start_new_session=True,
-        )
-
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 120) -> None:
-        """Until something is true; fails with the output if the process ends before, or time runs out."""
-        end = time.monotonic() + seconds
-        while not condition():
-            if self.process.poll() is not None or time.monotonic() > end:
-                self.kill()
-                out, err = self.process.communicate()
-                pytest.fail(f"the process ended or hung before the condition was true:\n{out}\n{err}")
-            time.sleep(0.005)
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """With the processes that it started: they would keep its output open."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-
-    def end(self, seconds: float = 120) -> tuple[int, str, str]:
-        """Exit code, standard output, standard error."""
-        try:
-            out, err = self.process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            out, err = self.process.communicate()
-            pytest.fail(f"the process did not end:\n{out}\n{err}")
-        return self.process.returncode, out, err
 
 
 @pytest.fixture

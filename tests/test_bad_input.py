@@ -7,8 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 import yaml
-from conftest import TINY
 from PIL import Image
+from support.runs import TINY
 
 from ganlab import cli
 from ganlab.assembly import experiment

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
-from engine import Engine, images
-from growing import WORDS, GrowingDiscriminator, GrowingGenerator, installed
-from test_resume import assert_bit_equal, metrics, state
+from support.engine import Engine, images
+from support.growing import WORDS, GrowingDiscriminator, GrowingGenerator, installed
+from support.runs import TINY, assert_bit_equal, metrics, state
 
 from ganlab.config import compose as config
 from ganlab.contracts.plan import Progress

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from engine import Engine, NormalizedDiscriminator, NormalizedGenerator, images
-from rehearsals import GENERATOR, Rehearsal
+from support.engine import Engine, NormalizedDiscriminator, NormalizedGenerator, images
+from support.rehearsals import GENERATOR, Rehearsal
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 from torch.testing import assert_close

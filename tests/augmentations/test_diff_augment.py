@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
+from support.rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
 from torch.testing import assert_close
 
 from ganlab.augmentations.diff_augment import DiffAugment, cut, recolored, shifted

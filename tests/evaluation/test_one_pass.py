@@ -287,7 +287,7 @@ def test_generated_image_i_is_that_of_latent_i_truncated_in_w_with_labels_by_the
 def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
     world: int, real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ranks one after the other in this process; `tests/distributed` has real ones."""
+    """Ranks one after the other in this process; `tests/support/distributed` has real ones."""
     monkeypatch.setattr(one_pass, "BATCH", 7)
     one = made(real, tmp_path / "one", *ALL, "own").score(fakes(), Context())
     parts: dict[tuple[int, int], list[Any]] = {}

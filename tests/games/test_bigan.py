@@ -6,8 +6,8 @@ import copy
 
 import pytest
 import torch
-from engine import BATCH, LATENTS, D, Engine, G, points
-from torch import Tensor, nn
+from support.engine import BATCH, LATENTS, D, E, Engine, G, points
+from torch import Tensor
 from torch.nn import functional as F
 
 from ganlab.core.randomness import Stream
@@ -17,18 +17,6 @@ from ganlab.losses.wasserstein import Wasserstein
 from ganlab.models import dcgan, mlp
 from ganlab.regularizers.gradient_penalty import GradientPenalty
 from ganlab.testing.toys import ToyDiscriminator, ToyGenerator, rehearse
-
-
-class E(nn.Module):
-    """Mean and log-variance of the codes of points."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = nn.Linear(2, 2 * LATENTS)
-
-    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.net(x).chunk(2, 1)
-        return mean, log_variance
 
 
 def game(loss: object | None = None, **options: object) -> BiGAN:

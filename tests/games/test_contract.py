@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from engine import BATCH, DIM, Engine, G, pair, points
+from support.engine import BATCH, DIM, Engine, G, pair, points
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -7,8 +7,7 @@ import math
 
 import pytest
 import torch
-from engine import BATCH, LATENTS, Engine, G, points
-from test_bigan import E
+from support.engine import BATCH, LATENTS, E, Engine, G, points
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from distributed.cases import CLASSES, COMBINATIONS, GAMES, Case, play, reg
-from engine import distance
+from support.distributed.cases import CLASSES, COMBINATIONS, GAMES, Case, play, reg
+from support.engine import distance
 
 CASES = {
     "standard with r1": Case(reg=reg("r1"), num_classes=CLASSES),

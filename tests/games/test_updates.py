@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine import BATCH, DIM, LATENTS, D, Engine, G, points
-from test_bigan import E
+from support.engine import BATCH, DIM, LATENTS, D, E, Engine, G, points
 from torch import Tensor, nn
 from torch.distributions import Normal as Gaussian
 from torch.distributions import kl_divergence

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rehearsals import DISCRIMINATOR
+from support.rehearsals import DISCRIMINATOR
 from torch import Tensor, nn
 
 from ganlab.contracts.view import Points

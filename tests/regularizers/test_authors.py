@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from authors import ARRAYS, game, published, term_and_gradient, view_of
-from rehearsals import DISCRIMINATOR
+from support.rehearsals import DISCRIMINATOR
 from torch.nn.utils import stateless
 from torch.testing import assert_close
 

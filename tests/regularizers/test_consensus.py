@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
-from engine import Engine, flat, pair, points
-from rehearsals import Linear, Rehearsal
+from support.engine import Engine, flat, pair, points
+from support.rehearsals import Linear, Rehearsal
 from torch.nn import functional as F
 from torch.testing import assert_close
 

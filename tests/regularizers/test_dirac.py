@@ -10,7 +10,7 @@ import cmath
 
 import pytest
 import torch
-from engine import Engine
+from support.engine import Engine
 from torch import nn
 from torch.testing import assert_close
 

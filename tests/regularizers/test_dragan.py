@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rehearsals import GENERATOR, Linear, Quadratic, Rehearsal
+from support.rehearsals import GENERATOR, Linear, Quadratic, Rehearsal
 from torch.testing import assert_close
 
 from ganlab.regularizers.dragan import DRAGAN

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from rehearsals import GENERATOR, Linear, Rehearsal
+from support.rehearsals import GENERATOR, Linear, Rehearsal
 from torch import nn
 from torch.testing import assert_close
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
+from support.rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
 from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rehearsals import DISCRIMINATOR, GENERATOR, Linear, Quadratic, Rehearsal
+from support.rehearsals import DISCRIMINATOR, GENERATOR, Linear, Quadratic, Rehearsal
 from torch.testing import assert_close
 
 from ganlab.regularizers.gradient_penalty import GradientPenalty

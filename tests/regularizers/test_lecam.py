@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rehearsals import DISCRIMINATOR, GENERATOR, Linear, Rehearsal
+from support.rehearsals import DISCRIMINATOR, GENERATOR, Linear, Rehearsal
 from torch.testing import assert_close
 
 from ganlab.regularizers.lecam import LeCam

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rehearsals import GENERATOR, Rehearsal
+from support.rehearsals import GENERATOR, Rehearsal
 from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close

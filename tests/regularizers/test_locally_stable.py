@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from engine import Engine, flat, pair, points
+from support.engine import Engine, flat, pair, points
 from torch.nn import functional as F
 from torch.testing import assert_close
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from engine import Engine, pair
-from rehearsals import DISCRIMINATOR, GENERATOR
+from support.engine import Engine, pair
+from support.rehearsals import DISCRIMINATOR, GENERATOR
 from torch import nn
 from torch.testing import assert_close
 

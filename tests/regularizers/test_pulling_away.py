@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
+from support.rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
 from torch import nn
 from torch.testing import assert_close
 

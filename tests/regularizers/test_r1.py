@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rehearsals import DISCRIMINATOR, Linear, Quadratic, Rehearsal
+from support.rehearsals import DISCRIMINATOR, Linear, Quadratic, Rehearsal
 from torch.testing import assert_close
 
 from ganlab.contracts.game import Game

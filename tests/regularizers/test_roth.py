@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rehearsals import GENERATOR, Quadratic, Rehearsal
+from support.rehearsals import GENERATOR, Quadratic, Rehearsal
 from torch.testing import assert_close
 
 from ganlab.core.errors import GanlabError

@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 import torch
-from engine import D, Engine, G
-from rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
+from support.engine import D, Engine, G
+from support.rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
 from torch import nn
 from torch.testing import assert_close
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rehearsals import DISCRIMINATOR, GENERATOR, Linear, Rehearsal
+from support.rehearsals import DISCRIMINATOR, GENERATOR, Linear, Rehearsal
 from torch.testing import assert_close
 
 from ganlab.contracts.game import Turn

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rehearsals import DISCRIMINATOR, GENERATOR, Linear, Rehearsal
+from support.rehearsals import DISCRIMINATOR, GENERATOR, Linear, Rehearsal
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 from torch.testing import assert_close

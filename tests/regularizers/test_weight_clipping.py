@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from engine import Engine, pair
+from support.engine import Engine, pair
 from torch.testing import assert_close
 
 from ganlab.core.errors import GanlabError

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rehearsals import Linear, Quadratic, Rehearsal
+from support.rehearsals import Linear, Quadratic, Rehearsal
 from torch.testing import assert_close
 
 from ganlab.regularizers.r1 import R1

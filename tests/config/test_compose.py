@@ -1,0 +1,243 @@
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra._internal import config_loader_impl
+from support.distributions import install
+
+from ganlab.assembly import run_data
+from ganlab.config import catalog, component_source, schema
+from ganlab.config import components as parts
+from ganlab.config import compose as config
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError
+
+GROUPS = [group for group in catalog.run_groups() if catalog.choices(group)]
+PRESETS = [(choice.group, choice.name) for group in GROUPS for choice in catalog.choices(group) if choice.preset]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+REFUSED = {
+    "an unknown key, with the nearest": (["loss.margn=2"], "'loss.margn' is no option. Did you mean 'loss.margin'?"),
+    "a key without its group": (["max_steps=3"], "'max_steps' is no option. Did you mean 'trainer.max_steps'?"),
+    "a key of a group that has none": (["model.width=3"], "Did you mean 'generator.width' or 'discriminator.width'?"),
+    "an unknown key with Hydra's plus": (["+foo=1"], "'foo' is no option."),
+    "several mistakes at once": (["foo=1", "loss.bar=2"], "'loss.bar' is no option."),
+    "an unknown choice": (["trainer=fast"], "No trainer is called 'fast'. Known: default."),
+    "an unknown component, with the nearest": (
+        ["loss=hindge"],
+        "No adversarial loss is called 'hindge'. Did you mean 'hinge'?",
+    ),
+    "an unknown one of several": (["reg=[sn,orto]"], "No regularizer is called 'orto'. Did you mean 'ortho'?"),
+    "an unknown optimizer": (["optimizer/generator=adm"], "No optimizer is called 'adm'. Did you mean 'adam'"),
+    "an optimizer of nobody": (["optimizer=adam"], "write optimizer/generator=NAME"),
+    "an optimizer of one who does not play": (["optimizer/encoder=adam"], "No player 'encoder' has an optimizer yet"),
+    "a file outside the groups": (["loss=../loss/hinge"], "No adversarial loss is called '../loss/hinge'."),
+    "no name": (["loss="], "loss= wants a name."),
+    "null for none": (["reg=null"], "For none of it write reg=none."),
+    "options as a mapping": (["loss={margin:2}"], "options are set one by one, as loss.OPTION=VALUE"),
+    "two where one can be": (["loss=[hinge,wasserstein]"], "A run has one loss"),
+    "a regularizer twice": (["reg=[sn,sn]"], "reg names 'sn' twice."),
+    "a regularizer that the loss brings": (
+        ["loss=wgan_gp", "reg=gradient_penalty"],
+        "reg names 'gradient_penalty' twice: loss=wgan_gp brings it already.",
+    ),
+    "an option of a regularizer that is not used": (["reg.sn.iterations=2"], "add it as reg=sn"),
+    "an option of a logger that is not used": (["logger.wandb.project=x"], "add it as logger=wandb"),
+    "several values without -m": (["loss=hinge,wasserstein"], "sweep over them with `ganlab train -m`"),
+    "an open bracket": (["reg=[sn"], "cannot be read: brackets and quotes must be closed"),
+    "a sign in a value": (["run.dir=a=b"], 'run.dir="a=b"'),
+    "a word": (["hinge"], "options are written key=value"),
+    "a reference to nothing": (["seed=${foo}"], "cannot be resolved"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_in_one_sentence(case: str) -> None:
+    words, sentence = REFUSED[case]
+    with pytest.raises(GanlabError) as error:
+        config.read(words)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "None" not in str(error.value)
+
+
+def test_several_mistakes_are_all_reported() -> None:
+    with pytest.raises(GanlabError, match=r"'foo' is no option.*'loss.bar' is no option"):
+        config.read(["foo=1", "loss.bar=2"])
+
+
+def test_every_option_of_every_group_composes() -> None:
+    """One of each group at a time, all regularizers at once: reading takes a while."""
+    offered = {
+        group: [c.name for c in catalog.choices(group)] for group in GROUPS if group not in ("reg", "experiment")
+    }
+    composed = config.read([f"reg=[{','.join(registry.names('reg'))}]"])
+    assert composed["reg"] == {name: schema.node("reg", name) for name in registry.names("reg")}
+    for number in range(max(map(len, offered.values()))):
+        chosen = {group: names[number % len(names)] for group, names in offered.items()}
+        composed = config.read([f"{'optimizer/generator' if g == 'optimizer' else g}={n}" for g, n in chosen.items()])
+        for group, name in chosen.items():
+            if group in registry.KINDS and (group, name) not in PRESETS:
+                node = composed["optimizer"]["generator"] if group == "optimizer" else composed[group]
+                expected = schema.node(group, name)
+                assert {key: node[key] for key in expected} == expected
+
+
+def test_none_is_an_option_of_every_optional_group() -> None:
+    optional = [group for group in catalog.groups() if catalog.is_optional(group)]
+    empty = {"discriminator": {}, "loss": {}}  # the only ones of which a run has some by default
+    assert config.read([f"{group}=none" for group in optional]) == {**config.read([]), **empty}
+
+
+def test_the_optional_groups_are_those_that_hydra_has_a_none_for() -> None:
+    assert {group for group in catalog.run_groups() if catalog.is_optional(group)} == {
+        *component_source.OPTIONAL_GROUPS
+    }
+
+
+@pytest.mark.parametrize(("group", "name"), PRESETS)
+def test_no_preset_repeats_what_is_so_without_it(group: str, name: str) -> None:
+    """Neither a default of a signature nor what a preset that it builds on says."""
+    file = catalog.find(group, name).preset
+    assert file is not None
+    where = "optimizer/generator" if group == "optimizer" else group
+    own = catalog.preset(where, file)
+    without: dict[str, Any] = {}
+    for part in own.parts:
+        components, values = catalog.compose(*part)
+        for component in components:
+            options = schema.options(component.kind, registry.load(component.kind, component.name))
+            without.update({f"{component.key}.{option}": o.default for option, o in options.items()})
+        without.update(values)
+    assert [f"{key}={value}" for key, value in own.values.items() if key in without and without[key] == value] == []
+
+
+def test_train_yaml_repeats_no_default_of_a_component() -> None:
+    content = yaml.safe_load((catalog.conf_dir() / "train.yaml").read_text())
+    content["data"] = {k: v for k, v in content["data"].items() if k not in run_data.DATA_KEYS}
+    assert content["data"] == {}
+    assert not {*content} & ({*registry.KINDS} - {"data"})
+
+
+def test_a_model_sets_networks_and_optimizers_alone() -> None:
+    for choice in catalog.choices("model"):
+        parts, values = catalog.compose("model", choice.name)
+        assert {key.partition(".")[0] for key in values} <= {"generator", "discriminator", "optimizer"}
+        assert {part.kind for part in parts} == {"generator", "discriminator", "optimizer"}
+
+
+def test_networks_are_swapped_on_top_of_a_model_in_any_order() -> None:
+    words = ["generator=dcgan", "model=biggan", "discriminator=mlp", "generator.width=8"]
+    for order in (words, words[::-1]):
+        composed = config.read(order)
+        assert composed["generator"]["component"] == "dcgan"
+        assert composed["generator"]["width"] == 8
+        assert composed["discriminator"]["component"] == "mlp"
+        assert composed["optimizer"]["discriminator"]["lr"] == 4e-4  # biggan's
+
+
+def test_an_optimizer_is_swapped_on_top_of_a_model_without_the_others_numbers() -> None:
+    composed = config.read(["model=biggan", "optimizer/generator=sgd", "optimizer.generator.momentum=0.5"])
+    expected = {"component": "sgd", "lr": 0.01, "momentum": 0.5, "nesterov": False, "weight_decay": 0.0}
+    assert composed["optimizer"]["generator"] == expected
+    parts.check_options(composed)
+    with pytest.raises(GanlabError, match=r"'optimizer.generator.betas' is no option."):
+        config.read(["optimizer/generator=sgd", "optimizer.generator.betas=[0,0.9]"])
+
+
+def test_a_bundle_is_the_loss_and_its_penalty() -> None:
+    composed = config.read(["loss=wgan_gp", "reg=sn", "reg.gradient_penalty.weight=5"])
+    assert composed["loss"] == {"component": "wasserstein"}
+    assert set(composed["reg"]) == {"sn", "gradient_penalty"}
+    assert composed["reg"]["gradient_penalty"]["weight"] == 5
+
+
+def test_hydra_finds_out_once_what_a_run_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is most of what a command line takes; the refusal of doubles needs it as well."""
+    found, find = [], config_loader_impl.create_defaults_list
+    monkeypatch.setattr(
+        config_loader_impl, "create_defaults_list", lambda **given: found.append(find(**given)) or found[-1]
+    )
+    config.read(["loss=wgan_gp", "reg=sn"])
+    assert len(found) == 1
+
+
+def test_any_key_may_be_set_in_open_nodes() -> None:
+    composed = config.read(
+        ["trainer.precision=bf16-mixed", "clip.encoder=1.0", "logger=wandb", "logger.wandb.tags=[a]"]
+    )
+    assert composed["trainer"]["precision"] == "bf16-mixed"
+    assert composed["clip"] == {"generator": None, "discriminator": None, "encoder": 1.0}
+    assert composed["logger"]["wandb"]["tags"] == ["a"]
+
+
+def test_a_schedule_takes_the_place_of_a_number() -> None:
+    schedule: dict[str, Any] = {"from": 2e-4, "to": 0, "end_steps": 100}
+    word = "optimizer.generator.lr={from:2e-4,to:0,end_steps:100}"
+    assert config.read([word])["optimizer"]["generator"]["lr"] == schedule
+
+
+def test_presets_in_the_users_conf_are_found(folder: Path) -> None:
+    write(
+        folder / "conf/experiment/mine.yaml",
+        "# @package _global_\ndefaults:\n  - override /loss: wgan_gp\n  - override /reg: [sn, ortho]\nseed: 7\n",
+    )
+    write(folder / "conf/loss/wide.yaml", "defaults: [hinge]\nmargin: 3\n")
+    composed = config.read(["experiment=mine"])
+    assert composed["seed"] == 7
+    assert set(composed["reg"]) == {"sn", "ortho", "gradient_penalty"}
+    assert config.read(["loss=wide"])["loss"] == {"component": "hinge", "margin": 3}
+
+
+def test_a_stray_train_yaml_in_the_users_conf_changes_nothing(folder: Path) -> None:
+    plain = config.read([])
+    write(folder / "conf/train.yaml", "seed: 666\n")
+    write(folder / "conf/loss/wgan_gp.yaml", "component: hinge\n")
+    assert config.read([]) == plain
+    assert config.read(["loss=wgan_gp"])["loss"]["component"] == "wasserstein"
+
+
+def test_the_users_conf_may_not_be_yaml_as_long_as_nobody_names_it(folder: Path) -> None:
+    write(folder / "conf/loss/odd.yaml", "{")
+    assert config.read(["loss=hinge"])["loss"]["component"] == "hinge"
+    with pytest.raises(GanlabError, match="A preset is no YAML"):
+        config.read(["loss=odd"])
+
+
+def test_presets_of_plug_ins_are_found_and_their_packages_are_not_imported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "with_conf/__init__.py": "raise RuntimeError",
+        "with_conf/conf/experiment/theirs.yaml": "# @package _global_\nseed: 11\n",
+    }
+    install(folder / "site", "with-conf", files, "[ganlab.conf]\nwith_conf = with_conf.conf\n")
+    monkeypatch.syspath_prepend(str(folder / "site"))
+    registry.forget()
+    try:
+        assert config.read(["experiment=theirs"])["seed"] == 11
+        assert "theirs" in [choice.name for choice in catalog.choices("experiment")]
+    finally:
+        monkeypatch.undo()
+        registry.forget()
+
+
+def test_the_configuration_is_plain_and_complete() -> None:
+    composed = config.read([])
+    assert "hydra" not in composed
+    for network in ("generator", "discriminator"):
+        parameters = inspect.signature(registry.load(network, composed[network]["component"])).parameters
+        assert composed[network].keys() == {"component", *parameters} - {*registry.KINDS[network].given}

@@ -1,0 +1,100 @@
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.distributions import install
+
+from ganlab.config import compose as config
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A folder for distributions made by hand; what it held is forgotten afterwards."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.forget()
+    modules = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+    monkeypatch.undo()
+    registry.forget()
+
+
+def test_every_kind_has_a_component() -> None:
+    assert [kind for kind in registry.KINDS if not registry.names(kind)] == []
+
+
+def test_every_component_of_ganlab_imports() -> None:
+    for kind in registry.KINDS:
+        for name in registry.names(kind):
+            assert callable(registry.load(kind, name))
+
+
+def test_an_unknown_name_comes_with_the_nearest() -> None:
+    with pytest.raises(
+        GanlabError, match=r"No adversarial loss is called 'hindge'. Did you mean 'hinge'\? Installed: "
+    ):
+        registry.load("loss", "hindge")
+
+
+def test_an_unknown_kind_comes_with_the_kinds() -> None:
+    with pytest.raises(GanlabError, match=r"No kind of component is called 'los'. Did you mean 'loss'"):
+        registry.names("los")
+
+
+def test_a_package_that_does_not_import_is_named_and_breaks_nothing_else(site: Path) -> None:
+    install(
+        site,
+        "broken-dist",
+        {"broken_pkg/__init__.py": "raise RuntimeError('no\\nGPU here')"},
+        "[ganlab.losses]\nbroken = broken_pkg.loss:Broken\n",
+    )
+    assert "broken" in registry.names("loss")
+    assert registry.load("loss", "hinge").__name__ == "Hinge"
+    expected = (
+        r"loss 'broken' of broken-dist cannot be imported from 'broken_pkg.loss:Broken': RuntimeError: no GPU here"
+    )
+    with pytest.raises(GanlabError, match=expected):
+        registry.load("loss", "broken")
+    assert config.read(["loss=wasserstein"])["loss"] == {"component": "wasserstein"}
+    with pytest.raises(GanlabError, match="broken-dist cannot be imported"):
+        config.read(["loss=broken"])
+
+
+def test_a_module_without_the_class_is_reported_as_one_that_does_not_import(site: Path) -> None:
+    install(site, "hollow", {"hollow.py": ""}, "[ganlab.losses]\nhollow = hollow:Hollow\n")
+    with pytest.raises(GanlabError, match=r"'hollow' of hollow cannot be imported .*has no attribute 'Hollow'"):
+        registry.load("loss", "hollow")
+
+
+def test_two_packages_that_claim_one_name_are_both_named(site: Path) -> None:
+    for number in (1, 2):
+        files = {f"claim{number}.py": "class Loss:\n    pass\n"}
+        install(site, f"claim-{number}", files, f"[ganlab.losses]\nclaimed = claim{number}:Loss\n")
+    for ask in (lambda: registry.load("loss", "claimed"), lambda: config.read(["loss=claimed"])):
+        with pytest.raises(GanlabError, match="claim-1 and claim-2"):
+            ask()
+
+
+def test_a_package_that_claims_the_name_of_ganlabs_own_preset_is_named(site: Path) -> None:
+    install(site, "greedy", {"greedy.py": "class Loss:\n    pass\n"}, "[ganlab.losses]\nwgan_gp = greedy:Loss\n")
+    with pytest.raises(GanlabError, match="loss=wgan_gp is claimed by ganlab and greedy"):
+        config.read(["loss=wgan_gp"])
+
+
+def test_a_component_that_was_registered_in_this_process_is_used_like_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "_registered", {})
+
+    @registry.register("loss", "at_hand")
+    @dataclass
+    class AtHand:
+        strength: float = 2.0
+
+    assert registry.load("loss", "at_hand") is AtHand
+    assert config.read(["loss=at_hand", "loss.strength=3"])["loss"] == {"component": "at_hand", "strength": 3}

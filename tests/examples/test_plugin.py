@@ -1,0 +1,141 @@
+"""The door for third parties, with packages that are put on the path as pip would."""
+
+import configparser
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.distributions import install
+
+from ganlab import cli
+from ganlab.core import registry
+
+EXAMPLE = Path(__file__).parents[2] / "examples/plugin"
+BROKEN = {"broken_pkg.py": "raise RuntimeError('this package wants a GPU')"}
+
+
+def ganlab(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    line = [sys.executable, "-m", "ganlab", *words]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, env=environment, cwd=site)
+
+
+def entry_points_of_the_example() -> str:
+    """The tables of its pyproject.toml, in the form in which pip leaves them behind."""
+    text = (EXAMPLE / "pyproject.toml").read_text()
+    found: dict[str, list[str]] = {}
+    group = ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            group = line.partition('entry-points."')[2].rstrip('"]')
+        elif group and "=" in line and not line.startswith("#"):
+            found.setdefault(group, []).append(line.replace('"', ""))
+    assert set(found) == {"ganlab.losses", "ganlab.regularizers", "ganlab.conf"}
+    return "\n".join("\n".join([f"[{name}]", *lines]) for name, lines in found.items())
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example, a package that does not import, and two that claim one name."""
+    site = tmp_path_factory.mktemp("site")
+    source = EXAMPLE / "src"
+    files = {str(f.relative_to(source)): f.read_text() for f in source.rglob("*") if f.suffix in (".py", ".yaml")}
+    install(site, "ganlab-example-plugin", files, entry_points_of_the_example())
+    install(site, "broken-dist", BROKEN, "[ganlab.losses]\nbroken = broken_pkg:Broken\n")
+    for number in (1, 2):
+        files = {f"claim{number}.py": "class Regularizer:\n    pass\n"}
+        install(site, f"claim-{number}", files, f"[ganlab.regularizers]\nclaimed = claim{number}:Regularizer\n")
+    return site
+
+
+def test_the_entry_points_read_here_are_those_that_pip_would_write() -> None:
+    parser = configparser.ConfigParser()
+    parser.read_string(entry_points_of_the_example())
+    assert parser["ganlab.losses"]["smoothed_logistic"] == "ganlab_example_plugin.smoothed_logistic:SmoothedLogistic"
+
+
+def test_list_names_plug_ins_with_their_packages_and_imports_none(site: Path) -> None:
+    done = ganlab(site, "list")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = {line.split()[0]: line.split(None, 1)[1] for line in done.stdout.splitlines() if line.startswith("  ")}
+    assert lines["smoothed_logistic"].startswith("[ganlab-example-plugin] Non-saturating logistic loss")
+    assert lines["smoothed_digits"].startswith("[ganlab-example-plugin] The digits with smoothed labels")
+    assert lines["broken"] == "[broken-dist]"
+    assert lines["claimed"] == "CLAIMED BY claim-1 AND claim-2: uninstall all but one"
+
+
+def test_show_prints_a_plug_ins_formula_and_options(site: Path) -> None:
+    done = ganlab(site, "show", "smoothed_logistic", "smoothed_digits")
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in (
+        "E[softplus(-D(x))]",
+        "arXiv:1606.03498",
+        "loss.smoothing=0.1",
+        "loss.smoothing=0.2",
+        "reg=logit_squeezing",
+    ):
+        assert text in done.stdout
+
+
+def test_a_plug_in_is_composed_by_its_names_and_by_its_preset(site: Path) -> None:
+    done = ganlab(site, "train", "--cfg", "experiment=smoothed_digits", "reg.logit_squeezing.weight=0.5")
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in ("component: smoothed_logistic\n  smoothing: 0.2\n", "weight: 0.5\n", "max_steps: 300\n"):
+        assert text in done.stdout
+
+
+def test_a_plug_in_that_does_not_import_is_said_in_one_line(site: Path) -> None:
+    done = ganlab(site, "train", "--cfg", "loss=broken")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "of broken-dist cannot be imported from 'broken_pkg:Broken': RuntimeError: this package wants" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def on_the_path(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The packages are installed for this process too, which need not import torch anew."""
+    monkeypatch.syspath_prepend(str(site))
+    registry.forget()
+    yield
+    monkeypatch.undo()
+    registry.forget()
+
+
+@pytest.mark.usefixtures("on_the_path")
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("reg=claimed", "claim-1 and claim-2"),
+        ("loss=smoothed_logisti", "Did you mean 'smoothed_logistic'?"),
+        ("loss.smoothing=2", "'loss.smoothing' is no option."),
+    ],
+)
+def test_what_is_wrong_with_a_plug_in_is_said_in_one_line(
+    word: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["train", "--cfg", word])
+    said = capsys.readouterr()
+    assert (left.value.code, said.out) == (2, "")
+    assert sentence in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_the_examples_own_tests_pass(site: Path) -> None:
+    line = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        str(EXAMPLE / "pyproject.toml"),
+        str(EXAMPLE),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,199 @@
+"""evaluation.html: everything that evaluation.jsonl says, each protocol for itself, in one file without a network."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+from support.records import record, value
+
+from ganlab.core.errors import GanlabError
+from ganlab.evaluation import scores
+from ganlab.reports import page
+
+DETAILS = {
+    "is": {"splits": {"1": {"mean": 9.1, "std": 0.0}, "10": {"mean": 8.7, "std": 0.3}},
+           "most_predicted": [{"class": "seven", "share": 0.25}]},
+    "fid_infinity": {"curve": [{"samples": 1000, "fid": 9.0}, {"samples": 500, "fid": 11.0}]},
+    "spectrum": {"frequency": [0, 1, 2], "fake": [3.0, 2.0, 1.0], "real": [3.0, 2.5, 2.0],
+                 "fake_error": [0.1, 0.1, 0.1], "real_error": [0.1, 0.1, 0.1]},
+    "per_class": {"classes": [{"class": "zero", "fake": 100, "real": 30, "fid": 7.25, "is": 1.2, "recognised": 0.96}]},
+}  # fmt: skip
+
+
+class Checked(HTMLParser):
+    """Tags that are opened are closed, and nothing is fetched."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.fetched, self.text = [], [], []
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.fetched += [v for k, v in attributes if k in ("src", "href") and not v.startswith("data:")]
+        assert tag not in ("script", "link")
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(*records):
+        for one in records:
+            scores.append(tmp_path, one)
+        html = page.write(tmp_path).read_text(encoding="utf-8")
+        checked = Checked(html)
+        assert not checked.fetched
+        assert "url(" not in html
+        return html, " ".join(checked.text)
+
+    return write
+
+
+def test_the_page_shows_every_score_its_interval_and_the_real_images_own(written):
+    _, text = written(record(1000, details=DETAILS, warnings=["Too few images."]))
+    for part in ("fid", "9.545", "9.045 to 10.05", "9.5", "Too few images.", "held-out accuracy 98.7 %"):
+        assert part in text
+    for part in ("Radial spectrum", "FID over sample size", "8.7", "seven", "25.0 %", "zero", "7.25", "0.96"):
+        assert part in text
+
+
+def test_curves_are_drawn_over_training_and_over_truncation(written):
+    html, text = written(*(record(i) for i in (0, 500, 1000)), *(record(1000, t) for t in (0.3, 1.0)), record(1000))
+    assert "Over training" in text
+    assert "Over truncation" in text
+    assert "FID against Inception Score" in text
+    # fid and is, of 3 checkpoints and of 2 thresholds, and one against the other
+    assert sorted(len(points.split()) for points in re.findall(r'polyline class="line s1" points="([^"]*)"', html)) == [
+        2, 2, 2, 3, 3,
+    ]  # fmt: skip
+
+
+def test_truncated_scores_are_no_points_of_the_curve_over_training(written):
+    _, text = written(record(0), record(500, 0.5))
+    assert "Over training" not in text
+
+
+def test_the_curve_over_training_stays_when_the_newest_evaluations_are_a_sweep(written):
+    html, text = written(*(record(i) for i in (0, 500, 1000)), record(1000, 0.3), record(1000, 0.7))
+    assert "Over training" in text
+    assert sorted(len(p.split()) for p in re.findall(r'polyline class="line s1" points="([^"]*)"', html)) == [
+        2, 2, 2, 3, 3,
+    ]  # fmt: skip
+    assert "Over training, truncation 0.5" in written(record(0, 0.5), record(500, 0.5), record(1000, 0.5))[1]
+
+
+def headline(text):
+    return re.search(r"Iteration \d+(?:, truncation [\d.]+)?", text)[0]
+
+
+def test_a_sweep_is_drawn_and_what_stands_first_is_the_checkpoint_as_it_is(written):
+    """A truncation of 1 draws latents from within one deviation: it is far from none."""
+    assert headline(written(record(500), record(500, 0.7))[1]) == "Iteration 500, truncation 0.7"
+    assert headline(written(record(500, 1.0))[1]) == "Iteration 500"
+    assert headline(written(record(700, 0.7), record(700, 1.0))[1]) == "Iteration 700, truncation 1"
+    assert headline(written(record(500, 0.6))[1]) == "Iteration 500, truncation 0.6"
+
+
+def test_what_was_measured_again_is_listed_once(written):
+    held_out = record(1000, subject={"kind": "real", "split": "validation"})
+    _, text = written(record(500), held_out, record(1000), {**held_out, "time": "2026-11-21T12:00:00"})
+    assert text.count("Real images (validation)") == 1
+    assert "2026-11-21 12:00:00" in text
+    assert text.count("Iteration 500") == 1
+
+
+def test_one_sample_is_no_plural(written):
+    one = record(0)
+    one["protocol"] = {**one["protocol"], "samples": 1, "reference": {"split": "test", "count": 1}}
+    assert "1 sample against 1 test image " in f"{written(one)[1]} ".replace("·", " ").replace("  ", " ")
+
+
+def test_different_protocols_have_sections_of_their_own(written):
+    html, text = written(record(0), record(1000, protocol="fast"))
+    assert re.findall("<h2>(.*?)</h2>", html) == ["Protocol fast", "Protocol digits"]
+    assert "Over training" not in text
+    assert "different protocols" in text
+
+
+def test_a_score_that_chose_the_checkpoint_is_marked(written):
+    assert "selected on" in written(record(1000, selected_on=True))[1]
+
+
+def test_pictures_are_inside_the_page_and_only_those_of_the_run(written, tmp_path):
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "samples.png")
+    html, _ = written(record(1000, pictures={"samples": "samples.png", "neighbours": "../secret.png", "gone": "x.png"}))
+    assert html.count("data:image/png;base64,") == 1
+
+
+def test_names_are_text_and_no_markup(written):
+    values = {"fid": value(None), "<img src=x>": value(1.0)}
+    html, text = written(record(1000, values=values, protocol="<script>"))
+    assert "<img src=x>" in text
+    assert "<script" not in html
+
+
+def test_a_folder_without_scores_is_refused(tmp_path):
+    with pytest.raises(GanlabError, match="has no scores yet: run `ganlab evaluate"):
+        page.write(tmp_path)
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    scores.append(tmp_path, record(0))
+    before = page.write(tmp_path).read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(GanlabError, match="cannot be written: No space left on device"):
+        page.write(tmp_path)
+    assert (tmp_path / page.FILE).read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == [page.FILE, scores.FILE]
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+@pytest.mark.parametrize(("mode", "bright"), [("light", True), ("dark", False)])
+def test_a_real_browser_lays_it_out_without_overflow(tmp_path, mode, bright):
+    """The document is as wide as the window, also a narrow one; and dark where the user wants it dark."""
+    for iteration in (0, 500, 1000):
+        scores.append(tmp_path, record(iteration, details=DETAILS, warnings=["A sentence."]))
+    html = page.write(tmp_path).read_text(encoding="utf-8")
+    script = (
+        "<script>addEventListener('load', () => document.documentElement.setAttribute('data-found', JSON.stringify("
+        "[document.documentElement.scrollWidth, innerWidth, document.querySelectorAll('svg').length])))</script></body>"
+    )
+    measured = tmp_path / "measured.html"
+    measured.write_text(html.replace("</body>", script), encoding="utf-8")
+    flags = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    flags += ["--blink-settings=preferredColorScheme=0"] if mode == "dark" else []
+    for width in (1200, 500):
+        run = [*flags, f"--window-size={width},2400", "--dump-dom", measured.as_uri()]
+        dom = subprocess.run(run, capture_output=True, text=True, timeout=120, check=True).stdout
+        document, window, charts = json.loads(re.search('data-found="(.*?)"', dom)[1])
+        assert document <= window
+        assert charts == 4  # fid and is over training, the spectrum, FID over the sample size
+    picture = tmp_path / "page.png"
+    subprocess.run([*flags, "--window-size=1200,2400", f"--screenshot={picture}", measured.as_uri()],
+                   capture_output=True, timeout=120, check=True)  # fmt: skip
+    with Image.open(picture) as image:
+        assert (image.convert("L").resize((1, 1)).getpixel((0, 0)) > 128) == bright

@@ -1,0 +1,70 @@
+"""Sample grids of a run: when, how many are kept, and what happens when they cannot be made."""
+
+from types import MappingProxyType
+
+import pytest
+from support.runs import picture
+
+from ganlab.core.errors import GanlabError
+
+
+def numbers(folder):
+    return sorted(int(path.stem.removeprefix("iteration_")) for path in (folder / "samples").glob("*"))
+
+
+def test_a_grid_is_made_every_so_often_and_at_the_end(train):
+    assert numbers(train("sample.every_steps=3", steps=7)) == [3, 6, 7]
+
+
+def test_when_there_are_too_many_every_second_one_goes_and_the_first_and_last_stay(train):
+    """1 2 3 4 5 -> 1 3 5; 1 3 5 6 7 -> 1 5 7; 1 5 7 8 9 -> 1 7 9."""
+    assert numbers(train("sample.every_steps=1", "sample.keep=4", steps=9)) == [1, 7, 9]
+
+
+def test_a_grid_at_the_end_is_not_made_twice(train, monkeypatch):
+    from ganlab.sampling import samples as sampling
+
+    calls = []
+    write = sampling.write_png
+    monkeypatch.setattr(sampling, "write_png", lambda *a: calls.append(1) or write(*a))
+    train("sample.every_steps=2", steps=4)
+    assert len(calls) == 2
+
+
+def test_a_grid_has_one_row_a_class(train):
+    folder = train("sample.count=30", steps=1)
+    assert picture(folder / "samples/iteration_000000001.png").size == (2 + 3 * 34, 2 + 10 * 34)
+
+
+def test_points_of_a_plane_are_no_picture(train):
+    """A generator whose images have neither one nor three channels makes none; the run goes on."""
+    from ganlab.runs.callbacks.grids import Grids
+
+    class Plane:
+        image_shape = (2,)
+
+    class Module:
+        average = MappingProxyType({"generator": Plane()})
+        progress = type("P", (), {"iteration": 1})
+
+    class Trainer:
+        is_global_zero = True
+
+    grids = Grids(__import__("pathlib").Path("nowhere"), every_steps=1, count=4, keep=2, truncation=None, seed=0)
+    grids._write(Trainer(), Module())
+    assert grids.last is None
+
+
+def test_a_folder_that_cannot_be_written_is_reported_and_training_goes_on(train, tmp_path, capfd):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "samples").write_text("a file")
+    folder = train()
+    assert "iteration_000000004.png cannot be written" in capfd.readouterr().err
+    assert (folder / "checkpoints/last.ckpt").is_file()
+
+
+def test_truncation_is_checked_before_training(train, tmp_path):
+    with pytest.raises(GanlabError, match=r"cannot be truncated|must be"):
+        train("sample.truncation=.inf")
+    assert not (tmp_path / "run").exists()
+    assert numbers(train("sample.truncation=0.5", steps=1)) == [1]

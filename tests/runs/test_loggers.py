@@ -1,0 +1,102 @@
+"""TensorBoard and Weights & Biases: scalars and grids on the kimg axis; no network."""
+
+import os
+
+import pytest
+from support.runs import metrics
+
+from ganlab.core.errors import GanlabError
+from ganlab.runs import loggers
+
+
+def events(folder):
+    """(tag, step, value) of all scalars and (tag, step) of all images."""
+    reader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is missing"
+    )
+    log = reader.EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0, "scalars": 0})
+    log.Reload()
+    scalars = [(tag, e.step, e.value) for tag in log.Tags()["scalars"] for e in log.Scalars(tag)]
+    images = [(tag, e.step, e.width, e.height) for tag in log.Tags()["images"] for e in log.Images(tag)]
+    return scalars, images
+
+
+def check_tensorboard(folder):
+    scalars, images = events(folder)
+    lines = metrics(folder)
+    for name in ("discriminator/adversarial", "generator/adversarial", "generator/learning_rate"):
+        found = {step: value for tag, step, value in scalars if tag == name}
+        assert found == pytest.approx({round(1000 * line["kimg"]): line[name] for line in lines}, rel=1e-4)
+    assert images == [("samples", 16, 2 + 34, 2 + 10 * 34), ("samples", 32, 2 + 34, 2 + 10 * 34)]
+
+
+def check_wandb(folder):
+    runs = list((folder / "wandb").glob("offline-run-*"))
+    assert len(runs) == 1
+    assert next(runs[0].glob("*.wandb")).stat().st_size > 1000
+    assert len(list(runs[0].glob("files/media/images/*.png"))) == 2
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_gets_scalars_and_grids_at_the_images_seen(train):
+    pytest.importorskip("tensorboard", reason="tensorboard is missing")
+    check_tensorboard(train("logger=tensorboard", "sample.every_steps=2"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # W&B's own
+def test_both_at_once_with_wandb_offline(train, monkeypatch):
+    pytest.importorskip("tensorboard", reason="tensorboard is missing")
+    wandb = pytest.importorskip("wandb", reason="wandb is missing")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    try:
+        folder = train("logger=[tensorboard,wandb]", "logger.wandb.offline=true", "sample.every_steps=2")
+    finally:
+        wandb.finish()
+    check_tensorboard(folder)
+    check_wandb(folder)
+
+
+def test_a_resumed_run_goes_on_with_the_wandb_run_that_it_had(tmp_path):
+    assert loggers._wandb_run(tmp_path) is None
+    for order, name in enumerate(("offline-run-20261121_084500-first", "run-20261121_090000-a-second", "latest-run")):
+        (tmp_path / "wandb" / name).mkdir(parents=True)
+        os.utime(tmp_path / "wandb" / name, (order, order))
+    assert loggers._wandb_run(tmp_path) == "a-second"
+
+
+def test_wandb_without_a_login_is_refused(train, tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="wandb is missing")
+    for name in [n for n in os.environ if n.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "no netrc"))
+    monkeypatch.setattr(loggers, "_logged_in", lambda wandb: False)
+    with pytest.raises(GanlabError, match="nobody is logged in to Weights & Biases here: run `wandb login`, or keep"):
+        train("logger=wandb")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_logger_or_option_is_refused(tmp_path):
+    with pytest.raises(GanlabError, match=r"No logger is called 'tensorbord'. Did you mean 'tensorboard'"):
+        loggers.make({"tensorbord": {}}, tmp_path, {})
+    with pytest.raises(GanlabError, match=r"the same time|has no option|must be"):
+        loggers.make({"wandb": 3}, tmp_path, {})
+
+
+def test_no_logger_is_a_choice(tmp_path):
+    assert loggers.make({}, tmp_path, {}) == []
+    assert loggers.make(None, tmp_path, {}) == []
+
+
+def test_a_logger_whose_disk_is_full_stops_no_training(train, monkeypatch, capfd):
+    pytest.importorskip("tensorboard", reason="tensorboard is missing")
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(TensorBoardLogger, "log_metrics", full)
+    folder = train("logger=tensorboard")
+    assert capfd.readouterr().err.count("TensorBoardLogger cannot be written (No space left on device)") == 1
+    assert len(metrics(folder)) == 4

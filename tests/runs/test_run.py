@@ -1,0 +1,49 @@
+"""The Python door: ganlab.train and ganlab.load."""
+
+import pytest
+import torch
+from support.runs import TINY
+
+import ganlab
+from ganlab.runs.checkpoints import load
+from ganlab.runs.run import Run
+
+
+def test_a_run_loads_the_weights_of_its_newest_checkpoint(finished):
+    run = ganlab.load(finished)
+    stored = load(finished / "checkpoints/last.ckpt")["state_dict"]
+    for name, tensor in run.module.state_dict().items():
+        assert torch.equal(tensor, stored[name]), name
+    assert run.messages == []
+
+
+def test_loading_a_run_needs_none_of_its_data(finished, monkeypatch):
+    from ganlab.data import digits
+
+    monkeypatch.setattr(digits.Digits, "__init__", lambda self: pytest.fail("the data was opened"))
+    assert Run(finished).sample(1).shape == (1, 1, 8, 8)
+
+
+def test_loading_and_sampling_write_nothing(copied):
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("*")}
+    Run(copied).sample(2)
+    assert {path: path.stat().st_mtime_ns for path in copied.rglob("*")} == before
+
+
+def test_a_path_may_be_a_string_with_a_home_or_relative(finished, monkeypatch):
+    monkeypatch.chdir(finished.parent)
+    monkeypatch.setenv("HOME", str(finished.parent))
+    assert ganlab.load("run").folder == ganlab.load("~/run").folder == finished
+
+
+def test_training_from_python_raises_instead_of_printing(tmp_path):
+    with pytest.raises(ganlab.GanlabError, match="seed must be at least 0"):
+        ganlab.train([*TINY, "seed=-1", f"run.dir={tmp_path / 'run'}"])
+
+
+def test_a_run_that_goes_on_can_be_loaded_meanwhile(finished):
+    """Nothing that reads takes the lock of the one that trains."""
+    from ganlab.runs import folder as run_folder
+
+    with run_folder.claimed(finished, again=True):
+        assert ganlab.load(finished).sample(1).shape[0] == 1

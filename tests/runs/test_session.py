@@ -1,0 +1,72 @@
+"""One session of training from a configuration to what is said at its end."""
+
+import pytest
+from support.runs import TINY, state
+
+from ganlab import cli
+from ganlab.config import compose as config
+from ganlab.core.errors import GanlabError
+from ganlab.runs import session
+
+
+def test_a_session_says_where_the_run_is_its_grid_and_its_speed(tmp_path, capfd):
+    folder = tmp_path / "run"
+    assert cli.dispatch(["train", *TINY, "trainer.max_steps=3", f"run.dir={folder}"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0] == f"run: {folder}"
+    assert lines[1].startswith("iteration 3/3 · 0.0 kimg · ")
+    assert "images/s · 0:00 left · discriminator " in lines[1]
+    assert lines[-2] == f"samples: {folder}/samples/iteration_000000003.png"
+    assert lines[-1].startswith(f"run: {folder} (0.0 kimg, ")
+
+
+def test_the_same_configuration_gives_the_same_run(train):
+    from support.runs import assert_bit_equal
+
+    assert_bit_equal(state(train(name="a")), state(train(name="b")))
+    other = state(train("seed=1", name="c"))["state_dict"]["game.generator.linear.weight"]
+    assert (other - state(train(name="d"))["state_dict"]["game.generator.linear.weight"]).abs().max() > 1e-3
+
+
+def test_a_run_of_a_configuration_in_a_folder_is_trained_there(tmp_path):
+    from ganlab.runs import folder as run_folder
+
+    content = config.read([*TINY, "trainer.max_steps=2"])
+    run_folder.write_config(tmp_path / "job", content)
+    assert cli.dispatch(["train", str(tmp_path / "job")]) == 0
+    assert state(tmp_path / "job")["ganlab"]["progress"]["iteration"] == 2
+
+
+def test_a_run_that_stopped_before_its_first_checkpoint_may_be_started_again_in_its_folder(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("left by a run that was killed")
+    assert cli.dispatch(["train", *TINY, "trainer.max_steps=1", f"run.dir={folder}"]) == 0
+
+
+def test_too_little_memory_is_said_with_what_to_do(train, monkeypatch):
+    from ganlab.engine.module import GANModule
+
+    def full(*arguments):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(GANModule, "training_step", full)
+    with pytest.raises(GanlabError, match="too little memory for micro-batches of 4 images: take accumulate=4"):
+        train("accumulate=2")
+
+
+def test_other_errors_of_the_program_are_not_swallowed(train, monkeypatch):
+    from ganlab.engine.module import GANModule
+
+    def broken(*arguments):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(GANModule, "training_step", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        train()
+
+
+def test_changing_a_configuration_leaves_the_original_alone():
+    before = {"a": {"b": 1}, "trainer": {}}
+    assert session.changed(before, {"a.b": 2, "trainer.max_steps": 3}) == {"a": {"b": 2}, "trainer": {"max_steps": 3}}
+    assert before == {"a": {"b": 1}, "trainer": {}}

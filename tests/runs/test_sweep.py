@@ -1,0 +1,102 @@
+"""Sweeps: which jobs there are, that a wrong value stops the first, that a failing one stops no other."""
+
+import signal
+
+import pytest
+from support.runs import TINY
+
+from ganlab.core.errors import GanlabError
+from ganlab.runs import folder as run_folder
+from ganlab.runs import sweep
+
+
+@pytest.fixture
+def codes(monkeypatch):
+    """Exit codes that the jobs will have; each job writes nothing."""
+    planned, started = [], []
+
+    def start(folder, interrupted):
+        started.append(folder)
+        return planned.pop(0) if planned else 0
+
+    monkeypatch.setattr(sweep, "_start", start)
+    return planned, started
+
+
+def run(tmp_path, *options):
+    return sweep.run([*TINY, f"run.dir={tmp_path / 'sweep'}", *options])
+
+
+def test_a_job_is_called_after_what_the_sweep_varies(tmp_path, codes):
+    assert run(tmp_path, "reg=none,sn", "seed=0,1") == 0
+    names = ["0_reg-none_seed-0", "1_reg-none_seed-1", "2_reg-sn_seed-0", "3_reg-sn_seed-1"]
+    assert [folder.name for folder in codes[1]] == names
+    for folder in codes[1]:
+        config = run_folder.read_config(folder)
+        assert config["run"]["dir"] == str(folder)
+        assert config["seed"] == int(folder.name[-1])
+        assert list(config["reg"]) == (["sn"] if "reg-sn" in folder.name else [])
+
+
+def test_a_list_is_one_value(tmp_path, codes):
+    assert run(tmp_path, "reg=none,[sn,ortho]") == 0
+    assert [list(run_folder.read_config(f)["reg"]) for f in codes[1]] == [[], ["sn", "ortho"]]
+
+
+@pytest.mark.parametrize("option", ["loss=hinge,wasserstien", "seed=0,1,x", "reg=none,sn,snn", "data.batch_size=8,0"])
+def test_a_wrong_last_value_stops_the_sweep_before_its_first_job(tmp_path, codes, option):
+    with pytest.raises(GanlabError):
+        run(tmp_path, option)
+    assert codes[1] == []
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_failing_job_does_not_stop_the_others(tmp_path, codes, capfd):
+    codes[0].extend([0, 2, 0])
+    assert run(tmp_path, "seed=0,1,2") == 1
+    assert len(codes[1]) == 3
+    out = capfd.readouterr().out
+    assert "2 of 3 jobs finished." in out
+    assert "exit 2" in out
+
+
+@pytest.mark.parametrize("code", [130, 143])
+def test_an_interrupted_job_ends_the_sweep(tmp_path, codes, code, capfd):
+    codes[0].extend([0, code])
+    assert run(tmp_path, "seed=0,1,2") == code
+    assert len(codes[1]) == 2
+    assert not (tmp_path / "sweep" / "2_seed-2").exists()
+    assert "The sweep was interrupted." in capfd.readouterr().out
+
+
+class Job:
+    """A process that ends in good order at SIGTERM; the sweep is interrupted while it waits for it."""
+
+    def __init__(self, interruption, code):
+        self.interruption, self.code, self.told = interruption, code, 0
+
+    def wait(self):
+        if self.interruption is not None:
+            error, self.interruption = self.interruption, None
+            raise error
+        return self.code
+
+    def terminate(self):
+        self.told += 1
+
+
+@pytest.mark.parametrize(
+    ("interruption", "noted"), [(KeyboardInterrupt(), [130]), (SystemExit(143), [143]), (None, [])]
+)
+def test_what_interrupts_a_sweep_is_passed_on_to_its_job(tmp_path, monkeypatch, interruption, noted):
+    job = Job(interruption, 130 if interruption else 0)
+    monkeypatch.setattr(sweep.subprocess, "Popen", lambda *a, **k: job)
+    interrupted = []
+    assert sweep._start(tmp_path, interrupted) == job.code
+    assert interrupted == noted
+    assert job.told == len(noted)
+
+
+def test_a_job_that_a_signal_killed_counts_as_a_shell_counts_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep.subprocess, "Popen", lambda *a, **k: Job(None, -signal.SIGKILL))
+    assert sweep._start(tmp_path, []) == 137
