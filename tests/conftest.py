@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 # before torch is imported: bit-equality is promised for one number of threads, also in the processes that tests
@@ -13,7 +13,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
-from support.runs import TINY, Command
+from support.runs import TINY, Command, Start, Train
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def _one_thread_and_the_handlers_as_they_were() -> Iterator[None]:
 
 
 @pytest.fixture
-def train(tmp_path: Path) -> Callable[..., Path]:
+def train(tmp_path: Path) -> Train:
     """``train("loss=hinge", name="a")``: a tiny run in this process; returns its folder."""
 
     def start(*options: str, name: str = "run", steps: int = 4) -> Path:
@@ -61,7 +61,7 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+def command(tmp_path: Path) -> Iterator[Start]:
     """``command("train", ...)``: starts the command line in a process; what is left at the end is killed."""
     started: list[Command] = []
 

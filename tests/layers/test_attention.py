@@ -11,7 +11,7 @@ from ganlab.layers.attention import SelfAttention, attend, attention_places
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
-def test_attention_equals_a_loop_over_positions(layout) -> None:
+def test_attention_equals_a_loop_over_positions(layout: torch.memory_format) -> None:
     """β[i, j] = exp(θᵢ·φⱼ)/Σⱼ exp(θᵢ·φⱼ), out[i] = x[i] + γ·W_o Σⱼ β[i, j] gⱼ; φ and g max-pooled 2×2."""
     torch.manual_seed(0)
     attention = SelfAttention(16).double().to(memory_format=layout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import pytest
 import torch
@@ -12,18 +13,27 @@ from torch.autograd import gradcheck, gradgradcheck
 from ganlab.layers import resample
 from ganlab.layers.equalized import EqualizedConv2d, EqualizedDownsampleConv2d, EqualizedLinear, EqualizedUpsampleConv2d
 
-CONVS = {"same": EqualizedConv2d, "up": EqualizedUpsampleConv2d, "down": EqualizedDownsampleConv2d}
+Conv = EqualizedConv2d | EqualizedUpsampleConv2d | EqualizedDownsampleConv2d
+Layer = TypeVar("Layer", bound=EqualizedLinear | Conv)
+CONVS: dict[str, type[Conv]] = {
+    "same": EqualizedConv2d,
+    "up": EqualizedUpsampleConv2d,
+    "down": EqualizedDownsampleConv2d,
+}
 
 
-def filled(layer):
+def filled(layer: Layer) -> Layer:
     with torch.no_grad():
+        assert layer.bias is not None
         layer.bias.copy_(torch.linspace(-1, 1, len(layer.bias)))
     return layer
 
 
 @pytest.mark.parametrize("scaled_bias", [False, True])
 @pytest.mark.parametrize("multiplier", [1.0, 0.01])
-def test_a_linear_map_is_scaled_by_gain_over_root_of_fan_in_times_the_multiplier(scaled_bias, multiplier) -> None:
+def test_a_linear_map_is_scaled_by_gain_over_root_of_fan_in_times_the_multiplier(
+    scaled_bias: bool, multiplier: float
+) -> None:
     torch.manual_seed(0)
     layer = filled(EqualizedLinear(5, 3, gain=1.7, lr_multiplier=multiplier, scaled_bias=scaled_bias))
     x = torch.randn(4, 5)
@@ -37,7 +47,9 @@ def test_a_linear_map_is_scaled_by_gain_over_root_of_fan_in_times_the_multiplier
 @pytest.mark.parametrize("scaled_bias", [False, True])
 @pytest.mark.parametrize("kind", CONVS)
 @pytest.mark.parametrize("few", [0, 10**6])
-def test_convolutions_are_scaled_by_gain_over_root_of_fan_in_folded_or_not(kind, few, scaled_bias, monkeypatch) -> None:
+def test_convolutions_are_scaled_by_gain_over_root_of_fan_in_folded_or_not(
+    kind: str, few: int, scaled_bias: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(resample, "FEWEST_PIXELS", few)
     torch.manual_seed(0)
     layer = filled(CONVS[kind](5, 3, 3, gain=1.7, scaled_bias=scaled_bias))
@@ -60,7 +72,7 @@ def test_weights_start_as_n_0_1_over_the_multiplier_and_biases_as_0() -> None:
 
 @pytest.mark.parametrize("kind", CONVS)
 @pytest.mark.parametrize("few", [0, 10**6])
-def test_they_have_first_and_second_derivatives(kind, few, monkeypatch) -> None:
+def test_they_have_first_and_second_derivatives(kind: str, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resample, "FEWEST_PIXELS", few)
     torch.manual_seed(0)
     layer = CONVS[kind](2, 2, 3).double()
@@ -82,7 +94,7 @@ def test_the_linear_map_has_first_and_second_derivatives() -> None:
 
 
 @pytest.mark.parametrize("kind", CONVS)
-def test_they_run_under_autocast_and_in_channels_last(kind) -> None:
+def test_they_run_under_autocast_and_in_channels_last(kind: str) -> None:
     torch.manual_seed(0)
     layer = CONVS[kind](8, 8, 3)
     x = torch.randn(2, 8, 8, 8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,7 @@ KINDS = pytest.mark.parametrize("resample", ["same", "up", "down"])
 TAPS = ([1, 2, 1], [1, 3, 3, 1], [1, 1], [1, 2, 4, 3, 1], [3, 1, 2, 1, 5, 6])
 
 
-def naive(x: torch.Tensor, taps: list[float], resample: str) -> torch.Tensor:
+def naive(x: torch.Tensor, taps: Sequence[float], resample: str) -> torch.Tensor:
     """The formula along the last axis."""
     f, k = [t / sum(taps) for t in taps], len(taps)
     if resample == "up":
@@ -31,7 +33,7 @@ def naive(x: torch.Tensor, taps: list[float], resample: str) -> torch.Tensor:
 
 @KINDS
 @pytest.mark.parametrize("taps", TAPS)
-def test_each_axis_is_filtered_as_the_formula_says(taps, resample) -> None:
+def test_each_axis_is_filtered_as_the_formula_says(taps: list[int], resample: str) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 3, 6, 4)
     rows = naive(x, taps, resample)
@@ -49,7 +51,7 @@ def test_two_equal_taps_are_nearest_upsampling_and_average_pooling() -> None:
 
 
 @KINDS
-def test_it_has_first_and_second_derivatives_keeps_types_and_runs_in_channels_last(resample) -> None:
+def test_it_has_first_and_second_derivatives_keeps_types_and_runs_in_channels_last(resample: str) -> None:
     torch.manual_seed(0)
     layer = FIRFilter([1, 3, 3, 1], resample)
     x = torch.randn(1, 2, 4, 4)

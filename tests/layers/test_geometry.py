@@ -13,20 +13,20 @@ from ganlab.layers.geometry import _split, doublings
     ("size", "base", "count"),
     [(8, (4, 4), 1), (32, (4, 4), 3), (48, (6, 6), 3), (512, (4, 4), 7), ((64, 96), (4, 6), 4), (36, (9, 9), 2)],
 )
-def test_a_size_is_a_base_doubled_so_often(size, base, count) -> None:
+def test_a_size_is_a_base_doubled_so_often(size: int | tuple[int, int], base: tuple[int, int], count: int) -> None:
     assert doublings(size) == (base, count)
 
 
 @pytest.mark.parametrize(
     ("size", "near"), [(4, "8"), (33, "32 or 36"), (50, "48 or 52"), (9, "8 or 10"), (31, "30 or 32"), (1, "8")]
 )
-def test_other_sizes_are_refused_and_the_nearest_named(size, near) -> None:
+def test_other_sizes_are_refused_and_the_nearest_named(size: int, near: str) -> None:
     with pytest.raises(ValueError, match=f"got {size}; nearest for the side is {near}$"):
-        doublings(size)
+        doublings(size)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("size", "least"), [((50, 64), 3), ((64, 65), 3), ((3, 40), 2), ((33, 100), 1), ((20, 12), 3)])
-def test_the_nearest_of_two_sides_is_named(size, least) -> None:
+def test_the_nearest_of_two_sides_is_named(size: tuple[int, int], least: int) -> None:
     """By trying all pairs of sides up to 128."""
 
     def possible(height: int, width: int) -> bool:
@@ -53,6 +53,6 @@ def test_a_network_that_doubles_more_often_needs_larger_images() -> None:
 
 
 @pytest.mark.parametrize("size", [0, -8, (8,), (8, 8, 8), 8.0])
-def test_what_is_no_size_is_refused(size) -> None:
+def test_what_is_no_size_is_refused(size: float | tuple[int, ...]) -> None:
     with pytest.raises((ValueError, TypeError)):
-        doublings(size)
+        doublings(size)  # type: ignore[arg-type]

@@ -15,8 +15,8 @@ def naive(x: torch.Tensor, groups: list[list[int]], unbiased: bool) -> torch.Ten
     out = torch.zeros(len(x))
     for group in groups:
         members = [x[i] for i in group]
-        mean = sum(members) / len(group)
-        variance = sum((m - mean) ** 2 for m in members) / (len(group) - unbiased)
+        mean = torch.stack(members).mean(0)
+        variance = torch.stack([(m - mean) ** 2 for m in members]).sum(0) / (len(group) - unbiased)
         for i in group:
             out[i] = (variance + 1e-8).sqrt().mean()
     return out
@@ -35,7 +35,7 @@ def naive(x: torch.Tensor, groups: list[list[int]], unbiased: bool) -> torch.Ten
         ("gan_zoo", 10, [list(range(10))]),
     ],
 )
-def test_it_equals_a_loop_over_groups(variant, batch, groups) -> None:
+def test_it_equals_a_loop_over_groups(variant: str, batch: int, groups: list[list[int]]) -> None:
     torch.manual_seed(0)
     x = torch.randn(batch, 3, 2, 2)
     found = MinibatchStddev(4, variant)(x)
@@ -50,7 +50,7 @@ def test_a_single_image_has_no_deviation_in_the_variant() -> None:
 
 
 @pytest.mark.parametrize("variant", ["original", "gan_zoo"])
-def test_ranks_together_have_the_groups_of_one_process(variant, monkeypatch) -> None:
+def test_ranks_together_have_the_groups_of_one_process(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two ranks of four images: in the original every group has images of both."""
     torch.manual_seed(0)
     whole = torch.randn(8, 3, 2, 2)
@@ -63,7 +63,7 @@ def test_ranks_together_have_the_groups_of_one_process(variant, monkeypatch) -> 
 
 
 @pytest.mark.parametrize("variant", ["original", "gan_zoo"])
-def test_it_has_first_and_second_derivatives_and_keeps_types(variant) -> None:
+def test_it_has_first_and_second_derivatives_and_keeps_types(variant: str) -> None:
     torch.manual_seed(0)
     layer = MinibatchStddev(2, variant)
     x = torch.randn(4, 2, 1, 2, dtype=torch.float64, requires_grad=True)

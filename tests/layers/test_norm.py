@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -16,7 +18,7 @@ LAYOUTS = pytest.mark.parametrize(
 )
 
 
-def pair(**options) -> tuple[BatchNorm, nn.BatchNorm2d]:
+def pair(**options: Any) -> tuple[BatchNorm, nn.BatchNorm2d]:
     ours, torchs = BatchNorm(5, **options), nn.BatchNorm2d(5)
     with torch.no_grad():
         for tensor in ours.state_dict().values():
@@ -27,7 +29,7 @@ def pair(**options) -> tuple[BatchNorm, nn.BatchNorm2d]:
 
 
 @LAYOUTS
-def test_it_equals_torchs_and_so_do_its_running_statistics(layout) -> None:
+def test_it_equals_torchs_and_so_do_its_running_statistics(layout: torch.memory_format) -> None:
     torch.manual_seed(0)
     ours, torchs = pair()
     for _ in range(3):
@@ -67,7 +69,9 @@ def test_statistics_do_not_move_where_state_does_not() -> None:
 
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("stored", ["unbiased", "biased"])
-def test_statistics_across_ranks_are_those_of_the_whole_batch(affine, stored, monkeypatch) -> None:
+def test_statistics_across_ranks_are_those_of_the_whole_batch(
+    affine: bool, stored: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each of three ranks has its share of twelve images, and gathers what the others would send."""
     torch.manual_seed(0)
     whole = torch.randn(12, 5, 2, 3) * 3 + 1
@@ -87,7 +91,7 @@ def test_statistics_across_ranks_are_those_of_the_whole_batch(affine, stored, mo
     assert not torch.allclose(own(shares[0]), expected.chunk(3)[0], atol=1e-3)
 
 
-def test_the_path_across_ranks_has_the_gradients_of_the_native_one(monkeypatch) -> None:
+def test_the_path_across_ranks_has_the_gradients_of_the_native_one(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     x = torch.randn(4, 3, 2, 2, dtype=torch.float64, requires_grad=True)
     norm = BatchNorm(3).double()
@@ -103,16 +107,16 @@ def test_the_path_across_ranks_has_the_gradients_of_the_native_one(monkeypatch) 
 
 @pytest.mark.parametrize("kind", ["classes", "vector"])
 @LAYOUTS
-def test_conditional_batch_norm_equals_a_loop_over_images_and_channels(kind, layout) -> None:
+def test_conditional_batch_norm_equals_a_loop_over_images_and_channels(kind: str, layout: torch.memory_format) -> None:
     """out[b, c] = (x[b, c] − μ[c]) / √(σ²[c] + ε) · (1 + gain(cond[b])[c]) + offset(cond[b])[c]"""
     torch.manual_seed(0)
     x = torch.randn(4, 3, 2, 2).contiguous(memory_format=layout)
     if kind == "classes":
         norm, condition = ConditionalBatchNorm(3, num_classes=6), torch.tensor([0, 5, 2, 2])
-        gains, offsets = norm.gain.weight[condition], norm.offset.weight[condition]
+        gains, offsets = (part.get_parameter("weight")[condition] for part in (norm.gain, norm.offset))
     else:
         norm, condition = ConditionalBatchNorm(3, condition_dim=6), torch.randn(4, 6)
-        gains, offsets = condition @ norm.gain.weight.T, condition @ norm.offset.weight.T
+        gains, offsets = (condition @ part.get_parameter("weight").T for part in (norm.gain, norm.offset))
     found = norm(x, condition)
     for b in range(4):
         for c in range(3):

@@ -1,18 +1,22 @@
 """The norm of convolutions as maps from feature map to feature map."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.testing import assert_close
 
 from ganlab.layers import state
 from ganlab.layers.operator_norm import OperatorNorm
 
+Layer = nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
 SIZE = (6, 5)
-LAYERS = {
+LAYERS: dict[str, Callable[[], Layer]] = {
     "plain": lambda: nn.Conv2d(2, 3, 3),
     "padded": lambda: nn.Conv2d(2, 3, 3, padding=1),
     "same": lambda: nn.Conv2d(2, 3, 3, padding="same"),
@@ -26,7 +30,7 @@ LAYERS = {
 }
 
 
-def dense(layer, size):
+def dense(layer: Layer, size: tuple[int, ...]) -> Tensor:
     """The layer as a matrix, a column for each number of its input."""
     inputs = torch.eye(layer.in_channels * math.prod(size), dtype=torch.float64)
     with torch.no_grad():
@@ -35,7 +39,7 @@ def dense(layer, size):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_it_is_the_largest_singular_value_of_the_dense_matrix_and_its_slope(name):
+def test_it_is_the_largest_singular_value_of_the_dense_matrix_and_its_slope(name: str) -> None:
     """d sigma / dW is that of the decomposition of the dense matrix, by autograd."""
     torch.manual_seed(0)
     layer = LAYERS[name]().double()
@@ -55,7 +59,7 @@ def test_it_is_the_largest_singular_value_of_the_dense_matrix_and_its_slope(name
     assert_close((slope * direction).sum(), (found[0] - found[1]) / (2 * h), rtol=1e-5, atol=1e-7)
 
 
-def test_with_circular_padding_it_is_that_of_the_kernels_fourier_transform():
+def test_with_circular_padding_it_is_that_of_the_kernels_fourier_transform() -> None:
     """Sedghi et al., theorem 6: the union over frequencies of the singular values of (out, in) matrices."""
     torch.manual_seed(1)
     layer = nn.Conv2d(3, 4, 3, padding="same", padding_mode="circular").double()
@@ -65,7 +69,7 @@ def test_with_circular_padding_it_is_that_of_the_kernels_fourier_transform():
     assert_close(found.detach(), expected.expand_as(found), rtol=1e-6, atol=0)
 
 
-def test_it_lies_between_the_norm_of_the_reshaped_kernel_and_that_times_the_root_of_its_positions():
+def test_it_lies_between_the_norm_of_the_reshaped_kernel_and_that_times_the_root_of_its_positions() -> None:
     """Equal where kernels tile the map without overlap."""
     torch.manual_seed(0)
     for layer, low, high in ((nn.Conv2d(3, 5, 3, padding=1), 1, 3), (nn.Conv2d(3, 5, 3, stride=3), 1, 1)):
@@ -74,14 +78,14 @@ def test_it_lies_between_the_norm_of_the_reshaped_kernel_and_that_times_the_root
         assert low * kernel * (1 - 1e-4) <= sigma <= high * kernel * (1 + 1e-4)
 
 
-def test_iterations_lead_to_the_largest_singular_value():
+def test_iterations_lead_to_the_largest_singular_value() -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(2, 3, 3, padding=1).double()
     sigma = layer.weight / OperatorNorm(layer, SIZE, iterations=200).double()(layer.weight)
     assert_close(sigma.mean(), torch.linalg.svdvals(dense(layer, SIZE))[0], rtol=1e-6, atol=0)
 
 
-def test_its_vector_moves_in_training_where_state_moves_alone():
+def test_its_vector_moves_in_training_where_state_moves_alone() -> None:
     layer = nn.Conv2d(2, 3, 3)
     norm = OperatorNorm(layer, SIZE)
     start = norm.v.clone()
@@ -95,12 +99,12 @@ def test_its_vector_moves_in_training_where_state_moves_alone():
     assert_close(norm.v.norm().item(), 1.0)
 
 
-def test_it_can_be_differentiated_twice():
+def test_it_can_be_differentiated_twice() -> None:
     layer = nn.Conv2d(1, 2, 2).double()
     norm = OperatorNorm(layer, (3, 3)).double().eval()
     x = torch.randn(1, 1, 3, 3, dtype=torch.float64)
 
-    def penalty(weight):
+    def penalty(weight: Tensor) -> Tensor:
         parametrized = norm(weight)
         images = x.clone().requires_grad_()
         out = torch.nn.functional.conv2d(images, parametrized).tanh().sum()
@@ -116,7 +120,7 @@ def test_it_can_be_differentiated_twice():
     assert_close((slope * step).sum(), difference.detach(), rtol=1e-4, atol=1e-10)
 
 
-def test_as_a_parametrization_it_is_saved_with_the_weight():
+def test_as_a_parametrization_it_is_saved_with_the_weight() -> None:
     layer = nn.Conv2d(2, 3, 3)
     parametrize.register_parametrization(layer, "weight", OperatorNorm(layer, SIZE), unsafe=True)
     assert "parametrizations.weight.0.v" in layer.state_dict()

@@ -12,7 +12,7 @@ from ganlab.layers.pointwise import PointwiseConv2d
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_pointwise_convolution_is_torchs(layout, bias: bool) -> None:
+def test_a_pointwise_convolution_is_torchs(layout: torch.memory_format, bias: bool) -> None:
     torch.manual_seed(0)
     layer = PointwiseConv2d(3, 5, bias=bias).double().to(memory_format=layout)
     x = torch.randn(2, 3, 4, 6, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from ganlab.layers import resample
@@ -26,7 +27,9 @@ def plain(conv: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
-def test_upsampling_convolution_equals_upsampling_and_then_convolution(shape, kernel_size, layout, mode) -> None:
+def test_upsampling_convolution_equals_upsampling_and_then_convolution(
+    shape: tuple[int, ...], kernel_size: int, layout: torch.memory_format, mode: str
+) -> None:
     torch.manual_seed(0)
     conv = UpsampleConv2d(shape[1], 7, kernel_size, mode=mode).double().to(memory_format=layout)
     x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout)
@@ -38,7 +41,9 @@ def test_upsampling_convolution_equals_upsampling_and_then_convolution(shape, ke
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (1, 5, 6, 4), (3, 1, 2, 6), (1, 2, 5, 7)])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
-def test_downsampling_convolution_equals_convolution_and_then_pooling(shape, kernel_size, layout) -> None:
+def test_downsampling_convolution_equals_convolution_and_then_pooling(
+    shape: tuple[int, ...], kernel_size: int, layout: torch.memory_format
+) -> None:
     torch.manual_seed(0)
     conv = DownsampleConv2d(shape[1], 7, kernel_size).double().to(memory_format=layout)
     x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout)
@@ -46,7 +51,7 @@ def test_downsampling_convolution_equals_convolution_and_then_pooling(shape, ker
 
 
 @pytest.mark.parametrize("kind", [UpsampleConv2d, DownsampleConv2d])
-def test_dilated_convolutions_are_not_folded_and_right(kind) -> None:
+def test_dilated_convolutions_are_not_folded_and_right(kind: type[DownsampleConv2d] | type[UpsampleConv2d]) -> None:
     conv = kind(3, 4, 3, dilation=2).double()
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     expected = plain(conv, upsample(x)) if kind is UpsampleConv2d else F.avg_pool2d(plain(conv, x), 2)
@@ -54,7 +59,9 @@ def test_dilated_convolutions_are_not_folded_and_right(kind) -> None:
 
 
 @pytest.mark.parametrize("kind", [UpsampleConv2d, DownsampleConv2d])
-def test_few_pixels_go_the_plain_way_with_the_same_result(kind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_pixels_go_the_plain_way_with_the_same_result(
+    kind: type[DownsampleConv2d] | type[UpsampleConv2d], monkeypatch: pytest.MonkeyPatch
+) -> None:
     conv = kind(3, 4, 3).double()
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     folded = conv(x)
@@ -63,14 +70,17 @@ def test_few_pixels_go_the_plain_way_with_the_same_result(kind, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("kind", [UpsampleConv2d, DownsampleConv2d])
-def test_folded_convolutions_have_first_and_second_derivatives(kind) -> None:
+def test_folded_convolutions_have_first_and_second_derivatives(
+    kind: type[DownsampleConv2d] | type[UpsampleConv2d],
+) -> None:
     torch.manual_seed(0)
     conv = kind(2, 3, 3).double()
     x = torch.randn(1, 2, 4, 4, dtype=torch.float64, requires_grad=True)
 
-    def function(x, weight, bias):
+    def function(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return torch.func.functional_call(conv, {"weight": weight, "bias": bias}, (x,))
 
+    assert conv.bias is not None
     assert gradcheck(function, (x, conv.weight, conv.bias))
     assert gradgradcheck(function, (x, conv.weight, conv.bias))
 

@@ -13,7 +13,7 @@ from ganlab.layers.style import AdaIN
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (2, 5, 2, 3)])
-def test_pixel_norm_gives_every_position_a_mean_square_of_one(shape) -> None:
+def test_pixel_norm_gives_every_position_a_mean_square_of_one(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     x = torch.randn(shape) * 7
     found = pixel_norm(x)
@@ -82,7 +82,7 @@ def test_noise_is_added_with_a_strength_a_channel_and_differentiated_twice() -> 
     assert gradgradcheck(lambda x: layer(x, noise).pow(3), (x,))
 
 
-def test_noise_is_drawn_once_for_all_layers_by_the_turns_key_and_the_rank(monkeypatch) -> None:
+def test_noise_is_drawn_once_for_all_layers_by_the_turns_key_and_the_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     layers, sizes, like = [NoiseInjection(1, (2, 2)), NoiseInjection(1, (4, 2))], [(2, 2), (4, 2)], torch.zeros(3, 1)
 
     def drawn() -> list[torch.Tensor]:

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from logits import FAR, sigmoid, softplus, value_and_slopes
+from torch import Tensor
 from torch.testing import assert_close
 
 from ganlab.losses.f_gan import FGAN
@@ -45,12 +46,12 @@ INVERSE = {
 
 @pytest.mark.parametrize("non_saturating", [False, True])
 @pytest.mark.parametrize("name", TABLE)
-def test_it_keeps_the_contract(name, non_saturating):
+def test_it_keeps_the_contract(name: str, non_saturating: bool) -> None:
     check_loss(FGAN(name, non_saturating))
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_it_equals_the_table(name):
+def test_it_equals_the_table(name: str) -> None:
     """D: E[f*(g(v_fake))] - E[g(v_real)]; G: -E[f*(g(v))], or -E[g(v)]. Activations rise with v."""
     _, _, g, conjugate = TABLE[name]
     real, fake = [-1.3, 0.2, 2.0], [-0.7, 0.4]
@@ -65,20 +66,20 @@ def test_it_equals_the_table(name):
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_the_best_discriminator_gives_minus_the_divergence_and_no_other_gives_less(name):
+def test_the_best_discriminator_gives_minus_the_divergence_and_no_other_gives_less(name: str) -> None:
     """D_f(P||Q) = sum of q f(p/q) = max over T of E_P[T] - E_Q[f*(T)], at T = f'(p/q); over three points."""
     f, slope, _, _ = TABLE[name]
     p, q = [0.2, 0.5, 0.3], [0.4, 0.25, 0.35]
     best = torch.tensor([INVERSE[name](slope(a / b)) for a, b in zip(p, q, strict=True)], dtype=torch.float64)
     loss = FGAN(name)
 
-    def expectation(v):
+    def expectation(v: Tensor) -> Tensor:
         rows = [(loss.discriminator(real_logits=t[None], fake_logits=0 * t[None]),
                  loss.discriminator(real_logits=0 * t[None], fake_logits=t[None])) for t in v]  # fmt: skip
         zero = loss.discriminator(real_logits=torch.zeros(1).double(), fake_logits=torch.zeros(1).double())
         at_zero = {"kl": math.exp(-1), "reverse_kl": -1.0}.get(name, 0.0)  # f*(g(0)), apart from -g(0)
         terms = zip(p, q, rows, strict=True)
-        return sum(a * (x - at_zero) + b * (y - zero + at_zero) for a, b, (x, y) in terms)
+        return torch.stack([a * (x - at_zero) + b * (y - zero + at_zero) for a, b, (x, y) in terms]).sum()
 
     divergence = sum(b * f(a / b) for a, b in zip(p, q, strict=True))
     assert_close(-expectation(best).item(), divergence, rtol=1e-9, atol=1e-12)
@@ -87,7 +88,7 @@ def test_the_best_discriminator_gives_minus_the_divergence_and_no_other_gives_le
 
 
 @pytest.mark.parametrize("t", FAR)
-def test_js_is_the_original_game_less_a_constant_and_exact_at_any_logit(t):
+def test_js_is_the_original_game_less_a_constant_and_exact_at_any_logit(t: float) -> None:
     """-log(2 - e^g) with g = log 2 - softplus(-v) is softplus(v) - log 2: no logarithm of a difference is taken."""
     value, real, fake = value_and_slopes(FGAN("js").discriminator, [t], [-t])
     assert_close(value.item(), 2 * softplus(-t) - 2 * math.log(2), rtol=1e-13, atol=1e-15)
@@ -98,7 +99,7 @@ def test_js_is_the_original_game_less_a_constant_and_exact_at_any_logit(t):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("v", [-80.0, -40.0, -30.0, 30.0, 40.0, 80.0])
-def test_slopes_do_not_round_to_zero_or_infinity_far_out(v, dtype):
+def test_slopes_do_not_round_to_zero_or_infinity_far_out(v: float, dtype: torch.dtype) -> None:
     """kl: f* = e^(v-1); reverse_kl: g = -e^-v; hellinger: g = 1 - e^-v, f* = e^v - 1; tv: (1/2) sech^2 = 2 e^-2|v|."""
     if abs(v) == 80 and dtype is torch.float32:
         v = math.copysign(43.0, v)  # e^-2v is a float32 number (a subnormal one) until there
@@ -116,6 +117,6 @@ def test_slopes_do_not_round_to_zero_or_infinity_far_out(v, dtype):
             assert_close(found.item(), slope, rtol=2e-4 if dtype is torch.float32 else 1e-12, atol=0.0)
 
 
-def test_an_unknown_divergence_is_refused_with_the_nearest():
+def test_an_unknown_divergence_is_refused_with_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"divergence must be one of kl, .* Did you mean 'pearson'"):
         FGAN("person")

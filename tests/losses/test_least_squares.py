@@ -11,11 +11,11 @@ PEARSON = {"fake_target": -1.0, "real_target": 1.0, "generator_target": 0.0}
 
 
 @pytest.mark.parametrize("options", [{}, PEARSON, {"real_target": 0.9}], ids=str)
-def test_it_keeps_the_contract(options):
+def test_it_keeps_the_contract(options: dict[str, float]) -> None:
     check_loss(LeastSquares(**options))
 
 
-def test_it_equals_a_loop_over_images():
+def test_it_equals_a_loop_over_images() -> None:
     """Eq. 2: 1/2 E[(D(x) - b)^2] + 1/2 E[(D(G(z)) - a)^2]; 1/2 E[(D(G(z)) - c)^2]."""
     real, fake, a, b, c = [-30.0, 0.5, 2.0], [30.0, -0.5], -0.5, 1.25, 0.75
     loss = LeastSquares(fake_target=a, real_target=b, generator_target=c)
@@ -25,7 +25,7 @@ def test_it_equals_a_loop_over_images():
     assert_close(loss.generator(fake_logits=torch.tensor(fake)), torch.tensor(sum((f - c) ** 2 for f in fake) / 4))
 
 
-def test_against_the_optimal_discriminator_the_generator_minimises_half_of_pearson_chi_squared():
+def test_against_the_optimal_discriminator_the_generator_minimises_half_of_pearson_chi_squared() -> None:
     """Eqs. 5 to 7: D* = (b p + a q) / (p + q), here (p - q) / (p + q). With c = 0 the paper's
     2 C(G) = E_p[D*^2] + E_q[D*^2] = sum of (p - q)^2 / (p + q) = chi^2(p + q || 2q), over four points.
     """
@@ -45,6 +45,6 @@ def test_against_the_optimal_discriminator_the_generator_minimises_half_of_pears
         ({"fake_target": float("nan")}, "fake_target must be finite, got nan"),
     ],
 )
-def test_targets_that_leave_a_player_nothing_to_want_are_refused(options, message):
+def test_targets_that_leave_a_player_nothing_to_want_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LeastSquares(**options)

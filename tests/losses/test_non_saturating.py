@@ -1,5 +1,7 @@
 """Non-saturating logistic loss: arXiv:1406.2661, section 3."""
 
+from typing import Any
+
 import pytest
 import torch
 from logits import FAR, sigmoid, softplus, value_and_slopes
@@ -8,15 +10,15 @@ from torch.testing import assert_close
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.testing import check_loss
 
-EXACT = {"rtol": 1e-13, "atol": 0.0}
+EXACT: dict[str, Any] = {"rtol": 1e-13, "atol": 0.0}
 
 
-def test_it_keeps_the_contract():
+def test_it_keeps_the_contract() -> None:
     check_loss(NonSaturating())
 
 
 @pytest.mark.parametrize("t", FAR)
-def test_values_and_slopes_are_exact_at_any_logit(t):
+def test_values_and_slopes_are_exact_at_any_logit(t: float) -> None:
     """-log sigmoid(r) - log(1 - sigmoid(f)) = softplus(-r) + softplus(f), with slopes -sigmoid(-r) and sigmoid(f);
     for the generator softplus(-f), with slope -sigmoid(-f).
     """
@@ -29,7 +31,7 @@ def test_values_and_slopes_are_exact_at_any_logit(t):
     assert_close(fake.item(), -sigmoid(-t), **EXACT)
 
 
-def test_it_is_binary_cross_entropy_with_the_labels_swapped_for_the_generator():
+def test_it_is_binary_cross_entropy_with_the_labels_swapped_for_the_generator() -> None:
     random = torch.Generator().manual_seed(0)
     real, fake = torch.randn(7, generator=random), torch.randn(5, generator=random)
     bce = torch.nn.functional.binary_cross_entropy_with_logits

@@ -99,8 +99,8 @@ def test_the_interval_has_the_width_that_repetitions_have(subsets: int) -> None:
     """Of 100 draws of both sets; the deviation over subsets would be several times too large."""
     values, halves = [], []
     for seed in range(100):
-        streams = {"fake": {"features": draw(100, 4, seed, 0.4)}, "real": {"features": draw(100, 4, 500 + seed)}}
-        value = score(KID(subsets, subset_size=20), **streams).values["kid"]
+        fake, real = {"features": draw(100, 4, seed, 0.4)}, {"features": draw(100, 4, 500 + seed)}
+        value = score(KID(subsets, subset_size=20), fake=fake, real=real).values["kid"]
         assert value.low is not None
         values.append(value.value)
         halves.append((value.value - value.low) / 1.96)

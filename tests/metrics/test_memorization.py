@@ -86,7 +86,7 @@ def test_the_discriminator_is_asked_about_training_held_out_and_generated_images
 
     asked: list[bool] = []
     context = Context(images=lambda role, at: streams[role]["images"][at], discriminator=discriminator)
-    values = score(Memorization(), context, **streams).values
+    values = score(Memorization(), context, batch=64, ranks=1, **streams).values
     assert {name: values[name].value for name in ("d_train", "d_held_out", "d_fake", "d_gap")} == {
         "d_train": 1.0,
         "d_held_out": 0.5,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -61,7 +62,8 @@ def test_an_interval_lies_where_the_number_can_be() -> None:
     for name in registry.names("metric"):
         metric = registry.load("metric", name)()
         if not metric.needs_run:
-            found.update(score(metric, context, **{role: streams[role] for role in metric.roles}).values)
+            given: dict[str, Any] = {role: streams[role] for role in metric.roles}
+            found.update(score(metric, context, **given).values)
     for name, (least, most) in BOUNDS.items():
         low, high = found[name].low, found[name].high
         if low is not None and high is not None:

@@ -178,7 +178,8 @@ def test_balls_are_those_of_all_distances(
     weights = torch.randint(1, 4, (230,), generator=generator).double()
     compare = torch.le if inclusive else torch.lt
     held, recalled = compare(distances, row_limits[:, None]), compare(distances, column_limits)
-    found = neighbours.balls(*neighbours.clouds(rows, columns), row_limits, column_limits, inclusive, weights)
+    row_cloud, column_cloud = neighbours.clouds(rows, columns)
+    found = neighbours.balls(row_cloud, column_cloud, row_limits, column_limits, inclusive, weights)
     assert torch.equal(found.held, weights @ held.double())
     assert torch.equal(found.recalled, recalled.any(1))
     number = held.sum(1)

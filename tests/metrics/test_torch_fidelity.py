@@ -144,7 +144,7 @@ def test_real_digits_score_as_with_torch_fidelity(
     assert expected["frechet_inception_distance"] > 0.3
     assert_close(found["fid"], expected["frechet_inception_distance"], rtol=2e-6, atol=0)
     for name, key in NAMES.items():
-        assert_close(found[name], expected[key], rtol=2e-5, atol=1e-7, msg=lambda m, name=name: f"{name}: {m}")
+        assert_close(found[name], expected[key], rtol=2e-5, atol=1e-7, msg=f"{name}: {{}}".format)
 
 
 @pytest.mark.slow
@@ -164,7 +164,7 @@ def test_real_digits_score_as_with_torch_fidelity_through_inception(
     assert expected["frechet_inception_distance"] > 10
     assert_close(found["fid"], expected["frechet_inception_distance"], rtol=0, atol=1e-3)
     for name, key in NAMES.items():
-        assert_close(found[name], expected[key], rtol=1e-4, atol=1e-6, msg=lambda m, name=name: f"{name}: {m}")
+        assert_close(found[name], expected[key], rtol=1e-4, atol=1e-6, msg=f"{name}: {{}}".format)
 
 
 def read(folder: Path) -> list[Tensor]:

@@ -61,7 +61,7 @@ def randomise(network: nn.Module, seed: str) -> None:
         tensor.copy_(values)
 
 
-def build(name: str) -> nn.Module:
+def build(name: str) -> Any:
     """Ours, with every parameter and buffer random."""
     network = NETWORKS[name][0]()
     randomise(network, name)
@@ -88,5 +88,6 @@ def outputs(name: str, network: nn.Module, image_shape: tuple[int, ...]) -> dict
         made = torch.cat(made, 1) if isinstance(made, tuple) else made
         found[f"output{step}"] = made.detach().flatten()[:: 1 if made.ndim < 4 else 31]
         (made * torch.linspace(-1, 1, made.numel()).view_as(made)).sum().backward()
+        assert inputs[0].grad is not None
         found[f"gradient{step}"] = inputs[0].grad.flatten()[:: 1 if inputs[0].ndim < 4 else 31]
     return found

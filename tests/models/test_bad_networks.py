@@ -1,5 +1,7 @@
 """What a residual family cannot do is one sentence with the override key and the nearest that it can."""
 
+from types import ModuleType
+
 import pytest
 import torch
 
@@ -36,7 +38,7 @@ def test_sizes_and_attention_that_cannot_be_are_refused(words: list[str], senten
 
 
 @pytest.mark.parametrize("family", [biggan, biggan_deep, sagan, sngan])
-def test_latents_of_the_wrong_width_and_missing_labels_are_refused(family) -> None:
+def test_latents_of_the_wrong_width_and_missing_labels_are_refused(family: ModuleType) -> None:
     generator = family.Generator(32, num_classes=3, width=8).eval()
     with pytest.raises(ValueError, match=rf"expected latents of shape \(batch, {generator.latent_dim}\), got \(2, 5\)"):
         generator(torch.zeros(2, 5), torch.tensor([0, 1]))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,12 +16,14 @@ from ganlab.layers import resample
 from ganlab.layers.growing import blend_reals
 from ganlab.models import pggan, stylegan
 
-FAMILIES = {"pggan": pggan, "stylegan": stylegan}
+FAMILIES: dict[str, ModuleType] = {"pggan": pggan, "stylegan": stylegan}
 every_family = pytest.mark.parametrize("family", FAMILIES)
-NARROW = {"width": 64, "max_width": 6}
+NARROW: dict[str, Any] = {"width": 64, "max_width": 6}
 
 
-def build(family: str, size=32, channels: int = 3, classes: int = 0, **options):
+def build(
+    family: str, size: int | tuple[int, int] = 32, channels: int = 3, classes: int = 0, **options: Any
+) -> tuple[Any, Any]:
     """A narrow pair whose every parameter is random."""
     torch.manual_seed(0)
     styled = {"w_dim": 7, "mapping_width": 5, "mapping_layers": 2} if family == "stylegan" else {}
@@ -39,7 +44,9 @@ def gradients(network: nn.Module) -> set[str]:
 @every_family
 @pytest.mark.parametrize("classes", [0, 4])
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (32, 3), (48, 3), ((16, 24), 1)])
-def test_images_and_logits_have_the_shapes_of_every_stage(family, size, channels, classes) -> None:
+def test_images_and_logits_have_the_shapes_of_every_stage(
+    family: str, size: int | tuple[int, int], channels: int, classes: int
+) -> None:
     generator, discriminator = build(family, size, channels, classes)
     height, breadth = (size, size) if isinstance(size, int) else size
     z, y = torch.randn(4, 8), torch.tensor([0, 3, 1, 1]) if classes else None
@@ -47,6 +54,7 @@ def test_images_and_logits_have_the_shapes_of_every_stage(family, size, channels
     assert generator.levels == discriminator.levels == generator.level == discriminator.level
     for network in (generator, discriminator):
         assert isinstance(network, Grows)
+        assert isinstance(network, nn.Module)
         assert network.alpha.shape == ()
         assert network.alpha.dtype is torch.float32
         assert any(buffer is network.alpha for buffer in network.buffers())
@@ -66,7 +74,7 @@ def test_images_and_logits_have_the_shapes_of_every_stage(family, size, channels
 
 
 @every_family
-def test_a_generator_blends_images_after_doubling_and_a_discriminator_maps_after_halving(family) -> None:
+def test_a_generator_blends_images_after_doubling_and_a_discriminator_maps_after_halving(family: str) -> None:
     """G: old + alpha·(new − old), where alpha 1 is the new path alone and alpha 0 the level below, doubled."""
     generator, discriminator = (network.double().eval() for network in build(family))
     z, x = torch.randn(4, 8).double(), torch.randn(4, 3, 32, 32).double()
@@ -86,7 +94,7 @@ def test_a_generator_blends_images_after_doubling_and_a_discriminator_maps_after
 
 
 @every_family
-def test_only_what_a_stage_uses_gets_a_gradient(family) -> None:
+def test_only_what_a_stage_uses_gets_a_gradient(family: str) -> None:
     generator, discriminator = build(family)
     whole = generator.synthesis if family == "stylegan" else generator
     for level, alpha, ends in ((2, 1.0, {2}), (2, 0.3, {1, 2}), (0, 1.0, {0}), (3, 1.0, {3})):
@@ -105,7 +113,7 @@ def test_only_what_a_stage_uses_gets_a_gradient(family) -> None:
 
 
 @every_family
-def test_a_loaded_network_stands_where_the_saved_one_stood(family) -> None:
+def test_a_loaded_network_stands_where_the_saved_one_stood(family: str) -> None:
     for network, fresh in zip(build(family), build(family), strict=True):
         network.set_stage(2, 0.3)
         fresh.load_state_dict(network.state_dict())
@@ -120,7 +128,7 @@ def test_a_loaded_network_stands_where_the_saved_one_stood(family) -> None:
 
 
 @every_family
-def test_what_cannot_be_is_refused_in_one_sentence(family) -> None:
+def test_what_cannot_be_is_refused_in_one_sentence(family: str) -> None:
     generator, discriminator = build(family)
     for network in (generator, discriminator):
         for level in (-1, 4):
@@ -143,7 +151,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(family) -> None:
 
 
 @every_family
-def test_a_discriminator_sees_the_group_and_may_do_without(family) -> None:
+def test_a_discriminator_sees_the_group_and_may_do_without(family: str) -> None:
     discriminator = build(family)[1]
     x = torch.randn(8, 3, 32, 32)
     assert not torch.allclose(discriminator(x)[:4], discriminator(x[:4]), atol=1e-4)
@@ -152,7 +160,7 @@ def test_a_discriminator_sees_the_group_and_may_do_without(family) -> None:
 
 
 @every_family
-def test_the_discriminators_input_gradient_has_the_right_slope(family, monkeypatch) -> None:
+def test_the_discriminators_input_gradient_has_the_right_slope(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the squared norm of the input gradient, in the middle of a fade, folded: by finite differences."""
     monkeypatch.setattr(resample, "FEWEST_PIXELS", 0)
     discriminator = build(family, 8)[1].double()
@@ -177,7 +185,7 @@ def test_the_discriminators_input_gradient_has_the_right_slope(family, monkeypat
 
 
 @every_family
-def test_networks_run_under_autocast_and_in_channels_last(family) -> None:
+def test_networks_run_under_autocast_and_in_channels_last(family: str) -> None:
     generator, discriminator = build(family, classes=4)
     generator.set_stage(3, 0.5)
     discriminator.set_stage(3, 0.5)
@@ -230,7 +238,7 @@ COUNTS = {  # FACTS.md, section A: tensorflow's, and for the variant pytorch_GAN
 
 
 @pytest.mark.parametrize(("family", "size", "variant"), COUNTS)
-def test_networks_have_the_published_number_of_parameters(family, size, variant) -> None:
+def test_networks_have_the_published_number_of_parameters(family: ModuleType, size: int, variant: str | None) -> None:
     options = {} if variant is None else {"variant": variant}
     with torch.device("meta"):
         networks = [kind(size, **options) for kind in (family.Generator, family.Discriminator)]
@@ -242,7 +250,7 @@ def test_networks_have_the_published_number_of_parameters(family, size, variant)
 
 @pytest.mark.slow
 @every_family
-def test_compiled_networks_are_not_built_anew_when_alpha_changes(family) -> None:
+def test_compiled_networks_are_not_built_anew_when_alpha_changes(family: str) -> None:
     torch._dynamo.reset()
     generator, discriminator = build(family, 8)
     z = torch.randn(4, 8)

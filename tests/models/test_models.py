@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
 from torch.nn.utils import parametrize
 
 from ganlab.layers import spectral_norm
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
 from ganlab.models import biggan, biggan_deep, dcgan, mlp, sagan, sngan
 
-FAMILIES = {"mlp": mlp, "dcgan": dcgan, "sngan": sngan, "sagan": sagan, "biggan": biggan, "biggan_deep": biggan_deep}
+FAMILIES: dict[str, ModuleType] = {
+    "mlp": mlp,
+    "dcgan": dcgan,
+    "sngan": sngan,
+    "sagan": sagan,
+    "biggan": biggan,
+    "biggan_deep": biggan_deep,
+}
 NARROW = {
     "mlp": ({"width": 16}, {"width": 16}),
     "dcgan": ({"width": 4}, {"width": 4}),
@@ -22,10 +34,10 @@ NARROW = {
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
-def build(family: str, size, channels: int = 3, classes: int = 0):
+def build(family: str, size: int | tuple[int, int], channels: int = 3, classes: int = 0) -> tuple[Any, Any]:
     torch.manual_seed(0)
     generator, discriminator = NARROW[family]
-    given = {"image_size": size, "image_channels": channels, "num_classes": classes}
+    given: dict[str, Any] = {"image_size": size, "image_channels": channels, "num_classes": classes}
     if "biggan" in family:  # by default there is attention from 64 pixels on only
         given["attention"] = (size if isinstance(size, int) else size[0]) // 2
     return FAMILIES[family].Generator(**given, **generator), FAMILIES[family].Discriminator(**given, **discriminator)
@@ -35,7 +47,7 @@ def build(family: str, size, channels: int = 3, classes: int = 0):
 @pytest.mark.parametrize("classes", [0, 4])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("shape", ["smallest", "oblong", "six"])
-def test_images_and_logits_have_their_shapes_at_any_size(family, classes, channels, shape) -> None:
+def test_images_and_logits_have_their_shapes_at_any_size(family: str, classes: int, channels: int, shape: str) -> None:
     smallest = FAMILIES[family].Generator.smallest_image_size
     size = {"smallest": smallest, "oblong": (32, 48), "six": 48}[shape]
     generator, discriminator = build(family, size, channels, classes)
@@ -57,7 +69,7 @@ def test_images_and_logits_have_their_shapes_at_any_size(family, classes, channe
 
 
 @every_family
-def test_labels_change_images_and_logits(family) -> None:
+def test_labels_change_images_and_logits(family: str) -> None:
     generator, discriminator = (network.eval() for network in build(family, 32, classes=4))
     z = torch.randn(1, generator.latent_dim).expand(2, -1)
     y = torch.tensor([0, 3])
@@ -69,7 +81,7 @@ def test_labels_change_images_and_logits(family) -> None:
 
 
 @every_family
-def test_every_parameter_of_a_conditional_pair_has_a_gradient(family) -> None:
+def test_every_parameter_of_a_conditional_pair_has_a_gradient(family: str) -> None:
     generator, discriminator = build(family, 32, classes=4)
     y = torch.tensor([0, 3])
     discriminator(generator(torch.randn(2, generator.latent_dim), y), y).sum().backward()
@@ -79,7 +91,7 @@ def test_every_parameter_of_a_conditional_pair_has_a_gradient(family) -> None:
 
 
 @every_family
-def test_a_discriminator_can_be_differentiated_twice_under_spectral_norm(family) -> None:
+def test_a_discriminator_can_be_differentiated_twice_under_spectral_norm(family: str) -> None:
     _, discriminator = build(family, 32, classes=4)
     discriminator = discriminator.to(memory_format=torch.channels_last)
     parametrizations = spectral_norm.attach(discriminator)
@@ -95,7 +107,7 @@ def test_a_discriminator_can_be_differentiated_twice_under_spectral_norm(family)
 
 
 @every_family
-def test_networks_run_under_bf16_autocast_and_in_channels_last(family) -> None:
+def test_networks_run_under_bf16_autocast_and_in_channels_last(family: str) -> None:
     generator, discriminator = (n.to(memory_format=torch.channels_last) for n in build(family, 32, classes=4))
     for network in (generator, discriminator):
         spectral_norm.attach(network)
@@ -108,7 +120,7 @@ def test_networks_run_under_bf16_autocast_and_in_channels_last(family) -> None:
 
 
 @every_family
-def test_wrong_latents_and_missing_labels_are_refused_and_unused_ones_ignored(family) -> None:
+def test_wrong_latents_and_missing_labels_are_refused_and_unused_ones_ignored(family: str) -> None:
     generator, discriminator = build(family, 32, classes=4)
     z, x = torch.randn(2, generator.latent_dim), torch.zeros(2, 3, 32, 32)
     with pytest.raises(ValueError, match=f"expected latents of shape .batch, {generator.latent_dim}., got .2, 7."):
@@ -121,7 +133,7 @@ def test_wrong_latents_and_missing_labels_are_refused_and_unused_ones_ignored(fa
 
 
 @every_family
-def test_the_smallest_size_is_the_smallest(family) -> None:
+def test_the_smallest_size_is_the_smallest(family: str) -> None:
     smallest = FAMILIES[family].Generator.smallest_image_size
     assert FAMILIES[family].Discriminator.smallest_image_size == smallest
     for kind, options in zip(("Generator", "Discriminator"), NARROW[family], strict=True):
@@ -135,7 +147,9 @@ def test_the_smallest_size_is_the_smallest(family) -> None:
 @pytest.mark.parametrize("hierarchical", [True, False])
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("classes", [0, 4])
-def test_hierarchical_latents_and_shared_embedding_are_independent_options(hierarchical, shared, classes) -> None:
+def test_hierarchical_latents_and_shared_embedding_are_independent_options(
+    hierarchical: bool, shared: bool, classes: int
+) -> None:
     generator = biggan.Generator(
         32, 3, classes, width=2, latent_dim=8, shared_dim=5, hierarchical=hierarchical, shared_embedding=shared
     )
@@ -172,7 +186,7 @@ def test_channels_follow_the_published_tables() -> None:
 @pytest.mark.parametrize(
     "option", [{"kernel_size": 5}, {"kernel_size": 7}, {"dilation": 2}, {"upsampling": "bilinear"}]
 )
-def test_what_the_paper_tried_without_gain_can_be_tried(option) -> None:
+def test_what_the_paper_tried_without_gain_can_be_tried(option: dict[str, Any]) -> None:
     generator = biggan.Generator(32, 3, 4, width=2, **option)
     assert generator(torch.randn(2, generator.latent_dim), torch.tensor([0, 1])).shape == (2, 3, 32, 32)
     if "upsampling" not in option:
@@ -182,7 +196,9 @@ def test_what_the_paper_tried_without_gain_can_be_tried(option) -> None:
 
 
 @pytest.mark.parametrize(("normalization", "layers"), [("none", 0), ("batch", 7), ("conditional", 7)])
-def test_a_biggan_discriminator_may_have_batch_norm_before_each_relu_but_the_images(normalization, layers) -> None:
+def test_a_biggan_discriminator_may_have_batch_norm_before_each_relu_but_the_images(
+    normalization: str, layers: int
+) -> None:
     discriminator = biggan.Discriminator(32, 3, 4, width=2, normalization=normalization)
     assert len([m for m in discriminator.modules() if isinstance(m, BatchNorm)]) == layers
     assert len([m for m in discriminator.modules() if isinstance(m, ConditionalBatchNorm)]) == layers * (
@@ -215,7 +231,7 @@ def test_a_biggan_discriminator_may_have_batch_norm_before_each_relu_but_the_ima
         (lambda: biggan_deep.Generator(32, depth=0), "expected depth to be at least 1, got 0"),
     ],
 )
-def test_options_out_of_range_are_refused_in_one_sentence(make, message) -> None:
+def test_options_out_of_range_are_refused_in_one_sentence(make: Callable[[], nn.Module], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -241,7 +257,7 @@ def test_the_discriminators_of_sagan_and_biggan_are_one_network_at_128_pixels() 
     one = biggan.Discriminator(128, 3, 4, width=2, attention=16)
     other = sagan.Discriminator(128, 3, 4, width=2, attention=16)
     with torch.no_grad():
-        one.attentions["2"].gamma.fill_(0.5)
+        one.attentions["2"].get_parameter("gamma").fill_(0.5)
     other.load_state_dict(one.state_dict())
     x, y = torch.randn(2, 3, 128, 128), torch.tensor([0, 3])
     assert torch.equal(one(x, y), other(x, y))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -13,14 +14,21 @@ from ganlab.layers import state
 from ganlab.models import stylegan
 
 
-def build(**options) -> stylegan.Generator:
+def build(**options: Any) -> stylegan.Generator:
     torch.manual_seed(0)
-    given = {"latent_dim": 8, "w_dim": 6, "mapping_width": 5, "mapping_layers": 2, "width": 64, "max_width": 4}
+    given: dict[str, Any] = {
+        "latent_dim": 8,
+        "w_dim": 6,
+        "mapping_width": 5,
+        "mapping_layers": 2,
+        "width": 64,
+        "max_width": 4,
+    }
     generator = stylegan.Generator(32, **{**given, **options})
     with torch.no_grad():
         generator.w_avg.normal_()
         for layer in generator.synthesis.noises:
-            layer.weight.normal_()
+            layer.get_parameter("weight").normal_()
     return generator
 
 
@@ -83,7 +91,7 @@ def mixed(generator: stylegan.Generator, count: int, batch: int = 4) -> torch.Te
 
 @pytest.mark.parametrize("level", [3, 0])
 @pytest.mark.parametrize("crossover", ["batch", "sample"])
-def test_layers_from_a_uniform_one_on_get_another_style_with_the_given_probability(crossover, level) -> None:
+def test_layers_from_a_uniform_one_on_get_another_style_with_the_given_probability(crossover: str, level: int) -> None:
     generator = build(crossover=crossover, style_mixing=0.9)
     generator.set_stage(level, 1.0)
     layers, count = 2 * (level + 1), 600
@@ -119,7 +127,7 @@ def test_noise_is_random_fixed_off_or_given() -> None:
         assert not torch.equal(images["fixed"], images["off"])
         positions = 2 * (16 + 64 + 256 + 1024)
         assert generator.synthesis.noise_positions == positions
-        numbers = torch.cat([layer.fixed.flatten() for layer in generator.synthesis.noises])[None]
+        numbers = torch.cat([layer.get_buffer("fixed").flatten() for layer in generator.synthesis.noises])[None]
         torch.testing.assert_close(generator(z, noise=numbers), images["fixed"])
         rows = torch.randn(2, positions)
         torch.testing.assert_close(generator(z, noise=rows)[1:], generator(z[1:], noise=rows[1:]))

@@ -1,7 +1,10 @@
 """What the BigGAN paper reports as tried without gain can be tried."""
 
+from typing import Any
+
 import pytest
 import torch
+from support.runs import Train
 from torch.testing import assert_close
 
 from ganlab.assembly import experiment
@@ -36,7 +39,8 @@ def test_weight_norm_and_spectral_norm_of_one_network_are_refused_in_one_sentenc
 
 
 def test_extra_blocks_keep_map_and_channels_and_the_published_names() -> None:
-    for network in (Generator, Discriminator):
+    kinds: tuple[Any, Any] = (Generator, Discriminator)
+    for network in kinds:
         plain, deep = (network(64, num_classes=3, width=2, extra_blocks=n, attention=0) for n in (0, 2))
         names = plain.state_dict().keys()
         assert all(value.shape == deep.state_dict()[name].shape for name, value in plain.state_dict().items())
@@ -59,7 +63,7 @@ def test_extra_blocks_keep_map_and_channels_and_the_published_names() -> None:
             network(32, extra_blocks=-1)
 
 
-def test_everything_at_once_trains(train) -> None:
+def test_everything_at_once_trains(train: Train) -> None:
     words = [
         "model=biggan",
         "data.image_size=32",

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import torch
@@ -37,6 +37,18 @@ def picture(path: Path) -> Image.Image:
     with Image.open(path) as image:
         image.load()
         return image
+
+
+class Train(Protocol):
+    """The fixture `train`: a tiny run in this process; returns its folder."""
+
+    def __call__(self, *options: str, name: str = "run", steps: int = 4) -> Path: ...
+
+
+class Start(Protocol):
+    """The fixture `command`: starts the command line in a process."""
+
+    def __call__(self, *words: str, **environment: str) -> Command: ...
 
 
 class Command:

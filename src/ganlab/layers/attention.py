@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -92,7 +93,7 @@ class _Fused(torch.autograd.Function):
     a gradient that is to be differentiated itself (``create_graph``) is written out."""
 
     @staticmethod
-    def forward(ctx, query: Tensor, key: Tensor, value: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:  # type: ignore[override]
         inputs = [
             x.detach().requires_grad_(needed)
             for x, needed in zip((query, key, value), ctx.needs_input_grad, strict=True)
@@ -104,7 +105,7 @@ class _Fused(torch.autograd.Function):
         return out.detach()
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         if not torch.is_grad_enabled():
             out, inputs = ctx.kernel
             wanted = [x for x in inputs if x.requires_grad]

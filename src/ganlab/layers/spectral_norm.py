@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -142,13 +142,13 @@ class _Normalize(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, weight: Tensor, u: Tensor, v: Tensor, sigma: Tensor, out_dim: int) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, weight: Tensor, u: Tensor, v: Tensor, sigma: Tensor, out_dim: int) -> Tensor:  # type: ignore[override]
         ctx.save_for_backward(weight, u, v, sigma)
         ctx.out_dim = out_dim
         return weight / sigma
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         weight, u, v, sigma = ctx.saved_tensors
         matrix = _matrix(weight, ctx.out_dim)
         if not torch.is_grad_enabled():  # half as many passes over the weight as the form below makes
