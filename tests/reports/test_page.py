@@ -67,7 +67,7 @@ def written(tmp_path):
 
 def test_the_page_shows_every_score_its_interval_and_the_real_images_own(written):
     _, text = written(record(1000, details=DETAILS, warnings=["Too few images."]))
-    for part in ("fid", "9.545", "9.045 to 10.05", "9.5", "Too few images.", "held-out accuracy 98.7 %"):
+    for part in ("fid", "9.55", "9.05 to 10.05", "9.50", "Too few images.", "held-out accuracy 98.7 %"):
         assert part in text
     for part in ("Radial spectrum", "FID over sample size", "8.7", "seven", "25.0 %", "zero", "7.25", "0.96"):
         assert part in text

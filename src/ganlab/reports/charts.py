@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from itertools import pairwise
 
-from ganlab.reports import placing
+from ganlab.reports import numbers, placing
 
 WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40  # room for ticks and labels, in pixels
@@ -63,12 +63,12 @@ def lines(series: Sequence[Series], x: str, y: str, level: tuple[str, float] | N
     for tick in y_ticks:
         _, v = at(x_range[0], tick)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{v:.1f}" y2="{v:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{v + 4:.1f}" text-anchor="end">{number(tick)}</text>')
+        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{v + 4:.1f}" text-anchor="end">{_tick(tick)}</text>')
     for tick in x_ticks:
         if x_range[0] <= tick <= x_range[1]:
             u, _ = at(tick, y_range[0])
             parts.append(
-                f'<text class="tick" x="{u:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{number(tick)}</text>'
+                f'<text class="tick" x="{u:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{_tick(tick)}</text>'
             )
     middle = LEFT + (WIDTH - LEFT - RIGHT) / 2
     parts.append(f'<text class="axis" x="{middle:.0f}" y="{HEIGHT - 5}" text-anchor="middle">{escape(x)}</text>')
@@ -136,15 +136,14 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     return [n * step for n in range(first, last + 1)]
 
 
-def number(value: float | None) -> str:
-    """Four significant digits, without the noise of binary fractions."""
-    if value is None:
-        return "–"
-    if not math.isfinite(value):
-        return str(value)
-    text = f"{value:.4g}"
-    if "e" in text and abs(value) >= 1:
-        return f"{value:,.0f}"
+def number(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """`numbers.number` as a page writes it: with a minus sign, and a dash for None."""
+    return "–" if value is None else numbers.number(value, low, high).replace("-", "−")
+
+
+def _tick(value: float) -> str:
+    """A tick is a round number, however small, but for the noise of binary fractions."""
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return text.replace("-", "−")
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import scores
-from ganlab.reports import charts
+from ganlab.reports import charts, numbers
 from ganlab.reports.charts import Series, number
 
 FILE = "evaluation.html"
@@ -115,13 +115,13 @@ def values_table(values: Mapping[str, Mapping[str, Any]], held_out: Mapping[str,
     """Each number with its interval, that of held-out images scored alike, and the reference's own."""
     columns: dict[str, Callable[[Mapping[str, Any]], str]] = {"95 % interval": _interval}
     if any(name in held_out for name in values):
-        columns["held-out images"] = lambda v: number(held_out[v["name"]]["value"]) if v["name"] in held_out else ""
+        columns["held-out images"] = lambda v: written(held_out.get(v["name"]))
     if any(v.get("real") is not None for v in values.values()):
-        columns["reference's own"] = lambda v: number(v["real"]) if v.get("real") is not None else ""
+        columns["reference's own"] = lambda v: written({**v, "value": v.get("real")})
     rows = [
         [
             cell(name),
-            cell(number(v["value"])),
+            cell(written(v)),
             *(cell(column({**v, "name": name})) for column in columns.values()),
             cell("; ".join(filter(None, [v.get("about", ""), BETTER[v.get("better", "none")]])), text=True),
         ]
@@ -278,10 +278,10 @@ def _all_evaluations(group: Sequence[Record], latest: Record) -> str:
     names = _shown(latest)[:6]
     rows: dict[tuple[str, ...], list[str]] = {}
     for record in reversed(group):
-        numbers = [number((record["values"].get(name) or {}).get("value")) for name in names]
+        found = [written(record["values"].get(name)) for name in names]
         what = _title(record) + _badge(record)
-        row = [cell(what, html=True), *map(cell, numbers), cell(record["time"].replace("T", " "), text=True)]
-        rows.setdefault((what, *numbers), row)
+        row = [cell(what, html=True), *map(cell, found), cell(record["time"].replace("T", " "), text=True)]
+        rows.setdefault((what, *found), row)
     if len(rows) < 2:
         return ""
     left_out = max(0, len(rows) - LISTED)
@@ -327,10 +327,15 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _interval(value: Mapping[str, Any]) -> str:
-    if value.get("low") is None or value.get("high") is None:
+def written(value: Mapping[str, Any] | None) -> str:
+    """A score with the digits of its interval; empty if there is none."""
+    if value is None or value.get("value") is None:
         return ""
-    return f"{number(value['low'])} to {number(value['high'])}"
+    return number(value["value"], value.get("low"), value.get("high"))
+
+
+def _interval(value: Mapping[str, Any]) -> str:
+    return numbers.interval(value.get("low"), value.get("high")).replace("-", "−")
 
 
 def cell(content: str, text: bool = False, html: bool = False) -> str:

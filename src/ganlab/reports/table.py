@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganlab.evaluation.scores import title
+from ganlab.reports.numbers import interval, number
 
 _ARROWS = {"lower": "lower is better", "higher": "higher is better", "real": "near the real one is better"}
 
@@ -31,7 +32,7 @@ def _part(records: Sequence[Mapping[str, Any]], headings: Sequence[str]) -> str:
     for name in names:
         cells = [_cell(record["values"].get(name)) for record in records]
         value = next(record["values"][name] for record in records if name in record["values"])
-        real = f", real {_number(value['real'])}" if value["real"] is not None else ""
+        real = f", real {number(value['real'], value['low'], value['high'])}" if value["real"] is not None else ""
         about = "; ".join(filter(None, [_ARROWS.get(value["better"], "") + real, value["about"]]))
         rows.append([name, *cells, about.lstrip(", ")])
     width = [max(len(row[i]) for row in rows if i < len(row)) for i in range(len(records) + 1)]
@@ -45,12 +46,6 @@ def _part(records: Sequence[Mapping[str, Any]], headings: Sequence[str]) -> str:
 def _cell(value: Mapping[str, Any] | None) -> str:
     if value is None or value["value"] is None:
         return "-"
-    if value["low"] is None:
-        return _number(value["value"])
-    return f"{_number(value['value'])} [{_number(value['low'])}, {_number(value['high'])}]"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    low, high = value["low"], value["high"]
+    ends = interval(low, high, ", ")
+    return number(value["value"], low, high) + (f" [{ends}]" if ends else "")

@@ -20,6 +20,7 @@ from ganlab.evaluation import protocol, scores
 from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import Protocol
 from ganlab.reports import page
+from ganlab.reports.numbers import number
 from ganlab.runs.folder import CHECKPOINTS
 from ganlab.runs.subject import BEST, Subject, keep
 
@@ -104,13 +105,14 @@ class Evaluating(L.Callback):
         before = [r for r in scores.read(folder) if r["during_training"]]
         record = result.record(self.subject.described("", self.protocol.truncation), during_training=True)
         name, value = next(iter(record["values"].items()))
-        number, loss = value["value"], _loss(value)
+        loss = _loss(value)
         same = [r for r in before if r["protocol_hash"] == record["protocol_hash"]]
         earlier = [_loss(r["values"][name]) for r in same]
         best = loss < math.inf and all(loss < other for other in earlier)
         record["selected_on"] = best
         keep(folder, record, result)
-        print(f"{name} {number:.4g} at {record['subject']['kimg']:g} kimg{' (best)' if best else ''}", flush=True)
+        written = number(value["value"], value["low"], value["high"])
+        print(f"{name} {written} at {record['subject']['kimg']:g} kimg{' (best)' if best else ''}", flush=True)
         for logger in trainer.loggers:
             numbers = {f"evaluation/{n}": v["value"] for n, v in record["values"].items() if v["value"] is not None}
             logger.log_metrics(numbers, step=self.subject.module.progress.images_seen)
