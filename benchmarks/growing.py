@@ -22,7 +22,7 @@ import torch
 
 from ganlab.assembly import experiment
 from ganlab.bench.regularizer_cost import Engine
-from ganlab.config import compose as config
+from ganlab.config import compose
 
 LEVELS, SIZE = 3, 32
 
@@ -52,7 +52,7 @@ def ours(width: int, batch: int, variant: str) -> tuple[Any, Callable[[], Any]]:
         words += [f"{network}.max_width={width}", f"{network}.width={width * 2 ** (LEVELS + 1)}"]
         words += [f"{network}.variant={variant}"]
     words += [f"data.image_size={SIZE}", "data.image_channels=3", "data.num_classes=0", f"data.batch_size={batch}"]
-    built = experiment.build(config.read(words))
+    built = experiment.build(compose.read(words))
     return built.module, Engine(built).iterate
 
 

@@ -35,7 +35,7 @@ from torch import nn
 
 from ganlab.assembly import experiment
 from ganlab.bench.regularizer_cost import Engine
-from ganlab.config import compose as config
+from ganlab.config import compose
 
 CLASSES = 10
 CIFAR = ["generator.growth=1", "discriminator.growth=1", "discriminator.halvings=2", "discriminator.plain_blocks=2"]
@@ -260,7 +260,7 @@ def ganlab(case: Case, settings: Settings) -> tuple[Callable[[], Any], tuple[nn.
         f"game.discriminator_steps={settings.steps or case.steps}",
         *settings.options,
     ]
-    built = experiment.build(config.read(options))
+    built = experiment.build(compose.read(options))
     game: Any = built.module.game
     return Engine(built).iterate, (game.generator, game.discriminator)
 

@@ -32,11 +32,11 @@ def train(tmp_path: Path) -> Train:
     """``train("loss=hinge", name="a")``: a tiny run in this process; returns its folder."""
 
     def start(*options: str, name: str = "run", steps: int = 4) -> Path:
-        from ganlab.config import compose as config
+        from ganlab.config import compose
         from ganlab.runs import session
 
         words = [*TINY, f"trainer.max_steps={steps}", f"run.dir={tmp_path / name}", *options]
-        return session.start(config.read(words)).folder
+        return session.start(compose.read(words)).folder
 
     return start
 
@@ -44,12 +44,12 @@ def train(tmp_path: Path) -> Train:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny finished run of 4 iterations, checkpoints at 1, 2, 3 and 4; not to be changed."""
-    from ganlab.config import compose as config
+    from ganlab.config import compose
     from ganlab.runs import session
 
     folder = tmp_path_factory.mktemp("finished") / "run"
     words = [*TINY, "trainer.max_steps=4", "checkpoint.every_steps=1", "sample.every_steps=2", f"run.dir={folder}"]
-    return session.start(config.read(words)).folder
+    return session.start(compose.read(words)).folder
 
 
 @pytest.fixture

@@ -12,11 +12,9 @@ from support.runs import TINY
 
 from ganlab import cli
 from ganlab.assembly import experiment
-from ganlab.config import components as parts
-from ganlab.config import compose as config
+from ganlab.config import compose, parts
 from ganlab.core.errors import GanlabError
-from ganlab.runs import folder as run_folder
-from ganlab.runs import session, trainer
+from ganlab.runs import run_folder, session, trainer
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.run import Run
 
@@ -182,7 +180,7 @@ def test_a_folder_that_holds_a_run_is_not_trained_over(copied, capsys):
 
 def test_labels_that_the_model_needs_and_the_data_lacks_make_it_unconditional(place):
     folder = session.start(
-        config.read([*TINY, "data=folder", "data.path=flat", "trainer.max_steps=1", "run.dir=run"])
+        compose.read([*TINY, "data=folder", "data.path=flat", "trainer.max_steps=1", "run.dir=run"])
     ).folder
     assert run_folder.read_config(folder)["data"]["num_classes"] == 0
 

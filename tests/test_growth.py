@@ -15,7 +15,7 @@ from support.engine import Engine, images
 from support.growing import WORDS, GrowingDiscriminator, GrowingGenerator, installed
 from support.runs import TINY, assert_bit_equal, metrics, state
 
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.contracts.plan import Progress
 from ganlab.data.prepare import Images
 from ganlab.engine.averaging import Average
@@ -221,7 +221,7 @@ ENDURES = (*WORDS, "growth.batch_sizes={8:16}")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing stops, of 16 iterations: stable up to the fifth, then fading for three, stable for two ..."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    return session.start(config.read([*TINY, *ENDURES, "trainer.max_steps=16", f"run.dir={folder}"])).folder
+    return session.start(compose.read([*TINY, *ENDURES, "trainer.max_steps=16", f"run.dir={folder}"])).folder
 
 
 @pytest.mark.parametrize("steps", [5, 7, 13], ids=["before a fade", "in a fade", "in the last fade"])

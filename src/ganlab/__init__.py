@@ -29,11 +29,11 @@ def train(overrides: Sequence[str] = ()) -> Run:
     Raises:
         GanlabError: For everything that a user can mend.
     """
-    from ganlab.config import compose as config
+    from ganlab.config import compose
     from ganlab.runs import fine_tuning, session
     from ganlab.runs.run import Run
 
-    return Run(session.start(config.read(fine_tuning.with_inherited(overrides))).folder)
+    return Run(session.start(compose.read(fine_tuning.with_inherited(overrides))).folder)
 
 
 def load(run: str | os.PathLike[str] | Run) -> Run:

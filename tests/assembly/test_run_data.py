@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ganlab.assembly import run_data
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.contracts.dataset import Dataset
 from ganlab.core.errors import GanlabError
 
@@ -87,7 +87,7 @@ def test_a_configuration_without_its_data_must_be_complete() -> None:
 
 
 def test_the_fingerprint_is_of_the_images_as_they_are_prepared_and_split() -> None:
-    composed = config.read(["data=digits"])
+    composed = compose.read(["data=digits"])
 
     def fingerprint(**data: Any) -> str:
         return run_data.open_data({**composed, "data": {**composed["data"], **data}}).fingerprint

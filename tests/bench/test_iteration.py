@@ -7,12 +7,12 @@ import json
 import pytest
 
 from ganlab import cli
-from ganlab.bench import iteration as bench
-from ganlab.config import compose as config
+from ganlab.bench import iteration
+from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 
 TINY = ["model=dcgan", "generator.width=4", "discriminator.width=4", "data.batch_size=4"]
-SHORT = bench.Settings(warmup=1, iterations=2, repeats=2)
+SHORT = iteration.Settings(warmup=1, iterations=2, repeats=2)
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ SHORT = bench.Settings(warmup=1, iterations=2, repeats=2)
     ids=["plain", "sn", "unconditional"],
 )
 def test_a_hand_written_loop_ends_with_ganlabs_weights(options: list[str]) -> None:
-    settings = bench.Settings(warmup=1, iterations=2, repeats=2, compare="plain")
-    result = bench.run(config.read([*TINY, *options]), settings)
+    settings = iteration.Settings(warmup=1, iterations=2, repeats=2, compare="plain")
+    result = iteration.run(compose.read([*TINY, *options]), settings)
     assert result["plain"]["weights_differ_by"] <= 1e-5
     assert result["plain"]["seconds_per_iteration"] > 0
 
@@ -40,7 +40,7 @@ def test_the_last_line_is_json_with_what_the_table_says(capsys: pytest.CaptureFi
 
 
 def test_images_are_those_that_the_discriminator_consumed() -> None:
-    result = bench.run(config.read([*TINY, "game.discriminator_steps=3"]), SHORT)
+    result = iteration.run(compose.read([*TINY, "game.discriminator_steps=3"]), SHORT)
     assert result["images_per_second"] == pytest.approx(3 * 4 / result["seconds_per_iteration"])
 
 
@@ -48,8 +48,8 @@ def test_parts_are_exclusive_when_they_are_nested(monkeypatch: pytest.MonkeyPatc
     import torch
 
     clock = iter([0.0, 1.0, 6.0, 8.0])  # begin of outer and inner, end of inner and outer
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
-    parts = bench.Parts(torch.device("cpu"))
+    monkeypatch.setattr(iteration.time, "perf_counter", lambda: next(clock))
+    parts = iteration.Parts(torch.device("cpu"))
     with parts("outer"), parts("inner"):
         pass
     assert parts.seconds == {"outer": 3.0, "inner": 5.0}

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from ganlab import cli
-from ganlab.bench import regularizer_cost as shares
-from ganlab.config import compose as config
+from ganlab.bench import regularizer_cost
+from ganlab.config import compose
 from ganlab.contracts.game import Turn
 from ganlab.core.errors import GanlabError
 
@@ -37,12 +37,12 @@ class Timed:
 
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "_engine", lambda config, regularizers: Timed(regularizers))
+    monkeypatch.setattr(regularizer_cost, "_engine", lambda config, regularizers: Timed(regularizers))
 
 
 def ratios(options: list[str], names: list[str], together: bool, iterations: int = 3) -> dict[str, float]:
-    read = config.read([*TINY, *options])
-    result = shares.measure(read, names, together=together, warmup=1, iterations=iterations, repeats=2)
+    read = compose.read([*TINY, *options])
+    result = regularizer_cost.measure(read, names, together=together, warmup=1, iterations=iterations, repeats=2)
     assert result["iterations_measured"] == 2 * (iterations + iterations % 2 if "r1" in names else iterations)
     for found in result["regularizers"].values():
         assert found["share"] == pytest.approx(1 - found["seconds_without"] / found["seconds_with"])

@@ -23,10 +23,9 @@ from ganlab.evaluation import scores, sources
 from ganlab.evaluation.engine import Result
 from ganlab.evaluation.protocol import preset
 from ganlab.reports import table
-from ganlab.runs import evaluate as runs
-from ganlab.runs import folder as run_folder
+from ganlab.runs import run_folder, scoring
 from ganlab.runs.subject import Subject, keep
-from ganlab.sampling import samples as sampling
+from ganlab.sampling import generation
 
 SMALL = ("features.dim=8", "features.width=4", "features.kimg=2", "kid.subset_size=20", "kid.subsets=5")
 
@@ -305,7 +304,7 @@ def test_what_was_measured_is_shown_where_it_cannot_be_written(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(sampling, "write_png", full)
+        patch.setattr(generation, "write_png", full)
         with pytest.raises(GanlabError, match=r"samples\.png cannot be written: No space left on device"):
             evaluate(*chosen)
     assert "fid" in capsys.readouterr().out
@@ -370,8 +369,8 @@ def test_a_torn_line_is_passed_over_and_what_was_measured_too_late_is_forgotten(
 
 
 def test_values_of_a_sweep() -> None:
-    assert runs.sweep_values("0.3:1.0:0.1") == [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
-    assert runs.sweep_values("[0.5,2]") == [0.5, 2.0]
+    assert scoring.sweep_values("0.3:1.0:0.1") == [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    assert scoring.sweep_values("[0.5,2]") == [0.5, 2.0]
 
 
 def test_a_score_on_some_of_the_images_that_chose_a_checkpoint_is_marked_too() -> None:
@@ -381,5 +380,5 @@ def test_a_score_on_some_of_the_images_that_chose_a_checkpoint_is_marked_too() -
         return {"subject": subject, "during_training": during_training, "protocol": {"reference": reference}}
 
     before = [of("validation", 224, True), of("test", 224, False)]
-    marked = [runs._selected_on(of(split, 50, False), before) for split in ("validation", "test")]
+    marked = [scoring._selected_on(of(split, 50, False), before) for split in ("validation", "test")]
     assert marked == [True, False]

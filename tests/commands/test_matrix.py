@@ -17,8 +17,7 @@ from ganlab.assembly import experiment
 from ganlab.commands import list as listing
 from ganlab.commands import matrix
 from ganlab.commands.matrix import Cell
-from ganlab.config import compose as config
-from ganlab.config import schema
+from ganlab.config import compose, schema
 from ganlab.contracts.view import Setting
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError
@@ -156,7 +155,7 @@ def test_what_the_matrix_refuses_is_refused_with_the_same_words(game: str) -> No
     for cell in [*[c for c in chosen if not c.brought][:2], *[c for c in chosen if c.brought][:1]]:
         words = [f"game={game}", *([f"loss={cell.loss}"] if cell.loss else []), *([cell.added] if cell.added else [])]
         with pytest.raises(GanlabError) as caught:
-            experiment.build(config.read(words))
+            experiment.build(compose.read(words))
         assert str(caught.value) == " ".join(cell.reasons)
 
 

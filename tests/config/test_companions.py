@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ganlab.config import components as parts
-from ganlab.config import compose as config
+from ganlab.config import compose, parts
 from ganlab.core.errors import GanlabError
 
 CHOSEN = {
@@ -23,7 +22,7 @@ CHOSEN = {
 
 @pytest.mark.parametrize("words", CHOSEN, ids=" ".join)
 def test_a_game_brings_what_its_roles_need_and_drops_what_has_none(words: tuple[str, ...]) -> None:
-    composed = config.read(words)
+    composed = compose.read(words)
     assert {role: composed[role].get("component") for role in CHOSEN[words]} == CHOSEN[words]
     parts.check_options(composed)
 
@@ -43,4 +42,4 @@ def test_a_game_brings_what_its_roles_need_and_drops_what_has_none(words: tuple[
 )
 def test_a_role_that_is_missing_or_too_much_is_said(words: list[str], sentence: str) -> None:
     with pytest.raises(GanlabError, match=sentence):
-        parts.check_options(config.read(words))
+        parts.check_options(compose.read(words))

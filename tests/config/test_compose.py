@@ -8,9 +8,7 @@ from hydra._internal import config_loader_impl
 from support.distributions import install
 
 from ganlab.assembly import run_data
-from ganlab.config import catalog, component_source, schema
-from ganlab.config import components as parts
-from ganlab.config import compose as config
+from ganlab.config import catalog, component_source, compose, parts, schema
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError
 
@@ -68,7 +66,7 @@ REFUSED = {
 def test_refused_in_one_sentence(case: str) -> None:
     words, sentence = REFUSED[case]
     with pytest.raises(GanlabError) as error:
-        config.read(words)
+        compose.read(words)
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
     assert "None" not in str(error.value)
@@ -76,7 +74,7 @@ def test_refused_in_one_sentence(case: str) -> None:
 
 def test_several_mistakes_are_all_reported() -> None:
     with pytest.raises(GanlabError, match=r"'foo' is no option.*'loss.bar' is no option"):
-        config.read(["foo=1", "loss.bar=2"])
+        compose.read(["foo=1", "loss.bar=2"])
 
 
 def test_every_option_of_every_group_composes() -> None:
@@ -84,11 +82,11 @@ def test_every_option_of_every_group_composes() -> None:
     offered = {
         group: [c.name for c in catalog.choices(group)] for group in GROUPS if group not in ("reg", "experiment")
     }
-    composed = config.read([f"reg=[{','.join(registry.names('reg'))}]"])
+    composed = compose.read([f"reg=[{','.join(registry.names('reg'))}]"])
     assert composed["reg"] == {name: schema.node("reg", name) for name in registry.names("reg")}
     for number in range(max(map(len, offered.values()))):
         chosen = {group: names[number % len(names)] for group, names in offered.items()}
-        composed = config.read([f"{'optimizer/generator' if g == 'optimizer' else g}={n}" for g, n in chosen.items()])
+        composed = compose.read([f"{'optimizer/generator' if g == 'optimizer' else g}={n}" for g, n in chosen.items()])
         for group, name in chosen.items():
             if group in registry.KINDS and (group, name) not in PRESETS:
                 node = composed["optimizer"]["generator"] if group == "optimizer" else composed[group]
@@ -99,7 +97,7 @@ def test_every_option_of_every_group_composes() -> None:
 def test_none_is_an_option_of_every_optional_group() -> None:
     optional = [group for group in catalog.groups() if catalog.is_optional(group)]
     empty = {"discriminator": {}, "loss": {}}  # the only ones of which a run has some by default
-    assert config.read([f"{group}=none" for group in optional]) == {**config.read([]), **empty}
+    assert compose.read([f"{group}=none" for group in optional]) == {**compose.read([]), **empty}
 
 
 def test_the_optional_groups_are_those_that_hydra_has_a_none_for() -> None:
@@ -142,7 +140,7 @@ def test_a_model_sets_networks_and_optimizers_alone() -> None:
 def test_networks_are_swapped_on_top_of_a_model_in_any_order() -> None:
     words = ["generator=dcgan", "model=biggan", "discriminator=mlp", "generator.width=8"]
     for order in (words, words[::-1]):
-        composed = config.read(order)
+        composed = compose.read(order)
         assert composed["generator"]["component"] == "dcgan"
         assert composed["generator"]["width"] == 8
         assert composed["discriminator"]["component"] == "mlp"
@@ -150,16 +148,16 @@ def test_networks_are_swapped_on_top_of_a_model_in_any_order() -> None:
 
 
 def test_an_optimizer_is_swapped_on_top_of_a_model_without_the_others_numbers() -> None:
-    composed = config.read(["model=biggan", "optimizer/generator=sgd", "optimizer.generator.momentum=0.5"])
+    composed = compose.read(["model=biggan", "optimizer/generator=sgd", "optimizer.generator.momentum=0.5"])
     expected = {"component": "sgd", "lr": 0.01, "momentum": 0.5, "nesterov": False, "weight_decay": 0.0}
     assert composed["optimizer"]["generator"] == expected
     parts.check_options(composed)
     with pytest.raises(GanlabError, match=r"'optimizer.generator.betas' is no option."):
-        config.read(["optimizer/generator=sgd", "optimizer.generator.betas=[0,0.9]"])
+        compose.read(["optimizer/generator=sgd", "optimizer.generator.betas=[0,0.9]"])
 
 
 def test_a_bundle_is_the_loss_and_its_penalty() -> None:
-    composed = config.read(["loss=wgan_gp", "reg=sn", "reg.gradient_penalty.weight=5"])
+    composed = compose.read(["loss=wgan_gp", "reg=sn", "reg.gradient_penalty.weight=5"])
     assert composed["loss"] == {"component": "wasserstein"}
     assert set(composed["reg"]) == {"sn", "gradient_penalty"}
     assert composed["reg"]["gradient_penalty"]["weight"] == 5
@@ -171,12 +169,12 @@ def test_hydra_finds_out_once_what_a_run_is_made_of(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         config_loader_impl, "create_defaults_list", lambda **given: found.append(find(**given)) or found[-1]
     )
-    config.read(["loss=wgan_gp", "reg=sn"])
+    compose.read(["loss=wgan_gp", "reg=sn"])
     assert len(found) == 1
 
 
 def test_any_key_may_be_set_in_open_nodes() -> None:
-    composed = config.read(
+    composed = compose.read(
         ["trainer.precision=bf16-mixed", "clip.encoder=1.0", "logger=wandb", "logger.wandb.tags=[a]"]
     )
     assert composed["trainer"]["precision"] == "bf16-mixed"
@@ -187,7 +185,7 @@ def test_any_key_may_be_set_in_open_nodes() -> None:
 def test_a_schedule_takes_the_place_of_a_number() -> None:
     schedule: dict[str, Any] = {"from": 2e-4, "to": 0, "end_steps": 100}
     word = "optimizer.generator.lr={from:2e-4,to:0,end_steps:100}"
-    assert config.read([word])["optimizer"]["generator"]["lr"] == schedule
+    assert compose.read([word])["optimizer"]["generator"]["lr"] == schedule
 
 
 def test_presets_in_the_users_conf_are_found(folder: Path) -> None:
@@ -196,25 +194,25 @@ def test_presets_in_the_users_conf_are_found(folder: Path) -> None:
         "# @package _global_\ndefaults:\n  - override /loss: wgan_gp\n  - override /reg: [sn, ortho]\nseed: 7\n",
     )
     write(folder / "conf/loss/wide.yaml", "defaults: [hinge]\nmargin: 3\n")
-    composed = config.read(["experiment=mine"])
+    composed = compose.read(["experiment=mine"])
     assert composed["seed"] == 7
     assert set(composed["reg"]) == {"sn", "ortho", "gradient_penalty"}
-    assert config.read(["loss=wide"])["loss"] == {"component": "hinge", "margin": 3}
+    assert compose.read(["loss=wide"])["loss"] == {"component": "hinge", "margin": 3}
 
 
 def test_a_stray_train_yaml_in_the_users_conf_changes_nothing(folder: Path) -> None:
-    plain = config.read([])
+    plain = compose.read([])
     write(folder / "conf/train.yaml", "seed: 666\n")
     write(folder / "conf/loss/wgan_gp.yaml", "component: hinge\n")
-    assert config.read([]) == plain
-    assert config.read(["loss=wgan_gp"])["loss"]["component"] == "wasserstein"
+    assert compose.read([]) == plain
+    assert compose.read(["loss=wgan_gp"])["loss"]["component"] == "wasserstein"
 
 
 def test_the_users_conf_may_not_be_yaml_as_long_as_nobody_names_it(folder: Path) -> None:
     write(folder / "conf/loss/odd.yaml", "{")
-    assert config.read(["loss=hinge"])["loss"]["component"] == "hinge"
+    assert compose.read(["loss=hinge"])["loss"]["component"] == "hinge"
     with pytest.raises(GanlabError, match="A preset is no YAML"):
-        config.read(["loss=odd"])
+        compose.read(["loss=odd"])
 
 
 def test_presets_of_plug_ins_are_found_and_their_packages_are_not_imported(
@@ -228,7 +226,7 @@ def test_presets_of_plug_ins_are_found_and_their_packages_are_not_imported(
     monkeypatch.syspath_prepend(str(folder / "site"))
     registry.forget()
     try:
-        assert config.read(["experiment=theirs"])["seed"] == 11
+        assert compose.read(["experiment=theirs"])["seed"] == 11
         assert "theirs" in [choice.name for choice in catalog.choices("experiment")]
     finally:
         monkeypatch.undo()
@@ -236,7 +234,7 @@ def test_presets_of_plug_ins_are_found_and_their_packages_are_not_imported(
 
 
 def test_the_configuration_is_plain_and_complete() -> None:
-    composed = config.read([])
+    composed = compose.read([])
     assert "hydra" not in composed
     for network in ("generator", "discriminator"):
         parameters = inspect.signature(registry.load(network, composed[network]["component"])).parameters

@@ -10,9 +10,7 @@ import pytest
 import torch
 
 from ganlab.assembly import experiment
-from ganlab.config import catalog, schema
-from ganlab.config import components as parts
-from ganlab.config import compose as config
+from ganlab.config import catalog, compose, parts, schema
 from ganlab.contracts.plan import plan
 from ganlab.core import registry
 from ganlab.data.digits import Digits
@@ -98,7 +96,7 @@ def read(name: str, *words: str) -> dict:
 @functools.cache
 def _read(name: str, *words: str) -> dict:
     path = ["data.path=somewhere"] if name in PATH and not any(w.startswith("data=") for w in words) else []
-    return config.read([f"experiment={name}", *path, *words])
+    return compose.read([f"experiment={name}", *path, *words])
 
 
 def text(name: str) -> str:
@@ -124,7 +122,7 @@ def test_a_recipe_is_headed_by_score_protocol_hardware_and_source(name: str) -> 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_asks_for_a_path_where_the_images_are_the_users_own(name: str) -> None:
-    composed = config.read([f"experiment={name}"]) if name in PATH else read(name)
+    composed = compose.read([f"experiment={name}"]) if name in PATH else read(name)
     assert (composed["data"].get("path") == schema.REQUIRED) == (name in PATH)
 
 
@@ -171,7 +169,7 @@ def test_a_recipe_has_the_numbers_of_its_source(name: str) -> None:
 
 
 def test_the_discriminator_of_vgan_has_the_authors_count_with_its_bottleneck() -> None:
-    composed = config.read(["experiment=vgan_cifar10", "data=digits", "data.image_channels=3", "data.image_size=32"])
+    composed = compose.read(["experiment=vgan_cifar10", "data=digits", "data.image_channels=3", "data.image_size=32"])
     player = experiment.build(composed).module.game.players["discriminator"]
     assert sum(p.numel() for p in player.parameters()) == 779_361
 
@@ -240,7 +238,7 @@ def test_two_time_scales_or_several_steps_are_words_on_the_command_line(game: st
     for rates, steps in ((two_scales, 1), *([(alike, 5)] if counted else [])):
         words = [f"optimizer.{player}.lr={rate}" for player, rate in rates.items()]
         words += [f"game.discriminator_steps={steps}"] if counted else []
-        module = experiment.build(config.read([f"game={game}", *words])).module
+        module = experiment.build(compose.read([f"game={game}", *words])).module
         slots = plan(module.game, module.progress, 8).slots
         assert [slot.turn.players[0] for slot in slots] == [*["discriminator"] * steps, "generator"]
         optimizers = dict(zip(module.game.players, module.configure_optimizers(), strict=True))
@@ -265,6 +263,6 @@ def test_a_loss_that_compares_images_in_pairs_takes_as_many_fakes_as_reals() -> 
     from ganlab.core.errors import GanlabError
 
     with pytest.raises(GanlabError, match="generator_batch must be 1 for a loss that compares"):
-        experiment.build(config.read(["loss=relativistic", "game.generator_batch=2"]))
+        experiment.build(compose.read(["loss=relativistic", "game.generator_batch=2"]))
     with pytest.raises(GanlabError, match="generator_batch must be positive"):
-        experiment.build(config.read(["game.generator_batch=0"]))
+        experiment.build(compose.read(["game.generator_batch=0"]))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.distributions import install
 
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError
 
@@ -60,9 +60,9 @@ def test_a_package_that_does_not_import_is_named_and_breaks_nothing_else(site: P
     )
     with pytest.raises(GanlabError, match=expected):
         registry.load("loss", "broken")
-    assert config.read(["loss=wasserstein"])["loss"] == {"component": "wasserstein"}
+    assert compose.read(["loss=wasserstein"])["loss"] == {"component": "wasserstein"}
     with pytest.raises(GanlabError, match="broken-dist cannot be imported"):
-        config.read(["loss=broken"])
+        compose.read(["loss=broken"])
 
 
 def test_a_module_without_the_class_is_reported_as_one_that_does_not_import(site: Path) -> None:
@@ -75,7 +75,7 @@ def test_two_packages_that_claim_one_name_are_both_named(site: Path) -> None:
     for number in (1, 2):
         files = {f"claim{number}.py": "class Loss:\n    pass\n"}
         install(site, f"claim-{number}", files, f"[ganlab.losses]\nclaimed = claim{number}:Loss\n")
-    for ask in (lambda: registry.load("loss", "claimed"), lambda: config.read(["loss=claimed"])):
+    for ask in (lambda: registry.load("loss", "claimed"), lambda: compose.read(["loss=claimed"])):
         with pytest.raises(GanlabError, match="claim-1 and claim-2"):
             ask()
 
@@ -83,7 +83,7 @@ def test_two_packages_that_claim_one_name_are_both_named(site: Path) -> None:
 def test_a_package_that_claims_the_name_of_ganlabs_own_preset_is_named(site: Path) -> None:
     install(site, "greedy", {"greedy.py": "class Loss:\n    pass\n"}, "[ganlab.losses]\nwgan_gp = greedy:Loss\n")
     with pytest.raises(GanlabError, match="loss=wgan_gp is claimed by ganlab and greedy"):
-        config.read(["loss=wgan_gp"])
+        compose.read(["loss=wgan_gp"])
 
 
 def test_a_component_that_was_registered_in_this_process_is_used_like_any_other(
@@ -97,4 +97,4 @@ def test_a_component_that_was_registered_in_this_process_is_used_like_any_other(
         strength: float = 2.0
 
     assert registry.load("loss", "at_hand") is AtHand
-    assert config.read(["loss=at_hand", "loss.strength=3"])["loss"] == {"component": "at_hand", "strength": 3}
+    assert compose.read(["loss=at_hand", "loss.strength=3"])["loss"] == {"component": "at_hand", "strength": 3}

@@ -36,8 +36,7 @@ from ganlab.evaluation import engine, one_pass, sources
 from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import preset
 from ganlab.priors import Normal
-from ganlab.sampling import samples as sampling
-from ganlab.sampling import styles
+from ganlab.sampling import generation, styles
 from ganlab.sampling.styles import Style
 
 LABELS = torch.arange(300) % 3
@@ -273,11 +272,11 @@ def test_generated_image_i_is_that_of_latent_i_truncated_in_w_with_labels_by_the
     assert torch.equal(source.rows(0, 60)[1][20:], labels)  # type: ignore[index]
     assert torch.equal(labels.bincount(minlength=3) > 0, shares > 0)
     assert int((labels == 1).sum()) > 29
-    z = sampling.latents(prior, 7, 60, 4)[20:]
+    z = generation.latents(prior, 7, 60, 4)[20:]
     with torch.no_grad():
         expected, other = (styles.images(generator, z, labels, Style(psi=psi), 7, 20) for psi in (0.5, 1.0))
-    assert torch.equal(images, sampling.to_uint8(expected))
-    assert not torch.equal(images, sampling.to_uint8(other))
+    assert torch.equal(images, generation.to_uint8(expected))
+    assert not torch.equal(images, generation.to_uint8(other))
     assert bool(source.rows(0, 2)[2])
     next(generator.synthesis.parameters()).data.fill_(torch.nan)
     assert not source.rows(0, 2)[2]

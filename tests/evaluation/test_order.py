@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.evaluation.protocol import preset
-from ganlab.runs import evaluate as runs
-from ganlab.runs import session
+from ganlab.runs import scoring, session
 
 # numbers with a direction that the three need not follow, and why
 UNORDERED = {
@@ -48,8 +47,8 @@ def test_on_the_digits_every_metric_puts_a_short_run_between_an_untrained_one_an
 
     def scored(name: str, steps: int, real: bool) -> list[dict[str, Any]]:
         words = (f"trainer.max_steps={steps}", f"run.dir={tmp_path / name}", "trainer.accelerator=cpu")
-        folder = session.start(config.read([*words, "sample.every_steps=1000"])).folder
-        return [record["values"] for record in runs.evaluate_run(folder, protocol, with_real=real)]
+        folder = session.start(compose.read([*words, "sample.every_steps=1000"])).folder
+        return [record["values"] for record in scoring.evaluate_run(folder, protocol, with_real=real)]
 
     (untrained,) = scored("untrained", 1, False)
     trained, real = scored("trained", 100, True)

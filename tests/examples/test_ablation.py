@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlab.config import components as parts
-from ganlab.config import compose as config
+from ganlab.config import compose, parts
 from ganlab.runs import sweep
 
 FOLDER = Path(__file__).parents[2] / "examples/ablation"
@@ -26,21 +25,21 @@ def commands() -> list[list[str]]:
 
 
 def test_the_sweep_over_the_rows_composes() -> None:
-    sweep.check(config.parse(commands()[1]))
+    sweep.check(compose.parse(commands()[1]))
 
 
 @pytest.mark.parametrize("which", [0, -1])
 def test_the_first_and_the_last_job_of_the_crossed_factors_compose(which: int) -> None:
     words = []
-    for o in config.parse(commands()[2]):
+    for o in compose.parse(commands()[2]):
         values = list(o.sweep_string_iterator()) if o.is_sweep_override() else []
         words.append(f"{o.get_key_element()}={values[which]}" if values else str(o.input_line))
-    parts.check_options(config.read(words))
+    parts.check_options(compose.read(words))
 
 
 def test_one_command_runs_all_rows_and_another_crosses_the_factors() -> None:
     whole, small, crossed = (
-        {o.get_key_element(): list(o.sweep_string_iterator()) for o in config.parse(words) if o.is_sweep_override()}
+        {o.get_key_element(): list(o.sweep_string_iterator()) for o in compose.parse(words) if o.is_sweep_override()}
         for words in commands()
     )
     assert whole == small == {"experiment": ROWS}
@@ -57,7 +56,7 @@ def test_the_rows_are_those_of_the_table() -> None:
     """(batch, channels, shared embedding, hierarchical latents, orthogonal regularization), from SAGAN's on."""
     found = []
     for row in ROWS:
-        composed = config.read([f"experiment={row}"])
+        composed = compose.read([f"experiment={row}"])
         parts.check_options(composed)
         generator = composed["generator"]
         assert composed["discriminator"]["width"] == generator["width"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganlab.assembly import experiment
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.config.compatibility import provided
 from ganlab.core.errors import GanlabError
 from ganlab.models.autoencoder import Discriminator
@@ -33,4 +33,4 @@ def test_the_code_is_a_bottleneck_through_which_everything_goes() -> None:
 
 def test_a_discriminator_without_an_energy_is_refused_with_what_to_choose() -> None:
     with pytest.raises(GanlabError, match=r"game=ebgan needs a discriminator whose -logit is an energy.*autoencoder"):
-        experiment.build(config.read(["game=ebgan", "discriminator=sngan", "loss=hinge"]))
+        experiment.build(compose.read(["game=ebgan", "discriminator=sngan", "loss=hinge"]))

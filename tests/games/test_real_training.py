@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
 import ganlab
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.runs import session
 
 # iterations at which the check is passed with room to spare, and what makes them fewer or cheaper than the recipe's
@@ -64,5 +64,5 @@ def test_a_game_learns_the_digits_and_begins_without_knowing_them(name: str, tmp
     iterations, others = GAMES[name]
     words = [f"experiment={name}", "sample.every_steps=100000", "ema.half_life_kimg=2", *others]
     for steps, folder in ((1, tmp_path / "untrained"), (iterations, tmp_path / "trained")):
-        session.start(config.read([*words, f"trainer.max_steps={steps}", f"run.dir={folder}"]))
+        session.start(compose.read([*words, f"trainer.max_steps={steps}", f"run.dir={folder}"]))
         assert passes(folder) == (steps > 1), (folder.name, read(folder))

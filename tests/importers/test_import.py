@@ -16,8 +16,7 @@ from PIL import Image
 
 from ganlab import cli, importers
 from ganlab.core.errors import GanlabError
-from ganlab.importers import huggingface
-from ganlab.importers import run as importing
+from ganlab.importers import conversion, huggingface
 from ganlab.importers.network import Tensors
 from ganlab.layers import spectral_norm
 from ganlab.models import sagan
@@ -43,7 +42,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory):
             folder = tmp_path_factory.mktemp(case)
             about = read(case)
             write(case, folder / "files", about)
-            result = importing.make_run(str(folder / "files"), None, str(folder / "run"), about.get("words", ()))
+            result = conversion.make_run(str(folder / "files"), None, str(folder / "run"), about.get("words", ()))
             assert result.format == about["format"]
             made[case] = about, folder / "files", Run(result.folder)
         return made[case]
@@ -151,7 +150,7 @@ def passed(network: torch.nn.Module, parts: dict[str, torch.nn.Module], x: torch
 
 def matters_not(name: str, value: torch.Tensor) -> bool:
     """Counters; and vectors of one number where the other code normalizes them before use."""
-    return bool(importing.COUNTERS.search(name)) or (value.numel() == 1 and name.endswith(("u0", "sn_u")))
+    return bool(conversion.COUNTERS.search(name)) or (value.numel() == 1 and name.endswith(("u0", "sn_u")))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -220,7 +219,7 @@ def test_options_that_tensors_do_not_tell_are_taken_from_the_command_line(tmp_pa
 def test_the_average_alone_makes_a_run(tmp_path: Path) -> None:
     about = read("biggan_cifar")
     write("biggan_cifar", tmp_path / "files", about)
-    result = importing.make_run(str(tmp_path / "files/G_ema.pth"), None, str(tmp_path / "run"))
+    result = conversion.make_run(str(tmp_path / "files/G_ema.pth"), None, str(tmp_path / "run"))
     assert any("averaged generator only" in message for message in result.messages)
     assert error(ask(Run(result.folder).generator, "biggan_cifar", about), about["G_ema.pth/eval"]) <= 1e-5
 
@@ -256,7 +255,7 @@ def test_safetensors_are_read_without_a_library(tmp_path: Path) -> None:
         body += data
     header = json.dumps(table).encode()
     (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + body)
-    found = importing._read(tmp_path / "x.safetensors")
+    found = conversion._read(tmp_path / "x.safetensors")
     assert all(torch.equal(found[name], value) for name, value in tensors.items())
 
 
@@ -284,13 +283,13 @@ def test_a_tensor_too_many_or_too_few_is_named_as_in_the_file(case: str, importe
         if role == "average":
             continue
         state = fill(f"{case}/{name}", shapes)
-        keys = [key for key in shapes if not importing.COUNTERS.search(key)]
+        keys = [key for key in shapes if not conversion.COUNTERS.search(key)]
         biases = [key for key in keys if key.endswith(".bias") and len(shapes[key]) == 1]
 
         def refusal(tensors: dict, name: str = name, role: str = role) -> str:
             with pytest.raises(GanlabError) as caught:
                 found = convert(about, role, Tensors(tensors, name))
-                importing._fill(network_of(run, role), found, Path(name))
+                conversion._fill(network_of(run, role), found, Path(name))
             assert "\n" not in str(caught.value)
             return str(caught.value)
 

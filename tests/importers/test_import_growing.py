@@ -15,7 +15,7 @@ from values import CUTOFF, FIXTURES, IMAGES, PSI, fill, images, kept, labels, la
 
 from ganlab import cli, importers
 from ganlab.core.errors import GanlabError
-from ganlab.importers import run as importing
+from ganlab.importers import conversion
 from ganlab.importers.growing import widths
 from ganlab.importers.network import Tensors
 from ganlab.runs.run import Run
@@ -73,7 +73,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory):
     def make(case: str) -> tuple[dict, dict, Run]:
         if case not in made:
             folder = write(case, tmp_path_factory.mktemp(case) / "files")
-            result = importing.make_run(str(folder), None, str(folder.parent / "run"))
+            result = conversion.make_run(str(folder), None, str(folder.parent / "run"))
             about, outputs = read(case)
             assert result.format == about["format"]
             made[case] = about, outputs, Run(result.folder)
@@ -180,7 +180,7 @@ def test_a_tensor_too_many_or_too_few_is_named_as_in_the_file(case: str, importe
         def refusal(tensors: dict, name: str = name, role: str = role) -> str:
             with pytest.raises(GanlabError) as caught:
                 found = convert(about, role, Tensors(tensors, name))
-                importing._fill(getattr(run.module.game, role), found, Path(name))
+                conversion._fill(getattr(run.module.game, role), found, Path(name))
             assert "\n" not in str(caught.value)
             return str(caught.value)
 
@@ -200,14 +200,14 @@ def test_a_network_in_the_middle_of_its_growth_stands_where_it_stood(tmp_path: P
         with np.load(tmp_path / "tf" / name) as file:
             arrays = {**file, "lod": np.float32(1.7)}
         np.savez(tmp_path / "tf" / name, **arrays)
-    run = Run(importing.make_run(str(tmp_path / "tf"), None, str(tmp_path / "run")).folder)
+    run = Run(conversion.make_run(str(tmp_path / "tf"), None, str(tmp_path / "run")).folder)
     for network in (run.module.game.generator, run.module.game.discriminator, run.generator):
         assert network.level == 2
         assert float(network.alpha) == pytest.approx(0.3)
     with torch.no_grad():
         assert error(asked("tf_pggan", about, "generator", run.generator), outputs["G/2/0.3"]) <= 1e-5
     zoo = write("zoo_pggan", tmp_path / "zoo", alpha=0.3)
-    run = Run(importing.make_run(str(zoo), None, str(tmp_path / "run2")).folder)
+    run = Run(conversion.make_run(str(zoo), None, str(tmp_path / "run2")).folder)
     assert run.generator.level == 3
     assert float(run.generator.alpha) == pytest.approx(0.3)
 
@@ -219,7 +219,7 @@ def test_first_names_of_gan_zoo_without_module_are_known(tmp_path: Path) -> None
         for name, shapes in about["files"].items()
     }
     torch.save(nets, tmp_path / "old.pt")
-    run = Run(importing.make_run(str(tmp_path / "old.pt"), None, str(tmp_path / "run")).folder)
+    run = Run(conversion.make_run(str(tmp_path / "old.pt"), None, str(tmp_path / "run")).folder)
     with torch.no_grad():
         assert error(asked("zoo_pggan", about, "generator", run.generator), outputs["G/3/1.0"]) <= 1e-5
 
@@ -228,7 +228,7 @@ def test_a_generator_alone_gets_a_fresh_discriminator_of_its_widths(tmp_path: Pa
     write("tf_stylegan_labels", tmp_path / "files")
     (tmp_path / "files/D.npz").unlink()
     (tmp_path / "files/G.npz").rename(tmp_path / "files/Gs.npz")
-    result = importing.make_run(str(tmp_path / "files"), None, str(tmp_path / "run"))
+    result = conversion.make_run(str(tmp_path / "files"), None, str(tmp_path / "run"))
     assert len(result.messages) == 2  # no discriminator, and the average only
     found = Run(result.folder).config["discriminator"]
     assert (found["component"], found["width"], found["max_width"]) == ("stylegan", 64, 8)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganlab.assembly import experiment
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.models import biggan, biggan_deep, sagan, sngan
 
@@ -32,7 +32,7 @@ from ganlab.models import biggan, biggan_deep, sagan, sngan
 )
 def test_sizes_and_attention_that_cannot_be_are_refused(words: list[str], sentence: str) -> None:
     with pytest.raises(GanlabError) as caught:
-        experiment.build(config.read([*words, "generator.width=8", "discriminator.width=8"]))
+        experiment.build(compose.read([*words, "generator.width=8", "discriminator.width=8"]))
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -8,7 +8,7 @@ from support.runs import Train
 from torch.testing import assert_close
 
 from ganlab.assembly import experiment
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.models.biggan import Discriminator, Generator
 
@@ -33,9 +33,9 @@ def test_weight_norm_starts_as_the_same_function_and_then_learns_lengths_apart_f
 
 def test_weight_norm_and_spectral_norm_of_one_network_are_refused_in_one_sentence() -> None:
     words = ["model=biggan", "generator.width=2", "discriminator.width=2", "generator.weight_norm=true", "reg=sn"]
-    experiment.build(config.read(words))
+    experiment.build(compose.read(words))
     with pytest.raises(GanlabError, match=r"reg\.sn: spectral norm cannot be put on weight norm: leave one of"):
-        experiment.build(config.read([*words, "reg.sn.players=[discriminator,generator]"]))
+        experiment.build(compose.read([*words, "reg.sn.players=[discriminator,generator]"]))
 
 
 def test_extra_blocks_keep_map_and_channels_and_the_published_names() -> None:

@@ -12,10 +12,10 @@ from PIL import Image
 from support.runs import picture
 
 from ganlab import cli
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.runs import session
 from ganlab.runs.run import Run
-from ganlab.sampling import samples as sampling
+from ganlab.sampling import generation
 
 WORDS = ("generator=dcgan", "generator.width=4", "generator.latent_dim=8", "encoder=dcgan", "encoder.width=4",
          "data.batch_size=8", "data.num_classes=0", "sample.count=4", "trainer.max_steps=1",
@@ -27,7 +27,7 @@ OTHERS = {"bigan": ("discriminator=dcgan", "discriminator.width=4"), "introvae":
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param) / "run"
     return session.start(
-        config.read([*WORDS, *OTHERS[request.param], f"game={request.param}", f"run.dir={folder}"])
+        compose.read([*WORDS, *OTHERS[request.param], f"game={request.param}", f"run.dir={folder}"])
     ).folder
 
 
@@ -65,7 +65,7 @@ def test_each_image_stands_beside_what_the_networks_make_of_it(
         codes, _ = loaded.module.average.get_submodule(str(loaded.module.game.encodes))(x)
         made = loaded.generator(codes).clamp(-1, 1)
     expected = [image for couple in zip(x, made, strict=True) for image in couple]
-    canvas = sampling.grid(torch.stack(expected), 4)
+    canvas = generation.grid(torch.stack(expected), 4)
     shown = np.asarray(picture(out)).astype(int).squeeze()
     assert np.abs(shown - np.asarray(canvas).astype(int).squeeze()).max() <= 1
 

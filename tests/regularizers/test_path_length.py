@@ -156,15 +156,15 @@ def test_a_generator_that_stands_still_has_finite_gradients():
 
 def test_a_batch_that_its_turn_cannot_halve_is_refused_with_the_reason():
     from ganlab.core.errors import GanlabError
-    from ganlab.engine import batch_check as batches
+    from ganlab.engine import batch_check
 
     generator, discriminator = pair()
     game = Standard(generator=generator, discriminator=discriminator, loss=NonSaturating())
     engine = Engine(game, {"path_length": PathLength()}, batch_size=1, rate=0.01)
     with pytest.raises(GanlabError, match=r"a share of 0.5 of it in one turn"):
-        batches.check(engine.module, 1)
+        batch_check.check(engine.module, 1)
     with pytest.raises(GanlabError, match=r"try data\.batch_size=2\.$"):
-        batches.check(engine.module, 1)
+        batch_check.check(engine.module, 1)
     engine = Engine(game, {"again": PathLength()}, batch_size=10, rate=0.01, accumulate=2)
     with pytest.raises(GanlabError, match=r"try data\.batch_size=8 or 12\.$"):
-        batches.check(engine.module, 1)
+        batch_check.check(engine.module, 1)

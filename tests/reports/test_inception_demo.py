@@ -6,26 +6,26 @@ import pytest
 import torch
 
 from ganlab.assembly import run_data
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
-from ganlab.reports import inception_demo as demo
+from ganlab.reports import inception_demo
 
 
 @pytest.fixture(scope="module")
 def real():
-    return run_data.open_data(config.read(["data=digits"]))
+    return run_data.open_data(compose.read(["data=digits"]))
 
 
 @pytest.fixture(scope="module")
 def found(real, tmp_path_factory):
-    return demo.inception_score(real, tmp_path_factory.mktemp("cache"))
+    return inception_demo.inception_score(real, tmp_path_factory.mktemp("cache"))
 
 
 def test_scores_on_the_line_are_those_of_the_integrals():
     """The entropy of a Bernoulli variable of mean sigmoid(x) has the integral pi^2 / 3 over the line; so a uniform
     distribution over (-L, L) scores 2 exp(-pi^2 / 6 L), but for e^-L. The others by Monte Carlo."""
-    scores = demo.gaussians()
+    scores = inception_demo.gaussians()
     assert scores["U(-100, 100)"] == pytest.approx(2 * math.exp(-(math.pi**2) / 600), rel=1e-6)
     assert scores["half at -infinity, half at infinity"] == 2
     generator = torch.Generator().manual_seed(0)
@@ -60,7 +60,7 @@ def test_each_fault_is_seen_by_the_scores_that_can_see_it(found):
 
 def test_more_splits_of_the_same_images_score_less(found):
     for splits in found.splits.values():
-        means = [splits[n][0] for n in demo.SPLITS]
+        means = [splits[n][0] for n in inception_demo.SPLITS]
         assert means == sorted(means, reverse=True)
     assert found.splits["held-out images"][1][0] == pytest.approx(found.values["held-out images"]["is"])
 
@@ -71,14 +71,14 @@ def test_noise_that_one_classifier_is_sure_of_does_not_convince_another(found):
 
 
 def test_what_is_printed_and_the_page_say_the_same(found, tmp_path):
-    text, path = demo.text(found), demo.write(found, tmp_path)
+    text, path = inception_demo.text(found), inception_demo.write(found, tmp_path)
     html = path.read_text(encoding="utf-8")
     for name, values in found.values.items():
         assert name in text
         assert name in html
         assert f"{values['is']:.3f}" in text
         assert f"{values['is']:.3f}" in html
-    for sentence in demo.conclusions(found):
+    for sentence in inception_demo.conclusions(found):
         assert sentence in text
         assert sentence in html
     assert html.count("data:image/png") == len(found.sets)
@@ -87,4 +87,4 @@ def test_what_is_printed_and_the_page_say_the_same(found, tmp_path):
 def test_data_without_labels_or_without_held_out_images_is_refused(real, tmp_path):
     nothing = {name: rows[:0] if name == "test" else rows for name, rows in real.splits.items()}
     with pytest.raises(GanlabError, match="needs labelled data of which a part is held out"):
-        demo.inception_score(RunData(real.images, nothing, real.make_fingerprint), tmp_path)
+        inception_demo.inception_score(RunData(real.images, nothing, real.make_fingerprint), tmp_path)

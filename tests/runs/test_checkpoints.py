@@ -12,8 +12,7 @@ from support.runs import assert_bit_equal, state
 
 from ganlab import cli
 from ganlab.core.errors import GanlabError
-from ganlab.runs import checkpoints, session
-from ganlab.runs import folder as run_folder
+from ganlab.runs import checkpoints, run_folder, session
 from ganlab.runs.callbacks import saving
 from ganlab.runs.run import Run
 

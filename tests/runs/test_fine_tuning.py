@@ -8,7 +8,7 @@ from torch.testing import assert_close
 import ganlab
 from ganlab import cli
 from ganlab.assembly import experiment
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.runs import fine_tuning
 
@@ -28,7 +28,7 @@ def base(tmp_path_factory):
 
 def begun(base, *words):
     """The module of a run that begins with ``base``, before its first iteration, and what was said."""
-    composed = config.read(fine_tuning.with_inherited([*SMALL, f"init={base.folder}", *words]))
+    composed = compose.read(fine_tuning.with_inherited([*SMALL, f"init={base.folder}", *words]))
     built = experiment.build(composed)
     return built, fine_tuning.start_from(built.module, built.config, composed["init"])
 

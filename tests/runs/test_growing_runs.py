@@ -16,7 +16,7 @@ from support.runs import TINY, assert_bit_equal, metrics, picture, state
 import ganlab
 from ganlab import cli
 from ganlab.assembly import experiment
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.contracts import plan
 from ganlab.core.errors import GanlabError
 from ganlab.runs import session
@@ -31,14 +31,14 @@ GROWS = (*PGGAN, "growth=progressive", "growth.stable_kimg=0.032", "growth.fade_
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("grown") / "run"
-    return session.start(config.read([*GROWS, "sample.every_steps=4", f"run.dir={folder}"])).folder
+    return session.start(compose.read([*GROWS, "sample.every_steps=4", f"run.dir={folder}"])).folder
 
 
 @pytest.fixture(scope="module")
 def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stopped in the middle of its only fade; not to be changed."""
     folder = tmp_path_factory.mktemp("halfway") / "run"
-    return session.start(config.read([*GROWS, "trainer.max_steps=8", f"run.dir={folder}"])).folder
+    return session.start(compose.read([*GROWS, "trainer.max_steps=8", f"run.dir={folder}"])).folder
 
 
 def test_a_run_without_a_length_lasts_as_long_as_its_schedule(whole: Path) -> None:
@@ -56,7 +56,7 @@ def test_stage_alpha_and_image_size_are_in_the_metrics(whole: Path) -> None:
 
 
 def test_the_progress_line_says_the_stage(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    session.start(config.read([*GROWS, "trainer.max_steps=7", f"run.dir={tmp_path / 'run'}"]))
+    session.start(compose.read([*GROWS, "trainer.max_steps=7", f"run.dir={tmp_path / 'run'}"]))
     assert f" · stage 1 alpha {16 / 44:.2f} 8x8 · " in capsys.readouterr().out
 
 
@@ -96,7 +96,7 @@ def test_a_new_run_that_begins_with_the_weights_of_a_half_grown_one_stands_where
     halfway: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     early, short = tmp_path / "early", ["data.num_classes=0", "data.batch_size=8", "trainer.max_steps=1"]
-    session.start(config.read([*GROWS, "trainer.max_steps=2", f"run.dir={early}"]))
+    session.start(compose.read([*GROWS, "trainer.max_steps=2", f"run.dir={early}"]))
     for folder, say in ((early, True), (halfway, False)):
         capsys.readouterr()
         assert cli.dispatch(["train", f"init={folder}", *short, f"run.dir={tmp_path / folder.name}_next"]) == 0
@@ -183,7 +183,7 @@ def test_images_that_no_level_divides_are_refused(capsys: pytest.CaptureFixture[
 
 
 def test_max_kimg_counts_the_images_of_every_batch(train: Callable[..., Path]) -> None:
-    composed = config.read([*GROWS, "growth.batch_sizes={4:16}"])
+    composed = compose.read([*GROWS, "growth.batch_sizes={4:16}"])
     game = experiment.build(composed).module.game
     progress = plan.Progress()
     while progress.images_seen < 108:

@@ -11,13 +11,11 @@ from support.growing import WORDS, installed
 
 from ganlab import cli
 from ganlab.assembly import experiment
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.evaluation import scores, sources
-from ganlab.runs import evaluate as runs
-from ganlab.runs import folder as run_folder
-from ganlab.runs import session
+from ganlab.runs import run_folder, scoring, session
 from ganlab.runs.subject import Subject, discriminator_of
-from ganlab.sampling import samples as sampling
+from ganlab.sampling import generation
 
 # levels of 4, 8 and 16 pixels: iterations 1 to 4 stable at 4, 5 to 10 fading in 8, and so on
 SMALL = ("features.dim=8", "features.width=4", "features.kimg=2")
@@ -29,7 +27,7 @@ def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("growing") / "run"
     words = [*WORDS, "trainer.max_steps=8", "checkpoint.every_steps=3", f"run.dir={folder}"]
     with installed():
-        yield session.start(config.read(words)).folder
+        yield session.start(compose.read(words)).folder
 
 
 @pytest.fixture
@@ -51,10 +49,10 @@ def test_every_checkpoint_of_a_growing_run_is_scored(
 def test_images_are_enlarged_by_repeating_pixels(subject: Subject) -> None:
     where = subject.folder / "checkpoints"
     for name, size, times in (("step_000000003.ckpt", 4, 4), ("last.ckpt", 8, 2)):
-        runs._load(subject, where / name)
+        scoring._load(subject, where / name)
         generator, prior = subject.module.average["generator"], subject.module.setting.prior
         made, _, _ = sources.of_generator(generator, prior, 5, 0, None, (1, 16, 16)).rows(0, 5)
-        small = sampling.to_uint8(generator(sampling.latents(prior, 0, 5, generator.latent_dim)))
+        small = generation.to_uint8(generator(generation.latents(prior, 0, 5, generator.latent_dim)))
         assert small.shape == (5, 1, size, size)
         rows = torch.arange(16) // times
         assert torch.equal(made, small[:, :, rows][:, :, :, rows])
@@ -63,7 +61,7 @@ def test_images_are_enlarged_by_repeating_pixels(subject: Subject) -> None:
 def test_the_discriminator_sees_images_of_its_stage_and_only_real_ones_fade_in(subject: Subject) -> None:
     """By loops: means of the boxes of 2 x 2 pixels, rounded; and of real ones alpha parts of that and 1 - alpha of the
     means of its own boxes of 2 x 2."""
-    runs._load(subject, subject.folder / "checkpoints" / "last.ckpt")
+    scoring._load(subject, subject.folder / "checkpoints" / "last.ckpt")
     module, alpha = subject.module, subject.module.stage.alpha
     assert 0 < alpha < 1
     images = torch.randint(0, 256, (6, 1, 16, 16), generator=torch.Generator().manual_seed(0)).byte()

@@ -9,10 +9,9 @@ from support.killing import killed
 from support.runs import TINY, assert_bit_equal, metrics, state
 
 from ganlab import cli
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.core.errors import GanlabError
-from ganlab.runs import checkpoints, session
-from ganlab.runs import folder as run_folder
+from ganlab.runs import checkpoints, run_folder, session
 
 OPTIONS = {
     "as it comes": [],
@@ -62,7 +61,7 @@ def test_a_resumed_run_of_a_game_without_a_discriminator_equals_one_that_never_s
     words += ["game=introvae", "encoder.width=4", "game.update=optimistic"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder, steps in ((whole, 5), (parts, 3)):
-        session.start(config.read([*words, f"trainer.max_steps={steps}", f"run.dir={folder}"]))
+        session.start(compose.read([*words, f"trainer.max_steps={steps}", f"run.dir={folder}"]))
     session.resume(parts, {"trainer.max_steps": 5})
     assert_bit_equal(state(parts), state(whole))
 
@@ -103,7 +102,7 @@ KILLS = [
 def uninterrupted(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    return session.start(config.read([*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"])).folder
+    return session.start(compose.read([*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"])).folder
 
 
 @pytest.mark.parametrize(("moment", "count"), KILLS)

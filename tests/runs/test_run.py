@@ -43,7 +43,7 @@ def test_training_from_python_raises_instead_of_printing(tmp_path):
 
 def test_a_run_that_goes_on_can_be_loaded_meanwhile(finished):
     """Nothing that reads takes the lock of the one that trains."""
-    from ganlab.runs import folder as run_folder
+    from ganlab.runs import run_folder
 
     with run_folder.claimed(finished, again=True):
         assert ganlab.load(finished).sample(1).shape[0] == 1

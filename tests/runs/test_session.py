@@ -4,7 +4,7 @@ import pytest
 from support.runs import TINY, state
 
 from ganlab import cli
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.runs import session
 
@@ -29,9 +29,9 @@ def test_the_same_configuration_gives_the_same_run(train):
 
 
 def test_a_run_of_a_configuration_in_a_folder_is_trained_there(tmp_path):
-    from ganlab.runs import folder as run_folder
+    from ganlab.runs import run_folder
 
-    content = config.read([*TINY, "trainer.max_steps=2"])
+    content = compose.read([*TINY, "trainer.max_steps=2"])
     run_folder.write_config(tmp_path / "job", content)
     assert cli.dispatch(["train", str(tmp_path / "job")]) == 0
     assert state(tmp_path / "job")["ganlab"]["progress"]["iteration"] == 2

@@ -6,8 +6,7 @@ import pytest
 from support.runs import TINY
 
 from ganlab.core.errors import GanlabError
-from ganlab.runs import folder as run_folder
-from ganlab.runs import sweep
+from ganlab.runs import run_folder, sweep
 
 
 @pytest.fixture

@@ -28,12 +28,12 @@ def killed(words: Sequence[str], moment: str, count: int | float) -> int | None:
 def _train(words: list[str], moment: str, count: Any) -> None:
     import torch
 
-    from ganlab.config import compose as config
+    from ganlab.config import compose
     from ganlab.runs import session
 
     torch.set_num_threads(1)
     MOMENTS[moment](count)
-    session.start(config.read(words))
+    session.start(compose.read(words))
 
 
 def _die() -> NoReturn:

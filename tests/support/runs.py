@@ -16,8 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganlab.runs import checkpoints
-from ganlab.runs import folder as run_folder
+from ganlab.runs import checkpoints, run_folder
 
 # the smallest run: dcgan on the embedded digits, classes and all; an iteration takes some 15 ms
 TINY = (

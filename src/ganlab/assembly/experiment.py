@@ -13,7 +13,7 @@ from torch import nn
 from ganlab import growth
 from ganlab.assembly import run_data
 from ganlab.config import compatibility, schema
-from ganlab.config.components import Part, as_typed, check_options, sentence, to_schedule
+from ganlab.config.parts import Part, as_typed, check_options, sentence, to_schedule
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
 from ganlab.contracts.dataset import Dataset

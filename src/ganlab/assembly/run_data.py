@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ganlab.config import run_keys as general
-from ganlab.config.components import raise_problems, read_part, sentence
+from ganlab.config import run_keys
+from ganlab.config.parts import raise_problems, read_part, sentence
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.dataset import Dataset
 from ganlab.core.errors import GanlabError
@@ -37,7 +37,7 @@ def open_data(config: Config) -> RunData:
     Raises:
         GanlabError: If the data cannot be read, or its images have many sizes and none is chosen.
     """
-    general.check(config)
+    run_keys.check(config)
     found = source(config)
     return prepared(complete(config, found), found)
 

@@ -21,7 +21,7 @@ from ganlab.bench.plain_loop import PlainLoop
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.plan import Progress
 from ganlab.core.errors import GanlabError
-from ganlab.engine import batch_check as batches
+from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GANModule
 from ganlab.runs import trainer
@@ -154,7 +154,7 @@ def run(config: dict[str, Any], settings: Settings) -> dict[str, Any]:
         steps = settings.warmup + settings.iterations * settings.repeats + parts_iterations
         options = {**config["trainer"], "max_steps": steps}
         lightning_trainer = trainer.make(options, [Recorder(Path(folder)), meter], [], AtomicCheckpointIO())
-        batches.check(module, lightning_trainer.world_size)
+        batch_check.check(module, lightning_trainer.world_size)
         if lightning_trainer.world_size > 1:
             raise GanlabError("`ganlab bench` measures one process: take trainer.devices=1.")
         loader = experiment.loader(built, lightning_trainer.strategy.root_device)

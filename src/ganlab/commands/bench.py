@@ -36,15 +36,13 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
         raise GanlabError(f"`ganlab bench` takes options only (key=value), got {words[0]!r}.")
     from hydra.core.override_parser.types import ChoiceSweep
 
-    from ganlab.bench import iteration as bench
-    from ganlab.bench import regularizer_cost as shares
-    from ganlab.config import compose as config
-    from ganlab.config import schema
+    from ganlab.bench import iteration, regularizer_cost
+    from ganlab.config import compose, schema
 
-    settings = bench.Settings()
+    settings = iteration.Settings()
     others: list[str] = []
     alone: list[str] | None = None
-    for override in config.parse(options):
+    for override in compose.parse(options):
         key = override.get_key_element()
         if key == "reg" and override.is_choice_sweep():
             alone = _single(cast(ChoiceSweep, override.value()).list)
@@ -64,14 +62,14 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
             raise GanlabError(f"{key} must be at least {least}, got {value}.")
         setattr(settings, key, value)
     if alone is None and settings.compare != "reg":
-        print(bench.report(bench.run(config.read(others), settings)))
+        print(iteration.report(iteration.run(compose.read(others), settings)))
         return 0
     if alone is not None and settings.compare is not None:
         raise GanlabError(f"compare={settings.compare} does not go with reg=a,b,c: ask for one of them at a time.")
-    read = config.read(others)
+    read = compose.read(others)
     counts = {"warmup": settings.warmup, "iterations": settings.iterations, "repeats": settings.repeats}
     names = list(read.get("reg") or {}) if alone is None else alone
-    print(shares.report(shares.measure(read, names, together=alone is None, **counts)))
+    print(regularizer_cost.report(regularizer_cost.measure(read, names, together=alone is None, **counts)))
     return 0
 
 

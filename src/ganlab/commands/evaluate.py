@@ -76,12 +76,11 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
     if not words:
         raise GanlabError("`ganlab evaluate` takes a run folder, or images=FOLDER_OR_ZIP with data=NAME.")
     from ganlab.reports import table
-    from ganlab.runs import evaluate as runs
-    from ganlab.runs import folder as run_folder
+    from ganlab.runs import run_folder, scoring
 
     folders = [run_folder.existing(word) for word in words]
     if len(folders) > 1:
-        print(table.table(runs.same_protocol(folders), [folder.name for folder in folders]))
+        print(table.table(scoring.same_protocol(folders), [folder.name for folder in folders]))
         return 0
     config = run_folder.read_config(folders[0])
     protocol, name = _protocol(chosen, str(config["data"]["component"]))
@@ -90,7 +89,7 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
     truncations = _truncations(chosen)
     real = (name == "digits" and bool(config["data"].get("held_out"))) if chosen["real"] is None else chosen["real"]
     with _measured() as found:
-        runs.evaluate_run(
+        scoring.evaluate_run(
             folders[0],
             protocol,
             which=chosen["checkpoint"],
@@ -105,12 +104,12 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
 
 def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
     from ganlab.assembly import run_data
-    from ganlab.config import compose as config
-    from ganlab.runs import evaluate as runs
+    from ganlab.config import compose
+    from ganlab.runs import scoring
 
     if not any(word.startswith("data=") for word in data):
         raise GanlabError("images= are compared with real ones: say which, as data=zip data.path=real.zip.")
-    composed = config.read(list(data))
+    composed = compose.read(list(data))
     protocol, _ = _protocol(chosen, str(composed["data"]["component"]))
     real = run_data.open_data(composed)
     path = Path(str(chosen["images"])).expanduser()
@@ -118,7 +117,7 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
         raise GanlabError(f"There is no folder or archive images={chosen['images']}.")
     out = Path(chosen["out"]) if chosen["out"] else (path.parent if path.is_file() else path.absolute().parent)
     with _measured() as found:
-        runs.evaluate_images(
+        scoring.evaluate_images(
             str(chosen["images"]), protocol, real, out=out, statistics=chosen["reference_file"],
             device=_device(chosen["device"]), as_labels_allow=chosen["metrics"] is None, say=found.append,
         )  # fmt: skip
@@ -127,26 +126,27 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
 
 def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) -> int:
     from ganlab.assembly import run_data
-    from ganlab.config import compose as config
+    from ganlab.config import compose
     from ganlab.data.cache import cache_folder
-    from ganlab.reports import inception_demo as demo
+    from ganlab.reports import inception_demo
 
     name = str(chosen["demo"])
-    if name not in demo.DEMOS:
-        raise GanlabError(f"There is no demo={name}.{suggestion(name, demo.DEMOS)} Known: {', '.join(demo.DEMOS)}.")
+    if name not in inception_demo.DEMOS:
+        known = inception_demo.DEMOS
+        raise GanlabError(f"There is no demo={name}.{suggestion(name, known)} Known: {', '.join(known)}.")
     given = [
         *words,
         *(key for key in chosen if key not in ("demo", "out") and chosen[key] not in (DEFAULTS.get(key), {})),
     ]
     if given:
         raise GanlabError(f"demo={name} takes data= and out= only: leave {given[0]} out.")
-    real = run_data.open_data(config.read(list(data) or ["data=digits"]))
+    real = run_data.open_data(compose.read(list(data) or ["data=digits"]))
     out = Path(str(chosen["out"] or "."))
     if not out.is_dir():
         raise GanlabError(f"There is no folder out={out}.")
-    found = demo.DEMOS[name](real, cache_folder())
-    print(demo.text(found))
-    print(f"to look at: {demo.write(found, out.absolute())}")
+    found = inception_demo.DEMOS[name](real, cache_folder())
+    print(inception_demo.text(found))
+    print(f"to look at: {inception_demo.write(found, out.absolute())}")
     return 0
 
 
@@ -186,7 +186,7 @@ def _refuse(chosen: Mapping[str, Any], keys: Sequence[str], why: str) -> None:
 
 def _read(options: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """The options of this command, and the words about data."""
-    from ganlab.config import compose as config
+    from ganlab.config import compose
 
     chosen, data = dict(DEFAULTS), []
     chosen["more"] = {}
@@ -201,7 +201,7 @@ def _read(options: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         if key == "metrics":  # a list with or without brackets
             chosen["metrics"] = [name.strip() for name in value.strip("[]'\"").split(",") if name.strip()]
             continue
-        (override,) = config.parse([word])
+        (override,) = compose.parse([word])
         if override.is_sweep_override():
             raise GanlabError(f"{word} has several values: an evaluation takes one.")
         if key in DEFAULTS:
@@ -226,7 +226,7 @@ def _protocol(chosen: Mapping[str, Any], data: str) -> tuple[Any, str]:
 
 
 def _truncations(chosen: Mapping[str, Any]) -> list[float | None] | None:
-    from ganlab.runs import evaluate as runs
+    from ganlab.runs import scoring
 
     if (chosen["sweep"] is None) != (chosen["values"] is None):
         raise GanlabError("sweep= and values= go together: sweep=truncation values=0.3:1.0:0.1.")
@@ -234,7 +234,7 @@ def _truncations(chosen: Mapping[str, Any]) -> list[float | None] | None:
         return None
     if chosen["sweep"] != "truncation":
         raise GanlabError(f"sweep={chosen['sweep']} is not known; there is sweep=truncation.")
-    return list(runs.sweep_values(str(chosen["values"])))
+    return list(scoring.sweep_values(str(chosen["values"])))
 
 
 def _device(chosen: Any) -> Any:

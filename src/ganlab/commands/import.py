@@ -33,17 +33,16 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
             f"`ganlab import` takes one file or folder, got {len(words)}: ganlab import PATH [key=value ...]."
         )
     from ganlab import importers
-    from ganlab.config import compose as config
-    from ganlab.config import schema
-    from ganlab.importers import run as importing
-    from ganlab.runs import folder as run_folder
+    from ganlab.config import compose, schema
+    from ganlab.importers import conversion
+    from ganlab.runs import run_folder
 
     of_formats = {n: default for module in importers.formats().values() for n, default in importers.options(module)}
     known = [*OPTIONS, *of_formats]
     chosen: dict[str, str | None] = dict.fromkeys(OPTIONS)
     given: dict[str, Any] = {}
     overrides = []
-    for override in config.parse(options):
+    for override in compose.parse(options):
         key = override.get_key_element()
         if override.is_sweep_override():
             raise GanlabError(f"{override.input_line} has several values, and one is wanted.")
@@ -62,7 +61,7 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
             raise GanlabError(f"`ganlab import` has no option {key!r}.{suggestion(key, known)} {listed}")
     if chosen["out"] is not None:
         run_folder.new(chosen["out"])  # refused before anything is read
-    imported = importing.make_run(words[0], chosen["format"], chosen["out"], overrides, given)
+    imported = conversion.make_run(words[0], chosen["format"], chosen["out"], overrides, given)
     for message in imported.messages:
         print(message)
     print(f"run: {imported.folder} ({imported.format})")

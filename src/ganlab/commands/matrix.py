@@ -14,9 +14,8 @@ from typing import Any
 import torch
 
 from ganlab.assembly import experiment
-from ganlab.config import catalog, compatibility, schema
-from ganlab.config import compose as config
-from ganlab.config.components import as_typed, check_options, read_part
+from ganlab.config import catalog, compatibility, compose, schema
+from ganlab.config.parts import as_typed, check_options, read_part
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError
 
@@ -72,7 +71,7 @@ def presets(names: Iterable[str] | None = None) -> dict[str, Bundle | str]:
             continue
         typed = f"loss={choice.name}"
         try:
-            settings = config.read([typed])
+            settings = compose.read([typed])
             parts, regularizers, _ = check_options(settings)
             losses = {kind: part.make() for kind, part in parts.items() if kind == "loss"}
             found[typed] = as_typed(settings, losses, {n: part.make() for n, part in regularizers.items()})
@@ -104,7 +103,7 @@ def cells(
         for typed, part in added.items():
             if typed in brought:
                 kind, _, regularizer = typed.partition("=")
-                twice = config.named_twice(kind, regularizer, loss)
+                twice = compose.named_twice(kind, regularizer, loss)
                 yield Cell(game, name, typed, common or (twice,), brought=not common)
             else:
                 yield Cell(game, name, typed, common or _reasons({**with_loss, typed: part}))
@@ -117,7 +116,7 @@ def _reasons(parts: Mapping[str, Any]) -> tuple[str, ...]:
 
 def networks(overrides: Sequence[str], game: str) -> dict[str, Any]:
     """The networks that a command line would let play ``game``, without their weights."""
-    settings = config.read([*overrides, f"game={game}"])
+    settings = compose.read([*overrides, f"game={game}"])
     with torch.device("meta"):
         built = experiment.networks(settings)
     return {f"{kind}={settings[kind][schema.COMPONENT]}": network for kind, network in built.items()}
@@ -132,7 +131,7 @@ def report(overrides: Sequence[str], chosen: Mapping[str, Sequence[str]]) -> str
     """
     losses = _chosen({**components(["loss"]), **presets(chosen.get("loss"))}, chosen)
     added = _chosen(components(ADDED), chosen)
-    config.read(overrides)  # what is wrong with them is said once, not for each game
+    compose.read(overrides)  # what is wrong with them is said once, not for each game
     pages = []
     for game in chosen.get("game") or registry.names("game"):
         try:

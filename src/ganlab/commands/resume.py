@@ -18,12 +18,11 @@ would have had. Options of the run may be changed, except for those that change 
 def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
     if len(words) != 1:
         raise GanlabError(f"`ganlab resume` takes one run folder, got {len(words)}: ganlab resume RUN [key=value ...].")
-    from ganlab.config import compose as config
-    from ganlab.runs import folder as run_folder
-    from ganlab.runs import session
+    from ganlab.config import compose
+    from ganlab.runs import run_folder, session
 
     folder = run_folder.existing(words[0])
-    parsed = config.parse(options)
+    parsed = compose.parse(options)
     for override in parsed:
         if override.is_sweep_override():
             raise GanlabError(f"{override.input_line} has several values, and a run is resumed with one.")

@@ -74,12 +74,12 @@ PSIS = [1.0, 0.7, 0.5, 0.0, -0.5, -1.0]
 def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
     if len(words) != 1:
         raise GanlabError(f"`ganlab sample` takes one run folder, got {len(words)}: ganlab sample RUN [key=value ...].")
-    from ganlab.config import compose as config
-    from ganlab.runs import folder as run_folder
+    from ganlab.config import compose
+    from ganlab.runs import run_folder
 
     run_folder.existing(words[0])
     chosen = dict(DEFAULTS)
-    for override in config.parse(options):
+    for override in compose.parse(options):
         key = override.get_key_element()
         if key not in DEFAULTS:
             raise GanlabError(
@@ -150,9 +150,9 @@ def _check(chosen: dict[str, Any]) -> None:
 
 
 def _sample(folder: str, chosen: dict[str, Any]) -> int:
-    from ganlab.pictures import latents as pictures
+    from ganlab.pictures import latent_space
     from ganlab.runs.run import Run
-    from ganlab.sampling import samples as sampling
+    from ganlab.sampling import generation
 
     run = Run(folder)
     for message in run.messages:
@@ -161,13 +161,13 @@ def _sample(folder: str, chosen: dict[str, Any]) -> int:
     default = "sample" if kind == "grid" else kind
     out = Path(chosen["out"]) if chosen["out"] else run.folder / "samples" / f"{default}_seed{seed}.png"
     images, columns = _MAKERS[kind](run, count, chosen)
-    canvas = sampling.grid(images, columns)
-    frames = pictures.frames(images, count) if out.suffix.lower() == ".webp" else []
+    canvas = generation.grid(images, columns)
+    frames = latent_space.frames(images, count) if out.suffix.lower() == ".webp" else []
     try:
         if out.suffix.lower() == ".webp":
-            pictures.write_webp(frames, out)
+            latent_space.write_webp(frames, out)
         else:
-            sampling.write_png(canvas, out)
+            generation.write_png(canvas, out)
     except OSError as error:
         raise GanlabError(f"{out} cannot be written: {error.strerror or error}.") from error
     print(f"{count if kind == 'grid' else len(images)} images of iteration {run.iteration}: {out}")
@@ -176,43 +176,41 @@ def _sample(folder: str, chosen: dict[str, Any]) -> int:
 
 def _grid(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
     """Images and the number of columns."""
-    from ganlab.pictures import latents as pictures
-    from ganlab.sampling import samples as sampling
+    from ganlab.pictures import latent_space
+    from ganlab.sampling import generation
 
     columns, labels = chosen["columns"], chosen["labels"]
     if labels is None and run.num_classes:
         labels = list(range(run.num_classes))
     by_class = isinstance(labels, list) and len(labels) != count
     if by_class:
-        labels = sampling.spread(count, labels)
+        labels = generation.spread(count, labels)
     options = {key: chosen[key] for key in ("truncation", "seed", "start", "psi", "cutoff", "noise")}
-    with pictures.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
+    with latent_space.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
         images = run.sample(count, labels, **options)
     if by_class and columns is None:
-        return sampling.rows(images, labels)
+        return generation.rows(images, labels)
     return images, columns or math.ceil(math.sqrt(count))
 
 
 def _interpolation(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
-    from ganlab.pictures import latents as pictures
-    from ganlab.pictures import styles as style_pictures
+    from ganlab.pictures import latent_space, style_space
 
     common = {key: chosen[key] for key in ("labels", "truncation", "seed")}
     if chosen["between"] == "w":
         if chosen["path"] != DEFAULTS["path"]:
             raise GanlabError("path goes with between=latents: from w to w the path is linear.")
-        return style_pictures.between_styles(run, count, chosen["steps"], **common, **_in_w(chosen)), chosen["steps"]
+        return style_space.between_styles(run, count, chosen["steps"], **common, **_in_w(chosen)), chosen["steps"]
     style = run.style(chosen["psi"], chosen["cutoff"], chosen["noise"], usual="fixed")
-    with pictures.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
-        images = pictures.interpolation(
+    with latent_space.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
+        images = latent_space.interpolation(
             run, count, chosen["steps"], between=chosen["between"], path=chosen["path"], style=style, **common
         )
     return images, chosen["steps"]
 
 
 def _truncation(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
-    from ganlab.pictures import latents as pictures
-    from ganlab.pictures import styles as style_pictures
+    from ganlab.pictures import latent_space, style_space
     from ganlab.sampling import styles
 
     common = {key: chosen[key] for key in ("labels", "seed")}
@@ -223,18 +221,18 @@ def _truncation(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]
         )
     if chosen["psis"] or (styles.has_styles(run.generator) and not chosen["thresholds"]):
         options = {key: value for key, value in _in_w(chosen).items() if key != "psi"}
-        with pictures.standing(run, passes):
-            return style_pictures.by_psi(run, chosen["psis"] or PSIS, count, **common, **options), count
+        with latent_space.standing(run, passes):
+            return style_space.by_psi(run, chosen["psis"] or PSIS, count, **common, **options), count
     thresholds = chosen["thresholds"] or THRESHOLDS
     style = run.style(None, chosen["cutoff"], chosen["noise"], usual="fixed")
-    return pictures.by_truncation(run, thresholds, count, passes=passes, style=style, **common), count
+    return latent_space.by_truncation(run, thresholds, count, passes=passes, style=style, **common), count
 
 
 def _mixing(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
-    from ganlab.pictures import styles as style_pictures
+    from ganlab.pictures import style_space
 
     options = {key: chosen[key] for key in ("layers", "labels", "truncation", "seed")}
-    images, columns = style_pictures.mixing(run, count, chosen["rows"], **options, **_in_w(chosen))
+    images, columns = style_space.mixing(run, count, chosen["rows"], **options, **_in_w(chosen))
     return images, columns
 
 

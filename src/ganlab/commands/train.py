@@ -11,7 +11,7 @@ FLAGS = ("-m", "--multirun", "--cfg")
 
 
 def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
-    from ganlab.config import compose as config
+    from ganlab.config import compose
 
     if "--cfg" in flags and list(words) == ["job"]:  # as Hydra's users write it
         words = []
@@ -23,7 +23,7 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
         return sweep.run(list(options))
     from ganlab.runs.fine_tuning import with_inherited
 
-    composed = config.read(with_inherited(options))
+    composed = compose.read(with_inherited(options))
     if "--cfg" in flags:
         from omegaconf import OmegaConf
 
@@ -36,8 +36,7 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
 
 def _from_folder(words: Sequence[str], options: Sequence[str]) -> int:
     """``ganlab train FOLDER``: start the run that FOLDER/config.yaml describes, in FOLDER."""
-    from ganlab.runs import folder as run_folder
-    from ganlab.runs import session
+    from ganlab.runs import run_folder, session
 
     if len(words) > 1 or options:
         raise GanlabError(

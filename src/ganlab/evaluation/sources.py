@@ -18,8 +18,7 @@ from ganlab.data.folder import Folder
 from ganlab.data.prepare import Images, UndecodableError, prepare
 from ganlab.data.zip import Zip
 from ganlab.priors import truncate
-from ganlab.sampling import samples as sampling
-from ganlab.sampling import styles
+from ganlab.sampling import generation, styles
 from ganlab.sampling.styles import Style
 
 Rows = tuple[Tensor, Tensor | None, Tensor]
@@ -83,7 +82,7 @@ def of_generator(
 
     @torch.no_grad()
     def make(start: int, stop: int) -> Rows:
-        z = sampling.latents(prior, seed, stop - start, dim, start)
+        z = generation.latents(prior, seed, stop - start, dim, start)
         labels = None if shares is None else labels_of(shares, seed, start, stop)
         y = None if labels is None else labels.to(parameter.device)
         with torch.random.fork_rng(devices=[parameter.device] if parameter.device.type == "cuda" else []):
@@ -91,7 +90,7 @@ def of_generator(
             x = z.to(parameter.device, parameter.dtype)
             images = generator(x, y) if style is None else styles.images(generator, x, y, style, seed, start)
             images = images.float()
-        return _enlarged(sampling.to_uint8(images), image_shape), labels, torch.isfinite(images).all()
+        return _enlarged(generation.to_uint8(images), image_shape), labels, torch.isfinite(images).all()
 
     return Source(count, image_shape, 0 if shares is None else len(shares), make)
 

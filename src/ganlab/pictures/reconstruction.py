@@ -15,7 +15,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.data.folder import Folder
 from ganlab.data.pixels import pixels
 from ganlab.runs.run import Run
-from ganlab.sampling import samples as sampling
+from ganlab.sampling import generation
 
 
 def pairs(run: Run, folder: str, count: int, labels: int | Sequence[int] | None = None) -> tuple[Tensor, int]:
@@ -50,7 +50,7 @@ def pairs(run: Run, folder: str, count: int, labels: int | Sequence[int] | None 
     with torch.no_grad():
         like = next(encoder.parameters())
         codes = [encoder(part.to(like))[0] for part in originals.split(64)]
-    images = sampling.generate(run.generator, torch.cat(codes).cpu(), classes)
+    images = generation.generate(run.generator, torch.cat(codes).cpu(), classes)
     together = torch.stack([originals, images.clamp(-1, 1)], 1).flatten(0, 1)
     return together, 2 * math.ceil(math.sqrt(len(originals) / 2))
 

@@ -13,14 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganlab.config import catalog, schema
-from ganlab.config import compose as config
+from ganlab.config import catalog, compose, schema
 from ganlab.contracts.game import Grows
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
-from ganlab.runs import checkpoints
-from ganlab.runs import folder as run_folder
+from ganlab.runs import checkpoints, run_folder
 
 PREFIXES = ("game.", "average.")
 ORIGINAL, LEFT, RIGHT = (f"parametrizations.weight.{name}" for name in ("original", "0.u", "0.v"))
@@ -33,7 +31,7 @@ def with_inherited(overrides: Sequence[str]) -> list[str]:
     Raises:
         GanlabError: If there is no such run.
     """
-    typed = {o.get_key_element().lstrip("+~"): o for o in config.parse(overrides)}
+    typed = {o.get_key_element().lstrip("+~"): o for o in compose.parse(overrides)}
     if "init" not in typed or typed["init"].value() in (None, "", "null"):
         return list(overrides)
     if typed["init"].is_sweep_override():

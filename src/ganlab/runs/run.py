@@ -12,10 +12,8 @@ from torch import Tensor
 from ganlab.assembly import experiment
 from ganlab.core.errors import GanlabError
 from ganlab.priors import truncate
-from ganlab.runs import checkpoints, session
-from ganlab.runs import folder as run_folder
-from ganlab.sampling import samples as sampling
-from ganlab.sampling import styles
+from ganlab.runs import checkpoints, run_folder, session
+from ganlab.sampling import generation, styles
 from ganlab.sampling.styles import Style
 
 
@@ -93,10 +91,10 @@ class Run:
             if isinstance(truncation, bool) or not isinstance(truncation, (int, float)) or not truncation > 0:
                 raise GanlabError(f"truncation must be a positive number, got {truncation!r}.")
             prior = truncate(prior, truncation)
-        z = sampling.latents(prior, seed, count, self.generator.latent_dim, start)
+        z = generation.latents(prior, seed, count, self.generator.latent_dim, start)
         y = self._labels(labels, count, seed, start)
         style = self.style(psi, cutoff, noise)
-        return sampling.generate(self.generator, z, y, batch, seed=seed, start=start, style=style)
+        return generation.generate(self.generator, z, y, batch, seed=seed, start=start, style=style)
 
     def style(
         self, psi: float | None = None, cutoff: int | None = None, noise: str | None = None, usual: str = "random"
@@ -122,7 +120,7 @@ class Run:
         if not classes:
             return None
         if labels is None:
-            return sampling.labels(seed, count, classes, start)
+            return generation.labels(seed, count, classes, start)
         try:
             chosen = torch.as_tensor(labels).cpu().reshape(-1)
         except (TypeError, ValueError, RuntimeError) as error:

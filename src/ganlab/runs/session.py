@@ -16,18 +16,17 @@ import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ganlab.assembly import experiment
-from ganlab.config import components as parts
+from ganlab.config import parts
 from ganlab.config.compose import OPEN_NODES
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError, suggestion
-from ganlab.engine import batch_check as batches
+from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GANModule
 from ganlab.priors import truncate
-from ganlab.runs import checkpoints, fine_tuning, loggers, trainer
-from ganlab.runs import folder as run_folder
+from ganlab.runs import checkpoints, fine_tuning, loggers, run_folder, trainer
 from ganlab.runs.callbacks.evaluating import Evaluating
 from ganlab.runs.callbacks.grids import Grids
 from ganlab.runs.callbacks.progress import ProgressLine
@@ -261,7 +260,7 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
         loggers.make(config["logger"], folder, config) if main else [],
         io,
     )
-    batches.check(module, lightning_trainer.world_size)
+    batch_check.check(module, lightning_trainer.world_size)
     if main:
         _prepare_folder(folder, config)
     loader = experiment.loader(built, lightning_trainer.strategy.root_device)

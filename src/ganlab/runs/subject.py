@@ -23,7 +23,7 @@ from ganlab.evaluation.engine import Evaluator, Result
 from ganlab.evaluation.one_pass import BATCH
 from ganlab.evaluation.protocol import Protocol
 from ganlab.layers.growing import blend_reals
-from ganlab.sampling import samples as sampling
+from ganlab.sampling import generation
 
 PICTURES = "evaluation"
 BEST = "best.ckpt"
@@ -85,7 +85,7 @@ class Subject:
         source = sources.of_generator(generator, prior, count, protocol.seed, shares, shape, truncation)
 
         def latents(start: int, stop: int) -> Tensor:
-            return sampling.latents(prior, protocol.seed, stop - start, int(generator.latent_dim), start)
+            return generation.latents(prior, protocol.seed, stop - start, int(generator.latent_dim), start)
 
         context = Context(
             discriminator=discriminator_of(module),
@@ -165,7 +165,7 @@ def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]
         for name, (tiles, columns) in pictures.items():
             path = where / f"{name}.png"
             try:
-                sampling.write_png(sampling.grid(tiles.float() / 127.5 - 1, columns), path)
+                generation.write_png(generation.grid(tiles.float() / 127.5 - 1, columns), path)
             except OSError as error:
                 raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
             record["pictures"][name] = str(path.relative_to(folder))

@@ -20,11 +20,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Glob, Override
 from omegaconf import DictConfig, OmegaConf
 
-from ganlab.config import catalog
-from ganlab.config import components as parts
-from ganlab.config import compose as config
-from ganlab.runs import fine_tuning
-from ganlab.runs import folder as run_folder
+from ganlab.config import catalog, compose, parts
+from ganlab.runs import fine_tuning, run_folder
 
 
 class _Interrupted(BaseException):
@@ -37,7 +34,7 @@ def run(options: Sequence[str]) -> int:
     Raises:
         GanlabError: Before any job starts, if a value of the sweep is wrong.
     """
-    parsed = config.parse(fine_tuning.with_inherited(options))
+    parsed = compose.parse(fine_tuning.with_inherited(options))
     check(parsed)
     jobs: list[tuple[str, int]] = []
     interrupted: list[int] = []
@@ -83,7 +80,7 @@ def check(parsed: Sequence[Override]) -> None:
             for o in parsed
             if _enumerable(o) or not o.is_sweep_override()
         ]
-        parts.check_options(config.read(lines))
+        parts.check_options(compose.read(lines))
 
 
 def _enumerable(override: Override) -> bool:
@@ -101,7 +98,7 @@ def _lines(parsed: Sequence[Override]) -> list[str]:
         if override.get_key_element() == "run.dir":
             lines.append(f"hydra.sweep.dir='{Path(str(override.value())).expanduser().absolute()}'")
         else:
-            lines.append(config.open_line(override))
+            lines.append(compose.open_line(override))
     return lines
 
 

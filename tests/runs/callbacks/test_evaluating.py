@@ -12,13 +12,13 @@ from support.records import value
 from support.runs import TINY
 
 from ganlab import cli
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.contracts.metric import Score, Value
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import one_pass, scores
 from ganlab.metrics.fid import FID
 from ganlab.runs import checkpoints, session
-from ganlab.runs.callbacks import evaluating as training
+from ganlab.runs.callbacks import evaluating
 from ganlab.runs.subject import BEST
 
 # of the tiny run: 8 images an iteration, so evaluations after iterations 2, 4 and 6
@@ -155,7 +155,7 @@ def test_a_run_that_is_killed_in_the_middle_of_an_evaluation_measures_the_same_w
     folder = tmp_path / "killed"
     words = [*TINY, "trainer.max_steps=6", f"run.dir={folder}", *EVALUATED]
     with pytest.raises(Killed):
-        session.start(config.read(words))
+        session.start(compose.read(words))
     assert lines(folder) == lines(whole)[:1]
     monkeypatch.setattr(one_pass, "collect", collect)
     session.resume(folder)
@@ -188,4 +188,4 @@ def test_options_are_checked_before_training(train: Callable[..., Path], tmp_pat
     ],
 )
 def test_the_best_has_the_least_loss(measured: dict[str, Any], loss: float) -> None:
-    assert training._loss(measured) == loss
+    assert evaluating._loss(measured) == loss

@@ -22,11 +22,11 @@ def test_when_there_are_too_many_every_second_one_goes_and_the_first_and_last_st
 
 
 def test_a_grid_at_the_end_is_not_made_twice(train, monkeypatch):
-    from ganlab.sampling import samples as sampling
+    from ganlab.sampling import generation
 
     calls = []
-    write = sampling.write_png
-    monkeypatch.setattr(sampling, "write_png", lambda *a: calls.append(1) or write(*a))
+    write = generation.write_png
+    monkeypatch.setattr(generation, "write_png", lambda *a: calls.append(1) or write(*a))
     train("sample.every_steps=2", steps=4)
     assert len(calls) == 2
 

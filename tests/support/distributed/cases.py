@@ -337,7 +337,7 @@ def evaluation() -> dict[str, Tensor]:
     from ganlab.evaluation import engine, sources
     from ganlab.evaluation.protocol import preset
     from ganlab.priors import Normal
-    from ganlab.sampling import samples as sampling
+    from ganlab.sampling import generation
 
     data = prepare(Digits(), image_size=(8, 8), image_channels=1, num_workers=0)
     metrics = [n for n in registry.names("metric") if not registry.load("metric", n).needs_run]
@@ -356,7 +356,7 @@ def evaluation() -> dict[str, Tensor]:
         context = Context(
             discriminator=lambda x, y, real: x.float().mean((1, 2, 3)) - distributed.mean(x.float().mean()),
             generator=styled,
-            latents=lambda start, stop: sampling.latents(Normal(), 0, stop - start, 4, start),
+            latents=lambda start, stop: generation.latents(Normal(), 0, stop - start, 4, start),
             labels=lambda start, stop: sources.labels_of(shares, 0, start, stop),
         )
         result = evaluator.score(source, context)

@@ -21,7 +21,7 @@ from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import Protocol
 from ganlab.reports import page
 from ganlab.reports.numbers import number
-from ganlab.runs.folder import CHECKPOINTS
+from ganlab.runs.run_folder import CHECKPOINTS
 from ganlab.runs.subject import BEST, Subject, keep
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
 from ganlab.priors import truncate
-from ganlab.runs.folder import SAMPLES
-from ganlab.sampling import samples as sampling
+from ganlab.runs.run_folder import SAMPLES
+from ganlab.sampling import generation
 
 
 class Grids(L.Callback):
@@ -59,16 +59,16 @@ class Grids(L.Callback):
         prior = module.setting.prior
         if self.truncation is not None:
             prior = truncate(prior, self.truncation)
-        labels, columns = sampling.rows_by_class(self.count, generator.num_classes)
+        labels, columns = generation.rows_by_class(self.count, generator.num_classes)
         count = len(labels) if labels is not None else self.count
-        z = sampling.latents(prior, self.seed, count, generator.latent_dim)
+        z = generation.latents(prior, self.seed, count, generator.latent_dim)
         try:
-            canvas = sampling.grid(sampling.generate(generator, z, labels, seed=self.seed), columns)
+            canvas = generation.grid(generation.generate(generator, z, labels, seed=self.seed), columns)
         except GanlabError:
             return  # NaN pixels: the recorder or the checkpoint will stop the run with the reason
         path = self.folder / f"iteration_{module.progress.iteration:09d}.png"
         try:
-            sampling.write_png(canvas, path)
+            generation.write_png(canvas, path)
         except OSError as error:
             print(f"{path} cannot be written ({error.strerror or error}): training goes on.", file=sys.stderr)
             return

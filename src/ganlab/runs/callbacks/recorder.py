@@ -17,7 +17,7 @@ import torch
 from ganlab.core import distributed
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
-from ganlab.runs.folder import METRICS
+from ganlab.runs.run_folder import METRICS
 
 
 class Recorder(L.Callback):

@@ -14,7 +14,7 @@ from ganlab.engine.module import GANModule
 from ganlab.runs import checkpoints
 from ganlab.runs.callbacks.recorder import diverged
 from ganlab.runs.checkpoints import AtomicCheckpointIO
-from ganlab.runs.folder import CHECKPOINTS, SAMPLES
+from ganlab.runs.run_folder import CHECKPOINTS, SAMPLES
 
 
 class Saving(L.Callback):

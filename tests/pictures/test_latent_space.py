@@ -12,8 +12,7 @@ import ganlab
 from ganlab import cli
 from ganlab.core.errors import GanlabError
 from ganlab.layers.norm import BatchNorm
-from ganlab.pictures import latents as pictures
-from ganlab.sampling import samples as sampling
+from ganlab.pictures import latent_space
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +32,14 @@ def opened(path):
 
 def test_a_spherical_path_keeps_the_length_and_moves_at_a_constant_angle() -> None:
     a, b = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 3.0]])
-    points = pictures.interpolate(a, b, 4)[0]
+    points = latent_space.interpolate(a, b, 4)[0]
     angles = [i * math.pi / 6 for i in range(4)]
     assert_close(points, torch.tensor([[3 * math.cos(t), 3 * math.sin(t)] for t in angles]))
 
 
 def test_a_linear_path_moves_at_a_constant_speed() -> None:
     a, b = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[3.0, 6.0], [1.0, 4.0]])
-    points = pictures.interpolate(a, b, 4, "linear")
+    points = latent_space.interpolate(a, b, 4, "linear")
     assert_close(points[0], torch.tensor([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0], [3.0, 6.0]]))
     assert_close(points[1, 1], torch.tensor([1.0, 2.0]))
 
@@ -48,28 +47,28 @@ def test_a_linear_path_moves_at_a_constant_speed() -> None:
 @pytest.mark.parametrize("end", [[2.0, 0.0], [-2.0, 0.0]])
 def test_a_spherical_path_between_parallel_points_is_linear(end) -> None:
     a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([end])
-    assert_close(pictures.interpolate(a, b, 5), pictures.interpolate(a, b, 5, "linear"))
+    assert_close(latent_space.interpolate(a, b, 5), latent_space.interpolate(a, b, 5, "linear"))
 
 
 def test_rows_between_latents_begin_and_end_with_the_seeds_own_samples(big) -> None:
-    images = pictures.interpolation(big, 2, 3, labels=4, seed=7)
+    images = latent_space.interpolation(big, 2, 3, labels=4, seed=7)
     assert images.shape == (6, *big.generator.image_shape)
     samples = big.sample(4, 4, seed=7)
     assert_close(images[[0, 2, 3, 5]], samples, atol=1e-5, rtol=0)
-    ends = sampling.latents(big.module.setting.prior, 7, 2, big.generator.latent_dim)
-    middle = pictures.interpolate(ends[:1], ends[1:], 3)[0, 1:2]
-    assert_close(images[1:2], sampling.generate(big.generator, middle, torch.tensor([4])), atol=1e-5, rtol=0)
+    ends = generation.latents(big.module.setting.prior, 7, 2, big.generator.latent_dim)
+    middle = latent_space.interpolate(ends[:1], ends[1:], 3)[0, 1:2]
+    assert_close(images[1:2], samples.generate(big.generator, middle, torch.tensor([4])), atol=1e-5, rtol=0)
 
 
 def test_rows_between_classes_keep_the_latent(big) -> None:
-    images = pictures.interpolation(big, 2, 5, between="classes", labels=[3, 8], seed=7)
+    images = latent_space.interpolation(big, 2, 5, between="classes", labels=[3, 8], seed=7)
     assert_close(images[[0, 9]], big.sample(2, [3, 3], seed=7), atol=1e-5, rtol=0)
     assert_close(images[[4, 5]], big.sample(2, [8, 8], seed=7), atol=1e-5, rtol=0)
     assert (images[2] - images[0]).abs().max() > 1e-6
 
 
 def test_a_row_by_truncation_is_what_sampling_at_it_makes(big) -> None:
-    images = pictures.by_truncation(big, [2.0, 0.5], 3, labels=1, seed=3)
+    images = latent_space.by_truncation(big, [2.0, 0.5], 3, labels=1, seed=3)
     assert_close(images[:3], big.sample(3, 1, truncation=2.0, seed=3))
     assert_close(images[3:], big.sample(3, 1, truncation=0.5, seed=3))
 
@@ -80,7 +79,7 @@ def test_standing_statistics_are_means_over_passes_of_fresh_latents_and_classes(
     before = [layer.running_mean.clone() for layer in layers]
     inputs = []
     hook = layers[0].register_forward_pre_hook(lambda module, args: inputs.append(args[0].detach()))
-    with pictures.standing(big, 3, 0.7):
+    with latent_space.standing(big, 3, 0.7):
         hook.remove()
         assert len(inputs) == 3
         assert_close(layers[0].running_mean, torch.stack([x.mean((0, 2, 3)) for x in inputs]).mean(0))
@@ -90,9 +89,9 @@ def test_standing_statistics_are_means_over_passes_of_fresh_latents_and_classes(
         inside = big.sample(2, 1, truncation=0.7)
     assert all(torch.equal(layer.running_mean, mean) for layer, mean in zip(layers, before, strict=True))
     assert (big.sample(2, 1, truncation=0.7) - inside).abs().max() > 1e-4
-    with pictures.standing(big, 3, 0.2):
+    with latent_space.standing(big, 3, 0.2):
         other = layers[0].running_mean.clone()
-    with pictures.standing(big, 3, 0.7):  # kept
+    with latent_space.standing(big, 3, 0.7):  # kept
         assert not torch.equal(layers[0].running_mean, other)
         assert_close(big.sample(2, 1, truncation=0.7), inside)
 
@@ -114,8 +113,8 @@ def test_the_command_line_draws_interpolations_and_truncations(big, tmp_path, ca
     assert cli.dispatch([*words[:5], "path=linear", f"out={tmp_path / 'a.webp'}"]) == 0
     _, count, first = opened(tmp_path / "a.webp")
     assert count == 2 * 5 - 2  # there and back
-    images = pictures.interpolation(big, 3, 5, path="linear")
-    assert np.array_equal(first[:, :, 0], pictures.frames(images, 3)[0][0].numpy())
+    images = latent_space.interpolation(big, 3, 5, path="linear")
+    assert np.array_equal(first[:, :, 0], latent_space.frames(images, 3)[0][0].numpy())
     words = ["sample", str(big.folder), "kind=truncation", "count=5", "thresholds=[2,1,0.5]", "labels=[1,2]"]
     assert cli.dispatch([*words, f"out={tmp_path / 'b.png'}"]) == 0
     assert opened(tmp_path / "b.png")[0] == side
@@ -151,8 +150,8 @@ def test_wrong_options_are_refused_in_one_sentence(big, words, sentence) -> None
 
 def test_classes_are_interpolated_only_where_they_are_embedded(finished, train) -> None:
     with pytest.raises(GanlabError, match="needs a generator that embeds its classes, and dcgan"):
-        pictures.interpolation(ganlab.load(finished), between="classes")
+        latent_space.interpolation(ganlab.load(finished), between="classes")
     plain = ganlab.load(train("data.num_classes=0", steps=1))
     with pytest.raises(GanlabError, match="between=classes needs classes"):
-        pictures.interpolation(plain, between="classes")
-    assert len(pictures.interpolation(plain, 1, 2)) == 2
+        latent_space.interpolation(plain, between="classes")
+    assert len(latent_space.interpolation(plain, 1, 2)) == 2

@@ -10,7 +10,7 @@ import ganlab
 from ganlab import cli
 from ganlab.core.errors import GanlabError
 from ganlab.priors import Normal
-from ganlab.sampling import samples as sampling
+from ganlab.sampling import generation
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +48,13 @@ def test_image_17_of_seed_0_is_the_same_alone_and_in_a_batch(run, finished, tmp_
     assert_close(run.sample(3, 4, start=16)[1], run.sample(18, 4)[17], atol=1e-5, rtol=0)
     out = tmp_path / "17.png"
     assert cli.dispatch(["sample", str(finished), "start=17", "count=1", "labels=4", f"out={out}"]) == 0
-    expected = sampling.grid(run.sample(18, 4)[17:], 1).int()
+    expected = generation.grid(run.sample(18, 4)[17:], 1).int()
     assert (torch.from_numpy(np.asarray(picture(out)).copy()).int() - expected[0]).abs().max() <= 1  # a grey level
 
 
 def test_a_latent_is_the_same_whatever_was_asked_for_before():
-    whole = sampling.latents(Normal(), 3, 6, 16)
-    assert torch.equal(sampling.latents(Normal(), 3, 2, 16, start=4), whole[4:])
+    whole = generation.latents(Normal(), 3, 6, 16)
+    assert torch.equal(generation.latents(Normal(), 3, 2, 16, start=4), whole[4:])
     assert len(whole.unique()) == whole.numel()
 
 
@@ -66,9 +66,9 @@ def test_sampling_changes_nothing_in_the_run(run):
 
 
 def test_samples_come_from_the_averaged_weights(run):
-    z, y = sampling.latents(Normal(), 0, 3, run.generator.latent_dim), torch.tensor([1, 2, 3])
-    assert torch.equal(sampling.generate(run.module.average["generator"], z, y), run.sample(3, [1, 2, 3]))
-    assert not torch.equal(sampling.generate(run.module.game.generator, z, y), run.sample(3, [1, 2, 3]))
+    z, y = generation.latents(Normal(), 0, 3, run.generator.latent_dim), torch.tensor([1, 2, 3])
+    assert torch.equal(generation.generate(run.module.average["generator"], z, y), run.sample(3, [1, 2, 3]))
+    assert not torch.equal(generation.generate(run.module.game.generator, z, y), run.sample(3, [1, 2, 3]))
 
 
 def test_labels_are_one_class_a_list_or_a_tensor(run):
@@ -77,15 +77,15 @@ def test_labels_are_one_class_a_list_or_a_tensor(run):
     assert_close(run.sample(4, torch.tensor([3, 3, 3, 3])), threes)
     assert_close(run.sample(4, np.array([3])), threes)
     assert (run.sample(4, 4) - threes).abs().max() > 1e-4
-    drawn = sampling.labels(0, 4, 10)
+    drawn = generation.labels(0, 4, 10)
     assert_close(run.sample(4), run.sample(4, drawn))
 
 
 def test_drawn_labels_are_uniform_over_the_classes():
     """The count of a class is binomial(n, 1/4); five standard deviations."""
-    counts = torch.bincount(sampling.labels(0, 2000, 4), minlength=4)
+    counts = torch.bincount(generation.labels(0, 2000, 4), minlength=4)
     assert (counts - 500).abs().max() < 5 * (2000 * 0.25 * 0.75) ** 0.5
-    assert torch.equal(sampling.labels(0, 2000, 4)[:10], sampling.labels(0, 10, 4))
+    assert torch.equal(generation.labels(0, 2000, 4)[:10], generation.labels(0, 10, 4))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_an_unconditional_model_takes_no_labels(unconditional):
 
 
 def test_truncated_latents_stay_within_the_threshold():
-    z = sampling.latents(Normal().truncated(0.5), 0, 50, 20)
+    z = generation.latents(Normal().truncated(0.5), 0, 50, 20)
     assert z.abs().max() <= 0.5
     # the middle of the normal density is nearly flat: a twentieth of the mass in each outer 2.5 per cent and more
     assert z.abs().max() > 0.45
@@ -149,7 +149,7 @@ def test_a_generator_that_makes_nan_is_reported(run):
             return z.new_full((len(z), 1, 8, 8), float("nan"))
 
     with pytest.raises(GanlabError, match="makes NaN or infinite pixels"):
-        sampling.generate(Broken(1, 1), torch.zeros(2, 4), None)
+        generation.generate(Broken(1, 1), torch.zeros(2, 4), None)
 
 
 # --- pictures
@@ -157,21 +157,21 @@ def test_a_generator_that_makes_nan_is_reported(run):
 
 def test_pixels_are_the_inverse_of_what_the_data_path_does():
     levels = torch.arange(256)
-    assert torch.equal(sampling.to_uint8(levels / 127.5 - 1), levels.to(torch.uint8))
-    assert sampling.to_uint8(torch.tensor([-9.0, 9.0])).tolist() == [0, 255]
+    assert torch.equal(generation.to_uint8(levels / 127.5 - 1), levels.to(torch.uint8))
+    assert generation.to_uint8(torch.tensor([-9.0, 9.0])).tolist() == [0, 255]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (16, 40), (64, 33)])
 def test_a_grid_holds_every_image_at_its_place(tmp_path, channels, height, width):
     images = torch.rand(5, channels, height, width) * 2 - 1
-    canvas = sampling.grid(images, columns=3)
-    sampling.write_png(canvas, tmp_path / "grid.png")
+    canvas = generation.grid(images, columns=3)
+    generation.write_png(canvas, tmp_path / "grid.png")
     shown = np.asarray(picture(tmp_path / "grid.png"))
     assert shown.ndim == (2 if channels == 1 else 3)
     scale = -(-32 // min(height, width))
     assert shown.shape[:2] == (2 + 2 * (height * scale + 2), 2 + 3 * (width * scale + 2))
-    for number, image in enumerate(sampling.to_uint8(images)):
+    for number, image in enumerate(generation.to_uint8(images)):
         top, left = 2 + (number // 3) * (height * scale + 2), 2 + (number % 3) * (width * scale + 2)
         tile = shown[top : top + height * scale : scale, left : left + width * scale : scale]
         expected = image.permute(1, 2, 0).numpy()
@@ -185,7 +185,7 @@ def test_a_grid_holds_every_image_at_its_place(tmp_path, channels, height, width
     [(100, 10, 10, 10), (64, 10, 10, 6), (5, 10, 5, 1), (9, 0, 3, 3), (10, 0, 3, 4)],
 )
 def test_a_training_grid_has_one_row_a_class(count, classes, rows, columns):
-    labels, found = sampling.rows_by_class(count, classes)
+    labels, found = generation.rows_by_class(count, classes)
     assert found == columns
     if classes:
         assert labels.view(rows, columns).eq(torch.arange(rows)[:, None]).all()
@@ -194,10 +194,10 @@ def test_a_training_grid_has_one_row_a_class(count, classes, rows, columns):
 
 
 def test_shorter_rows_end_in_white():
-    labels = sampling.spread(5, [7, 2])
+    labels = generation.spread(5, [7, 2])
     assert labels == [7, 7, 7, 2, 2]
     images = torch.arange(5.0).view(5, 1, 1, 1)
-    laid, columns = sampling.rows(images, labels)
+    laid, columns = generation.rows(images, labels)
     assert columns == 3
     assert laid.flatten().tolist() == [0, 1, 2, 3, 4, 1]
 
@@ -207,7 +207,7 @@ def test_the_command_line_writes_what_it_was_asked_for(run, finished, tmp_path, 
     words = ["sample", str(finished), "count=64", "truncation=0.7", "labels=3", "seed=1", f"out={out}"]
     assert cli.dispatch(words) == 0
     assert f"64 images of iteration 4: {out}" in capsys.readouterr().out
-    expected = sampling.grid(run.sample(64, 3, truncation=0.7, seed=1), 8)
+    expected = generation.grid(run.sample(64, 3, truncation=0.7, seed=1), 8)
     assert np.array_equal(np.asarray(picture(out)), expected[0].numpy())
 
 
@@ -219,7 +219,7 @@ def test_without_labels_the_command_line_makes_one_row_a_class(run, copied):
     images = run.sample(64, [c for c in range(10) for _ in range(7 if c < 4 else 6)])
     scale = side // run.generator.image_shape[1]
     second_row = np.asarray(shown)[2 + (side + 2) : 2 + (side + 2) + side : scale, 2 : 2 + side : scale]
-    assert np.array_equal(second_row, sampling.to_uint8(images[7])[0].numpy())
+    assert np.array_equal(second_row, generation.to_uint8(images[7])[0].numpy())
 
 
 def test_a_list_of_classes_makes_one_row_each(copied):
@@ -264,7 +264,7 @@ def test_wrong_options_of_sample_are_refused_in_one_sentence(copied, words, expe
 def test_training_grids_show_the_same_latents_every_time(finished, run):
     pictures = sorted((finished / "samples").iterdir())
     assert [p.name for p in pictures] == ["iteration_000000002.png", "iteration_000000004.png"]
-    expected = sampling.grid(run.sample(10, list(range(10))), 1)
+    expected = generation.grid(run.sample(10, list(range(10))), 1)
     assert np.array_equal(np.asarray(picture(pictures[-1])), expected[0].numpy())
 
 

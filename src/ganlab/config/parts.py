@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from ganlab.config import compatibility, schema
-from ganlab.config import run_keys as general
+from ganlab.config import compatibility, run_keys, schema
 from ganlab.config.companions import ROLES
 from ganlab.config.schema import COMPONENT
 from ganlab.core import registry, schedules
@@ -125,7 +124,7 @@ def check_options(config: Config) -> tuple[dict[str, Part], dict[str, Part], dic
     Raises:
         GanlabError: With every mistake in options, one sentence each.
     """
-    general.check(config)
+    run_keys.check(config)
     kinds = (*registry.NETWORKS, "loss", "game", "prior", "growth")
     # options without a component are what a recipe sets for a role that the chosen game does not have
     empty = [kind for kind in kinds if registry.KINDS[kind].optional and COMPONENT not in (config.get(kind) or {})]

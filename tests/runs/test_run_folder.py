@@ -6,7 +6,7 @@ import re
 import pytest
 
 from ganlab.core.errors import GanlabError
-from ganlab.runs import folder as run_folder
+from ganlab.runs import run_folder
 
 
 def test_a_run_has_the_files_that_the_design_names(finished):

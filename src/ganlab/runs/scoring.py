@@ -16,8 +16,7 @@ from ganlab.data.run_images import RunData
 from ganlab.evaluation import scores, sources
 from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import Protocol
-from ganlab.runs import checkpoints, session
-from ganlab.runs import folder as run_folder
+from ganlab.runs import checkpoints, run_folder, session
 from ganlab.runs.subject import BEST, Subject, keep
 
 

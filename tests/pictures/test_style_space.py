@@ -10,11 +10,11 @@ from support.runs import picture
 
 import ganlab
 from ganlab import cli
-from ganlab.config import compose as config
-from ganlab.pictures import styles as style_pictures
+from ganlab.config import compose
+from ganlab.pictures import style_space
 from ganlab.runs import session
 from ganlab.runs.run import Run
-from ganlab.sampling import samples as sampling
+from ganlab.sampling import generation
 
 SIZE = 32
 WORDS = ["model=stylegan", "loss=r1", "generator.width=64", "generator.latent_dim=6", "generator.w_dim=5",
@@ -25,7 +25,7 @@ WORDS = ["model=stylegan", "loss=r1", "generator.width=64", "generator.latent_di
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = [*WORDS, f"run.dir={tmp_path_factory.mktemp('styled') / 'run'}"]
-    return session.start(config.read(words)).folder
+    return session.start(compose.read(words)).folder
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
 @torch.no_grad()
 def ws_of(run: Run, number: int, label: int, psi: float = 1.0) -> torch.Tensor:
     """By hand: w of latent ``number`` of seed 0, truncated, for each layer."""
-    z = sampling.latents(run.module.setting.prior, 0, number + 1, 6)[number:]
+    z = generation.latents(run.module.setting.prior, 0, number + 1, 6)[number:]
     w = run.generator.mapping(z, torch.tensor([label]))
     w = run.generator.w_avg + psi * (w - run.generator.w_avg)
     return w[:, None].repeat(1, run.generator.num_ws, 1)
@@ -62,7 +62,7 @@ def image(run: Run, ws: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("psi", [None, 0.5])
 def test_a_mixing_grid_puts_the_sources_styles_into_a_range_of_layers(run: Run, psi: float | None) -> None:
     columns, rows = 3, 2
-    made, width = style_pictures.mixing(run, columns, rows, labels=4, psi=psi)
+    made, width = style_space.mixing(run, columns, rows, labels=4, psi=psi)
     grid = made.unflatten(0, (-1, width))
     assert grid.shape[:2] == (1 + 3 * rows, 1 + columns)
     assert (grid[0, 0] == 1).all()
@@ -81,14 +81,14 @@ def test_a_mixing_grid_puts_the_sources_styles_into_a_range_of_layers(run: Run, 
 
 
 def test_coarse_middle_and_fine_layers_are_the_published_ones_where_there_are_so_many() -> None:
-    assert style_pictures.thirds(18) == [(0, 4), (4, 8), (8, 18)]  # 1024 pixels
-    assert [style_pictures.thirds(n) for n in (12, 10, 4, 2)] == [
+    assert style_space.thirds(18) == [(0, 4), (4, 8), (8, 18)]  # 1024 pixels
+    assert [style_space.thirds(n) for n in (12, 10, 4, 2)] == [
         [(0, 4), (4, 8), (8, 12)], [(0, 2), (2, 4), (4, 10)], [(0, 2), (2, 4)], [(0, 2)]
     ]  # fmt: skip
 
 
 def test_rows_by_psi_go_from_the_image_itself_to_that_of_the_mean_style(run: Run) -> None:
-    made = style_pictures.by_psi(run, [1.0, 0.25, 0.0], 3, labels=2).unflatten(0, (3, 3))
+    made = style_space.by_psi(run, [1.0, 0.25, 0.0], 3, labels=2).unflatten(0, (3, 3))
     close(made[0], run.sample(3, 2, noise="fixed"))
     for column in range(3):
         close(made[1, column], image(run, ws_of(run, column, 2, 0.25)))
@@ -103,7 +103,7 @@ def test_psi_may_truncate_the_first_layers_only(run: Run) -> None:
 
 
 def test_a_path_between_styles_is_straight_in_w(run: Run) -> None:
-    made = style_pictures.between_styles(run, 2, 5, labels=1).unflatten(0, (2, 5))
+    made = style_space.between_styles(run, 2, 5, labels=1).unflatten(0, (2, 5))
     ends = run.sample(4, 1, noise="fixed")
     close(made[:, 0], ends[0::2])
     close(made[:, -1], ends[1::2])
@@ -118,8 +118,8 @@ def test_noise_is_a_function_of_seed_and_number_or_the_same_for_all_or_none(run:
     others = [run.sample(3, 1, noise=noise) for noise in ("fixed", "off")] + [run.sample(3, 1, seed=1)]
     assert all((other - three).abs().max() > 1e-2 for other in others)
     same = run.module.setting.prior
-    z = sampling.latents(same, 0, 1, 6).repeat(2, 1)
-    one, other = sampling.generate(run.generator, z, torch.tensor([1, 1]))
+    z = generation.latents(same, 0, 1, 6).repeat(2, 1)
+    one, other = generation.generate(run.generator, z, torch.tensor([1, 1]))
     assert (one - other).abs().max() > 1e-3  # the same latent, another number
     torch.manual_seed(5)
     before = torch.get_rng_state()

@@ -17,13 +17,12 @@ from torch import Tensor, nn
 
 from ganlab import importers
 from ganlab.assembly import experiment
-from ganlab.config import compose as config
+from ganlab.config import compose
 from ganlab.config.catalog import spell
 from ganlab.contracts.plan import Progress
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.importers.network import COUNTERS, Network, Tensors
-from ganlab.runs import checkpoints
-from ganlab.runs import folder as run_folder
+from ganlab.runs import checkpoints, run_folder
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 
 SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".npz")
@@ -261,7 +260,7 @@ def _build(
             network is not None and network.stored for network in networks.values()
         )
     words += [*generator.settings, f"trainer.max_steps={iteration}"]
-    composed = config.read([*words, *overrides])
+    composed = compose.read([*words, *overrides])
     return experiment.build(composed, with_data=False).module
 
 

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from ganlab.core.errors import GanlabError
-from ganlab.pictures.latents import chosen_classes, latents_of
+from ganlab.pictures.latent_space import chosen_classes, latents_of
 from ganlab.runs.run import Run
-from ganlab.sampling import samples as sampling
-from ganlab.sampling import styles
+from ganlab.sampling import generation, styles
 
 Ranges = Sequence[Sequence[int]]
 
@@ -69,7 +68,7 @@ def mixing(
     mixed = others[:, None].repeat(1, columns + 1, 1, 1)  # (row, column, layer, w); the first column is itself
     for number, (first, last) in enumerate(ranges):
         mixed[number * rows : (number + 1) * rows, 1:, first:last] = sources[:, first:last]
-    images = sampling.generate(styles.OfStyles(generator), torch.cat([sources, mixed.flatten(0, 1)]), None,
+    images = generation.generate(styles.OfStyles(generator), torch.cat([sources, mixed.flatten(0, 1)]), None,
                                seed=seed, style=how)  # fmt: skip
     return torch.cat([torch.ones_like(images[:1]), images]), columns + 1
 
@@ -107,7 +106,7 @@ def between_styles(
     w = styles.in_w(generator, z, None if y is None else y.repeat_interleave(2))
     t = torch.linspace(0, 1, steps)[:, None]
     path = torch.lerp(w[0::2, None], w[1::2, None], t).flatten(0, 1)  # (row·step, w)
-    return sampling.generate(styles.OfStyles(generator), styles.layers_of(generator, path, how), None,
+    return generation.generate(styles.OfStyles(generator), styles.layers_of(generator, path, how), None,
                              seed=seed, style=how)  # fmt: skip
 
 
@@ -137,5 +136,5 @@ def by_psi(
         how = styles.style(generator, family, psi, cutoff, noise)
         assert how is not None
         ws = styles.layers_of(generator, w, how)
-        images.append(sampling.generate(styles.OfStyles(generator), ws, None, seed=seed, style=how))
+        images.append(generation.generate(styles.OfStyles(generator), ws, None, seed=seed, style=how))
     return torch.cat(images)

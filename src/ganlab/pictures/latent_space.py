@@ -17,7 +17,7 @@ from ganlab.core.errors import GanlabError, one_of
 from ganlab.layers.norm import BatchNorm, standing_statistics
 from ganlab.priors import truncate
 from ganlab.runs.run import Run
-from ganlab.sampling import samples as sampling
+from ganlab.sampling import generation
 from ganlab.sampling.styles import Style
 
 PATHS = ("linear", "spherical")
@@ -86,19 +86,19 @@ def interpolation(
         raise GanlabError(f"An interpolation needs at least 2 steps and 1 row, got {steps} and {rows}.")
     prior = _prior(run, truncation)
     if between == "latents":
-        ends = sampling.latents(prior, seed, 2 * rows, run.generator.latent_dim)
+        ends = generation.latents(prior, seed, 2 * rows, run.generator.latent_dim)
         z = interpolate(ends[0::2], ends[1::2], steps, path).flatten(0, 1)
         y = chosen_classes(run, labels, rows, seed)
         y = None if y is None else y.repeat_interleave(steps)
-        return sampling.generate(run.generator, z, y, seed=seed, style=style)
+        return generation.generate(run.generator, z, y, seed=seed, style=style)
     if labels is not None and len({labels} if isinstance(labels, int) else {*labels}) == 1 and run.num_classes:
         raise GanlabError(f"between=classes needs at least two classes, got labels={labels}: give several, or none.")
     y = chosen_classes(run, labels, rows + (labels is None), seed)
     embedded = _embedded(run, y)
     following = embedded.roll(-1, 0) if labels is not None else embedded[1:]
     c = interpolate(embedded[:rows], following[:rows], steps, "linear").flatten(0, 1)
-    z = sampling.latents(prior, seed, rows, run.generator.latent_dim).repeat_interleave(steps, 0)
-    return sampling.generate(_Synthesis(run.generator), z, c)
+    z = generation.latents(prior, seed, rows, run.generator.latent_dim).repeat_interleave(steps, 0)
+    return generation.generate(_Synthesis(run.generator), z, c)
 
 
 def by_truncation(
@@ -124,8 +124,8 @@ def by_truncation(
     y = chosen_classes(run, labels, columns, seed)
     for threshold in thresholds:
         with standing(run, passes, threshold, seed):
-            z = sampling.latents(_prior(run, threshold), seed, columns, run.generator.latent_dim)
-            images.append(sampling.generate(run.generator, z, y, seed=seed, style=style))
+            z = generation.latents(_prior(run, threshold), seed, columns, run.generator.latent_dim)
+            images.append(generation.generate(run.generator, z, y, seed=seed, style=style))
     return torch.cat(images)
 
 
@@ -166,7 +166,7 @@ def _make(run: Run, passes: int, truncation: float | None, seed: int) -> None:
     with standing_statistics(run.generator):
         for number in range(passes):
             start = STANDING_START + number * STANDING_BATCH
-            z = sampling.latents(prior, seed, STANDING_BATCH, run.generator.latent_dim, start)
+            z = generation.latents(prior, seed, STANDING_BATCH, run.generator.latent_dim, start)
             y = None
             if run.num_classes:
                 random = torch.Generator().manual_seed(start + seed)
@@ -207,7 +207,7 @@ def write_webp(frames: Sequence[Tensor], path: Path) -> None:
 def frames(images: Tensor, rows: int) -> list[Tensor]:
     """A grid of all rows for each step of an interpolation."""
     columns = math.ceil(math.sqrt(rows))
-    return [sampling.grid(step, columns) for step in images.unflatten(0, (rows, -1)).unbind(1)]
+    return [generation.grid(step, columns) for step in images.unflatten(0, (rows, -1)).unbind(1)]
 
 
 class _Synthesis(nn.Module):
@@ -244,7 +244,7 @@ def latents_of(run: Run, truncation: float | None, seed: int, count: int) -> Ten
     Raises:
         GanlabError: If ``truncation`` is not positive.
     """
-    return sampling.latents(_prior(run, truncation), seed, count, run.generator.latent_dim)
+    return generation.latents(_prior(run, truncation), seed, count, run.generator.latent_dim)
 
 
 def _prior(run: Run, truncation: float | None) -> Any:
