@@ -13,6 +13,7 @@ from ganlab import cli
 from ganlab.core.errors import GanlabError
 from ganlab.layers.norm import BatchNorm
 from ganlab.pictures import latent_space
+from ganlab.sampling import generation
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_rows_between_latents_begin_and_end_with_the_seeds_own_samples(big) -> N
     assert_close(images[[0, 2, 3, 5]], samples, atol=1e-5, rtol=0)
     ends = generation.latents(big.module.setting.prior, 7, 2, big.generator.latent_dim)
     middle = latent_space.interpolate(ends[:1], ends[1:], 3)[0, 1:2]
-    assert_close(images[1:2], samples.generate(big.generator, middle, torch.tensor([4])), atol=1e-5, rtol=0)
+    assert_close(images[1:2], generation.generate(big.generator, middle, torch.tensor([4])), atol=1e-5, rtol=0)
 
 
 def test_rows_between_classes_keep_the_latent(big) -> None:

@@ -19,8 +19,7 @@ from torch.testing import assert_close
 
 import ganlab
 from ganlab import cli
-from ganlab.runs import checkpoints
-from ganlab.runs import folder as run_folder
+from ganlab.runs import checkpoints, run_folder
 
 OLD = Path(__file__).parent / "fixtures/before_rooms"
 EXPECTED: dict[str, Any] = json.loads((OLD / "expected.json").read_text())
