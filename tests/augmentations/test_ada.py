@@ -1,13 +1,16 @@
 """Adaptive discriminator augmentation: arXiv:2006.06676."""
 
+from support.gradients import gradient
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from support.engine import Engine, NormalizedDiscriminator, NormalizedGenerator, images
 from support.rehearsals import GENERATOR, Rehearsal
+from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -28,7 +31,7 @@ PUBLISHED = {
 OUTPUTS = [name for name in PUBLISHED if " at " in name]
 
 
-def parameters_at(percentile, noise):
+def parameters_at(percentile: float, noise: Tensor) -> dict[str, Tensor]:
     """What ``debug_percentile`` fixes: a normal variable is its standard deviation times erfinv(2 percentile - 1),
     the second rotation none, and the noise's deviation 0.1 erfinv(percentile)."""
     q, e = percentile, torch.erfinv(torch.tensor(2 * percentile - 1)).item()
@@ -54,13 +57,13 @@ def parameters_at(percentile, noise):
     return {name: torch.tensor([value], dtype=torch.float32) for name, value in numbers.items()}
 
 
-def test_it_keeps_the_contract():
+def test_it_keeps_the_contract() -> None:
     (points,) = check_regularizer(ADA(policy="bgcfnc", p=0.7))
     assert "augment=ada changes images (C, H, W)" in points
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_every_transformation_and_policy_is_the_published_one_at_fixed_parameters(name):
+def test_every_transformation_and_policy_is_the_published_one_at_fixed_parameters(name: str) -> None:
     what, percentile = name.split(" at ")
     image = PUBLISHED["image"]
     if what.startswith("grey "):
@@ -73,7 +76,7 @@ def test_every_transformation_and_policy_is_the_published_one_at_fixed_parameter
     assert_close(found, PUBLISHED[name], rtol=1e-5, atol=1e-5)
 
 
-def test_filters_are_the_published_ones_and_orthogonal():
+def test_filters_are_the_published_ones_and_orthogonal() -> None:
     """Shifts by two of a wavelet's filter are orthonormal; its alternating moments up to the fifth vanish; together
     the bands leave an image as it is."""
     assert_close(torch.tensor(filter_bank()), PUBLISHED["filters"])
@@ -88,7 +91,7 @@ def test_filters_are_the_published_ones_and_orthogonal():
     assert_close(whole, F.pad(torch.ones(1, dtype=torch.float64), (21, 21)))
 
 
-def test_images_of_a_batch_do_not_see_each_others_parameters():
+def test_images_of_a_batch_do_not_see_each_others_parameters() -> None:
     random = torch.Generator().manual_seed(3)
     uniform = torch.rand(4, UNIFORMS, generator=random, dtype=torch.float64)
     normal = torch.randn(4, NORMALS, generator=random, dtype=torch.float64)
@@ -101,7 +104,7 @@ def test_images_of_a_batch_do_not_see_each_others_parameters():
         assert_close(transformed(batch[i : i + 1], {n: v[i : i + 1] for n, v in parameters.items()})[0], together[i])
 
 
-def test_with_probability_zero_images_stay_and_geometry_only_filters_them():
+def test_with_probability_zero_images_stay_and_geometry_only_filters_them() -> None:
     """The wavelet's filters of doubling and halving are a perfect reconstruction."""
     batch = torch.randn(3, 3, 10, 8, dtype=torch.float64)
     zeros = torch.zeros(3, UNIFORMS, dtype=torch.float64), torch.ones(3, NORMALS, dtype=torch.float64)
@@ -110,14 +113,14 @@ def test_with_probability_zero_images_stay_and_geometry_only_filters_them():
     assert_close(transformed(batch, parameters), batch, atol=1e-7, rtol=1e-7)
 
 
-def test_draws_have_the_published_distributions():
+def test_draws_have_the_published_distributions() -> None:
     count, p = 20000, 0.3
     random = torch.Generator().manual_seed(0)
     uniform, normal = torch.rand(count, UNIFORMS, generator=random), torch.randn(count, NORMALS, generator=random)
     multipliers = {**dict.fromkeys(TRANSFORMS, 1.0), "hue": 0.5}
     found = drawn(uniform, normal, torch.tensor(p), multipliers)
 
-    def near(value, expected, std):
+    def near(value: Tensor, expected: float, std: float) -> None:
         assert abs(float(value) - expected) < 5 * std / count**0.5, (float(value), expected)
 
     applied = {  # share of images that change, in terms of p
@@ -148,28 +151,28 @@ def test_draws_have_the_published_distributions():
 
 
 @pytest.mark.parametrize("policy", ["bgcfnc"])
-def test_it_is_differentiable_twice(policy):
+def test_it_is_differentiable_twice(policy: str) -> None:
     random = torch.Generator().manual_seed(0)
     uniform, normal = torch.rand(1, UNIFORMS, generator=random), torch.randn(1, NORMALS, generator=random)
     parameters = drawn(uniform.double(), normal.double(), torch.tensor(1.0), dict.fromkeys(POLICIES[policy], 1.0))
     parameters["noise"] = torch.cat([parameters["noise"][:, None], torch.randn(1, 48, dtype=torch.float64)], 1)
     image = torch.randn(1, 3, 4, 4, dtype=torch.float64, generator=random).requires_grad_()
 
-    def curved(x):
+    def curved(x: Tensor) -> Tensor:
         return transformed(x.tanh(), parameters).square()
 
     assert gradcheck(curved, image, fast_mode=True)
     assert gradgradcheck(curved, image, fast_mode=True)
 
 
-def test_mirroring_goes_on_as_often_as_it_takes():
+def test_mirroring_goes_on_as_often_as_it_takes() -> None:
     image = torch.arange(6.0).view(1, 1, 2, 3)
     assert_close(reflected(image, 1, 2, 1, 0), F.pad(image, (1, 2, 1, 0), mode="reflect"))
     assert reflected(image, 4, 5, 0, 0)[0, 0, 0].tolist() == [0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2, 1]
     assert reflected(image[..., :1], 1, 2, 0, 0)[0, 0, 1].tolist() == [3] * 4
 
 
-def test_the_probability_moves_as_the_published_controller_moves_it():
+def test_the_probability_moves_as_the_published_controller_moves_it() -> None:
     """Their loop on a series of logits: batches of 8, every 4 iterations, target 0.6, half a kimg; below 0 never."""
     logits, published = PUBLISHED["logits"], PUBLISHED["p"]
     ada = ADA(policy="color", kimg=0.5)
@@ -189,7 +192,7 @@ def test_the_probability_moves_as_the_published_controller_moves_it():
     assert published[-1] == 0
 
 
-def test_the_probability_stays_at_the_target_and_never_falls_below_zero():
+def test_the_probability_stays_at_the_target_and_never_falls_below_zero() -> None:
     p, images_shown = torch.tensor(0.1), torch.tensor(1000)
     assert moved_probability(p, torch.tensor(0.6), 0.6, images_shown, 500.0) == p
     assert_close(moved_probability(p, torch.tensor(0.7), 0.6, images_shown, 500.0), p + 0.002)
@@ -197,7 +200,7 @@ def test_the_probability_stays_at_the_target_and_never_falls_below_zero():
     assert moved_probability(p, torch.tensor(0.0), 0.6, images_shown, 1.0) == 0
 
 
-def played(iterations, *, stopped=None, **options):
+def played(iterations: int, *, stopped: Engine | None = None, **options: Any) -> tuple[Engine, ADA]:
     """A game of two turns of 8 images an iteration, that goes on where ``stopped`` was if there is one."""
     torch.manual_seed(0)
     game = Standard(
@@ -207,7 +210,7 @@ def played(iterations, *, stopped=None, **options):
     ada = ADA(policy="bgc", p=0.4, interval_steps=2, kimg=0.1, **options)
     engine = Engine(game, {"augment": ada}, rate=0.1)
     if stopped is not None:
-        checkpoint = {}
+        checkpoint: dict[str, Any] = {}
         stopped.module.on_save_checkpoint(checkpoint)
         engine.module.load_state_dict(stopped.module.state_dict())
         engine.module.on_load_checkpoint(checkpoint)
@@ -215,7 +218,7 @@ def played(iterations, *, stopped=None, **options):
     return engine, ada
 
 
-def test_a_resumed_run_goes_on_between_two_changes_of_the_probability():
+def test_a_resumed_run_goes_on_between_two_changes_of_the_probability() -> None:
     """Iteration 3 changes p by signs of iterations 1 and 2; the run is stopped after 1 and 3 iterations."""
     whole, ada = played(5)
     assert ada.adapted != 0.4
@@ -226,7 +229,7 @@ def test_a_resumed_run_goes_on_between_two_changes_of_the_probability():
         assert torch.equal(resumed.adapted, ada.adapted)
 
 
-def test_the_probability_is_that_of_images_shown_in_the_discriminators_turns():
+def test_the_probability_is_that_of_images_shown_in_the_discriminators_turns() -> None:
     """Two turns of 8 images an iteration, changes every 2 iterations of 0.1 kimg: steps of 32/100."""
     _, ada = played(3, target=-1.0)
     assert_close(ada.adapted.item(), 0.4 + 0.32)
@@ -236,22 +239,22 @@ def test_the_probability_is_that_of_images_shown_in_the_discriminators_turns():
     assert not held.signs.any()
 
 
-def test_reals_and_fakes_pass_the_pipe_in_both_turns_and_r1_is_that_of_the_images_before():
+def test_reals_and_fakes_pass_the_pipe_in_both_turns_and_r1_is_that_of_the_images_before() -> None:
     play = Rehearsal(ToyDiscriminator((3, 8, 8)), ADA(p=0.9), R1(), image_shape=(3, 8, 8))
-    discriminator = play.game.discriminator
+    discriminator = play.discriminator
     view = play.view()
     for points in (view.reals, view.fakes()):
         assert not torch.allclose(view.logits(points), discriminator(points.images))
-    gradient = view.input_gradient(view.reals)
+    slope = view.input_gradient(view.reals)
     (plain,) = torch.autograd.grad(discriminator(view.reals.images).sum(), view.reals.images)
-    assert not torch.allclose(gradient, plain)
+    assert not torch.allclose(slope, plain)
     view = play.view(GENERATOR)
     assert not torch.allclose(view.logits(view.fakes()), discriminator(view.fakes().images))
     view.logits(view.fakes()).sum().backward()
-    assert play.game.generator.linear.weight.grad.any()
+    assert gradient(play.generator.linear.weight).any()
 
 
-def test_multipliers_add_and_remove_transformations():
+def test_multipliers_add_and_remove_transformations() -> None:
     assert set(ADA(policy="bg", multipliers={"cutout": 0.5, "xflip": 0.0}).multipliers) == {
         "rotate90", "xint", "scale", "rotate", "aniso", "xfrac", "cutout",
     }  # fmt: skip
@@ -270,17 +273,17 @@ def test_multipliers_add_and_remove_transformations():
         ({"kimg": 0.0}, "kimg must be positive and finite"),
     ],
 )
-def test_options_out_of_range_are_refused(options, message):
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ADA(**options)
 
 
-def test_points_are_refused():
+def test_points_are_refused() -> None:
     with pytest.raises(GanlabError, match="this game has samples of shape"):
         ADA().attach(toy_game((2,)))
 
 
-def test_x_goes_to_the_right_and_y_down():
+def test_x_goes_to_the_right_and_y_down() -> None:
     image = torch.rand(1, 1, 8, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 1
     for name in ("xint", "xfrac"):
         right = transformed(image, {name: torch.tensor([[0.25, 0.0]]).double()})

@@ -18,6 +18,12 @@ def encoded(level: int, size: tuple[int, int] = (8, 8), format: str = "PNG") -> 
     return file.getvalue()
 
 
+def labels_of(dataset: Dataset) -> np.ndarray:
+    """The labels of a set that has some."""
+    assert dataset.labels is not None
+    return dataset.labels
+
+
 class Counting(Dataset):
     """Images that say their index: image i is filled with i mod 251. Each decoding is noted in a file.
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from pictures import Counting
 
 from ganlab.core.errors import GanlabError
 from ganlab.data.decode import decode
-from ganlab.data.pack import PackFile
+from ganlab.data.pack import Pack, PackFile
 
 COUNT = 400
 
@@ -26,11 +29,11 @@ def place(cache: Path, source: Counting, size: int = 8) -> PackFile:
     return PackFile(cache, source.fingerprint(), (1, size, size), len(source))
 
 
-def pack(cache: Path, source: Counting, size: int = 8):
+def pack(cache: Path, source: Counting, size: int = 8) -> Pack:
     return place(cache, source, size).open_or_make(decode(source, (size, size), 1, 0), "packing")
 
 
-def assert_good(packed, count: int = COUNT) -> None:
+def assert_good(packed: Pack, count: int = COUNT) -> None:
     assert packed.pixels.shape == (count, 1, 8, 8)
     assert (packed.pixels == (np.arange(count) % 251).reshape(-1, 1, 1, 1)).all()
 
@@ -41,7 +44,7 @@ import sys, time
 from pathlib import Path
 from pictures import Counting
 from ganlab.data.decode import decode
-from ganlab.data.pack import PackFile
+from ganlab.data.pack import Pack, PackFile
 
 cache, log, stop, pause = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 
@@ -60,8 +63,14 @@ print(len(pack.pixels), int(pack.pixels.astype(int).sum()), flush=True)
 """
 
 
+class Start(Protocol):
+    """The fixture `start`: a process that packs."""
+
+    def __call__(self, cache: Path, log: Path, stop: int = -1, pause: float = 0.0) -> subprocess.Popen[str]: ...
+
+
 @pytest.fixture
-def start():
+def start() -> Iterator[Start]:
     """Starts processes that pack, and ends them with the test."""
     started: list[subprocess.Popen[str]] = []
 
@@ -89,9 +98,10 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait(timeout=10)
 
 
-def test_a_killed_packer_leaves_nothing_that_is_taken_for_good(tmp_path, start):
+def test_a_killed_packer_leaves_nothing_that_is_taken_for_good(tmp_path: Path, start: Start) -> None:
     cache, log = tmp_path / "cache", tmp_path / "log"
     process = start(cache, log, stop=300)
+    assert process.stdout is not None
     assert process.stdout.readline() == "reached\n"
     partials = list(cache.glob("*.partial"))
     assert len(partials) == 1
@@ -103,7 +113,7 @@ def test_a_killed_packer_leaves_nothing_that_is_taken_for_good(tmp_path, start):
     assert not list(cache.glob("*.partial"))
 
 
-def test_two_processes_at_once_pack_once(tmp_path, start):
+def test_two_processes_at_once_pack_once(tmp_path: Path, start: Start) -> None:
     cache, log = tmp_path / "cache", tmp_path / "log"
     processes = [start(cache, log, pause=0.001) for _ in range(2)]
     answers = [process.communicate(timeout=60) for process in processes]
@@ -114,19 +124,21 @@ def test_two_processes_at_once_pack_once(tmp_path, start):
     assert_good(pack(cache, Counting(COUNT)))
 
 
-def test_waiting_for_another_process_is_said(tmp_path, start):
+def test_waiting_for_another_process_is_said(tmp_path: Path, start: Start) -> None:
     cache, log = tmp_path / "cache", tmp_path / "log"
     process = start(cache, log, stop=300)
+    assert process.stdout is not None
     assert process.stdout.readline() == "reached\n"
     other = start(cache, log)
-    assert "another process is packing; waiting for it" in other.stderr.readline()
+    assert "another process is packing; waiting for it" in (other.stderr or io.StringIO()).readline()
     kill(process)
     assert other.communicate(timeout=60)[0].startswith(f"{COUNT} ")
 
 
-def test_what_killed_packers_left_for_other_sets_is_cleaned_up_unless_they_live(tmp_path, start):
+def test_what_killed_packers_left_for_other_sets_is_cleaned_up_unless_they_live(tmp_path: Path, start: Start) -> None:
     cache, log = tmp_path / "cache", tmp_path / "log"
     process = start(cache, log, stop=300)
+    assert process.stdout is not None
     assert process.stdout.readline() == "reached\n"
     pack(cache, Counting(7))
     assert len(list(cache.glob("*.partial"))) == 1  # of a process that is at work
@@ -136,7 +148,7 @@ def test_what_killed_packers_left_for_other_sets_is_cleaned_up_unless_they_live(
 
 
 @pytest.mark.parametrize("change", ["count", "content", "size", "channels"])
-def test_the_key_changes_with_contents_and_options(tmp_path, change):
+def test_the_key_changes_with_contents_and_options(tmp_path: Path, change: str) -> None:
     here = place(tmp_path, Counting(10))
     there = {
         "count": place(tmp_path, Counting(11)),
@@ -148,7 +160,7 @@ def test_the_key_changes_with_contents_and_options(tmp_path, change):
     assert here.path == place(tmp_path, Counting(10)).path
 
 
-def test_a_pack_larger_than_memory_can_be_opened(tmp_path):
+def test_a_pack_larger_than_memory_can_be_opened(tmp_path: Path) -> None:
     """Twice the memory, in a file that takes no space on the disk: mapped plainly, Linux answers ENOMEM."""
     count = 2 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
     file = PackFile(tmp_path, "large", (1, 1024, 1024), count)
@@ -157,12 +169,13 @@ def test_a_pack_larger_than_memory_can_be_opened(tmp_path):
         sparse.seek(count * 2**20)
         file._write_description(sparse, count, [])
     packed = file.open()
+    assert packed is not None
     assert packed.pixels.shape == (count, 1, 1024, 1024)
     packed.pixels[count - 1, 0, 0, 0] = 1
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "a byte short", "a byte long", "description", "another set's"])
-def test_a_damaged_pack_is_made_again(tmp_path, damage):
+def test_a_damaged_pack_is_made_again(tmp_path: Path, damage: str) -> None:
     source = Counting(COUNT, log=tmp_path / "log")
     path = pack(tmp_path, source).path
     whole = path.read_bytes()
@@ -181,11 +194,11 @@ def test_a_damaged_pack_is_made_again(tmp_path, damage):
     assert (tmp_path / "log").stat().st_size == 2 * COUNT
 
 
-def test_a_pack_is_used_from_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+def test_a_pack_is_used_from_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Counting(COUNT)
     pack(tmp_path, source)
 
-    def refuse(*_, **__):
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr("ganlab.data.pack.FileLock", refuse)
@@ -196,13 +209,13 @@ def test_a_pack_is_used_from_a_cache_that_cannot_be_written(tmp_path, monkeypatc
         pack(tmp_path, Counting(3))
 
 
-def test_a_cache_below_a_file_is_told_in_one_sentence(tmp_path):
+def test_a_cache_below_a_file_is_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(GanlabError, match=r"The cache .* cannot be written \(Not a directory\)"):
         pack(tmp_path / "file" / "packs", Counting(3))
 
 
-def test_a_disk_that_fills_up_leaves_no_partial_file(tmp_path):
+def test_a_disk_that_fills_up_leaves_no_partial_file(tmp_path: Path) -> None:
     """The limit on the size of a file stands for the disk: the system refuses to write on, with EFBIG."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
@@ -215,16 +228,16 @@ def test_a_disk_that_fills_up_leaves_no_partial_file(tmp_path):
     assert_good(pack(tmp_path, Counting(COUNT)))
 
 
-def test_a_disk_that_is_too_small_is_noticed_before_decoding(tmp_path, monkeypatch):
+def test_a_disk_that_is_too_small_is_noticed_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**20))
     with pytest.raises(GanlabError, match=r"is full while packing \(.* GiB are needed and .* GiB are free\)"):
         pack(tmp_path, Counting(COUNT, log=tmp_path / "log"))
     assert not (tmp_path / "log").exists()
 
 
-def test_ctrl_c_leaves_no_partial_file(tmp_path):
+def test_ctrl_c_leaves_no_partial_file(tmp_path: Path) -> None:
     class Interrupted(Counting):
-        def image(self, index):
+        def image(self, index: int) -> np.ndarray:
             if index == 300:
                 raise KeyboardInterrupt
             return super().image(index)

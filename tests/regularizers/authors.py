@@ -1,13 +1,16 @@
 """The small network of fixtures/penalties.npz, and what the authors' code made of it."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from support.rehearsals import DISCRIMINATOR
 from torch import Tensor, nn
 
-from ganlab.contracts.view import Points
+from ganlab.contracts.game import Regularizer, Turn
+from ganlab.contracts.view import Points, View
 from ganlab.core import randomness
 from ganlab.games.standard import Standard
 from ganlab.layers import state
@@ -52,26 +55,33 @@ class Maker(nn.Module):
         return torch.tanh(ARRAYS["z"] @ self.generator).view(-1, 3, 2, 2)
 
 
-def game(loss=None) -> Standard:
+def game(loss: object = None) -> Standard:
     return Standard(generator=Maker(), discriminator=Critic(), loss=loss or NonSaturating())
 
 
-def view_of(play: Standard, regularizers=(), turn=DISCRIMINATOR):
+def view_of(play: Standard, regularizers: Sequence[Regularizer] = (), turn: Turn = DISCRIMINATOR) -> View:
     """A view of one turn whose interpolation weights are the fixture's (there the share of the fakes)."""
     view = toy_view(play, regularizers, turn, reals=ARRAYS["real"].view(-1, 3, 2, 2).clone())
     shares = {"interpolation": 1 - ARRAYS["share"].squeeze(1), "dragan share": ARRAYS["share"].squeeze(1)}
     shares["dragan"] = ARRAYS["noise"].view(-1, 3, 2, 2)
     draw = view.draw
-    view.draw = lambda purpose, shape, kind="normal": shares.get(purpose, draw(purpose, shape, kind))
+
+    def given(purpose: str, shape: Sequence[int], distribution: Literal["normal", "uniform"] = "normal") -> Tensor:
+        return shares.get(purpose, draw(purpose, shape, distribution))
+
+    view.draw = given  # type: ignore[method-assign]
     return view
 
 
-def term_and_gradient(regularizer, name: str, player: str = "discriminator", turn=None, masks=()):
+def term_and_gradient(
+    regularizer: Regularizer, name: str, player: str = "discriminator", masks: Sequence[Tensor] = ()
+) -> tuple[Tensor, Tensor]:
     """The term, and its gradient by the player's parameters as one vector."""
     play = game()
     regularizer.attach(play)
+    assert isinstance(play.discriminator, Critic)
     play.discriminator.masks = list(masks)
-    turn = turn or next(t for t in play.all_turns() if t.has(player))
+    turn = next(t for t in play.all_turns() if t.has(player))
     view = view_of(play, [regularizer], turn)
     with randomness.using(view.stream), state.moving(False):
         if not masks:  # fakes use no masks in the fixture

@@ -1,14 +1,17 @@
 """Penalties against the authors' own code, gradients included: fixtures/make_penalties.py."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from authors import ARRAYS, game, published, term_and_gradient, view_of
 from support.rehearsals import DISCRIMINATOR
+from torch import Tensor
 from torch.nn.utils import stateless
 from torch.testing import assert_close
 
+from ganlab.contracts.game import Regularizer
 from ganlab.losses.gan_qp import GANQP
 from ganlab.losses.hinge import Hinge
 from ganlab.regularizers.consensus import Consensus
@@ -21,7 +24,7 @@ from ganlab.regularizers.r2 import R2
 from ganlab.regularizers.roth import Roth
 from ganlab.regularizers.wgan_div import WGANDiv
 
-EXACT = {"rtol": 1e-9, "atol": 1e-12}
+EXACT: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-12}
 
 
 @pytest.mark.parametrize(
@@ -33,13 +36,15 @@ EXACT = {"rtol": 1e-9, "atol": 1e-12}
         ("dragan", DRAGAN(noise="uniform"), "dragan", 10.0),
     ],
 )
-def test_a_gradient_penalty_is_the_authors(name, regularizer, term, factor):
+def test_a_gradient_penalty_is_the_authors(
+    name: str, regularizer: DRAGAN | GradientPenalty | Roth | WGANDiv, term: str, factor: float
+) -> None:
     for found, expected in zip(term_and_gradient(regularizer, term), published(name, factor), strict=True):
         assert_close(found, expected, **EXACT)
 
 
 @pytest.mark.parametrize(("name", "margin"), [("ct", 0.0), ("ct with margin", 4.0)])
-def test_ct_gans_consistency_is_the_authors(name, margin):
+def test_ct_gans_consistency_is_the_authors(name: str, margin: float) -> None:
     """Two passes with the fixture's two masks. Their M' is subtracted after the factor 2: 8 = 2 · 4."""
     regularizer = LipschitzConsistency(margin=margin)
     found = term_and_gradient(regularizer, "lipschitz_consistency", masks=list(ARRAYS["masks"]))
@@ -47,13 +52,13 @@ def test_ct_gans_consistency_is_the_authors(name, margin):
         assert_close(mine, theirs, **EXACT)
 
 
-def test_the_locally_stable_term_is_the_authors():
+def test_the_locally_stable_term_is_the_authors() -> None:
     found = term_and_gradient(LocallyStable(weight=0.7), "locally_stable", "generator")
     for mine, theirs in zip(found, published("locally_stable", 0.7), strict=True):
         assert_close(mine, theirs, **EXACT)
 
 
-def test_consensus_optimization_is_the_authors():
+def test_consensus_optimization_is_the_authors() -> None:
     """Their move of each parameter: the player's own gradient plus alpha times that of half the squared norm."""
     moves = []
     for player in ("discriminator", "generator"):
@@ -80,10 +85,10 @@ TRAINED_THROUGH = {
 
 
 @pytest.mark.parametrize("name", TRAINED_THROUGH)
-def test_a_term_has_right_first_and_second_derivatives_by_the_weights_that_it_trains(name):
+def test_a_term_has_right_first_and_second_derivatives_by_the_weights_that_it_trains(name: str) -> None:
     """Against differences of the term, and of its gradient, along random directions, in float64."""
 
-    def term(*weights):
+    def term(*weights: Tensor) -> Tensor:
         play, regularizer = game(), copy.deepcopy(TRAINED_THROUGH[name])
         regularizer.attach(play)
         view = view_of(play, [regularizer])
@@ -100,9 +105,11 @@ def test_a_term_has_right_first_and_second_derivatives_by_the_weights_that_it_tr
 
 
 @pytest.mark.parametrize("regularizer", [LocallyStable(), Consensus()])
-def test_a_term_of_the_generator_has_right_first_and_second_derivatives_by_its_weights(regularizer):
+def test_a_term_of_the_generator_has_right_first_and_second_derivatives_by_its_weights(
+    regularizer: Consensus | LocallyStable,
+) -> None:
 
-    def term(weight):
+    def term(weight: Tensor) -> Tensor:
         play, attached = game(), copy.deepcopy(regularizer)
         attached.attach(play)
         turn = next(t for t in play.all_turns() if t.has("generator"))
@@ -118,7 +125,7 @@ def test_a_term_of_the_generator_has_right_first_and_second_derivatives_by_its_w
     assert torch.autograd.gradgradcheck(term, weight, fast_mode=True)
 
 
-IDENTITIES = {
+IDENTITIES: dict[str, tuple[Regularizer, list[tuple[float, Regularizer]]]] = {
     "R1 is the gradient penalty of centre 0 at reals": (
         R1(3.0), [(1.0, GradientPenalty(weight=1.5, center=0.0, points="real"))]
     ),
@@ -145,8 +152,8 @@ IDENTITIES = {
 
 
 @pytest.mark.parametrize("name", IDENTITIES)
-def test_penalties_that_are_the_same_are_the_same(name):
-    def found(regularizer):
+def test_penalties_that_are_the_same_are_the_same(name: str) -> None:
+    def found(regularizer: Regularizer) -> Tensor:
         play, attached = game(Hinge()), copy.deepcopy(regularizer)
         attached.attach(play)
         view = view_of(play, [attached])
@@ -156,11 +163,11 @@ def test_penalties_that_are_the_same_are_the_same(name):
         return torch.cat([value.detach().view(1), *(g.flatten() for g in slopes if g is not None)])
 
     whole, parts = IDENTITIES[name]
-    assert_close(found(whole), sum(share * found(part) for share, part in parts))
+    assert_close(found(whole), torch.stack([share * found(part) for share, part in parts]).sum(0))
 
 
 @pytest.mark.parametrize("distance", ["l1", "l2"])
-def test_gan_qp_is_the_authors(distance):
+def test_gan_qp_is_the_authors(distance: str) -> None:
     play = game(GANQP(distance=distance))
     for player, name in (("discriminator", f"gan_qp {distance}"), ("generator", f"gan_qp {distance} of G")):
         turn = next(t for t in play.all_turns() if t.has(player))

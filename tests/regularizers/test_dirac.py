@@ -7,13 +7,15 @@ negative small steps converge; where they are imaginary none does. The logistic 
 """
 
 import cmath
+from collections.abc import Callable
 
 import pytest
 import torch
 from support.engine import Engine
-from torch import nn
+from torch import Tensor, nn
 from torch.testing import assert_close
 
+from ganlab.contracts.game import Regularizer
 from ganlab.games.standard import Standard
 from ganlab.losses.f_gan import FGAN
 from ganlab.losses.non_saturating import NonSaturating
@@ -30,29 +32,32 @@ from ganlab.regularizers.wgan_div import WGANDiv
 RATE, NEAR = 0.05, 1e-4
 
 
+Make = Callable[[], Regularizer]
+
+
 class Point(nn.Module):
     latent_dim, num_classes = 3, 0
 
-    def __init__(self, theta):
+    def __init__(self, theta: float) -> None:
         super().__init__()
         self.theta = nn.Parameter(torch.tensor([[theta]], dtype=torch.float64))
 
-    def forward(self, z, y=None):
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return self.theta.expand(len(z), 1)
 
 
 class Line(nn.Module):
     num_classes = 0
 
-    def __init__(self, psi):
+    def __init__(self, psi: float) -> None:
         super().__init__()
         self.psi = nn.Parameter(torch.tensor([[psi]], dtype=torch.float64))
 
-    def forward(self, x, y=None):
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return (x @ self.psi).squeeze(1)
 
 
-def after(psi, theta, loss, regularizer, steps=1, batch=4):
+def after(psi: float, theta: float, loss: object, regularizer: Make | None, steps: int = 1, batch: int = 4) -> Tensor:
     """(psi, theta) after simultaneous steps, at least to the first order in both."""
     generator, line = Point(theta), Line(psi)
     game = Standard(generator=generator, discriminator=line, loss=loss, update="simultaneous")
@@ -63,20 +68,20 @@ def after(psi, theta, loss, regularizer, steps=1, batch=4):
     return torch.stack([line.psi.detach().squeeze(), generator.theta.detach().squeeze()])
 
 
-def eigenvalues(loss, regularizer, **options):
+def eigenvalues(loss: object, regularizer: Make | None, **options: int) -> Tensor:
     """Of J, by differences of one step."""
     origin = after(0.0, 0.0, loss, regularizer, **options)
     columns = [(after(*at, loss, regularizer, **options) - origin) / NEAR for at in ((NEAR, 0.0), (0.0, NEAR))]
     return torch.linalg.eigvals((torch.stack(columns, 1) - torch.eye(2)) / RATE)
 
 
-def spiral(damping, slope):
+def spiral(damping: float, slope: float) -> list[complex]:
     """Eigenvalues of [[-damping, -slope], [slope, 0]]."""
     root = cmath.sqrt(damping**2 / 4 - slope**2)
     return [-damping / 2 + root, -damping / 2 - root]
 
 
-CASES = {
+CASES: dict[str, tuple[object, Make | None, list[complex]]] = {
     "nothing": (NonSaturating(), None, spiral(0, 0.5)),
     "wasserstein": (Wasserstein(), None, spiral(0, 1.0)),
     "r1": (NonSaturating(), lambda: R1(gamma=0.6), spiral(0.6, 0.5)),
@@ -98,14 +103,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_field_has_the_eigenvalues_of_theory(name):
+def test_the_field_has_the_eigenvalues_of_theory(name: str) -> None:
     loss, regularizer, expected = CASES[name]
     found = sorted(eigenvalues(loss, regularizer).tolist(), key=lambda e: (e.real, e.imag))
     expected = sorted(map(complex, expected), key=lambda e: (e.real, e.imag))
     assert_close(torch.tensor(found), torch.tensor(expected), rtol=0, atol=2e-4, check_dtype=False)
 
 
-def test_instance_noise_damps_the_discriminator_by_its_variance_times_the_loss_curvature():
+def test_instance_noise_damps_the_discriminator_by_its_variance_times_the_loss_curvature() -> None:
     """d^2/dpsi^2 E[softplus(-psi e) + softplus(psi e')] = (std^2 + std^2) / 4."""
     found = eigenvalues(NonSaturating(), lambda: InstanceNoise(std=1.2), batch=40_000).tolist()
     expected = spiral(1.2**2 / 2, 0.5)
@@ -114,6 +119,6 @@ def test_instance_noise_damps_the_discriminator_by_its_variance_times_the_loss_c
 
 
 @pytest.mark.parametrize("regularizer", [lambda: GradientPenalty(weight=1.0), None], ids=["wgan_gp", "wgan"])
-def test_wgan_and_wgan_gp_do_not_converge(regularizer):
+def test_wgan_and_wgan_gp_do_not_converge(regularizer: Make | None) -> None:
     """WGAN-GP pushes the slope |psi| away from 0 to its center, and theta with it."""
     assert after(0.01, 0.01, Wasserstein(), regularizer, steps=80).norm() > 0.0145

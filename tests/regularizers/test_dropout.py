@@ -1,13 +1,15 @@
 """Dropout in the discriminator, with keyed masks."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from support.rehearsals import GENERATOR, Linear, Rehearsal
-from torch import nn
+from torch import Tensor, nn
 from torch.testing import assert_close
 
+from ganlab.contracts.game import Regularizer
 from ganlab.contracts.view import Points
 from ganlab.core import randomness
 from ganlab.core.errors import GanlabError
@@ -19,19 +21,19 @@ from ganlab.testing import ToyDiscriminator, check_regularizer, toy_game
 IMAGE = (2, 8, 8)
 
 
-def toy(*regularizers):
+def toy(*regularizers: Regularizer) -> Rehearsal[ToyDiscriminator]:
     return Rehearsal(ToyDiscriminator(IMAGE), *regularizers, image_shape=IMAGE)
 
 
 class Blocks(Linear):
     """D(x) = w·f2(f1(f0(x))) of identities: what is dropped where can be read off the features."""
 
-    def __init__(self, image_shape, count=3):
+    def __init__(self, image_shape: tuple[int, int, int], count: int = 3) -> None:
         super().__init__(image_shape)
         self.blocks = nn.ModuleList([nn.Identity() for _ in range(count)])
-        self.seen = []
+        self.seen: list[Tensor] = []
 
-    def features(self, x, y=None):
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         self.seen = [x]
         for block in self.blocks:
             x = block(x)
@@ -39,18 +41,18 @@ class Blocks(Linear):
         return super().features(x, y)
 
 
-def test_it_keeps_the_contract():
+def test_it_keeps_the_contract() -> None:
     assert check_regularizer(Dropout(rates=(0.3,), places=("images", "body", "features"))) == []
 
 
-def test_numbers_are_kept_with_probability_one_minus_rate_and_divided_by_it():
+def test_numbers_are_kept_with_probability_one_minus_rate_and_divided_by_it() -> None:
     """The share of zeros in n numbers is within 5 standard deviations sqrt(rate (1 - rate) / n) of the rate."""
     regularizer = Dropout(rates=(0.2, 0.5, 0.75))
     play = Rehearsal(Blocks((1, 64, 64)), regularizer, image_shape=(1, 64, 64))
     view = play.view()
     with randomness.using(view.stream):
         view.logits(Points(torch.ones(4, 1, 64, 64), None, "ones"))
-    seen, kept = play.game.discriminator.seen, 1.0
+    seen, kept = play.discriminator.seen, 1.0
     for rate, before, after in zip((0.2, 0.5, 0.75), seen, seen[1:], strict=False):
         alive = before != 0
         share = (after[alive] == 0).double().mean().item()
@@ -60,7 +62,7 @@ def test_numbers_are_kept_with_probability_one_minus_rate_and_divided_by_it():
     assert abs((seen[-1] != 0).double().mean().item() - kept) < 0.02
 
 
-def test_by_default_it_sits_behind_the_last_three_blocks_with_the_rates_of_ct_gan():
+def test_by_default_it_sits_behind_the_last_three_blocks_with_the_rates_of_ct_gan() -> None:
     regularizer = Dropout()
     regularizer.attach(game := toy_game((3, 32, 32)))
     assert regularizer._rate_at == {"features": 0.5}
@@ -72,7 +74,7 @@ def test_by_default_it_sits_behind_the_last_three_blocks_with_the_rates_of_ct_ga
     assert short._rate_at == {"blocks.0": 0.5, "blocks.1": 0.5}
 
 
-def test_every_pass_over_the_same_images_has_a_mask_of_its_own():
+def test_every_pass_over_the_same_images_has_a_mask_of_its_own() -> None:
     play = toy(Dropout())
     view = play.view()
     with randomness.using(view.stream):
@@ -83,7 +85,7 @@ def test_every_pass_over_the_same_images_has_a_mask_of_its_own():
     assert len({float(x.detach()[0]) for x in (first, second, other)}) == 3
 
 
-def test_masks_do_not_depend_on_who_passes_before_and_a_key_gives_them_again():
+def test_masks_do_not_depend_on_who_passes_before_and_a_key_gives_them_again() -> None:
     play = toy(Dropout(rates=(0.5,), places=("images", "body")), R1())
     first, second, third = play.view(), play.view(), play.view(key=(1,))
     with randomness.using(first.stream):
@@ -96,26 +98,26 @@ def test_masks_do_not_depend_on_who_passes_before_and_a_key_gives_them_again():
         assert not torch.equal(real, third.logits(third.reals))
 
 
-def test_penalties_and_the_generators_turn_see_it_too():
-    for turn in (GENERATOR,):
-        view = toy(Dropout(rates=(0.9,))).view(turn)
-        with randomness.using(view.stream):
-            logits = view.logits(view.fakes())
-        assert not torch.allclose(logits, view.game.discriminator(view.fakes().images))
+def test_penalties_and_the_generators_turn_see_it_too() -> None:
+    played = toy(Dropout(rates=(0.9,)))
+    view = played.view(GENERATOR)
+    with randomness.using(view.stream):
+        logits = view.logits(view.fakes())
+    assert not torch.allclose(logits, played.discriminator(view.fakes().images))
     play = Rehearsal(Linear(IMAGE), Dropout(rates=(0.5,), places=("images",)), image_shape=IMAGE)
     view = play.view()
     with randomness.using(view.stream):
         gradient = view.input_gradient(view.reals)
-    w = play.game.discriminator.w
+    w = play.discriminator.w
     kept = gradient != 0
     assert 0.3 < kept.double().mean() < 0.7
     assert_close(gradient[kept], (2 * w).expand_as(gradient)[kept])
 
 
-def test_in_evaluation_nothing_is_dropped_and_outside_of_turns_torchs_generator_draws():
+def test_in_evaluation_nothing_is_dropped_and_outside_of_turns_torchs_generator_draws() -> None:
     regularizer = Dropout(rates=(0.5,), places=("body", "features"))
     play = toy(regularizer)
-    network, x = play.game.discriminator, play.reals
+    network, x = play.discriminator, play.reals
     assert not torch.equal(network(x), network(x))
     for module in (network, regularizer):
         module.eval()
@@ -125,17 +127,17 @@ def test_in_evaluation_nothing_is_dropped_and_outside_of_turns_torchs_generator_
         assert_close(view.logits(view.reals), network(x))
 
 
-def test_a_copy_of_the_game_and_its_regularizer_plays_alike():
+def test_a_copy_of_the_game_and_its_regularizer_plays_alike() -> None:
     play = toy(Dropout(rates=(0.5,), places=("body",)))
     game, regularizers = copy.deepcopy((play.game, play.regularizers))
     expected = play.terms()
     play.game, play.regularizers = game, regularizers
     assert play.terms() == expected
-    (hook,) = game.discriminator.body._forward_hooks.values()
-    assert hook.regularizer is regularizers[0]
+    (hook,) = game.get_submodule("discriminator.body")._forward_hooks.values()
+    assert hook.regularizer is regularizers[0]  # type: ignore[attr-defined]
 
 
-def test_one_can_ask_whether_there_is_dropout():
+def test_one_can_ask_whether_there_is_dropout() -> None:
     assert not has_dropout(ToyDiscriminator())
     assert has_dropout(nn.Sequential(nn.Dropout2d(0.1)))
     assert not has_dropout(nn.Sequential(nn.Dropout(0.0)))
@@ -144,13 +146,13 @@ def test_one_can_ask_whether_there_is_dropout():
         assert has_dropout(game.discriminator) == found
 
 
-def test_a_discriminator_without_features_is_served_at_named_modules():
+def test_a_discriminator_without_features_is_served_at_named_modules() -> None:
     class Energy(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.net = nn.Linear(2, 1)
 
-        def forward(self, x, y=None):
+        def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
             return self.net(x).squeeze(1)
 
     game = toy_game((2,))
@@ -163,7 +165,7 @@ def test_a_discriminator_without_features_is_served_at_named_modules():
     assert play.view().logits(play.view().reals).shape == (6,)
 
 
-def test_an_unknown_place_is_answered_with_the_modules_that_there_are():
+def test_an_unknown_place_is_answered_with_the_modules_that_there_are() -> None:
     with pytest.raises(
         GanlabError, match=r"reg\.dropout\.places: .* no module 'bdy'\. Did you mean 'body'\? .* features"
     ):
@@ -180,6 +182,6 @@ def test_an_unknown_place_is_answered_with_the_modules_that_there_are():
         ({"rates": (0.1,), "places": ("a", "a")}, "places must name each place once"),
     ],
 )
-def test_options_out_of_range_are_refused(options, message):
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Dropout(**options)

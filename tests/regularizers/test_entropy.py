@@ -1,9 +1,11 @@
 """Entropy of the generator by mutual information: arXiv:1901.08508, eqs. 4 to 6."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
+from support.gradients import gradient
 from support.rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
 from torch import nn
 from torch.nn import functional as F
@@ -16,11 +18,11 @@ from ganlab.regularizers.entropy import Entropy, ignorance, permuted
 from ganlab.testing import ToyDiscriminator, check_regularizer, toy_game
 
 
-def test_it_keeps_the_contract():
+def test_it_keeps_the_contract() -> None:
     assert check_regularizer(Entropy(width=3)) == []
 
 
-def test_it_is_binary_cross_entropy_of_true_and_false_pairs():
+def test_it_is_binary_cross_entropy_of_true_and_false_pairs() -> None:
     """Half of what two calls of torch's give, at logits of ±40 too."""
     joint, product = torch.tensor([0.3, -40.0, 40.0], dtype=torch.float64), torch.tensor([1.0, -2.0, 40.0]).double()
     expected = (
@@ -31,7 +33,7 @@ def test_it_is_binary_cross_entropy_of_true_and_false_pairs():
     assert_close(ignorance(torch.zeros(3), torch.zeros(5)).item(), math.log(2))
 
 
-def test_the_best_statistics_find_the_jensen_shannon_divergence():
+def test_the_best_statistics_find_the_jensen_shannon_divergence() -> None:
     """x = z of two equally likely values: the joint has 1/2 on the diagonal, the product 1/4 everywhere; T* is the log
     of their ratio, 2 or 0. With T = t on the diagonal and -s elsewhere, s -> infinity, log 2 - L is the divergence
     JS = 1/2 KL(P||M) + 1/2 KL(Q||M) at t = log 2."""
@@ -44,9 +46,9 @@ def test_the_best_statistics_find_the_jensen_shannon_divergence():
         assert math.log(2) - ignorance(worse[:2], worse) < js
 
 
-def test_the_term_pairs_images_with_their_latents_and_with_those_of_others():
-    play = Rehearsal(ToyDiscriminator((2, 8, 8)), Entropy(weight=0.7, width=3), image_shape=(2, 8, 8))
-    (regularizer,) = play.regularizers
+def test_the_term_pairs_images_with_their_latents_and_with_those_of_others() -> None:
+    regularizer = Entropy(weight=0.7, width=3)
+    play = Rehearsal(ToyDiscriminator((2, 8, 8)), regularizer, image_shape=(2, 8, 8))
     view, keyed = play.view(GENERATOR), play.view(GENERATOR)
     found = play.terms(GENERATOR, view=view)["generator"]["entropy"]
     x, z = view.fakes().images, view.z
@@ -56,23 +58,24 @@ def test_the_term_pairs_images_with_their_latents_and_with_those_of_others():
     expected = 0.7 * ignorance(regularizer.statistics(x, z), regularizer.statistics(x, z[order]))
     assert_close(found, expected)
     found.backward()
-    assert play.game.generator.linear.weight.grad.any()
+    assert gradient(play.generator.linear.weight).any()
     assert play.terms(DISCRIMINATOR) == {}
 
 
-def test_its_network_is_trained_with_the_generator():
-    play = Rehearsal(ToyDiscriminator((2, 8, 8)), Entropy(width=3), image_shape=(2, 8, 8))
+def test_its_network_is_trained_with_the_generator() -> None:
+    regularizer = Entropy(width=3)
+    play = Rehearsal(ToyDiscriminator((2, 8, 8)), regularizer, image_shape=(2, 8, 8))
     parameters = list(play.game.players["generator"].parameters())
-    assert all(any(p is q for q in parameters) for p in play.regularizers[0].statistics.parameters())
+    assert all(any(p is q for q in parameters) for p in regularizer.statistics.parameters())
 
 
-def test_maximum_entropy_generators_have_it_already():
+def test_maximum_entropy_generators_have_it_already() -> None:
     game = type("Game", (), {"provides": MEG.provides})
     (reason,) = compatibility.refusals({"game=meg": game, "reg=entropy": Entropy()})
     assert reason == "reg=entropy does not go with game=meg: this game maximises the generator's entropy already."
 
 
-def test_a_generator_that_does_not_say_its_shapes_is_refused():
+def test_a_generator_that_does_not_say_its_shapes_is_refused() -> None:
     game = toy_game()
     game.generator = nn.Linear(2, 2)
     with pytest.raises(GanlabError, match="give it the attributes image_shape and latent_dim"):
@@ -82,6 +85,6 @@ def test_a_generator_that_does_not_say_its_shapes_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"), [({"weight": -1.0}, "weight must be finite"), ({"width": 0}, "width must be at least 1")]
 )
-def test_options_out_of_range_are_refused(options, message):
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Entropy(**options)

@@ -1,11 +1,15 @@
 """The L2 penalty on weights."""
 
+from typing import Any
+
 import pytest
 import torch
+from support.gradients import gradient
 from support.rehearsals import DISCRIMINATOR, GENERATOR
+from torch import Tensor
 from torch.testing import assert_close
 
-from ganlab.contracts.game import Turn
+from ganlab.contracts.game import Game, Regularizer, Turn
 from ganlab.core.errors import GanlabError
 from ganlab.regularizers.l2 import L2
 from ganlab.regularizers.sn import SpectralNormalization
@@ -15,34 +19,34 @@ from ganlab.testing import check_regularizer, toy_game
 BOTH = ("discriminator", "generator")
 
 
-def added(regularizer, game, turn=DISCRIMINATOR):
+def added(regularizer: Regularizer, game: Game, turn: Turn = DISCRIMINATOR) -> dict[str, Tensor]:
     """What is added to gradients of zero of everyone who has the turn, by name."""
     own = {player: list(game.players[player].parameters()) for player in turn.players}
     for parameter in (p for parameters in own.values() for p in parameters):
         parameter.grad = torch.zeros_like(parameter)
-    regularizer.gradients(turn, {player: [p.grad for p in parameters] for player, parameters in own.items()})
+    regularizer.gradients(turn, {player: [gradient(p) for p in parameters] for player, parameters in own.items()})
     mine = {id(p) for parameters in own.values() for p in parameters}
-    return {name: p.grad for name, p in game.named_parameters() if id(p) in mine}
+    return {name: gradient(p) for name, p in game.named_parameters() if id(p) in mine}
 
 
-def test_it_keeps_the_contract():
+def test_it_keeps_the_contract() -> None:
     assert check_regularizer(L2(weight=0.1, players=BOTH, vectors=True)) == []
 
 
 @pytest.mark.parametrize("vectors", [False, True])
-def test_it_adds_the_gradient_that_autograd_finds_for_the_sum_of_squares(vectors):
+def test_it_adds_the_gradient_that_autograd_finds_for_the_sum_of_squares(vectors: bool) -> None:
     game, regularizer = toy_game(), L2(weight=0.3, players=BOTH, vectors=vectors)
     regularizer.attach(game)
     weights = {n: p for n, p in game.named_parameters() if vectors or p.ndim > 1}
     total = torch.stack([(0.3 * w.square()).sum() for w in weights.values()]).sum()
     expected = dict(zip(weights, torch.autograd.grad(total, list(weights.values())), strict=True))
     for turn, player in ((DISCRIMINATOR, "discriminator"), (GENERATOR, "generator")):
-        for name, gradient in added(regularizer, game, turn).items():
+        for name, slope in added(regularizer, game, turn).items():
             assert name.startswith(player)
-            assert_close(gradient, expected.get(name, torch.zeros_like(gradient)))
+            assert_close(slope, expected.get(name, torch.zeros_like(slope)))
 
 
-def test_the_other_player_and_lazy_turns_are_left_alone():
+def test_the_other_player_and_lazy_turns_are_left_alone() -> None:
     game, regularizer = toy_game(), L2(weight=1.0)
     regularizer.attach(game)
     assert not any(g.any() for g in added(regularizer, game, GENERATOR).values())
@@ -50,18 +54,19 @@ def test_the_other_player_and_lazy_turns_are_left_alone():
     assert any(g.any() for g in added(regularizer, game, Turn(BOTH)).values())
 
 
-def test_it_acts_on_weights_before_spectral_norm_and_not_on_modules_of_other_regularizers():
+def test_it_acts_on_weights_before_spectral_norm_and_not_on_modules_of_other_regularizers() -> None:
     for order in (0, 1), (1, 0):
         game = toy_game()
-        all_three = [L2(weight=0.5), SpectralNormalization(), VariationalInformationBottleneck(channels=3)]
+        l2, vib = L2(weight=0.5), VariationalInformationBottleneck(channels=3)
+        all_three = (l2, SpectralNormalization(), vib)
         for i in (*order, 2):
             all_three[i].attach(game)
-        found = added(all_three[0], game)
+        found = added(l2, game)
         for name in ("body", "output"):
             original = f"discriminator.{name}.parametrizations.weight.original"
             assert_close(found[original], game.get_parameter(original).detach())
-        bottleneck = {id(p) for p in all_three[2].bottleneck.parameters()}
-        assert not any(p.grad.any() for p in game.players["discriminator"].parameters() if id(p) in bottleneck)
+        bottleneck = {id(p) for p in vib.bottleneck.parameters()}
+        assert not any(gradient(p).any() for p in game.players["discriminator"].parameters() if id(p) in bottleneck)
 
 
 @pytest.mark.parametrize(
@@ -72,11 +77,11 @@ def test_it_acts_on_weights_before_spectral_norm_and_not_on_modules_of_other_reg
         ({"players": ()}, "players must name at least one player"),
     ],
 )
-def test_options_out_of_range_are_refused(options, message):
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         L2(**options)
 
 
-def test_a_player_that_the_game_lacks_is_refused():
+def test_a_player_that_the_game_lacks_is_refused() -> None:
     with pytest.raises(GanlabError, match=r"reg\.l2\.players: this game has no player 'encoder'"):
         L2(players=("encoder",)).attach(toy_game())

@@ -1,13 +1,16 @@
 """LeCam: arXiv:2104.03310, and the authors' code (fixtures/make_lecam.py)."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from support.rehearsals import DISCRIMINATOR, GENERATOR, Linear, Rehearsal
+from torch import Tensor
 from torch.testing import assert_close
 
+from ganlab.contracts.game import Regularizer
 from ganlab.regularizers.lecam import LeCam
 from ganlab.testing import check_regularizer
 
@@ -17,27 +20,27 @@ class Given:
 
     images_seen = 10_000
 
-    def __init__(self, real, fake):
+    def __init__(self, real: Tensor, fake: Tensor) -> None:
         self.reals, self._fakes = real, fake
 
-    def fakes(self):
+    def fakes(self) -> Tensor:
         return self._fakes
 
-    def logits(self, points):
+    def logits(self, points: Tensor) -> Tensor:
         return points
 
 
-def step(regularizer, real, fake):
-    terms = regularizer.terms(DISCRIMINATOR, Given(real, fake))
+def step(regularizer: Regularizer, real: Tensor, fake: Tensor) -> Any:
+    terms = regularizer.terms(DISCRIMINATOR, Given(real, fake))  # type: ignore[arg-type]
     regularizer.after_step(DISCRIMINATOR)
     return terms["discriminator"]["lecam"] if terms else None
 
 
-def test_it_keeps_the_contract_but_for_what_it_holds_constant():
+def test_it_keeps_the_contract_but_for_what_it_holds_constant() -> None:
     assert check_regularizer(LeCam(), exact_gradient=False) == []
 
 
-def test_one_sided_it_is_the_authors_over_several_steps():
+def test_one_sided_it_is_the_authors_over_several_steps() -> None:
     with np.load(Path(__file__).parent / "fixtures" / "lecam.npz") as file:
         fixture = {name: torch.from_numpy(file[name]) for name in file.files}
     regularizer = LeCam(weight=1.0, decay=0.9, one_sided=True).double()
@@ -49,7 +52,7 @@ def test_one_sided_it_is_the_authors_over_several_steps():
         assert_close(regularizer.anchors, fixture["anchors"][i])
 
 
-def test_two_sided_it_is_a_squared_distance_to_the_others_average():
+def test_two_sided_it_is_a_squared_distance_to_the_others_average() -> None:
     """weight (E[(D(x) - a_F)^2] + E[(D(G) - a_R)^2]); the averages of the second step are 0.75 a + 0.25 mean."""
     first, second = torch.tensor([[[1.0, 3.0], [-1.0, -2.0]], [[2.0, 6.0], [0.0, 1.0]]]).double()
     regularizer = LeCam(weight=2.0, decay=0.75).double()
@@ -62,13 +65,13 @@ def test_two_sided_it_is_a_squared_distance_to_the_others_average():
     assert_close(torch.autograd.grad(value, real)[0], 2 * (second[0] - of_fakes))
 
 
-def test_it_is_a_term_of_the_discriminators_main_turn():
+def test_it_is_a_term_of_the_discriminators_main_turn() -> None:
     play = Rehearsal(Linear((2, 4, 4)), LeCam())
     assert play.term("lecam") > 0
     assert play.terms(GENERATOR) == {}
 
 
-def test_before_its_start_the_averages_are_the_present_means_and_there_is_no_term():
+def test_before_its_start_the_averages_are_the_present_means_and_there_is_no_term() -> None:
     regularizer = LeCam(start_kimg=20.0, weight=1.0).double()
     for mean in (3.0, -5.0):
         assert step(regularizer, torch.full((2,), mean).double(), torch.zeros(2).double()) is None
@@ -88,6 +91,6 @@ def test_before_its_start_the_averages_are_the_present_means_and_there_is_no_ter
         ({"start_kimg": -1.0}, "start_kimg must be finite and at least 0"),
     ],
 )
-def test_options_out_of_range_are_refused(options, message):
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LeCam(**options)

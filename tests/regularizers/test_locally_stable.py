@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from support.engine import Engine, flat, pair, points
+from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
 
@@ -14,11 +15,11 @@ from ganlab.regularizers.locally_stable import LocallyStable
 from ganlab.testing import check_regularizer
 
 
-def test_it_keeps_the_contract():
+def test_it_keeps_the_contract() -> None:
     assert check_regularizer(LocallyStable()) == []
 
 
-def test_the_generators_step_follows_it_and_the_discriminators_does_not():
+def test_the_generators_step_follows_it_and_the_discriminators_does_not() -> None:
     """G: f_G + weight ||df_D/dw_D||^2 on the reals of the discriminator's turn; D: f_D alone."""
     generator, discriminator = pair()
     game = Standard(generator=generator, discriminator=discriminator, loss=NonSaturating(), update="simultaneous")
@@ -26,7 +27,7 @@ def test_the_generators_step_follows_it_and_the_discriminators_does_not():
     engine = Engine(game, {"locally_stable": LocallyStable(weight=0.7)}, rate=0.1)
     engine.iterate()
 
-    def objective(fake):
+    def objective(fake: Tensor) -> Tensor:
         return F.softplus(-d(points(0))).mean() + F.softplus(d(fake)).mean()
 
     found = dict(engine.gradients)
@@ -37,6 +38,6 @@ def test_the_generators_step_follows_it_and_the_discriminators_does_not():
     assert_close(found["generator"], flat(torch.autograd.grad(total, list(g.parameters()))))
 
 
-def test_a_negative_weight_is_refused():
+def test_a_negative_weight_is_refused() -> None:
     with pytest.raises(ValueError, match="weight must be finite and at least 0"):
         LocallyStable(weight=-1.0)

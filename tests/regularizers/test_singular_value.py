@@ -1,9 +1,13 @@
 """The largest singular value held: arXiv:1809.11096, sec. 4.1."""
 
+from typing import Any
+
 import pytest
 import torch
+from support.gradients import gradient
 from support.rehearsals import DISCRIMINATOR, GENERATOR
-from torch import nn
+from support.spectral import list_of
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 from ganlab.contracts.game import Game, Turn
@@ -16,7 +20,7 @@ from ganlab.testing import check_regularizer, toy_game
 class Networks(Game):
     """A player with one layer of every kind, in float64."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.generator = nn.ModuleDict(
@@ -33,30 +37,30 @@ class Networks(Game):
         ).double()
         self.seat("generator", generator=self.generator)
 
-    def matrices(self):
-        layers = self.generator
-        rows = {n: [layers[n].weight.flatten(1)] for n in ("convolution", "twin", "tall", "linear", "row")}
-        rows["grouped"] = [w.flatten(1) for w in layers["grouped"].weight.split(4)]
-        rows["up"] = [layers["up"].weight.transpose(0, 1).flatten(1)]
+    def matrices(self) -> dict[str, list[Tensor]]:
+        weights = {n: layer.get_parameter("weight") for n, layer in self.generator.items()}
+        rows = {n: [weights[n].flatten(1)] for n in ("convolution", "twin", "tall", "linear", "row")}
+        rows["grouped"] = [w.flatten(1) for w in weights["grouped"].split(4)]
+        rows["up"] = [weights["up"].transpose(0, 1).flatten(1)]
         return rows
 
 
-def bound_of(values, bound, ratio):
+def bound_of(values: Tensor, bound: float | None, ratio: float) -> float | Tensor:
     return bound if bound is not None else ratio * values[1].detach()
 
 
 @pytest.mark.parametrize(
     "options", [{}, {"method": "clamp", "bound": 0.2}, {"players": ("generator", "discriminator")}]
 )
-def test_it_keeps_the_contract(options):
+def test_it_keeps_the_contract(options: dict[str, Any]) -> None:
     assert check_regularizer(SingularValue(**options)) == []
 
 
 @pytest.mark.parametrize("bound", [None, 0.3])
-def test_the_penalty_adds_the_gradient_that_autograd_finds_through_a_decomposition(bound):
+def test_the_penalty_adds_the_gradient_that_autograd_finds_through_a_decomposition(bound: float | None) -> None:
     game, regularizer = Networks(), SingularValue(weight=0.7, bound=bound, ratio=1.2)
     regularizer.attach(game)
-    total = 0.0
+    total = torch.zeros(())
     for matrices in game.matrices().values():
         for matrix in matrices:
             values = torch.linalg.svdvals(matrix)
@@ -66,19 +70,19 @@ def test_the_penalty_adds_the_gradient_that_autograd_finds_through_a_decompositi
     expected = {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in game.generator.named_parameters()}
     for parameter in game.generator.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    regularizer.gradients(GENERATOR, {"generator": [p.grad for p in game.generator.parameters()]})
+    regularizer.gradients(GENERATOR, {"generator": [gradient(p) for p in game.generator.parameters()]})
     assert_close({n: p.grad for n, p in game.generator.named_parameters()}, expected)
 
 
 @pytest.mark.parametrize("bound", [None, 0.3])
-def test_the_clamp_lowers_what_is_above_the_bound_and_nothing_else(bound):
+def test_the_clamp_lowers_what_is_above_the_bound_and_nothing_else(bound: float | None) -> None:
     """All other singular values, and all vectors, stay; W - (s0 - s) u0 v0^T has s in place of s0."""
     game, regularizer = Networks(), SingularValue("clamp", bound=bound, ratio=1.1)
     regularizer.attach(game)
     with torch.no_grad():
-        game.generator["twin"].weight.mul_(1e-3)
+        game.generator["twin"].get_parameter("weight").mul_(1e-3)
     before = {n: [torch.linalg.svd(m.detach(), full_matrices=False) for m in ms] for n, ms in game.matrices().items()}
-    table = game.generator["embedding"].weight.clone()
+    table = game.generator["embedding"].get_parameter("weight").clone()
     regularizer.after_step(GENERATOR)
     for name, matrices in game.matrices().items():
         for matrix, (u, values, v) in zip(matrices, before[name], strict=True):
@@ -86,21 +90,21 @@ def test_the_clamp_lowers_what_is_above_the_bound_and_nothing_else(bound):
                 values = values.clone()
                 values[0] = min(values[0], bound_of(values, bound, 1.1))
             assert_close(matrix.detach(), u @ torch.diag(values) @ v)
-    assert torch.equal(game.generator["embedding"].weight, table)
+    assert torch.equal(game.generator["embedding"].get_parameter("weight"), table)
 
 
-def test_the_top_of_matrices_of_zeros_is_finite():
+def test_the_top_of_matrices_of_zeros_is_finite() -> None:
     first, second, outer = top_singular_values(torch.zeros(2, 3, 4))
     assert not any(x.any() for x in (first, second, outer))
     assert top_singular_values(torch.full((1, 1), -3.0))[0] == 3
 
 
-def test_it_acts_in_its_players_main_turn_on_weights_before_spectral_norm():
+def test_it_acts_in_its_players_main_turn_on_weights_before_spectral_norm() -> None:
     for order in (0, 1), (1, 0):
         game, both = Networks(), [SingularValue("clamp", bound=0.1), SpectralNormalization(("generator",))]
         for i in order:
             both[i].attach(game)
-        original = game.generator["convolution"].parametrizations.weight.original
+        original = list_of(game.generator["convolution"]).original
         before = original.detach().clone()
         for turn in (DISCRIMINATOR, Turn(("generator",), every=4, name="path_length")):
             both[0].after_step(turn)
@@ -121,11 +125,11 @@ def test_it_acts_in_its_players_main_turn_on_weights_before_spectral_norm():
         ({"players": ()}, "players must name at least one"),
     ],
 )
-def test_options_out_of_range_are_refused(options, message):
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SingularValue(**options)
 
 
-def test_a_player_that_the_game_lacks_is_refused():
+def test_a_player_that_the_game_lacks_is_refused() -> None:
     with pytest.raises(GanlabError, match=r"reg\.singular_value\.players: this game has no player 'encoder'"):
         SingularValue(players=("encoder",)).attach(toy_game())

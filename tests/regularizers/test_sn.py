@@ -1,12 +1,16 @@
 """Spectral normalization as a regularizer; its arithmetic is tested with the layer."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from support.engine import D, Engine, G
 from support.rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
-from torch import nn
+from support.spectral import list_of
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.testing import assert_close
 
 from ganlab.contracts.game import UPDATES, Game
@@ -21,19 +25,20 @@ from ganlab.testing import ToyDiscriminator, check_regularizer, toy_game
 
 
 @pytest.mark.parametrize("players", [("discriminator",), ("discriminator", "generator")])
-def test_it_keeps_the_contract(players):
+def test_it_keeps_the_contract(players: tuple[str, ...]) -> None:
     assert check_regularizer(SpectralNormalization(players=players)) == []
 
 
-def test_after_many_iterations_every_weight_has_largest_singular_value_one():
+def test_after_many_iterations_every_weight_has_largest_singular_value_one() -> None:
     game = toy_game()
     SpectralNormalization(iterations=200).attach(game)
     discriminator = game.discriminator
+    assert isinstance(discriminator, ToyDiscriminator)
     for layer in (discriminator.body, discriminator.output):
         assert_close(torch.linalg.matrix_norm(layer.weight.flatten(1), 2), torch.tensor(1.0), rtol=1e-5, atol=0)
 
 
-def test_it_normalizes_the_layers_of_a_network_that_knows_nothing_of_it():
+def test_it_normalizes_the_layers_of_a_network_that_knows_nothing_of_it() -> None:
     class Foreign(nn.Sequential):
         pass
 
@@ -47,15 +52,15 @@ def test_it_normalizes_the_layers_of_a_network_that_knows_nothing_of_it():
     assert not spectral_norm.attached(game.generator)
 
 
-def test_vectors_move_in_the_players_own_turn_once_a_micro_batch():
+def test_vectors_move_in_the_players_own_turn_once_a_micro_batch() -> None:
     play = Rehearsal(ToyDiscriminator((2, 4, 4)), SpectralNormalization())
 
-    def vectors():
-        return [buffer.clone() for name, buffer in play.game.discriminator.named_buffers() if name.endswith(".u")]
+    def vectors() -> list[Tensor]:
+        return [buffer.clone() for name, buffer in play.discriminator.named_buffers() if name.endswith(".u")]
 
-    def iterated():
+    def iterated() -> Tensor:
         with torch.no_grad():
-            weight = play.game.discriminator.body.parametrizations.weight.original.flatten(1)
+            weight = list_of(play.discriminator.body).original.flatten(1)
             v = nn.functional.normalize(weight.T @ vectors()[0], dim=0)
             return nn.functional.normalize(weight @ v, dim=0)
 
@@ -68,7 +73,7 @@ def test_vectors_move_in_the_players_own_turn_once_a_micro_batch():
     assert len(before) == 2
 
 
-def test_modules_that_other_regularizers_add_stay_as_they_are_in_any_order():
+def test_modules_that_other_regularizers_add_stay_as_they_are_in_any_order() -> None:
     for order in ((0, 1), (1, 0)):
         game, both = toy_game(), [SpectralNormalization(), VariationalInformationBottleneck(channels=3)]
         for i in order:
@@ -77,9 +82,9 @@ def test_modules_that_other_regularizers_add_stay_as_they_are_in_any_order():
         assert not spectral_norm.attached(both[1])
 
 
-def test_a_player_without_weights_is_refused():
+def test_a_player_without_weights_is_refused() -> None:
     class Scale(Game):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.discriminator = nn.BatchNorm1d(2)
             self.seat("discriminator", discriminator=self.discriminator)
@@ -98,7 +103,7 @@ def test_a_player_without_weights_is_refused():
         ({"players": ("discriminator", "discriminator")}, "each once"),
     ],
 )
-def test_options_out_of_range_are_refused(options, message):
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SpectralNormalization(**options)
 
@@ -119,7 +124,7 @@ def test_iterating_only_after_a_change_gives_the_same_weights(update: str, monke
     fast = train()
     iterate, asked = spectral_norm.power_iterate, []
 
-    def always(parametrizations, *, unchanged=False):
+    def always(parametrizations: Sequence[ParametrizationList], *, unchanged: bool = False) -> None:
         asked.append(unchanged)
         iterate(parametrizations)
 
@@ -128,11 +133,11 @@ def test_iterating_only_after_a_change_gives_the_same_weights(update: str, monke
     assert any(asked) == (update == "alternating")
 
 
-def test_exact_divides_by_the_singular_value_of_a_decomposition():
+def test_exact_divides_by_the_singular_value_of_a_decomposition() -> None:
     """At once and in every pass, without converging; its slope is that of W / s0 through the decomposition."""
     play = Rehearsal(ToyDiscriminator((2, 8, 8)), SpectralNormalization(exact=True), image_shape=(2, 8, 8))
-    for layer in (play.game.discriminator.body, play.game.discriminator.output):
-        original = layer.parametrizations.weight.original
+    for layer in (play.discriminator.body, play.discriminator.output):
+        original = list_of(layer).original
         matrix = original.flatten(1)
         expected = original / torch.linalg.svdvals(matrix)[0]
         assert_close(layer.weight, expected)
@@ -143,10 +148,10 @@ def test_exact_divides_by_the_singular_value_of_a_decomposition():
         assert_close(layer.weight, expected)
 
 
-def test_convolutions_can_be_divided_by_the_norm_of_their_operators():
+def test_convolutions_can_be_divided_by_the_norm_of_their_operators() -> None:
     regularizer = SpectralNormalization(convolutions="operator", iterations=300)
     play = Rehearsal(ToyDiscriminator((2, 8, 8)), regularizer, image_shape=(2, 8, 8))
-    discriminator = play.game.discriminator
+    discriminator = play.discriminator
     columns = torch.eye(2 * 8 * 8, dtype=torch.float64).view(-1, 2, 8, 8)
     matrix = torch.nn.functional.conv2d(columns, discriminator.body.weight, stride=4).flatten(1)
     assert_close(torch.linalg.matrix_norm(matrix.detach(), 2).item(), 1.0)
@@ -157,7 +162,7 @@ def test_convolutions_can_be_divided_by_the_norm_of_their_operators():
         SpectralNormalization(convolutions="true")
 
 
-def test_the_sizes_of_maps_are_those_of_a_pass_that_changes_nothing():
+def test_the_sizes_of_maps_are_those_of_a_pass_that_changes_nothing() -> None:
     from ganlab.models.sngan import Discriminator, Generator
     from ganlab.regularizers.attachment import map_sizes
 
@@ -166,41 +171,45 @@ def test_the_sizes_of_maps_are_those_of_a_pass_that_changes_nothing():
         before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         sizes = map_sizes(game, network, "sn")
         assert set(sizes) == {m for m in network.modules() if isinstance(m, nn.Conv2d)}
-        assert sizes[network.blocks[0].conv2] == ((8, 8) if isinstance(network, Generator) else (16, 16))
+        assert sizes[network.get_submodule("blocks.0.conv2")] == (
+            (8, 8) if isinstance(network, Generator) else (16, 16)
+        )
         assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
         assert network.training
     with pytest.raises(GanlabError, match="give it an attribute image_shape, or latent_dim"):
         map_sizes(game, nn.Conv2d(1, 1, 3), "sn")
 
 
-def test_a_weight_of_zeros_is_refused_and_named():
-    for options in ({}, {"exact": True}):
+def test_a_weight_of_zeros_is_refused_and_named() -> None:
+    given: tuple[dict[str, Any], ...] = ({}, {"exact": True})
+    for options in given:
         game = toy_game()
-        game.discriminator.output.weight.data.zero_()
+        game.get_parameter("discriminator.output.weight").data.zero_()
         with pytest.raises(GanlabError, match=r"those of output in the discriminator are all 0: start them at other"):
             SpectralNormalization(**options).attach(game)
     game = toy_game()
-    game.discriminator.body.weight.data.zero_()
+    game.get_parameter("discriminator.body.weight").data.zero_()
     with pytest.raises(GanlabError, match="those of body in the discriminator are all 0"):
         SpectralNormalization(convolutions="operator").attach(game)
     game = toy_game()
-    spectral_norm.exempt(game.discriminator.output).weight.data.zero_()
+    spectral_norm.exempt(game.get_submodule("discriminator.output")).get_parameter("weight").data.zero_()
     SpectralNormalization().attach(game)
 
 
-def test_the_operator_of_kernels_that_overlap_is_not_the_reshaped_kernel():
+def test_the_operator_of_kernels_that_overlap_is_not_the_reshaped_kernel() -> None:
     class Overlapping(nn.Sequential):
         image_shape = (2, 6, 5)
 
-        def forward(self, x, y=None):
+        def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
             return super().forward(x)
 
     torch.manual_seed(0)
-    network = Overlapping(nn.Conv2d(2, 3, 3, padding=1), nn.Flatten(), nn.Linear(90, 1), nn.Flatten(0))
+    layer = nn.Conv2d(2, 3, 3, padding=1)
+    network = Overlapping(layer, nn.Flatten(), nn.Linear(90, 1), nn.Flatten(0))
     game = toy_game((2, 6, 5))
     game.discriminator = game.players["discriminator"].modules["discriminator"] = network
     SpectralNormalization(convolutions="operator", iterations=300).attach(game)
     columns = torch.eye(60).view(-1, 2, 6, 5)
-    matrix = nn.functional.conv2d(columns, network[0].weight, padding=1).flatten(1)
+    matrix = nn.functional.conv2d(columns, layer.weight, padding=1).flatten(1)
     assert_close(torch.linalg.matrix_norm(matrix.detach(), 2).item(), 1.0, rtol=1e-4, atol=0)
-    assert torch.linalg.matrix_norm(network[0].weight.detach().flatten(1), 2) < 0.95
+    assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2) < 0.95

@@ -15,12 +15,12 @@ from ganlab.testing import ToyDiscriminator, ToyGenerator, check_regularizer
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
-def test_it_keeps_the_contract(share):
+def test_it_keeps_the_contract(share: float) -> None:
     assert check_regularizer(TopK(share=share)) == []
 
 
 @pytest.mark.parametrize(("share", "k"), [(0.5, 3), (0.01, 1), (1.0, 6), (0.75, 4)])
-def test_the_generator_learns_from_the_best_alone(share, k):
+def test_the_generator_learns_from_the_best_alone(share: float, k: int) -> None:
     """The mean of softplus(-d) over the k largest d of six; the discriminator's loss is over all six."""
     play = Rehearsal(Linear((2, 4, 4)), TopK(share=share))
     view = play.view(GENERATOR)
@@ -35,7 +35,7 @@ def test_the_generator_learns_from_the_best_alone(share, k):
     assert len(fake) == 6
 
 
-def test_a_loss_that_compares_sees_the_reals_that_the_kept_fakes_are_paired_with():
+def test_a_loss_that_compares_sees_the_reals_that_the_kept_fakes_are_paired_with() -> None:
     play = Rehearsal(Linear((2, 4, 4)), TopK(share=0.5), loss=Relativistic())
     turn = next(t for t in play.game.all_turns() if t.has("generator"))
     view = play.view(turn)
@@ -45,9 +45,9 @@ def test_a_loss_that_compares_sees_the_reals_that_the_kept_fakes_are_paired_with
     assert_close(play.game.objective(turn, view)["generator"]["adversarial"], expected)
 
 
-def test_a_game_that_evaluates_both_players_at_once_is_refused():
+def test_a_game_that_evaluates_both_players_at_once_is_refused() -> None:
     class OneTurn(Standard):
-        def turns(self):
+        def turns(self) -> tuple[Turn, ...]:
             return (Turn(("discriminator", "generator"), reals="fresh", counts=True),)
 
     game = OneTurn(generator=ToyGenerator(), discriminator=ToyDiscriminator(), loss=NonSaturating())
@@ -56,6 +56,6 @@ def test_a_game_that_evaluates_both_players_at_once_is_refused():
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5, float("nan")])
-def test_a_share_out_of_range_is_refused(share):
+def test_a_share_out_of_range_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="share must be above 0 and at most 1, got"):
         TopK(share=share)

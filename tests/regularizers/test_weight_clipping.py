@@ -12,11 +12,11 @@ from ganlab.regularizers.weight_clipping import WeightClipping
 from ganlab.testing import check_regularizer, toy_game
 
 
-def test_it_keeps_the_contract():
+def test_it_keeps_the_contract() -> None:
     assert check_regularizer(WeightClipping()) == []
 
 
-def test_every_step_ends_within_the_limit_and_the_step_itself_is_the_optimizers():
+def test_every_step_ends_within_the_limit_and_the_step_itself_is_the_optimizers() -> None:
     """clip(w - rate · gradient, -c, c) of all parameters, biases too; the generator's are left alone."""
     generator, discriminator = pair()
     game = Standard(generator=generator, discriminator=discriminator, loss=Wasserstein())
@@ -30,7 +30,7 @@ def test_every_step_ends_within_the_limit_and_the_step_itself_is_the_optimizers(
     assert any((p.abs() > 0.2).any() for p in generator.parameters())
 
 
-def test_other_players_may_be_named():
+def test_other_players_may_be_named() -> None:
     game = toy_game()
     regularizer = WeightClipping(limit=0.1, players=("generator",))
     regularizer.attach(game)
@@ -44,6 +44,6 @@ def test_other_players_may_be_named():
 
 
 @pytest.mark.parametrize("limit", [0.0, -0.01, float("inf"), float("nan")])
-def test_a_limit_that_is_not_positive_is_refused(limit):
+def test_a_limit_that_is_not_positive_is_refused(limit: float) -> None:
     with pytest.raises(ValueError, match="limit must be positive and finite, got"):
         WeightClipping(limit=limit)

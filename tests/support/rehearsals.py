@@ -1,15 +1,19 @@
 """Discriminators whose input gradients are known exactly, and views of one turn of a toy game."""
 
+from typing import Generic, TypeVar
+
 import torch
 from torch import Tensor, nn
 
-from ganlab.contracts.game import Turn
+from ganlab.contracts.game import Regularizer, Turn
+from ganlab.contracts.view import View
 from ganlab.core import randomness
 from ganlab.games.standard import Standard
 from ganlab.layers import state
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.testing import ToyGenerator, toy_view
 
+Discriminator = TypeVar("Discriminator", bound=nn.Module)
 DISCRIMINATOR = Turn(("discriminator",), reals="fresh")
 GENERATOR = Turn(("generator",), reals=None)
 
@@ -41,15 +45,20 @@ class Quadratic(Linear):
         return (x.square() * self.w).flatten(1).sum(1, keepdim=True) / 2
 
 
-class Rehearsal:
+class Rehearsal(Generic[Discriminator]):
     """A standard game of a toy generator and a given discriminator, its regularizers, and its turns."""
 
     def __init__(
-        self, discriminator: nn.Module, *regularizers, image_shape=(2, 4, 4), dtype=torch.float64, loss=None
+        self,
+        discriminator: Discriminator,
+        *regularizers: Regularizer,
+        image_shape: tuple[int, ...] = (2, 4, 4),
+        dtype: torch.dtype = torch.float64,
+        loss: object = None,
     ) -> None:
-        generator = ToyGenerator(image_shape)
+        self.generator, self.discriminator = ToyGenerator(image_shape), discriminator
         loss = NonSaturating() if loss is None else loss
-        self.game = Standard(generator=generator, discriminator=discriminator, loss=loss)
+        self.game = Standard(generator=self.generator, discriminator=discriminator, loss=loss)
         self.regularizers = regularizers
         for regularizer in regularizers:
             regularizer.attach(self.game)
@@ -58,10 +67,12 @@ class Rehearsal:
         shape = (6, *image_shape)
         self.reals = torch.rand(shape, generator=torch.Generator().manual_seed(1)).to(dtype) * 2 - 1
 
-    def view(self, turn: Turn = DISCRIMINATOR, key: tuple[int, ...] = (0,)):
+    def view(self, turn: Turn = DISCRIMINATOR, key: tuple[int, ...] = (0,)) -> View:
         return toy_view(self.game, self.regularizers, turn, reals=self.reals.clone(), key=key)
 
-    def terms(self, turn: Turn = DISCRIMINATOR, key: tuple[int, ...] = (0,), view=None) -> dict[str, dict[str, Tensor]]:
+    def terms(
+        self, turn: Turn = DISCRIMINATOR, key: tuple[int, ...] = (0,), view: View | None = None
+    ) -> dict[str, dict[str, Tensor]]:
         """Terms of the regularizers alone; after the game's own objective, as in the engine."""
         view = self.view(turn, key) if view is None else view
         found: dict[str, dict[str, Tensor]] = {}
@@ -72,5 +83,7 @@ class Rehearsal:
                     found.setdefault(player, {}).update(terms)
         return found
 
-    def term(self, name: str, turn: Turn = DISCRIMINATOR, key: tuple[int, ...] = (0,), view=None) -> Tensor:
+    def term(
+        self, name: str, turn: Turn = DISCRIMINATOR, key: tuple[int, ...] = (0,), view: View | None = None
+    ) -> Tensor:
         return self.terms(turn, key, view)["discriminator"][name]
