@@ -42,7 +42,14 @@ REFUSED = {
     ("list", "lss"): "There is no kind 'lss'. Did you mean 'loss'?",
     ("list", "loss=hinge"): "`ganlab list` takes kinds alone",
     ("show",): "`ganlab show` wants a name",
-    ("show", "hindge"): "Nothing is called 'hindge'. Did you mean 'hinge'?",
+    ("show", "hindge"): "Nothing is called 'hindge'. Did you mean `ganlab show loss hinge`?",
+    ("show", "ADAM"): "Did you mean `ganlab show optimizer adam`",
+    ("show", "spectral"): "Did you mean `ganlab show metric spectrum` or `ganlab show reg sn`?",
+    ("show", "nothere"): "Did you mean 'encoder'?",
+    ("train", "--loss=hindge"): "Did you mean 'hinge'?",
+    ("sample", "nowhere", "--count=3"): "There is no run folder nowhere.",
+    ("list", "--loss=hinge"): "`ganlab list` takes kinds alone, got 'loss=hinge'.",
+    ("train", "--help", "rge"): "There is no group 'rge'. Did you mean 'reg",
     ("show", "loss"): "Which loss? `ganlab show loss NAME` with one of ct_gan,",
     ("show", "loss", "sn"): "No loss is called 'sn'. There is reg=sn.",
     ("show", "r1"): "'r1' is the name of several things: `ganlab show loss r1` or `ganlab show reg r1`.",
@@ -98,6 +105,28 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"\n  {command} " in page
         assert printed(capsys, command, "--help").startswith(f"ganlab {command}")
         assert printed(capsys, command, "-h", "whatever=1").startswith(f"ganlab {command}")
+
+
+def test_help_of_a_group_is_its_part_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    page = printed(capsys, "train", "--help")
+    for words, first, others in (
+        (("reg",), "reg=  regularizer; default: none", ("loss=  ", "data.mirror")),
+        (("checkpoint",), "Keys of every run", ("reg=  ", "data.mirror", "trainer.")),
+        (("trainer",), "Options of Lightning's Trainer", ("reg=  ", "data.mirror")),
+    ):
+        part = printed(capsys, "train", *words, "--help")
+        assert part.startswith(first)
+        assert part.splitlines()[2].strip().split("  ")[0] in page
+        assert not [other for other in others if other in part]
+    assert "data.mirror=false" in (part := printed(capsys, "train", "--help", "data", "loss"))
+    assert "folder" in part
+    assert "loss=  adversarial loss" in part
+
+
+def test_options_may_be_written_with_dashes(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = printed(capsys, "train", "--cfg", "model=biggan", "optimizer.generator.lr=0.1")
+    assert printed(capsys, "train", "--cfg", "--model=biggan", "--optimizer.generator.lr=0.1") == plain
+    assert printed(capsys, "show", "--loss=hinge") == printed(capsys, "show", "loss=hinge")
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
     run = ganlab.train(["model=dcgan", "trainer.max_steps=200"])
     images = run.sample(16, labels=3)
-    images = ganlab.load("runs/2026-11-21_10-00-00").sample(16, truncation=0.7)
+    images = ganlab.load("runs/2026-11-21_10-00-00_sngan_digits_hinge_0").sample(16, truncation=0.7)
 
 Importing this module imports neither torch nor lightning.
 """
@@ -23,8 +23,12 @@ __version__ = "0.1.0"
 __all__ = ["GanlabError", "load", "register", "train"]
 
 
-def train(overrides: Sequence[str] = ()) -> Run:
+def train(overrides: str | Sequence[str] = ()) -> Run:
     """Train as ``ganlab train`` does with these words, and load the run.
+
+    Args:
+        overrides: Words such as ``["model=dcgan", "trainer.max_steps=5"]``, or one string of them, which is split as
+            a shell would: ``"model=dcgan reg='[sn,ortho]'"``.
 
     Raises:
         GanlabError: For everything that a user can mend.
@@ -33,7 +37,8 @@ def train(overrides: Sequence[str] = ()) -> Run:
     from ganlab.runs import fine_tuning, session
     from ganlab.runs.run import Run
 
-    return Run(session.start(compose.read(fine_tuning.with_inherited(overrides))).folder)
+    words = compose.split(overrides) if isinstance(overrides, str) else overrides
+    return Run(session.start(compose.read(fine_tuning.with_inherited(words))).folder)
 
 
 def load(run: str | os.PathLike[str] | Run) -> Run:

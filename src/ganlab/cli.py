@@ -1,6 +1,7 @@
 """``ganlab <command> [words] [key=value] [flags]``: parses the command and imports only what it needs.
 
-One grammar for all commands: words are run folders or names, ``key=value`` are options.
+One grammar for all commands: words are run folders or names, ``key=value`` are options; ``--key=value``
+is the same, as W&B's agents write it.
 """
 
 from __future__ import annotations
@@ -72,19 +73,42 @@ def dispatch(words: Sequence[str]) -> int:
     module = importlib.import_module(f"ganlab.commands.{command}")
     if command == "complete":
         return int(module.run(rest, [], []))
+    rest = [word.removeprefix("--") if _is_option(word) else word for word in rest]
     if "-h" in rest or "--help" in rest:
-        print(module.help_text() if hasattr(module, "help_text") else module.HELP)
+        print(module.help_text(_words(rest)) if hasattr(module, "help_text") else module.HELP)
         return 0
-    flags = [word for word in rest if word.startswith("-") and word != "-"]
-    # a run folder of a sweep may be called 0_reg=sn
-    options = [w for w in rest if w not in flags and ("=" in w or w.startswith(("~", "+"))) and not os.path.isdir(w)]
-    positional = [word for word in rest if word not in flags and word not in options]
+    flags = [word for word in rest if _is_flag(word)]
+    positional = _words(rest)
+    options = [word for word in rest if word not in flags and word not in positional]
     for flag in flags:
         allowed = getattr(module, "FLAGS", ())
         if flag not in allowed:
             known = f"Flags: {', '.join(allowed)}." if allowed else "It takes no flags, only key=value."
             raise GanlabError(f"`ganlab {command}` has no flag {flag}.{suggestion(flag, allowed)} {known}")
     return int(module.run(positional, options, flags))
+
+
+def _is_option(word: str) -> bool:
+    """Whether a word is an option as W&B's agents and other command lines write it: ``--seed=1``."""
+    return word.startswith("--") and "=" in word[3:]
+
+
+def _is_flag(word: str) -> bool:
+    return word.startswith("-") and word != "-"
+
+
+def _words(rest: Sequence[str]) -> list[str]:
+    """Words that are neither flags nor options; what is written like an option may be a folder or file of a run."""
+    return [
+        word
+        for word in rest
+        if not _is_flag(word) and (("=" not in word and not word.startswith(("~", "+"))) or _is_of_a_run(word))
+    ]
+
+
+def _is_of_a_run(path: str) -> bool:
+    """Whether a path is a folder or a checkpoint: a run folder of a sweep may be called 0_reg=sn."""
+    return os.path.isdir(path) or (path.endswith(".ckpt") and os.path.isfile(path))
 
 
 def usage() -> str:

@@ -47,3 +47,10 @@ def test_a_run_that_goes_on_can_be_loaded_meanwhile(finished):
 
     with run_folder.claimed(finished, again=True):
         assert ganlab.load(finished).sample(1).shape[0] == 1
+
+
+def test_one_string_of_words_is_split_as_a_shell_does():
+    with pytest.raises(ganlab.GanlabError, match=r"No regularizer is called 'b c'"):
+        ganlab.train("seed=1 reg='[sn,b c]'")
+    with pytest.raises(ganlab.GanlabError, match=r"a quote in it is not closed"):
+        ganlab.train("loss=hinge reg='[sn")

@@ -1,12 +1,14 @@
 """A run is a folder that belongs to one process at a time."""
 
 import json
-import re
+from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
 
+from ganlab.config import compose
 from ganlab.core.errors import GanlabError
-from ganlab.runs import run_folder
+from ganlab.runs import naming, run_folder
 
 
 def test_a_run_has_the_files_that_the_design_names(finished):
@@ -32,11 +34,14 @@ def test_the_environment_names_versions_and_machine(finished):
     assert {"time", "command", "python", "platform", "threads", "cuda"} <= set(environment)
 
 
-def test_a_run_without_a_name_is_named_for_the_time_and_two_at_once_get_two_folders(tmp_path, monkeypatch):
+def test_a_run_is_named_for_the_time_and_what_it_is_and_two_at_once_get_two_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with run_folder.claimed(None) as one, run_folder.claimed(None) as other:
-        assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", one.name)
-        assert one != other
+    started = datetime(2026, 11, 26, 14, 0, 0)
+    monkeypatch.setattr(run_folder, "datetime", SimpleNamespace(now=lambda: started))
+    what = naming.name(compose.read(["model=biggan", "loss=wgan_gp", "seed=7"]))
+    with run_folder.claimed(None, name=what) as one, run_folder.claimed(None, name=what) as other:
+        assert one.name == "2026-11-26_14-00-00_biggan_digits_wasserstein_7"
+        assert other.name == f"{one.name}_run2"
         assert one.parent == other.parent == tmp_path / "runs"
         (one / "something").touch()
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [one.name], "an empty claim is given back"
@@ -47,7 +52,7 @@ def test_a_folder_that_another_took_between_looking_and_making_is_left_to_it(tmp
     taken = tmp_path / "runs" / "same second"
     taken.mkdir(parents=True)
     names = iter([taken, tmp_path / "runs" / "another"])
-    monkeypatch.setattr(run_folder, "new", lambda folder: next(names))
+    monkeypatch.setattr(run_folder, "new", lambda folder, name: next(names))
     with run_folder.claimed(None) as folder:
         assert folder.name == "another"
 
@@ -76,3 +81,24 @@ def test_a_small_file_is_written_whole_or_not_at_all(tmp_path):
 def test_a_home_folder_is_understood(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert run_folder.new("~/run") == tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("data=folder", "data.path='/mnt/My photos (2).d/'"), "sngan_My-photos-2_hinge_0"),
+        (("data=zip", "data.path=../emoji64.zip"), "sngan_emoji64_hinge_0"),
+        (("data=folder", "data.path='写真'"), "sngan_folder_hinge_0"),
+        (("data=folder", f"data.path={'x' * 300}", f"seed={10**40}"), f"sngan_{'x' * 24}_hinge_1{'0' * 23}"),
+        (("data=mnist",), "sngan_MNIST_hinge_0"),
+        (("experiment=digits_introvae",), "sngan_digits_introvae_0"),
+    ],
+)
+def test_a_name_has_safe_characters_and_bounded_parts(words, expected):
+    assert naming.name(compose.read(words)) == expected
+
+
+def test_a_folder_that_is_the_current_one_has_its_own_name(tmp_path, monkeypatch):
+    (tmp_path / "cats").mkdir()
+    monkeypatch.chdir(tmp_path / "cats")
+    assert naming.name(compose.read(["data=folder", "data.path=."])) == "sngan_cats_hinge_0"

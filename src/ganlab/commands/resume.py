@@ -11,7 +11,7 @@ HELP = """ganlab resume RUN [key=value ...]
 Continues a run from its newest whole checkpoint, with the result that an uninterrupted run
 would have had. Options of the run may be changed, except for those that change the networks:
 
-  ganlab resume runs/2026-11-21_10-00-00 trainer.max_steps=5000
+  ganlab resume runs/2026-11-21_10-00-00_sngan_digits_hinge_0 trainer.max_steps=5000
 """
 
 

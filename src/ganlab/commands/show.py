@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -9,6 +11,8 @@ from ganlab.config import catalog, help_pages, schema, signatures
 from ganlab.config.catalog import Choice, Key, Part
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError, suggestion
+
+MOST = 3  # names that are suggested
 
 HELP = """ganlab show [KIND] NAME [NAME ...]
 
@@ -55,9 +59,24 @@ def _kind_of(name: str, names: dict[str, list[str]]) -> str:
         ways = " or ".join(f"`ganlab show {kind} {name}`" for kind in kinds)
         raise GanlabError(f"{name!r} is the name of several things: {ways}.")
     if not kinds:
-        known = {*names, *(n for found in names.values() for n in found)}
-        raise GanlabError(f"Nothing is called {name!r}.{suggestion(name, known)} `ganlab list` has all names.")
+        raise GanlabError(f"Nothing is called {name!r}.{_near(name, names)} `ganlab list` has all names.")
     return kinds[0]
+
+
+def _near(name: str, names: dict[str, list[str]]) -> str:
+    """What may have been meant, over all kinds: a name in other letters, one that is near or contains it, or what
+    is described by the word."""
+    word = name.lower()
+    pairs = [(group, known) for group, found in names.items() for known in found]
+    similar = difflib.get_close_matches(word, {known.lower() for _, known in pairs}, n=2, cutoff=0.6)
+    inside = [known.lower() for _, known in pairs if word in re.split("[_-]", known.lower())]
+    found = [pair for pair in pairs if pair[1].lower() in [word, *similar, *inside]]
+    if not inside:  # no name that the word is a part of
+        found += [pair for pair in pairs if pair not in found and word in catalog.summary(catalog.find(*pair)).lower()]
+    if not found:
+        return suggestion(word, [*names, *(known for _, known in pairs)])
+    found.sort(key=lambda pair: -difflib.SequenceMatcher(None, word, pair[1].lower()).ratio())
+    return f" Did you mean {' or '.join(f'`ganlab show {group} {known}`' for group, known in found[:MOST])}?"
 
 
 def _component(choice: Choice) -> str:

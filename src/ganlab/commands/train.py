@@ -51,7 +51,8 @@ def _from_folder(words: Sequence[str], options: Sequence[str]) -> int:
     return session.start(run_folder.read_config(folder), folder).exit_code
 
 
-def help_text() -> str:
+def help_text(words: Sequence[str]) -> str:
+    """The help of all groups, or of those that ``words`` name."""
     from ganlab.config import help_pages
 
-    return help_pages.train()
+    return "\n\n".join(map(help_pages.part, words)) if words else help_pages.train()

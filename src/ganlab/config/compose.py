@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -19,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ganlab.config import catalog, component_source, schema
+from ganlab.config import catalog, component_source, nearest, schema
 from ganlab.config.companions import companions
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError, suggestion
@@ -65,6 +66,18 @@ def read(overrides: Sequence[str]) -> dict[str, Any]:
             raise GanlabError(f"The configuration cannot be resolved: {_one_line(error)}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def split(line: str) -> list[str]:
+    """The words of a command line, as a shell would split it.
+
+    Raises:
+        GanlabError: If a quote is not closed.
+    """
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise GanlabError(f"{line!r} cannot be split into words, since a quote in it is not closed.") from error
 
 
 def parse(overrides: Iterable[str]) -> list[Override]:
@@ -241,28 +254,20 @@ def _unused_logger(key: str, parts: Sequence[str], config: DictConfig) -> list[s
 
 
 def _unknown_key(key: str, parent: str, part: str, known: list[str], config: DictConfig) -> str:
+    plain: Any = OmegaConf.to_container(config, resolve=False)
+    same = nearest.suggestion(key, plain)
     if not parent:
         groups = [*registry.RUN_KINDS, "model", *component_source.OPTIONAL_GROUPS]
         known = sorted({*known, *groups} - {"optimizer", "hydra"})
-        plain = OmegaConf.to_container(config, resolve=False)
-        last = key.rpartition(".")[2]
-        same = [full for full in _full_keys(plain, "") if full.endswith(f".{last}")]  # max_steps: trainer.max_steps
-        near = f" Did you mean {' or '.join(map(repr, same))}?" if same else suggestion(part, known)
+        near = same or suggestion(part, known)
         return f"{key!r} is no option.{near} Known here: {', '.join(known)}."
     if parent == "reg" and part in registry.names("reg"):
         return f"{key!r} has no effect because the regularizer {part!r} is not in use: add it as reg={part}."
     if not known and parent in registry.KINDS and not registry.KINDS[parent].many:
         return f"{key!r} has no effect without a {parent}: choose one as {parent}={registry.names(parent)[0]}."
-    near = suggestion(part, known).replace("'", f"'{parent}.", 1) if known else ""
+    near = same or suggestion(part, known).replace("'", f"'{parent}.", 1)
     listed = ", ".join(k for k in known if k != schema.COMPONENT)
     return f"{key!r} is no option.{near} {f'Known in {parent}: {listed}.' if listed else f'{parent} has no options.'}"
-
-
-def _full_keys(node: Any, prefix: str) -> Iterable[str]:
-    for name, value in node.items() if isinstance(node, dict) else ():
-        key = f"{prefix}.{name}" if prefix else str(name)
-        yield key
-        yield from _full_keys(value, key)
 
 
 def _refuse_doubles(merged: Sequence[ResultDefault]) -> None:

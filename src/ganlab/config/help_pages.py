@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from ganlab.config import catalog
 from ganlab.config.catalog import NONE, OWN, Choice, Key, spell
 from ganlab.core import registry
+from ganlab.core.errors import GanlabError, suggestion
 
 WIDTH = 100
 
@@ -22,6 +23,9 @@ ganlab train [key=value ...] [-m] [--cfg]
 
   -m, --multirun  values with commas make a sweep, each combination a run of its own
   --cfg           print the configuration and stop
+  --help GROUP    this page's part about one group
+
+Options may be written --key=value too, as W&B's agents do.
 
 Quote values with brackets, braces or spaces, which the shell would read itself: reg='[sn,ortho]'.
 ganlab train FOLDER starts, in that folder, the run that FOLDER/config.yaml describes.
@@ -61,6 +65,28 @@ def train() -> str:
         if offered and group != "trainer":
             sections.append(_group(group, what, offered, used.get(group, (NONE,))))
     return "\n\n".join([*sections, _common(), _trainer(), _SCHEDULES, _EXAMPLES])
+
+
+def part(word: str) -> str:
+    """What `train` says about a group such as ``reg``, or about keys of every run such as those of ``checkpoint``.
+
+    Raises:
+        GanlabError: If there is neither.
+    """
+    groups = catalog.run_groups()
+    sections = list(dict.fromkeys(key.key.partition(".")[0] for key in catalog.run_keys()))
+    known = [*groups, *(section for section in sections if section not in groups)]
+    if word not in known:
+        raise GanlabError(f"There is no group {word!r}.{suggestion(word, known)} Groups: {', '.join(known)}.")
+    pages = []
+    if word == "trainer":
+        pages.append(_trainer())
+    elif word in groups:
+        pages.append(_group(word, groups[word], catalog.choices(word), catalog.run_defaults().get(word, (NONE,))))
+    if word in sections:
+        lines = key_lines(key for key in catalog.run_keys() if key.key.partition(".")[0] == word)
+        pages.append("\n".join(["Keys of every run, with their defaults", "", *lines]))
+    return "\n\n".join(pages)
 
 
 def _group(group: str, what: str, offered: Sequence[Choice], used: Sequence[str]) -> str:

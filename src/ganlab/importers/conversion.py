@@ -112,7 +112,7 @@ def make_run(
     if discriminator is not None:
         _fill(module.game.discriminator, discriminator, by_role["discriminator"].path)
     module.progress = Progress(iteration=part.iteration)
-    with run_folder.claimed(out) as folder:
+    with run_folder.claimed(out, name=chosen.NAME) as folder:
         _write(module, folder)
     return Imported(folder, chosen.NAME, tuple(messages))
 

@@ -29,18 +29,21 @@ OPTIONAL_SECTIONS = ("discriminator", "encoder", "statistics", "loss", "reg", "a
 NESTED = ("optimizer", "reg")
 
 
-def new(folder: str | None) -> Path:
-    """Where a new run goes: ``folder``, or one named for the time that does not exist yet.
+def new(folder: str | None, name: str = "") -> Path:
+    """Where a new run goes: ``folder``, or one below ``runs`` that does not exist yet.
+
+    Args:
+        name: What follows the time in the name of the folder, if none is given.
 
     Raises:
         GanlabError: If the folder holds a run already, or cannot be one.
     """
     if folder is None:
-        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        path, number = Path("runs") / stamp, 1
+        stem = "_".join(filter(None, [datetime.now().strftime("%Y-%m-%d_%H-%M-%S"), name]))
+        path, number = Path("runs") / stem, 1
         while path.exists():
             number += 1
-            path = Path("runs") / f"{stamp}_{number}"
+            path = Path("runs") / f"{stem}_run{number}"
         return path.absolute()
     path = Path(folder).expanduser().absolute()
     if path.exists() and not path.is_dir():
@@ -51,17 +54,20 @@ def new(folder: str | None) -> Path:
 
 
 @contextmanager
-def claimed(folder: str | os.PathLike[str] | None, again: bool = False) -> Iterator[Path]:
+def claimed(folder: str | os.PathLike[str] | None, again: bool = False, name: str = "") -> Iterator[Path]:
     """A run folder for this process alone: made if it is new, and taken back if nothing was put into it.
 
     Args:
-        folder: Where the run goes; None: a new folder named for the time.
+        folder: Where the run goes; None: a new folder, see `new`.
         again: The folder holds a run that is to go on.
+        name: See `new`.
 
     Raises:
         GanlabError: If the folder cannot be made, or another process trains in it.
     """
-    path = Path(folder).absolute() if again and folder is not None else new(None if folder is None else str(folder))
+    path = (
+        Path(folder).absolute() if again and folder is not None else new(None if folder is None else str(folder), name)
+    )
     made = [parent for parent in (path, *path.parents) if not parent.exists()]
     try:
         while True:
@@ -69,7 +75,7 @@ def claimed(folder: str | os.PathLike[str] | None, again: bool = False) -> Itera
                 path.mkdir(parents=True, exist_ok=folder is not None)
                 break
             except FileExistsError:  # another run that was started in the same second
-                path = new(None)
+                path = new(None, name)
                 made[:1] = [path]
     except OSError as error:
         raise GanlabError(f"The run folder {path} cannot be made: {error.strerror or error}.") from error

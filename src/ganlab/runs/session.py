@@ -16,7 +16,7 @@ import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ganlab.assembly import experiment
-from ganlab.config import parts
+from ganlab.config import nearest, parts
 from ganlab.config.compose import OPEN_NODES
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
@@ -26,7 +26,7 @@ from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GANModule
 from ganlab.priors import truncate
-from ganlab.runs import checkpoints, fine_tuning, loggers, run_folder, trainer
+from ganlab.runs import checkpoints, fine_tuning, loggers, naming, run_folder, trainer
 from ganlab.runs.callbacks.evaluating import Evaluating
 from ganlab.runs.callbacks.grids import Grids
 from ganlab.runs.callbacks.progress import ProgressLine
@@ -83,7 +83,7 @@ def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
             fine_tuning.say(messages)
     if not _writes():
         return _fit(built, Path(given or "runs"), None)
-    with run_folder.claimed(folder or config["run"]["dir"]) as claimed:
+    with run_folder.claimed(folder or config["run"]["dir"], name=naming.name(built.config)) as claimed:
         return _fit(built, claimed, None)
 
 
@@ -157,7 +157,7 @@ def changed(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
         open_node = bool(parents) and parents[0] in OPEN_NODES
         if not isinstance(node, dict) or (last not in node and not open_node):
             inside, known = ([".".join(parents)], list(node)) if isinstance(node, dict) else ([], list(new))
-            near = suggestion(last if inside else key, known)
+            near = nearest.suggestion(key, new) or suggestion(last if inside else key, known)
             where = f" Options of {inside[0]}: {', '.join(known)}." if inside and parents else ""
             raise GanlabError(f"The run has no option {key!r}.{near}{where}")
         if isinstance(node.get(last), dict) and not isinstance(value, dict) and "from" not in node[last]:
