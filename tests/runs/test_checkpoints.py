@@ -200,14 +200,15 @@ def test_every_state_that_a_kill_between_two_renames_leaves_has_its_newest_check
 
 def test_what_an_interrupted_write_left_behind_is_removed(copied):
     left = [
-        copied / "checkpoints/.next.ckpt.part",
-        copied / ".config.yaml.part",
-        copied / "samples/.iteration_1.png.part",
+        copied / "checkpoints/.next.ckpt.0123456789ab.part",
+        copied / ".config.yaml.0123456789ab.part",
+        copied / "samples/.iteration_1.png.0123456789ab.part",
     ]
-    for path in left:
+    for path in (*left, copied / ".mine.part"):
         path.write_bytes(b"half")
     session.resume(copied, {"trainer.max_steps": 5})
     assert not [path for path in left if path.exists()]
+    assert (copied / ".mine.part").exists()
 
 
 def test_the_number_of_files_does_not_grow(train):

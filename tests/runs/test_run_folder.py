@@ -71,13 +71,6 @@ def test_a_folder_that_was_there_stays(tmp_path):
     assert not list((tmp_path / "mine").iterdir())
 
 
-def test_a_small_file_is_written_whole_or_not_at_all(tmp_path):
-    (tmp_path / "config.yaml").mkdir()
-    with pytest.raises(GanlabError, match=r"config.yaml cannot be written: Is a directory"):
-        run_folder.write_text(tmp_path / "config.yaml", "text")
-    assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]
-
-
 def test_a_home_folder_is_understood(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert run_folder.new("~/run") == tmp_path / "run"

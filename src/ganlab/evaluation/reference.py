@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from ganlab.contracts.metric import Tensors
+from ganlab.core import files
 from ganlab.core.errors import GanlabError
 
 _CHECKSUM = "checksum"
@@ -52,19 +52,8 @@ class Cache:
     def write(self, path: Path, summary: Tensors) -> None:
         """Write whole or not at all; a cache that cannot be written costs time, not the evaluation."""
         arrays: dict[str, Any] = {name: tensor.cpu().numpy() for name, tensor in summary.items()}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                np.savez(file, **{**arrays, _CHECKSUM: np.array(_checksum(arrays))})
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except OSError:
-            pass
-        finally:  # also when it is interrupted
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        with suppress(OSError), files.whole(path, flush=True) as file:
+            np.savez(file, **{**arrays, _CHECKSUM: np.array(_checksum(arrays))})
 
 
 def given(path: str, feature_dim: int) -> tuple[Tensors, str]:

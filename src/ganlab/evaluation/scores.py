@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ganlab.core import files
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation.protocol import first_difference
 
@@ -27,28 +26,26 @@ def append(folder: Path, record: Record) -> None:
     path = folder / FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+", buffering=0) as file:
-            before = file.seek(0, os.SEEK_END)
-            if before:
-                file.seek(before - 1)
-                line = line if file.read(1) == b"\n" else b"\n" + line
-            try:
-                if file.write(line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError:
-                file.truncate(before)
-                raise
+        files.append(path, line)
     except OSError as error:
-        raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise files.unwritable(path, error) from error
 
 
 def read(folder: Path) -> list[Record]:
-    """All whole lines; a torn last one of a killed process is passed over."""
+    """All whole lines; a torn last one of a killed process is passed over.
+
+    Raises:
+        GanlabError: If the file cannot be read.
+    """
     path = folder / FILE
-    if not path.is_file():
+    try:
+        content = files.read(path)
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise GanlabError(f"{path} cannot be read: {error.strerror or error}.") from error
     records = []
-    for line in path.read_bytes().splitlines():
+    for line in content.splitlines():
         try:
             record = json.loads(line)
         except ValueError:
@@ -64,26 +61,18 @@ def forget_after(folder: Path, iteration: int) -> None:
     Raises:
         GanlabError: If it cannot be written.
     """
-    path = folder / FILE
-    if not path.is_file():
-        return
-    kept = []
-    for line in path.read_bytes().splitlines(keepends=True):
+
+    def earlier(line: bytes) -> bool:
         try:
             record = json.loads(line)
-            later = record.get("during_training") and record["subject"]["iteration"] > iteration
+            return not (record.get("during_training") and record["subject"]["iteration"] > iteration)
         except (ValueError, KeyError, TypeError):
-            later = True  # torn
-        if not later:
-            kept.append(line.rstrip(b"\n") + b"\n")
-    temporary = path.with_name(f".{FILE}.part")
+            return False  # torn
+
     try:
-        temporary.write_bytes(b"".join(kept))
-        os.replace(temporary, path)
+        files.keep_lines(folder / FILE, earlier)
     except OSError as error:
-        raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise files.unwritable(folder / FILE, error) from error
 
 
 def refuse_different(records: Sequence[Record], names: Sequence[str] = ()) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganlab.contracts.extractor import Examples, Extractor
-from ganlab.core import randomness
+from ganlab.core import files, randomness
 from ganlab.core.errors import GanlabError
 
 _VERSION = 1  # of the network and its training: part of the cache's key
@@ -111,7 +111,10 @@ class Classifier(Extractor):
 
     def _load(self, path: Path) -> bool:
         try:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
+            with path.open("rb") as file:
+                if files.damaged_member(file) is not None:
+                    return False
+                stored = torch.load(file, map_location="cpu", weights_only=True)
             self.network.load_state_dict(stored["network"])
             self.accuracy = float(stored["accuracy"])
         except Exception:  # not there, or whatever a torn file makes torch raise: it is trained again
@@ -119,15 +122,9 @@ class Classifier(Extractor):
         return True
 
     def _save(self, path: Path) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({"network": self.network.state_dict(), "accuracy": self.accuracy}, temporary)
-            os.replace(temporary, path)
-        except (OSError, RuntimeError):  # a cache that cannot be written costs time, not the evaluation
-            pass
-        finally:
-            temporary.unlink(missing_ok=True)
+        # a cache that cannot be written costs time, not the evaluation
+        with suppress(OSError, RuntimeError), files.whole(path) as file:
+            torch.save({"network": self.network.state_dict(), "accuracy": self.accuracy}, file)
 
 
 class _Network(nn.Module):

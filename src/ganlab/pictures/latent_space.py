@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ganlab.core import files
 from ganlab.core.errors import GanlabError, one_of
 from ganlab.layers.norm import BatchNorm, standing_statistics
 from ganlab.priors import truncate
@@ -187,11 +187,9 @@ def write_webp(frames: Sequence[Tensor], path: Path) -> None:
     """An animation of uint8 (C, H, W) frames, there and back, lossless; written whole or not at all."""
     pictures = [Image.fromarray(f.permute(1, 2, 0).expand(-1, -1, 3).contiguous().numpy()) for f in frames]
     pictures += pictures[-2:0:-1]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
+    with files.whole(path) as file:
         pictures[0].save(
-            temporary,
+            file,
             format="WEBP",
             save_all=True,
             append_images=pictures[1:],
@@ -199,9 +197,6 @@ def write_webp(frames: Sequence[Tensor], path: Path) -> None:
             loop=0,
             lossless=True,
         )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def frames(images: Tensor, rows: int) -> list[Tensor]:

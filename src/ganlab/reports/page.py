@@ -6,7 +6,6 @@ import base64
 import io
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+from ganlab.core import files
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import scores
 from ganlab.reports import charts, numbers
@@ -55,7 +55,7 @@ def write(folder: Path) -> Path:
 
 
 def save(path: Path, title: str, body: str) -> Path:
-    """A page with the style sheet, written to a temporary file and renamed.
+    """A page with the style sheet, written whole or not at all.
 
     Raises:
         GanlabError: If it cannot be written.
@@ -67,14 +67,7 @@ def save(path: Path, title: str, body: str) -> Path:
         f"<title>{escape(title)}</title><style>{style}</style></head>"
         f"<body><main><h1>{escape(title)}</h1>{body}</main></body></html>\n"
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write_text(path, text)
     return path
 
 

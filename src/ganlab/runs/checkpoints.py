@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,14 @@ import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from ganlab.contracts.plan import Progress
+from ganlab.core import files
 from ganlab.core.errors import GanlabError
 
 LAST, NEXT = "last.ckpt", "next.ckpt"
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Writes to a temporary file in the same folder, flushes it to the disk and renames it.
+    """Writes each checkpoint whole, and to the disk before it gets its name.
 
     A write that fails (a full disk) leaves what was there before and is remembered in ``failure``
     instead of raised, so that ranks which wait for rank 0 are not left waiting.
@@ -30,24 +29,14 @@ class AtomicCheckpointIO(CheckpointIO):
         self.failure: OSError | None = None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.part")
         self.failure = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            with files.whole(Path(path), flush=True) as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-            _flush_folder(path.parent)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
             if isinstance(error, RuntimeError) and "write" not in str(error):
                 raise
             self.failure = error if isinstance(error, OSError) else OSError(str(error).splitlines()[0])
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         # on the CPU unless told otherwise: a run of a GPU is to go on where there is none
@@ -64,11 +53,10 @@ def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         GanlabError: If it is torn, altered or no checkpoint of ganlab.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()  # torch does not compare the checksums that it writes
-        if broken is not None:
-            raise GanlabError(f"{path} is damaged: {broken} does not match its checksum.")
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        with files.opened(path, "rb") as file:
+            if (broken := files.damaged_member(file)) is not None:
+                raise GanlabError(f"{path} is damaged: {broken} does not match its checksum.")
+            checkpoint = torch.load(file, map_location=map_location, weights_only=True)
     except GanlabError:
         raise
     except FileNotFoundError as error:
@@ -142,20 +130,6 @@ def settle(folder: Path, keep: int) -> None:
     except GanlabError:
         last_step = None
     shift(folder, last_step, keep)
-
-
-def clean(folder: Path) -> None:
-    """Remove what an interrupted write left behind."""
-    for part in folder.glob(".*.part"):
-        part.unlink(missing_ok=True)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _short(error: Exception) -> str:

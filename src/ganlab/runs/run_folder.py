@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ganlab.core import files
 from ganlab.core.errors import GanlabError
 
 CONFIG, METRICS, ENVIRONMENT = "config.yaml", "metrics.jsonl", "environment.json"
@@ -153,7 +154,7 @@ def check(config: Any, folder: Path) -> None:
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
-    write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
+    files.write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
 
 
 def write_environment(folder: Path) -> None:
@@ -170,22 +171,4 @@ def write_environment(folder: Path) -> None:
         "threads": torch.get_num_threads(),
         "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
-    write_text(folder / ENVIRONMENT, json.dumps(content, indent=2) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file whole or not at all.
-
-    Raises:
-        GanlabError: If it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    files.write_text(folder / ENVIRONMENT, json.dumps(content, indent=2) + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ganlab.core import randomness
+from ganlab.core import files, randomness
 from ganlab.core.errors import GanlabError
 from ganlab.core.randomness import Distribution
 from ganlab.sampling import styles
@@ -130,13 +129,8 @@ def write_png(canvas: Tensor, path: Path) -> None:
     """Write uint8 (C, H, W), one or three channels, whole or not at all."""
     array = canvas.permute(1, 2, 0).numpy()
     picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array[:, :, :3])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        picture.save(temporary, format="PNG")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.whole(path) as file:
+        picture.save(file, format="PNG")
 
 
 def labels(seed: int, count: int, num_classes: int, start: int = 0) -> Tensor:

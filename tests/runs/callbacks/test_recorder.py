@@ -1,16 +1,13 @@
 """metrics.jsonl: every logged iteration once, whole lines only, whatever happens to the machine."""
 
 import json
-import os
 
 import pytest
 import torch
-from support.disk import fill
 from support.runs import metrics
 
 from ganlab.core.errors import GanlabError
 from ganlab.runs import session
-from ganlab.runs.callbacks import recorder
 
 ROW = b'{"iteration": 1}\n'
 
@@ -57,18 +54,6 @@ def test_damaged_lines_are_dropped_and_the_others_kept(copied, damage):
     path.write_bytes(lines[0] + damage + (b"" if damage.endswith(b"\n") else b"\n") + b"".join(lines[1:]))
     session.resume(copied, {"trainer.max_steps": 5})
     assert [line["iteration"] for line in metrics(copied)] == [1, 2, 3, 4, 5]
-
-
-def test_a_line_is_appended_whole_or_not_at_all(small_disk, tmp_path):
-    path = small_disk / "metrics.jsonl"
-    recorder._append(path, ROW)
-    fill(small_disk)
-    with pytest.raises(OSError, match="No space left"):
-        recorder._append(path, b"x" * 100_000)
-    assert path.read_bytes() == ROW
-    os.unlink(small_disk / "ballast")
-    recorder._append(path, ROW)
-    assert path.read_bytes() == 2 * ROW
 
 
 def test_metrics_that_cannot_be_written_are_reported_once_and_training_goes_on(train, tmp_path, capfd):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
 import sys
 import time
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from ganlab.core import distributed
+from ganlab.core import distributed, files
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
 from ganlab.runs.run_folder import METRICS
@@ -83,7 +81,7 @@ class Recorder(L.Callback):
             position, scalars = {**position, **grown}, {**scalars, **grown}
         line = json.dumps({**position, **{k: _json_number(v) for k, v in scalars.items() if k not in position}})
         try:
-            _append(self.path, f"{line}\n".encode())
+            files.append(self.path, f"{line}\n".encode())
         except OSError as error:
             self._complain(self.path, error)
         for logger in trainer.loggers:
@@ -104,15 +102,8 @@ class Recorder(L.Callback):
     def _forget_after(self, iteration: int) -> None:
         """Drop lines that a killed run wrote after the checkpoint that is being continued."""
         try:
-            old = self.path.read_bytes() if self.path.is_file() else b""
-            kept = b"".join(line for line in old.splitlines(keepends=True) if _is_from_before(line, iteration))
-            if old.startswith(kept):  # the usual case, and the one that needs no space on the disk
-                with self.path.open("ab") as file:
-                    file.truncate(len(kept))
-            else:
-                temporary = self.path.with_name(f".{METRICS}.part")
-                temporary.write_bytes(kept)
-                os.replace(temporary, self.path)
+            files.append(self.path, b"")  # it is there from the beginning
+            files.keep_lines(self.path, lambda line: _is_from_before(line, iteration))
         except OSError as error:
             self._complain(self.path, error)
 
@@ -123,18 +114,6 @@ def diverged(what: str, module: GANModule) -> str:
         f"The run has diverged: {what} at iteration {module.progress.iteration}. Checkpoints hold finite weights only; "
         f"try lower learning rates (optimizer.discriminator.lr), reg=sn, or clip.discriminator=1.0."
     )
-
-
-def _append(path: Path, line: bytes) -> None:
-    """Append whole or not at all."""
-    with path.open("ab", buffering=0) as file:
-        before = file.tell()
-        try:
-            if file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError:
-            file.truncate(before)
-            raise
 
 
 def _is_from_before(line: bytes, iteration: int) -> bool:

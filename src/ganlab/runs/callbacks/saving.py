@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 import torch
 
+from ganlab.core import files
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
 from ganlab.runs import checkpoints
@@ -41,7 +42,7 @@ class Saving(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
             for folder in (self.folder, self.folder.parent, self.folder.parent / SAMPLES):
-                checkpoints.clean(folder)
+                files.clean(folder)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -1,0 +1,172 @@
+"""Files that are written whole or not at all, and lines that are appended whole; never through a link.
+
+A run folder may come from somebody else, and a link in it may point at any file of the reader's. So a temporary file
+is always a new one, and a file that is read or appended to is opened only if it is a plain file itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import stat
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from ganlab.core.errors import GanlabError
+
+# On Windows, which has neither, only whoever runs as an administrator can make a link.
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer must not block
+_PART = re.compile(r"\..+\.[0-9a-f]{12}\.part")
+
+
+@contextmanager
+def whole(path: Path, flush: bool = False) -> Iterator[BinaryIO]:
+    """A new file that gets the name ``path`` when the block ends without an error. Missing folders are made.
+
+    Args:
+        flush: Whether it is on the disk before it gets the name, and the name before this returns.
+
+    Raises:
+        OSError: If it cannot be written; what ``path`` named before is left as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+        if flush:
+            _flush_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all.
+
+    Raises:
+        GanlabError: If it cannot be written.
+    """
+    try:
+        with whole(path) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def append(path: Path, line: bytes) -> None:
+    """Append a line, whole or not at all; after a torn one of a process that was killed it begins anew.
+
+    Raises:
+        OSError: If it cannot be written, or ``path`` is a link.
+    """
+    with opened(path, "ab+") as file:
+        before = file.seek(0, os.SEEK_END)
+        if before and line:
+            file.seek(before - 1)
+            line = line if file.read(1) == b"\n" else b"\n" + line
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(before)
+            raise
+
+
+def keep_lines(path: Path, wanted: Callable[[bytes], bool]) -> None:
+    """Drop the other lines of a file, if there is one.
+
+    Raises:
+        OSError: If it cannot be written, or ``path`` is a link.
+    """
+    try:
+        old = read(path)
+    except FileNotFoundError:
+        return
+    kept = b"".join(line.rstrip(b"\n") + b"\n" for line in old.splitlines(keepends=True) if wanted(line))
+    if old.startswith(kept):  # the usual case, and the one that needs no space on the disk
+        with opened(path, "ab+") as file:
+            file.truncate(len(kept))
+    else:
+        with whole(path) as file:
+            file.write(kept)
+
+
+def read(path: Path) -> bytes:
+    """What a file holds.
+
+    Raises:
+        OSError: If it cannot be read, or ``path`` is a link.
+    """
+    with opened(path, "rb") as file:
+        content: bytes = file.read()
+    return content
+
+
+def opened(path: Path, mode: str) -> BinaryIO:
+    """Open a plain file, without a buffer where it is written: a link, a pipe or a device is none.
+
+    Raises:
+        OSError: If it cannot be opened, or is no plain file.
+    """
+    buffering = -1 if mode == "rb" else 0
+    file = cast(BinaryIO, open(path, mode, buffering, opener=_open_no_link))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return file
+
+
+def damaged_member(file: BinaryIO) -> str | None:
+    """The first part of a zip archive, such as torch writes, that does not match its checksum: torch looks at none.
+
+    Raises:
+        zipfile.BadZipFile: If it is no archive, or no whole one.
+    """
+    with zipfile.ZipFile(file) as archive:
+        found = archive.testzip()
+    file.seek(0)
+    return found
+
+
+def clean(folder: Path) -> None:
+    """Remove what interrupted writes of `whole` left in a folder."""
+    for path in folder.glob(".*.part"):
+        if is_part(path.name):
+            path.unlink(missing_ok=True)
+
+
+def is_part(name: str) -> bool:
+    """Tell the temporary files of `whole` by their names."""
+    return _PART.fullmatch(name) is not None
+
+
+def unwritable(path: Path, error: OSError) -> GanlabError:
+    """The sentence for a file that cannot be written."""
+    return GanlabError(f"{path} cannot be written: {error.strerror or error}.")
+
+
+def _open_no_link(path: Any, flags: int) -> int:
+    try:
+        return os.open(path, flags | _NO_LINK, 0o666)
+    except OSError as error:
+        if os.path.islink(path):
+            raise OSError(error.errno, "it is a link, and no file of its own", str(path)) from error
+        raise
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
