@@ -31,14 +31,17 @@ def train(overrides: str | Sequence[str] = ()) -> Run:
             a shell would: ``"model=dcgan reg='[sn,ortho]'"``.
 
     Raises:
-        GanlabError: For everything that a user can mend.
+        GanlabError: For everything that a user can mend, and if the last checkpoint could not be written.
     """
     from ganlab.config import compose
     from ganlab.runs import fine_tuning, session
     from ganlab.runs.run import Run
 
     words = compose.split(overrides) if isinstance(overrides, str) else overrides
-    return Run(session.start(compose.read(fine_tuning.with_inherited(words))).folder)
+    outcome = session.start(compose.read(fine_tuning.with_inherited(words)))
+    if outcome.unsaved is not None:
+        raise GanlabError(outcome.unsaved)
+    return Run(outcome.folder)
 
 
 def load(run: str | os.PathLike[str] | Run) -> Run:

@@ -297,7 +297,7 @@ def test_a_programming_error_while_saving_is_not_taken_for_a_full_disk(tmp_path)
 
 def test_weights_that_are_not_finite_are_never_saved(train, capfd):
     with pytest.raises(
-        GanlabError, match=r"The run has diverged: .* at iteration \d+.*Checkpoints hold finite weights only.*lr"
+        GanlabError, match=r"The run has diverged: .* at iteration \d+.*Checkpoints hold finite numbers only.*lr"
     ):
         train(
             "optimizer.generator.lr=1e30",
@@ -317,3 +317,54 @@ def test_a_run_that_diverges_keeps_its_last_good_checkpoint(copied):
     _, checkpoint, messages = checkpoints.newest(copied / run_folder.CHECKPOINTS)
     assert not messages
     assert all(torch.isfinite(t).all() for t in checkpoint["state_dict"].values() if t.is_floating_point())
+
+
+def test_a_blow_up_that_leaves_the_weights_finite_stops_the_run_and_keeps_the_last_good_checkpoint(train, tmp_path):
+    """Squares of large gradients overflow in Adam's moments, after which it makes steps of zero."""
+    rates = ("optimizer.generator.lr=1e6", "optimizer.discriminator.lr=1e6", "loss=wgan_gp")
+    with pytest.raises(GanlabError, match=r"The run has diverged: the moments of the \w+'s optimizer are NaN or inf"):
+        train(*rates, "checkpoint.every_steps=1", "data.num_classes=0", "trainer.log_every_n_steps=500", steps=60)
+    _, checkpoint, messages = checkpoints.newest(tmp_path / "run" / run_folder.CHECKPOINTS)
+    assert not messages
+    moments = [m for o in checkpoint["optimizer_states"] for s in o["state"].values() for m in s.values()]
+    assert moments
+    assert all(torch.isfinite(moment).all() for moment in moments)
+
+
+@pytest.mark.parametrize("what", ["buffer", "average", "moment", "optimistic"])
+def test_any_number_of_a_checkpoint_that_is_not_finite_is_refused(train, monkeypatch, what):
+    def spoil(module):
+        places = {
+            "buffer": lambda: next(b for b in module.game.buffers() if b.is_floating_point()),
+            "average": lambda: next(module.average.parameters()),
+            "moment": lambda: next(iter(module.player_optimizers.by_player["generator"].state.values()))["exp_avg"],
+            "optimistic": lambda: module.player_optimizers.last_steps["generator"][0],
+        }
+        places[what]().view(-1)[0] = float("-inf" if what == "average" else "nan")
+
+    save = saving.Saving._save
+
+    def patched(self, trainer, module):
+        with torch.no_grad():
+            spoil(module)
+        save(self, trainer, module)
+
+    monkeypatch.setattr(saving.Saving, "_save", patched)
+    names = {"buffer": "weights", "average": "averaged weights"}
+    name = names.get(what, "the moments of the generator's optimizer")
+    with pytest.raises(GanlabError, match=f"The run has diverged: {name} are NaN or infinite at iteration 1"):
+        train("game.update=optimistic", steps=1)
+
+
+def test_large_finite_weights_are_saved(train, monkeypatch):
+    """The square of 1e30 is infinite in float32, and a sum of squares was looked at."""
+    save = saving.Saving._save
+
+    def patched(self, trainer, module):
+        with torch.no_grad():
+            next(module.average.parameters()).view(-1)[0] = 1e30
+            next(module.game.parameters()).view(-1)[0] = 1e30
+        save(self, trainer, module)
+
+    monkeypatch.setattr(saving.Saving, "_save", patched)
+    assert state(train(steps=1))["ganlab"]["progress"]["iteration"] == 1

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
@@ -32,11 +32,11 @@ class AtomicCheckpointIO(CheckpointIO):
         self.failure = None
         try:
             with files.whole(Path(path), flush=True) as file:
-                torch.save(checkpoint, file)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            if isinstance(error, RuntimeError) and "write" not in str(error):
-                raise
-            self.failure = error if isinstance(error, OSError) else OSError(str(error).splitlines()[0])
+                target = _RemembersFailure(file)
+                torch.save(checkpoint, cast(IO[bytes], target))
+                target.raise_failure()
+        except OSError as error:
+            self.failure = error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         # on the CPU unless told otherwise: a run of a GPU is to go on where there is none
@@ -44,6 +44,34 @@ class AtomicCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
+
+
+class _RemembersFailure:
+    """A file for `torch.save`: takes whatever is written, and remembers the first failure.
+
+    torch turns what its file raises into a RuntimeError without an errno, and sometimes says only that a position is
+    not the expected one. So it is not interrupted; after a failure nothing more is written.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        if self._failure is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._failure = error
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing: the file is flushed when it is complete."""
+
+    def raise_failure(self) -> None:
+        """Raise the failure, if there was one."""
+        if self._failure is not None:
+            raise self._failure
 
 
 def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:

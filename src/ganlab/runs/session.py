@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GANModule
 from ganlab.priors import truncate
-from ganlab.runs import checkpoints, fine_tuning, loggers, naming, run_folder, trainer
+from ganlab.runs import checkpoints, ending, fine_tuning, loggers, naming, run_folder, trainer
 from ganlab.runs.callbacks.evaluating import Evaluating
 from ganlab.runs.callbacks.grids import Grids
 from ganlab.runs.callbacks.progress import ProgressLine
@@ -34,31 +33,11 @@ from ganlab.runs.callbacks.recorder import Recorder
 from ganlab.runs.callbacks.saving import Saving
 from ganlab.runs.callbacks.stopping import Stopping
 from ganlab.runs.checkpoints import AtomicCheckpointIO
+from ganlab.runs.ending import Outcome
 
 # What must stay as it was for a checkpoint to fit.
 FIXED = (*registry.NETWORKS, "game")
 FIXED_DATA = ("image_size", "image_channels", "num_classes")
-
-
-@dataclass
-class Outcome:
-    """How a session ended.
-
-    Args:
-        folder: The run.
-        grid: The last sample grid, or None.
-        images_per_second: Of the session.
-        signal: The signal that ended it, or None.
-    """
-
-    folder: Path
-    grid: Path | None
-    images_per_second: float
-    signal: int | None
-
-    @property
-    def exit_code(self) -> int:
-        return 0 if self.signal is None else 128 + self.signal
 
 
 def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
@@ -265,9 +244,8 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
         _prepare_folder(folder, config)
     loader = experiment.loader(built, lightning_trainer.strategy.root_device)
     _fit_with_sentences(lightning_trainer, module, loader, checkpoint)
-    if main:
-        _say_where(folder, grids.last, recorder, module, stopping.received, config)
-    return Outcome(folder, grids.last, recorder.session_images_per_second, stopping.received)
+    outcome = Outcome(folder, grids.last, recorder.session_images_per_second, stopping.received)
+    return ending.say(outcome, module, config, saving.failure) if main else outcome
 
 
 def _fit_with_sentences(trainer: L.Trainer, module: GANModule, loader: Loader, checkpoint: Path | None) -> None:
@@ -301,30 +279,3 @@ def _prepare_folder(folder: Path, config: dict[str, Any]) -> None:
     run_folder.write_config(folder, config)
     run_folder.write_environment(folder)
     print(f"run: {folder}", flush=True)
-
-
-def _say_where(
-    folder: Path,
-    grid: Path | None,
-    recorder: Recorder,
-    module: GANModule,
-    received: int | None,
-    config: Mapping[str, Any],
-) -> None:
-    max_kimg, max_steps = config["run"]["max_kimg"], config["trainer"].get("max_steps", -1)
-    if received is not None:
-        print(
-            f"Stopped by {signal.Signals(received).name} after iteration {module.progress.iteration}. "
-            f"Continue with: ganlab resume {folder}"
-        )
-    elif max_kimg is not None and module.progress.iteration == max_steps and module.progress.kimg < max_kimg:
-        print(
-            f"trainer.max_steps={max_steps} ended the run before run.max_kimg={max_kimg:g}. "
-            f"Continue with: ganlab resume {folder} trainer.max_steps=-1"
-        )
-    if grid is not None:
-        print(f"samples: {grid}")
-    print(
-        f"run: {folder} ({module.progress.kimg:.1f} kimg, {recorder.session_images_per_second:.0f} images/s)",
-        flush=True,
-    )

@@ -21,6 +21,7 @@ from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import Protocol
 from ganlab.reports import page
 from ganlab.reports.numbers import number
+from ganlab.runs import finite
 from ganlab.runs.run_folder import CHECKPOINTS
 from ganlab.runs.subject import BEST, Subject, keep
 
@@ -94,6 +95,7 @@ class Evaluating(L.Callback):
             dist.broadcast(flag, src=0)
             best = bool(flag)
         if best:
+            finite.refuse_infinite(self.subject.module)
             trainer.save_checkpoint(self.subject.folder / CHECKPOINTS / BEST)
             failure = getattr(trainer.strategy.checkpoint_io, "failure", None)
             if failure is not None and trainer.is_global_zero:

@@ -15,6 +15,7 @@ import torch
 from ganlab.core import distributed, files
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
+from ganlab.runs.finite import diverged
 from ganlab.runs.run_folder import METRICS
 
 
@@ -106,14 +107,6 @@ class Recorder(L.Callback):
             files.keep_lines(self.path, lambda line: _is_from_before(line, iteration))
         except OSError as error:
             self._complain(self.path, error)
-
-
-def diverged(what: str, module: GANModule) -> str:
-    """The sentence for a run whose numbers are no numbers any more."""
-    return (
-        f"The run has diverged: {what} at iteration {module.progress.iteration}. Checkpoints hold finite weights only; "
-        f"try lower learning rates (optimizer.discriminator.lr), reg=sn, or clip.discriminator=1.0."
-    )
 
 
 def _is_from_before(line: bytes, iteration: int) -> bool:

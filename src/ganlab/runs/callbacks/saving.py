@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 
 from ganlab.core import files
-from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
-from ganlab.runs import checkpoints
-from ganlab.runs.callbacks.recorder import diverged
+from ganlab.runs import checkpoints, finite
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.run_folder import CHECKPOINTS, SAMPLES
 
@@ -21,7 +18,7 @@ from ganlab.runs.run_folder import CHECKPOINTS, SAMPLES
 class Saving(L.Callback):
     """``last.ckpt`` every so many iterations and at the end, and a bounded number of older ones.
 
-    Weights that are not finite are never saved; the run stops instead. A full disk is reported and
+    Numbers that are not finite are never saved; the run stops instead. A full disk is reported and
     the run goes on with the last good checkpoint in place.
 
     Args:
@@ -30,6 +27,9 @@ class Saving(L.Callback):
         every_steps: Interval in iterations.
         keep: Older checkpoints beside ``last.ckpt``.
         last_step: Iteration of the ``last.ckpt`` that is there already and whole, or None.
+
+    Attributes:
+        failure: Why the newest checkpoint is not on the disk, or None; known on the first rank.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Saving(L.Callback):
     ) -> None:
         self.folder, self.io, self.every_steps, self.keep = folder / CHECKPOINTS, io, every_steps, keep
         self.last_step = last_step
+        self.failure: OSError | None = None
         self._tried: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -58,25 +59,24 @@ class Saving(L.Callback):
 
     def _save(self, trainer: L.Trainer, module: GANModule) -> None:
         self._tried = module.progress.iteration
-        norms = torch._foreach_norm([p.detach() for p in module.game.parameters()])
-        if not torch.isfinite(torch.stack([n.float() for n in norms]).sum()):
-            raise GanlabError(diverged("weights are NaN or infinite", module))
+        finite.refuse_infinite(module)
         trainer.save_checkpoint(self.folder / checkpoints.NEXT)
         if not trainer.is_global_zero:
             return
-        failure = self.io.failure
-        if failure is None:
+        self.failure = self.io.failure
+        if self.failure is None:
             try:
                 checkpoints.shift(self.folder, self.last_step, self.keep)
                 self.last_step = module.progress.iteration
                 return
             except OSError as error:
-                failure = error
+                self.failure = error
         whole = (self.folder / checkpoints.LAST).is_file()
         stays = "the one before stays" if whole else "there is none yet"
+        goes_on = "" if trainer.should_stop else ", and training goes on"
         print(
             f"The checkpoint of iteration {module.progress.iteration} could not be written to {self.folder} "
-            f"({failure.strerror or failure}): {stays}, and training goes on.",
+            f"({self.failure.strerror or self.failure}): {stays}{goes_on}.",
             file=sys.stderr,
             flush=True,
         )

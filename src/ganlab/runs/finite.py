@@ -1,0 +1,61 @@
+"""A look at the numbers of a run before a checkpoint replaces a good one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlab.core import distributed
+from ganlab.core.errors import GanlabError
+from ganlab.engine.module import GANModule
+
+
+def refuse_infinite(module: GANModule) -> None:
+    """Stop a run whose weights, averages or optimizers hold a number that is NaN or infinite, on all ranks together.
+
+    The host waits for the device, so this belongs to the writing of a checkpoint and not into an iteration.
+
+    Raises:
+        GanlabError: With what is not finite.
+    """
+    groups = dict(_groups(module))
+    flag = torch.tensor(float(all(_finite(tensors) for tensors in groups.values())), device=module.device)
+    if float(distributed.mean(flag)) < 1:
+        bad = [name for name, tensors in groups.items() if not _finite(tensors)] or ["the numbers of another rank"]
+        raise GanlabError(diverged(f"{bad[0]} are NaN or infinite", module))
+
+
+def diverged(what: str, module: GANModule) -> str:
+    """The sentence for a run whose numbers are no numbers any more."""
+    return (
+        f"The run has diverged: {what} at iteration {module.progress.iteration}. Checkpoints hold finite numbers only; "
+        f"try lower learning rates (optimizer.discriminator.lr), reg=sn, or clip.discriminator=1.0."
+    )
+
+
+def _groups(module: GANModule) -> Iterator[tuple[str, list[Tensor]]]:
+    """What a checkpoint holds, by what a message calls it."""
+    state = module.state_dict()
+    yield "weights", [value for key, value in state.items() if not key.startswith("average.")]
+    yield "averaged weights", [value for key, value in state.items() if key.startswith("average.")]
+    for player, optimizer in module.player_optimizers.by_player.items():
+        moments = [*_tensors(optimizer.state.values()), *module.player_optimizers.last_steps.get(player, ())]
+        yield f"the moments of the {player}'s optimizer", moments
+
+
+def _tensors(states: Iterable[Mapping[str, Any]]) -> Iterator[Tensor]:
+    return (value for state in states for value in state.values() if isinstance(value, Tensor))
+
+
+@torch.no_grad()
+def _finite(tensors: Iterable[Tensor]) -> bool:
+    """Say whether all numbers are finite; the largest magnitudes are taken, as sums of squares would overflow."""
+    by_device: dict[torch.device, list[Tensor]] = {}
+    for tensor in tensors:
+        if tensor.is_floating_point() and tensor.numel():
+            by_device.setdefault(tensor.device, []).append(tensor.detach())
+    largest = (torch._foreach_norm(group, float("inf")) for group in by_device.values())
+    return all(bool(torch.stack([norm.isfinite() for norm in norms]).all()) for norms in largest)
