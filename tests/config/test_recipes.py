@@ -72,15 +72,15 @@ SETTINGS: dict[str, tuple[tuple, dict[str, object]]] = {
     ),
     "biggan_cifar10": (
         ((2e-4, 2e-4), (0.0, 0.999), 1e-8),
-        {"batch": 50, "accumulate": 1, "steps": 125_000, "D steps": 4, "moves": "every_forward", "start": 200.0},
+        {"batch": 50, "accumulate": 1, "steps": 125_000, "D steps": 4, "moves": "every_forward", "start": 199.8},
     ),
     "biggan_imagenet128": (
         BIGGAN_ADAM,
-        {"batch": 2048, "accumulate": 8, "steps": 150_000, "D steps": 1, "moves": "every_forward", "start": 40_960.0},
+        {"batch": 2048, "accumulate": 8, "steps": 150_000, "D steps": 1, "moves": "every_forward", "start": 40_957.952},
     ),
     "biggan_deep_imagenet128": (
         BIGGAN_ADAM,
-        {"batch": 2048, "accumulate": 8, "steps": 150_000, "D steps": 1, "moves": "every_forward", "start": 40_960.0},
+        {"batch": 2048, "accumulate": 8, "steps": 150_000, "D steps": 1, "moves": "every_forward", "start": 40_957.952},
     ),
     "biggan_paper_imagenet128": (
         ((5e-5, 2e-4), (0.0, 0.999), 1e-8),

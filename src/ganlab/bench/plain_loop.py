@@ -33,6 +33,10 @@ class PlainLoop:
         game, options = module.game, module.training_options
         if type(game) is not Standard or game.update != "alternating" or options.accumulate != 1 or options.clip:
             raise GanlabError("compare=plain is for game=standard with alternating updates, accumulate=1 and no clip.")
+        if game.one_pass or game.fake_labels != "drawn":
+            raise GanlabError(
+                "compare=plain draws labels and makes two passes: leave out game.one_pass and fake_labels."
+            )
         if game.growth is not None:
             raise GanlabError("compare=plain is for networks of one size: leave out growth.")
         hooked = any(found for name, found in vars(module._hooks).items() if name != "during")

@@ -156,6 +156,9 @@ class Game(nn.Module):
         input_gradients: As a regularizer's, if `objective` itself takes input gradients.
         companions: Role -> name of the component that a run takes there unless told otherwise, for
             roles that the defaults of ``ganlab train`` leave empty or fill with what does not fit.
+        one_pass: Whether `View.scores` has reals and fakes judged in one pass of the discriminator over both.
+        fake_labels: ``drawn`` with the data's class shares, ``uniform``, or ``reals``: those of the turn's real
+            images where it has any.
         encodes: Path of the encoder among the averaged modules, if the game has one: a module that
             gives (mean, log-variance) of the codes of images, see `ganlab.layers.gaussian`.
     """
@@ -164,6 +167,8 @@ class Game(nn.Module):
     input_gradients: tuple[str, ...] = ()
     companions: ClassVar[Mapping[str, str]] = {}
     encodes: ClassVar[str | None] = None
+    one_pass: bool = False
+    fake_labels: str = "drawn"
     provides: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     refuses: Mapping[str, str] = {}

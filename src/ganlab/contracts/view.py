@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ganlab.contracts import passes
 from ganlab.contracts.game import Game, Regularizer, Turn, overrides
 from ganlab.core import distributed
 from ganlab.core.randomness import Distribution, Stream
@@ -52,7 +53,7 @@ class Hooks:
         self.images, self.features, self.scores = of("images"), of("features"), of("scores")
         self.terms, self.gradients, self.after_step = of("terms"), of("gradients"), of("after_step")
         self.input_gradients = {role for r in regularizers for role in r.input_gradients}
-        self.reads_features = any(r.reads_features for r in regularizers)
+        self.by_features = bool(self.features) or any(r.reads_features for r in regularizers)
         self.player_gradients = {player for r in regularizers for player in r.player_gradients}
 
 
@@ -163,10 +164,13 @@ class View:
 
     @property
     def fake_labels(self) -> Tensor | None:
-        """Labels (B,) for the fakes, drawn with the shares of the setting; None: unconditional."""
-        shares = self.setting.label_shares
-        if shares is None:
+        """Labels (B,) for the fakes, as `Game.fake_labels` says; None: unconditional."""
+        if (shares := self.setting.label_shares) is None:
             return None
+        if self.game.fake_labels == "reals" and self._reals is not None:
+            return self._reals.labels
+        if self.game.fake_labels == "uniform":
+            shares = torch.full_like(shares, 1 / len(shares))
 
         def sample() -> Tensor:
             uniform = self.draw("labels", (self.batch,), "uniform")
@@ -233,37 +237,27 @@ class View:
 
     def features(self, points: Points) -> Tensor:
         """The discriminator's last map before its head, after the regularizers' hooks."""
-
-        def compute() -> Tensor:
-            images = self.seen(points)
-            features = self.run("discriminator", images, *points.company, method="features", part_of=points)
-            for regularizer in self.hooks.features:
-                features = regularizer.features(features, points.role, self)
-            return features
-
-        return self._once(("features", points), compute)
+        return self._once(("features", points), lambda: passes.features(self, [points])[0])
 
     def logits(self, points: Points) -> Tensor:
         """D(x, y), (B,) float32, high for real; through the regularizers' hooks."""
 
         def compute() -> Tensor:
-            if self.hooks.features or self.hooks.reads_features or ("features", points) in self._cache:
-                features = self.features(points)
-                logits = self.run("discriminator", features, points.labels, method="head", part_of=points)
-            else:
-                logits = self.run("discriminator", self.seen(points), *points.company, part_of=points)
-            return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+            by_features = self.hooks.by_features or ("features", points) in self._cache
+            return passes.logits(self, [points], [self.features(points)] if by_features else None)[0]
 
         return self._once(("logits", points), compute)
 
     def scores(self, *, reals: bool = True) -> tuple[Tensor | None, Tensor]:
-        """Logits of reals and fakes as the adversarial loss sees them.
+        """Logits of reals and fakes as the adversarial loss sees them; of one pass over both if the game wants it.
 
         Args:
             reals: False: the loss does without the reals' logits in this turn; None stands for them.
         """
 
         def compute() -> tuple[Tensor | None, Tensor]:
+            if reals and self.game.one_pass:
+                self._answer_about(self.fakes(), self.reals)
             real = self.logits(self.reals) if reals else None
             fake = self.logits(self.fakes())
             for regularizer in self.hooks.scores:
@@ -292,7 +286,7 @@ class View:
             codes = points.codes if points.codes is None else points.codes.to(images.dtype)  # bf16 under autocast
             own = replace(points, images=images, codes=codes)
             with torch.autocast(images.device.type, enabled=False):
-                (gradient,) = torch.autograd.grad(self._eager_logits(own).sum(), own.images, create_graph=True)
+                (gradient,) = torch.autograd.grad(passes.eager_logits(self, own).sum(), own.images, create_graph=True)
             return gradient
 
         return self._once(("input_gradient", points), compute)
@@ -311,20 +305,23 @@ class View:
 
         return self._once(("player_gradient", player, create_graph), compute)
 
-    def run(self, name: str, *inputs: Any, method: str = "forward", part_of: Any = None) -> Any:
+    def run(
+        self, name: str, *inputs: Any, method: str = "forward", part_of: Any = None, sizes: Sequence[int] = ()
+    ) -> Any:
         """Call the game's module ``name``. Its running state moves if its player has this turn and
         this is the module's first pass in the micro-batch (for a discriminator that is the pass
-        over the reals), or always with ``state_updates=every_forward``.
+        over the reals, or over both), or always with ``state_updates=every_forward``.
 
         Args:
             part_of: What the pass is about; calls about the same thing are parts of one pass.
+            sizes: Of the batches that the inputs are a concatenation of; none: they are one.
         """
         module = self.game.get_submodule(name)
         call = module if method == "forward" else getattr(module, method)
         part_of = object() if part_of is None else part_of
         first = self._first_pass.setdefault(name, part_of) is part_of
         moves = self.setting.every_forward or (self._plays(name) and first)
-        with state.moving(moves), self.setting.timer(f"{name} forward"):
+        with state.moving(moves), state.concatenated(sizes), self.setting.timer(f"{name} forward"):
             return call(*inputs)
 
     # --- inside
@@ -333,6 +330,13 @@ class View:
         if what not in self._cache:
             self._cache[what] = compute()
         return self._cache[what]
+
+    def _answer_about(self, *group: Points) -> None:
+        """Keep the discriminator's answers of one pass over all of ``group``."""
+        maps = passes.features(self, group) if self.hooks.by_features else []
+        self._cache.update(zip((("features", points) for points in group), maps, strict=False))
+        answers = zip(group, passes.logits(self, group, maps or None), strict=True)
+        self._cache.update((("logits", points), own) for points, own in answers)
 
     def _plays(self, module: str) -> bool:
         return self._owners.get(module) in self.turn.players
@@ -344,12 +348,3 @@ class View:
     def _shares_pass(self, role: str) -> bool:
         wanted = role in self.hooks.input_gradients or role in self.game.input_gradients
         return wanted and self._plays("discriminator") and self._serves_twice()
-
-    def _eager_logits(self, points: Points) -> Tensor:
-        discriminator = cast(Any, self.game.get_submodule("discriminator"))
-        if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
-            return discriminator.forward(self.seen(points), *points.company)
-        features = discriminator.features(self.seen(points), *points.company)
-        for regularizer in self.hooks.features:
-            features = regularizer.features(features, points.role, self)
-        return discriminator.head(features, points.labels)

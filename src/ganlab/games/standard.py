@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from ganlab.contracts.game import Game, Objectives, Turn
 from ganlab.contracts.view import View
+from ganlab.core.errors import one_of
 
+FAKE_LABELS = ("drawn", "uniform", "reals")
 LOGITS = ("real_logits", "fake_logits")
 # What a loss may ask for by naming it in its signature, beside the logits.
 SUPPLIES: dict[str, Callable[[View], Tensor]] = {
@@ -27,7 +29,14 @@ class Standard(Game):
 
     D minimises loss.discriminator(D(x), D(G(z))), ``discriminator_steps`` times an iteration, each
     time on fresh real images and latents; then G minimises loss.generator(D(G(z))) once. Real
-    labels come from the data; fakes get labels drawn with the data's own class shares.
+    labels come from the data.
+
+    With ``one_pass`` D judges fakes and reals together, the fakes first, as BigGAN-PyTorch does, which is faster where
+    a batch does not fill the GPU. It is the same function but for what couples the images of a batch. With
+    ``state_updates=every_forward`` the vectors of spectral norm move once instead of twice, and both kinds share σ.
+    Batch norm in D normalizes fakes and reals with common statistics, over all ranks, and its averages move once.
+    The groups of minibatch deviation have either fakes or reals, as in two passes. Dropout draws other masks. Input
+    gradients of the main pass (``r1``, ``r2``) go back through both halves and cost more.
 
     Args:
         discriminator_steps: Turns of the discriminator in an iteration, at least 1.
@@ -39,10 +48,16 @@ class Standard(Game):
             in its algorithm 4, but with one batch for the look-ahead and the step), ``optimistic``
             (arXiv:1711.00141). In these three, several turns of the discriminator are one step on
             a batch so many times as large.
+        one_pass: Whether D judges fakes and reals in one pass over both, see above, or in one pass each.
+        fake_labels: ``drawn`` with the data's own class shares; ``uniform``: each class alike, as BigGAN-PyTorch and
+            SNGAN do; or ``reals``: in each turn the fakes have the labels of its reals, one by one, and in the
+            generator's turn those of the discriminator's last turn, as in GAN_stability (arXiv:1801.04406), while
+            a regularizer's own turn without reals draws them.
 
     Raises:
         ValueError: If ``discriminator_steps`` is below 1, or ``generator_batch`` not positive, or not 1
-            though the loss compares fakes with real images.
+            though the loss compares fakes with real images or fakes have the labels of the reals;
+            ``fake_labels`` is none of these; or ``one_pass`` is asked of a loss that does not score both.
     """
 
     provides: tuple[str, ...] = ("adversarial", "discriminator")
@@ -57,8 +72,11 @@ class Standard(Game):
         fresh_reals: bool = False,
         generator_batch: float = 1.0,
         update: str = "alternating",
+        one_pass: bool = False,
+        fake_labels: str = "drawn",
     ) -> None:
         super().__init__(update)
+        one_of(fake_labels, FAKE_LABELS, "fake_labels")
         if discriminator_steps < 1:
             raise ValueError(f"discriminator_steps must be at least 1, got {discriminator_steps}.")
         if not 0 < generator_batch < math.inf:
@@ -70,12 +88,16 @@ class Standard(Game):
         self.seat("generator", generator=generator)
         self._objectives = self.objectives(loss)
         self._needs = {player: _needs(function) for player, function in self._objectives.items()}
+        if one_pass and not set(LOGITS) <= set(self._needs["discriminator"]):
+            raise ValueError("one_pass must be false for a loss that does not score both reals and fakes.")
+        self.one_pass, self.fake_labels = one_pass, fake_labels
         compares = any(name.startswith("real") for name in self._needs["generator"])
-        if compares and generator_batch != 1:
-            raise ValueError(
-                f"generator_batch must be 1 for a loss that compares fakes with reals, got {generator_batch}."
-            )
+        pairs = "a loss that compares fakes with reals" if compares else "fake_labels=reals"
+        if (compares or fake_labels == "reals") and generator_batch != 1:
+            raise ValueError(f"generator_batch must be 1 for {pairs}, got {generator_batch}.")
         self._generator_reals = ("fresh" if fresh_reals else "same") if compares else None
+        if fake_labels == "reals":
+            self.show_reals("generator")
 
     def objectives(self, loss: Any) -> dict[str, Callable[..., Tensor]]:
         """What each player minimises, a function of what it names: ``real_logits``, ``fake_images``, ..."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ganlab.core import distributed
 from ganlab.core.errors import one_of
+from ganlab.layers import state
 
 VARIANTS = ("original", "gan_zoo")
 EPS = 1e-8
@@ -15,7 +16,8 @@ EPS = 1e-8
 class MinibatchStddev(nn.Module):
     """Appends a channel: for each group of G images, the mean over channels and positions of √(var over the group + ε).
 
-    Images of all ranks belong to one batch; under accumulation that is one micro-batch. ``original``: image i of N is
+    Images of all ranks belong to one batch; under accumulation that is one micro-batch. In a pass over fakes and reals
+    at once (``game.one_pass``) no group has both. ``original``: image i of N is
     in group i mod N/G, and the variance is biased. ``gan_zoo``: groups are consecutive, the variance is unbiased, and
     the channel is 0 for a single image.
 
@@ -41,6 +43,11 @@ class MinibatchStddev(nn.Module):
         self.group_size, self.variant = group_size, variant
 
     def forward(self, x: Tensor) -> Tensor:
+        deviations = [self._deviation(batch) for batch in state.batches(x)]
+        own = (deviations[0] if len(deviations) == 1 else torch.cat(deviations)).to(x.dtype).view(-1, 1, 1, 1)
+        return torch.cat([x, own.expand(-1, 1, *x.shape[2:])], 1)
+
+    def _deviation(self, x: Tensor) -> Tensor:
         everyone = distributed.gather(x)
         wide = everyone.float() if x.dtype in (torch.bfloat16, torch.float16) else everyone
         group = self._group(len(wide))
@@ -52,8 +59,7 @@ class MinibatchStddev(nn.Module):
         else:
             groups = wide.unflatten(0, (-1, group))  # (N/G, G, C, H, W)
             deviation = (groups.var(1, correction=1) + EPS).sqrt().mean((1, 2, 3)).repeat_interleave(group)
-        own = distributed.own(deviation).to(x.dtype).view(-1, 1, 1, 1)
-        return torch.cat([x, own.expand(-1, 1, *x.shape[2:])], 1)
+        return distributed.own(deviation)
 
     def _group(self, batch: int) -> int:
         if self.variant == "gan_zoo":

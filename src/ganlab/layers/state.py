@@ -1,16 +1,21 @@
-"""Whether running state (batch-norm statistics, spectral-norm vectors) moves in this pass.
+"""What layers must know of the pass that is under way; the engine says it around each pass.
 
-The engine says so around each pass: by default the state of a player's networks moves in that
-player's own turn, once a micro-batch. A network used by itself behaves as torch's layers do: its
-state moves on every forward in training mode.
+Whether running state (batch-norm statistics, spectral-norm vectors) moves: by default the state of a
+player's networks moves in that player's own turn, once a micro-batch. A network used by itself behaves
+as torch's layers do: its state moves on every forward in training mode.
+
+Of which batches its images are: a pass over fakes and reals at once is one over two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from torch import Tensor
+
 _moves = True
+_sizes: tuple[int, ...] = ()
 
 
 def moves() -> bool:
@@ -27,3 +32,19 @@ def moving(flag: bool) -> Iterator[None]:
         yield
     finally:
         _moves = before
+
+
+def batches(x: Tensor) -> Sequence[Tensor]:
+    """The batches that are concatenated along dimension 0 of ``x``; one, unless the engine said so."""
+    return x.split(_sizes) if sum(_sizes) == len(x) else (x,)
+
+
+@contextmanager
+def concatenated(sizes: Sequence[int]) -> Iterator[None]:
+    """Passes inside the block are over several batches of these sizes."""
+    global _sizes
+    before, _sizes = _sizes, tuple(sizes)
+    try:
+        yield
+    finally:
+        _sizes = before

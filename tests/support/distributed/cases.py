@@ -132,6 +132,18 @@ COMBINATIONS = {
     "clipping": Case(clip=0.05),
     "extragradient": Case(update="extragradient"),
     "state in every pass": Case(reg=reg("sn"), every_forward=True),
+    "one pass": Case(reg=reg("sn", "r1", "vib"), every_forward=True, options={"one_pass": True}),
+    "one pass with minibatch deviation": Case(
+        "wasserstein",
+        reg=reg("gradient_penalty"),
+        options={"one_pass": True},
+        generator="pggan",
+        discriminator="pggan",
+        rate=1e-3,
+        iterations=2,
+        double=True,
+    ),
+    "labels of the reals": Case(reg=reg("r1"), options={"fake_labels": "reals"}),
 }
 FAMILIES = {
     f"family={name}": Case(
