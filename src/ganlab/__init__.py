@@ -17,6 +17,8 @@ from ganlab.core.errors import GanlabError
 from ganlab.core.registry import register
 
 if TYPE_CHECKING:
+    import torch
+
     from ganlab.runs.run import Run
 
 __version__ = "0.1.0"
@@ -44,12 +46,28 @@ def train(overrides: str | Sequence[str] = ()) -> Run:
     return Run(outcome.folder)
 
 
-def load(run: str | os.PathLike[str] | Run) -> Run:
-    """Load a run from its folder; a loaded run is returned as it is.
+def load(
+    run: str | os.PathLike[str] | Run,
+    checkpoint: str | int | os.PathLike[str] | None = None,
+    device: str | torch.device | None = None,
+) -> Run:
+    """Load a run from its folder; a loaded run is returned as it is, unless another checkpoint or device is named.
+
+    Args:
+        run: The folder, or a checkpoint in it.
+        checkpoint: ``last`` (the newest whole one), ``best``, an iteration, or the name or path of a file; None: last.
+        device: Where the networks are put: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``, a GPU if there is one;
+            None: the CPU.
 
     Raises:
-        GanlabError: If the folder is no run or holds no whole checkpoint.
+        GanlabError: If the folder is no run, has no such checkpoint or none that is whole, or there is no such device.
     """
+    from ganlab.runs import choice
     from ganlab.runs.run import Run
 
-    return run if isinstance(run, Run) else Run(run)
+    if isinstance(run, Run):
+        if checkpoint is None and device is None:
+            return run
+        checkpoint = run.checkpoint if checkpoint is None else checkpoint
+        run = run.folder
+    return Run(run, choice.NEWEST if checkpoint is None else checkpoint, "cpu" if device is None else device)

@@ -260,7 +260,7 @@ def test_scores_of_different_protocols_are_not_compared(
         (("{run}", "metrics="), "metrics= is empty"),
         (("{run}", "features=inception", "features.path=nowhere.pth", "metrics=fid"), "There is no file nowhere.pth"),
         (("{run}", "metrics=fid", "reference_images=9999", "features.kimg=1"), "the test split has 224 images"),
-        (("{run}", "device=gpu"), "device=gpu is not to be had"),
+        (("{run}", "device=gpu"), "There is no device=gpu here, only cpu"),
         (("{run}", "out=elsewhere"), "out=elsewhere has no effect here"),
         (("images={run}", "data=digits", "truncation=0.5"), "truncation=0.5 has no effect here, since images= are"),
         (("{run}", "samples=1", "metrics=fid", *SMALL[:3]), "at least two generated images"),

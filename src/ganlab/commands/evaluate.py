@@ -28,11 +28,11 @@ ganlab evaluate demo=inception_score         what the Inception Score hides, on 
   seed=0
   METRIC.OPTION= and features.OPTION=      see `ganlab show metric NAME`, `ganlab show features NAME`
 
-  checkpoint=last     best, all, an iteration or a file name
+  checkpoint=last     best, all, an iteration, or the name or path of a file; RUN may be such a file itself
   sweep=null          truncation: a score for each of values=0.3:1.0:0.1
   real=null           score held-out real images like generated ones too; null: if the protocol is digits
   reference_file=null an .npz of FID statistics (mu, sigma) instead of real images
-  device=null         cpu, cuda, ...; null: a GPU if there is one
+  device=auto         cpu, cuda, cuda:1, mps; auto: a GPU if there is one
   out=null            folder for evaluation.jsonl of images=; null: beside them; for the page of demo=; null: here
 """
 DEFAULTS: dict[str, Any] = {
@@ -53,7 +53,7 @@ DEFAULTS: dict[str, Any] = {
     "reference_file": None,
     "images": None,
     "demo": None,
-    "device": None,
+    "device": "auto",
     "out": None,
 }
 _OF_PROTOCOL = (
@@ -76,13 +76,14 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
     if not words:
         raise GanlabError("`ganlab evaluate` takes a run folder, or images=FOLDER_OR_ZIP with data=NAME.")
     from ganlab.reports import table
-    from ganlab.runs import run_folder, scoring
+    from ganlab.runs import choice, run_folder, scoring
 
-    folders = [run_folder.existing(word) for word in words]
-    if len(folders) > 1:
+    if len(words) > 1:
+        folders = [run_folder.existing(word) for word in words]
         print(table.table(scoring.same_protocol(folders), [folder.name for folder in folders]))
         return 0
-    config = run_folder.read_config(folders[0])
+    folder, which = choice.named(words[0], chosen["checkpoint"])
+    config = run_folder.read_config(folder)
     protocol, name = _protocol(chosen, str(config["data"]["component"]))
     if chosen["metrics"] is None and not config["data"]["num_classes"]:
         protocol = protocol.without_labels()
@@ -90,22 +91,22 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
     real = (name == "digits" and bool(config["data"].get("held_out"))) if chosen["real"] is None else chosen["real"]
     with _measured() as found:
         scoring.evaluate_run(
-            folders[0],
+            folder,
             protocol,
-            which=chosen["checkpoint"],
+            which=which,
             truncations=truncations,
             statistics=chosen["reference_file"],
-            device=_device(chosen["device"]),
+            device=choice.device(chosen["device"]),
             with_real=bool(real),
             say=found.append,
         )
-    return _finish(folders[0], found)
+    return _finish(folder, found)
 
 
 def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
     from ganlab.assembly import run_data
     from ganlab.config import compose
-    from ganlab.runs import scoring
+    from ganlab.runs import choice, scoring
 
     if not any(word.startswith("data=") for word in data):
         raise GanlabError("images= are compared with real ones: say which, as data=zip data.path=real.zip.")
@@ -119,7 +120,7 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
     with _measured() as found:
         scoring.evaluate_images(
             str(chosen["images"]), protocol, real, out=out, statistics=chosen["reference_file"],
-            device=_device(chosen["device"]), as_labels_allow=chosen["metrics"] is None, say=found.append,
+            device=choice.device(chosen["device"]), as_labels_allow=chosen["metrics"] is None, say=found.append,
         )  # fmt: skip
     return _finish(out, found)
 
@@ -235,16 +236,3 @@ def _truncations(chosen: Mapping[str, Any]) -> list[float | None] | None:
     if chosen["sweep"] != "truncation":
         raise GanlabError(f"sweep={chosen['sweep']} is not known; there is sweep=truncation.")
     return list(scoring.sweep_values(str(chosen["values"])))
-
-
-def _device(chosen: Any) -> Any:
-    import torch
-
-    if chosen is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(str(chosen))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise GanlabError(f"device={chosen} is not to be had here: {str(error).splitlines()[0]}.") from error
-    return device

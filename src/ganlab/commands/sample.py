@@ -35,6 +35,8 @@ for generators with a w space, such as stylegan:
   layers=null       ranges of layers that kind=mixing exchanges, as [[0,4],[4,8]]; null: coarse, middle and fine ones
   rows=2            of kind=mixing, for each range of layers
 
+  checkpoint=last   best, an iteration, or the name or path of a file; RUN may be such a file itself
+  device=auto       cpu, cuda, cuda:1, mps; auto: a GPU if there is one
   out=null          PNG file, or .webp for a moving interpolation; null: RUN/samples/sample_seedN.png
 """
 DEFAULTS: dict[str, Any] = {
@@ -57,6 +59,8 @@ DEFAULTS: dict[str, Any] = {
     "layers": None,
     "rows": 2,
     "images": None,
+    "checkpoint": "last",
+    "device": "auto",
     "out": None,
 }
 KINDS = {  # what belongs to one kind only
@@ -75,9 +79,9 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
     if len(words) != 1:
         raise GanlabError(f"`ganlab sample` takes one run folder, got {len(words)}: ganlab sample RUN [key=value ...].")
     from ganlab.config import compose
-    from ganlab.runs import run_folder
+    from ganlab.runs import choice
 
-    run_folder.existing(words[0])
+    choice.named(words[0])
     chosen = dict(DEFAULTS)
     for override in compose.parse(options):
         key = override.get_key_element()
@@ -120,6 +124,8 @@ def _check(chosen: dict[str, Any]) -> None:
         "layers": list[list[int]] | None,
         "rows": int,
         "images": str | None,
+        "checkpoint": int | str,
+        "device": str,
         "out": str | None,
     }
     for key, annotation in kinds.items():
@@ -154,11 +160,13 @@ def _sample(folder: str, chosen: dict[str, Any]) -> int:
     from ganlab.runs.run import Run
     from ganlab.sampling import generation
 
-    run = Run(folder)
+    run = Run(folder, chosen["checkpoint"], chosen["device"])
     for message in run.messages:
         print(f"{message} An older checkpoint is used.", file=sys.stderr)
     kind, count, seed = (chosen[key] for key in ("kind", "count", "seed"))
     default = "sample" if kind == "grid" else kind
+    if chosen["checkpoint"] != DEFAULTS["checkpoint"] or Path(folder).is_file():
+        default += f"_{run.checkpoint.stem}"
     out = Path(chosen["out"]) if chosen["out"] else run.folder / "samples" / f"{default}_seed{seed}.png"
     images, columns = _MAKERS[kind](run, count, chosen)
     canvas = generation.grid(images, columns)

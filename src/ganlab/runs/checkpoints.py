@@ -15,7 +15,7 @@ from ganlab.contracts.plan import Progress
 from ganlab.core import files
 from ganlab.core.errors import GanlabError
 
-LAST, NEXT = "last.ckpt", "next.ckpt"
+LAST, NEXT, BEST = "last.ckpt", "next.ckpt", "best.ckpt"
 
 
 class AtomicCheckpointIO(CheckpointIO):

@@ -18,7 +18,7 @@ from ganlab.contracts.game import Grows
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
-from ganlab.runs import checkpoints, run_folder
+from ganlab.runs import choice, run_folder
 
 PREFIXES = ("game.", "average.")
 ORIGINAL, LEFT, RIGHT = (f"parametrizations.weight.{name}" for name in ("original", "0.u", "0.v"))
@@ -38,7 +38,7 @@ def with_inherited(overrides: Sequence[str]) -> list[str]:
         raise GanlabError(f"{typed['init'].input_line}: a run, and a sweep, begins with one run's weights.")
     if "experiment" in typed:
         return list(overrides)
-    before = run_folder.read_config(run_folder.existing(str(typed["init"].value())))
+    before = run_folder.read_config(choice.named(str(typed["init"].value()))[0])
     words = ["ema.ramp_up=null"]  # the average goes on as well
     words += [f"data.{key}={catalog.spell(before['data'][key])}" for key in ("image_size", "image_channels")]
     words.append(f"state_updates={before['state_updates']}")
@@ -66,7 +66,7 @@ def with_inherited(overrides: Sequence[str]) -> list[str]:
 
 @torch.no_grad()
 def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list[str]:
-    """Fill networks and averages of ``module`` from the newest checkpoint of ``run``.
+    """Fill networks and averages of ``module`` from ``run``: its newest checkpoint, or the one that it names.
 
     With another number of classes the tensors that have a part for each class keep their fresh weights.
 
@@ -76,8 +76,8 @@ def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list
     Raises:
         GanlabError: If the run cannot be read, or its tensors do not fit, by their names.
     """
-    folder = run_folder.existing(run)
-    _, checkpoint, damaged = checkpoints.newest(folder / run_folder.CHECKPOINTS)
+    folder, which = choice.named(run)
+    _, checkpoint, damaged = choice.opened(folder, which)
     messages = [f"{sentence} An older checkpoint is used." for sentence in damaged]
     before = run_folder.read_config(folder)["data"]["num_classes"]
     now = settings["data"]["num_classes"]

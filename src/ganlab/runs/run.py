@@ -12,20 +12,22 @@ from torch import Tensor
 from ganlab.assembly import experiment
 from ganlab.core.errors import GanlabError
 from ganlab.priors import truncate
-from ganlab.runs import checkpoints, run_folder, session
+from ganlab.runs import choice, run_folder, session
 from ganlab.sampling import generation, styles
 from ganlab.sampling.styles import Style
 
 
 class Run:
-    """The networks of a run, with its newest whole checkpoint.
+    """The networks of a run, with the weights of one of its checkpoints.
 
     Args:
-        folder: The run folder.
-        device: Where the networks are put.
+        folder: The run folder, or a checkpoint in it.
+        checkpoint: ``last`` (the newest whole one), ``best``, an iteration, or the name or path of a file.
+        device: Where the networks are put: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``, a GPU if there is one.
 
     Attributes:
         folder: The run folder.
+        checkpoint: The file whose weights these are.
         config: Its complete configuration.
         generator: The averaged generator, in evaluation mode.
         module: The whole training module.
@@ -33,18 +35,24 @@ class Run:
         messages: One sentence for each newer checkpoint that was damaged.
 
     Raises:
-        GanlabError: If the folder is no run or holds no whole checkpoint.
+        GanlabError: If the folder is no run, has no such checkpoint or none that is whole, or there is no such device.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], device: torch.device | str = "cpu") -> None:
-        self.folder = run_folder.existing(folder)
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        checkpoint: choice.Which = choice.NEWEST,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        where = choice.device(device)
+        self.folder, which = choice.named(folder, checkpoint)
         self.config = run_folder.read_config(self.folder)
-        path, checkpoint, self.messages = checkpoints.newest(self.folder / run_folder.CHECKPOINTS)
+        self.checkpoint, stored, self.messages = choice.opened(self.folder, which)
         self.module = experiment.build(self.config, with_data=False).module
-        session.refuse_misfit(self.module, checkpoint, path)
-        self.module.load_state_dict(checkpoint["state_dict"])
-        self.module.on_load_checkpoint(checkpoint)
-        self.module.eval().to(device)
+        session.refuse_misfit(self.module, stored, self.checkpoint)
+        self.module.load_state_dict(stored["state_dict"])
+        self.module.on_load_checkpoint(stored)
+        self.module.eval().to(where)
         self.iteration = self.module.progress.iteration
         if "generator" not in self.module.average:
             raise GanlabError(f"The game of {self.folder} has no generator to sample from.")

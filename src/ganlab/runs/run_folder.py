@@ -112,6 +112,9 @@ def existing(folder: str | os.PathLike[str]) -> Path:
     if not path.exists():
         raise GanlabError(f"There is no run folder {folder}.")
     if not (path / CONFIG).is_file():
+        above = path.parent.parent
+        if path.is_file() and (above / CONFIG).is_file():
+            raise GanlabError(f"{folder} is a file of a run, and its folder is asked for: give {above}.")
         where = f"{folder} is a file" if path.is_file() else f"{folder} has no {CONFIG}"
         raise GanlabError(f"{where}, so it is no run folder: give the folder that `ganlab train` named.")
     return path.absolute()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,54 +9,15 @@ from typing import Any
 import torch
 
 from ganlab.assembly import experiment
-from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.errors import GanlabError
 from ganlab.data.cache import cache_folder
 from ganlab.data.run_images import RunData
 from ganlab.evaluation import scores, sources
 from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import Protocol
-from ganlab.runs import checkpoints, run_folder, session
-from ganlab.runs.subject import BEST, Subject, keep
-
-
-def chosen(folder: Path, which: str | int) -> list[Path]:
-    """The checkpoints that ``checkpoint=`` names: ``last``, ``best``, ``all``, an iteration or a file name. Of ``last``
-    and ``all``, damaged ones are passed over with a sentence.
-
-    Raises:
-        GanlabError: If there is none.
-    """
-    where = folder / run_folder.CHECKPOINTS
-    if which == "last":
-        path, _, damaged = checkpoints.newest(where)
-        for message in damaged:
-            print(f"{message} The one before it, {path.name}, is evaluated.", file=sys.stderr)
-        return [path]
-    there = [*checkpoints.candidates(where), *(p for p in [where / BEST] if p.is_file())]
-    if which == "all":
-        iterations = {}
-        for path in reversed(there):
-            try:
-                iterations[checkpoints.load(path)["ganlab"]["progress"]["iteration"]] = path
-            except GanlabError as error:
-                print(f"{error} It is passed over.", file=sys.stderr)
-        if not iterations:
-            raise GanlabError(f"{where} holds no checkpoint to evaluate.")
-        return [iterations[number] for number in sorted(iterations)]
-    wanted = str(which)
-    for path in there:
-        if wanted in (path.name, path.stem) or (wanted.isdigit() and path.stem.lstrip("step_").lstrip("0") == wanted):
-            return [path]
-    names = [path.stem for path in there]
-    if wanted == "best":
-        raise GanlabError(
-            f"{folder} has no best checkpoint: a run keeps one where evaluate.every_kimg= is set. There are: "
-            f"{', '.join(names) or 'none'}."
-        )
-    raise GanlabError(
-        f"{folder} has no checkpoint {wanted!r}.{suggestion(wanted, names)} There are: {', '.join(names) or 'none'}; "
-        f"or last, best, all."
-    )
+from ganlab.runs import checkpoints, choice, run_folder, session
+from ganlab.runs.checkpoints import BEST
+from ganlab.runs.subject import Subject, keep
 
 
 def _load(subject: Subject, path: Path) -> None:
@@ -73,7 +33,7 @@ def evaluate_run(
     folder: Path,
     protocol: Protocol,
     *,
-    which: str | int = "last",
+    which: choice.Which = choice.NEWEST,
     truncations: Sequence[float | None] | None = None,
     statistics: str | None = None,
     device: torch.device | str = "cpu",
@@ -83,7 +43,7 @@ def evaluate_run(
     """Score checkpoints of a run, and append each record to its evaluation.jsonl when it is there.
 
     Args:
-        which: See `chosen`.
+        which: See `choice.several`.
         truncations: A record for each; None: the protocol's.
         statistics: An .npz file of FID statistics instead of real images.
         with_real: Whether held-out real images are scored like generated ones too.
@@ -92,7 +52,7 @@ def evaluate_run(
     Raises:
         GanlabError: For everything that a user can mend; records before it stay.
     """
-    paths = chosen(folder, which)
+    paths = choice.several(folder, which)
     subject = Subject(folder, experiment.build(run_folder.read_config(folder)))
     subject.module.eval().to(device)
     evaluator = Evaluator(protocol, subject.real, device=device, cache=cache_folder(), statistics=statistics)

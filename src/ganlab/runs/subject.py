@@ -26,7 +26,6 @@ from ganlab.layers.growing import blend_reals
 from ganlab.sampling import generation
 
 PICTURES = "evaluation"
-BEST = "best.ckpt"
 
 
 @dataclass

@@ -19,7 +19,7 @@ from ganlab.evaluation import one_pass, scores
 from ganlab.metrics.fid import FID
 from ganlab.runs import checkpoints, session
 from ganlab.runs.callbacks import evaluating
-from ganlab.runs.subject import BEST
+from ganlab.runs.checkpoints import BEST
 
 # of the tiny run: 8 images an iteration, so evaluations after iterations 2, 4 and 6
 EVALUATED = (

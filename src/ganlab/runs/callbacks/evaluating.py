@@ -22,8 +22,9 @@ from ganlab.evaluation.protocol import Protocol
 from ganlab.reports import page
 from ganlab.reports.numbers import number
 from ganlab.runs import finite
+from ganlab.runs.checkpoints import BEST
 from ganlab.runs.run_folder import CHECKPOINTS
-from ganlab.runs.subject import BEST, Subject, keep
+from ganlab.runs.subject import Subject, keep
 
 
 def chosen(config: Mapping[str, Any]) -> Protocol:
