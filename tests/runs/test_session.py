@@ -1,12 +1,12 @@
 """One session of training from a configuration to what is said at its end."""
 
 import pytest
-from support.runs import TINY, state
+from support.runs import TINY, metrics, state
 
 from ganlab import cli
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
-from ganlab.runs import session
+from ganlab.runs import run_folder, session
 
 
 def test_a_session_says_where_the_run_is_its_grid_and_its_speed(tmp_path, capfd):
@@ -29,8 +29,6 @@ def test_the_same_configuration_gives_the_same_run(train):
 
 
 def test_a_run_of_a_configuration_in_a_folder_is_trained_there(tmp_path):
-    from ganlab.runs import run_folder
-
     content = compose.read([*TINY, "trainer.max_steps=2"])
     run_folder.write_config(tmp_path / "job", content)
     assert cli.dispatch(["train", str(tmp_path / "job")]) == 0
@@ -39,9 +37,12 @@ def test_a_run_of_a_configuration_in_a_folder_is_trained_there(tmp_path):
 
 def test_a_run_that_stopped_before_its_first_checkpoint_may_be_started_again_in_its_folder(tmp_path):
     folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "config.yaml").write_text("left by a run that was killed")
+    run_folder.write_config(folder, compose.read(TINY))
+    (folder / "metrics.jsonl").write_text('{"iteration": 9}\n')
+    (folder / "notes.txt").write_text("mine")
     assert cli.dispatch(["train", *TINY, "trainer.max_steps=1", f"run.dir={folder}"]) == 0
+    assert [line["iteration"] for line in metrics(folder)] == [1]
+    assert (folder / "notes.txt").read_text() == "mine"
 
 
 def test_too_little_memory_is_said_with_what_to_do(train, monkeypatch):

@@ -47,8 +47,9 @@ def _from_folder(words: Sequence[str], options: Sequence[str]) -> int:
         near = f" Did you mean {words[0]}=...?" if words[0].isidentifier() else ""
         raise GanlabError(f"{words[0]!r} is neither an option (key=value) nor a folder with a config.yaml.{near}")
     folder = run_folder.existing(words[0])
+    config = run_folder.read_config(folder)
     run_folder.new(str(folder))  # refuses a folder that holds a run already
-    return session.start(run_folder.read_config(folder), folder).exit_code
+    return session.start(config, folder).exit_code
 
 
 def help_text(words: Sequence[str]) -> str:

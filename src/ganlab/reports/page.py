@@ -138,7 +138,7 @@ def figure(caption: str, content: str, more: str = "") -> str:
 def picture(path: Path, caption: str) -> str:
     """A PNG inside the page; empty if it is gone."""
     try:
-        return figure(caption, _embedded(path.read_bytes(), caption))
+        return figure(caption, _embedded(files.read(path), caption))
     except OSError:
         return ""
 

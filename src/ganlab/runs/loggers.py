@@ -11,6 +11,15 @@ from typing import Any
 
 from ganlab.core.errors import GanlabError, suggestion
 
+# Those that say neither where files and the user's key go nor what else is sent along; W&B has environment variables
+# for the rest.
+OPTIONS = {
+    "tensorboard": (
+        "name", "version", "sub_dir", "prefix", "log_graph", "default_hp_metric", "max_queue", "flush_secs",
+    ),
+    "wandb": ("name", "project", "entity", "group", "job_type", "tags", "notes", "id", "offline", "mode", "prefix"),
+}  # fmt: skip
+
 
 def make(nodes: dict[str, dict[str, Any]], folder: Path, config: dict[str, Any]) -> list[Any]:
     """Lightning loggers for the names in ``logger``.
@@ -34,11 +43,16 @@ def _maker(name: str) -> Callable[[dict[str, Any], Path, dict[str, Any]], Any]:
 def _tensorboard(options: dict[str, Any], folder: Path, config: dict[str, Any]) -> Any:
     from lightning.pytorch.loggers import TensorBoardLogger
 
-    _check("tensorboard", options, TensorBoardLogger)
+    _check("tensorboard", options)
     try:
-        return TensorBoardLogger(**{"save_dir": folder, "name": "tensorboard", **options})
+        logger = TensorBoardLogger(**{"save_dir": folder, "name": "tensorboard", **options})
     except ModuleNotFoundError as error:
         raise GanlabError('logger=tensorboard needs a package: pip install "ganlab[tensorboard]".') from error
+    if not Path(logger.log_dir).resolve().is_relative_to(folder.resolve()):
+        raise GanlabError(
+            f"logger.tensorboard: name, version and sub_dir lead to {logger.log_dir}, which is not in the run's folder."
+        )
+    return logger
 
 
 def _wandb(options: dict[str, Any], folder: Path, config: dict[str, Any]) -> Any:
@@ -48,7 +62,9 @@ def _wandb(options: dict[str, Any], folder: Path, config: dict[str, Any]) -> Any
         raise GanlabError('logger=wandb needs a package: pip install "ganlab[wandb]".') from error
     from lightning.pytorch.loggers import WandbLogger
 
-    _check("wandb", options, WandbLogger)
+    _check("wandb", options)
+    if not re.fullmatch(r"[\w-]*", str(options.get("id") or "")):
+        raise GanlabError(f"logger.wandb.id must be letters, digits, - and _, got {options['id']!r}.")
     mode = os.environ.get("WANDB_MODE", "").lower()
     offline = bool(options.get("offline")) or mode in ("offline", "disabled", "dryrun")
     if not offline and not _logged_in(wandb):
@@ -73,10 +89,12 @@ def _logged_in(wandb: Any) -> bool:
     return bool(wandb.api.api_key)  # older versions
 
 
-def _check(name: str, options: dict[str, Any], logger: Any) -> None:
-    parameters = inspect.signature(logger).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    unknown = [option for option in options if option not in parameters]
-    if unknown:
-        raise GanlabError(f"logger.{name} has no option {unknown[0]!r}.{suggestion(unknown[0], parameters)}")
+def _check(name: str, options: dict[str, Any]) -> None:
+    """The configuration of a run may come from somebody else, and a log must not take the user's files or key along."""
+    known = OPTIONS[name]
+    wrong = [option for option in options if option not in known]
+    if wrong:
+        raise GanlabError(
+            f"logger.{name} has no option {wrong[0]!r}.{suggestion(wrong[0], known)} Options: {', '.join(known)}. "
+            f"A log is written into the run's folder."
+        )

@@ -15,10 +15,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.core import files
 from ganlab.core.errors import GanlabError
+from ganlab.runs import plain_yaml
 
 CONFIG, METRICS, ENVIRONMENT = "config.yaml", "metrics.jsonl", "environment.json"
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
@@ -49,9 +49,58 @@ def new(folder: str | None, name: str = "") -> Path:
     path = Path(folder).expanduser().absolute()
     if path.exists() and not path.is_dir():
         raise GanlabError(f"run.dir={folder} is a file; give a folder that does not exist yet.")
-    if (path / CHECKPOINTS).is_dir() and any((path / CHECKPOINTS).glob("*.ckpt")):
-        raise GanlabError(f"run.dir={folder} holds a run already: continue it with `ganlab resume {folder}`.")
+    if path.is_dir():
+        _refuse_occupied(path, folder)
     return path
+
+
+def _refuse_occupied(path: Path, folder: str) -> None:
+    """A new run goes to an empty folder, or takes the place of a run that has no checkpoint."""
+    refuse_links(path)
+    if any((path / CHECKPOINTS).glob("*.ckpt")):
+        raise GanlabError(f"run.dir={folder} holds a run already: continue it with `ganlab resume {folder}`.")
+    found = sorted(entry.name for entry in path.iterdir() if not _is_of_a_start(entry))
+    if not found:
+        return
+    try:
+        read_config(path)
+    except GanlabError as error:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise GanlabError(
+            f"run.dir={folder} holds other things ({', '.join(found[:3])}{more}): give a folder that is empty or does "
+            f"not exist yet."
+        ) from error
+
+
+def _is_of_a_start(entry: Path) -> bool:
+    """Whether a run that is starting, or was killed while it did, leaves this in its folder before `CONFIG`."""
+    empty = entry.name == CHECKPOINTS and entry.is_dir() and not any(entry.iterdir())
+    return empty or entry.name == LOCK or files.is_part(entry.name)
+
+
+def refuse_links(folder: Path) -> None:
+    """A run folder may come from somebody else: what is written into it must not go elsewhere.
+
+    Weights & Biases makes links inside its own folder; they stay.
+
+    Raises:
+        GanlabError: If an entry of the folder is a link, or a link below leads out of the folder.
+    """
+    home = folder.resolve()
+    for where, folders, names in os.walk(folder):
+        for entry in (Path(where, name) for name in (*folders, *names)):
+            if entry.is_symlink() and (entry.parent == folder or not _is_below(entry, home)):
+                raise GanlabError(
+                    f"{entry} is a link, and a run's files are in its folder: put the file or folder itself in its "
+                    f"place if you know where the link comes from, or remove it."
+                )
+
+
+def _is_below(path: Path, home: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(home)
+    except (OSError, RuntimeError):  # links in a circle
+        return False
 
 
 @contextmanager
@@ -66,9 +115,11 @@ def claimed(folder: str | os.PathLike[str] | None, again: bool = False, name: st
     Raises:
         GanlabError: If the folder cannot be made, or another process trains in it.
     """
-    path = (
-        Path(folder).absolute() if again and folder is not None else new(None if folder is None else str(folder), name)
-    )
+    if again and folder is not None:
+        path = Path(folder).absolute()
+        refuse_links(path)
+    else:
+        path = new(None if folder is None else str(folder), name)
     made = [parent for parent in (path, *path.parents) if not parent.exists()]
     try:
         while True:
@@ -106,7 +157,7 @@ def existing(folder: str | os.PathLike[str]) -> Path:
     """The folder of a run.
 
     Raises:
-        GanlabError: If it is none.
+        GanlabError: If it is none, or holds links, see `refuse_links`.
     """
     path = Path(folder).expanduser()
     if not path.exists():
@@ -117,21 +168,23 @@ def existing(folder: str | os.PathLike[str]) -> Path:
             raise GanlabError(f"{folder} is a file of a run, and its folder is asked for: give {above}.")
         where = f"{folder} is a file" if path.is_file() else f"{folder} has no {CONFIG}"
         raise GanlabError(f"{where}, so it is no run folder: give the folder that `ganlab train` named.")
-    return path.absolute()
+    path = path.absolute()
+    refuse_links(path)
+    return path
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The complete, resolved configuration of a run.
+    """The complete configuration of a run, as it is written: no interpolation in it is resolved.
 
     Raises:
         GanlabError: If it cannot be read.
     """
     try:
-        config = OmegaConf.to_container(OmegaConf.load(folder / CONFIG), resolve=True)
-    except (OSError, OmegaConfBaseException, ValueError, AttributeError) as error:
-        raise GanlabError(f"{folder / CONFIG} cannot be read: {str(error).splitlines()[0]}.") from error
-    except Exception as error:  # yaml's own errors; yaml is OmegaConf's dependency, not ours
-        raise GanlabError(f"{folder / CONFIG} is no YAML: {' '.join(str(error).split())[:150]}.") from error
+        config = plain_yaml.read(folder / CONFIG)
+    except OSError as error:
+        raise GanlabError(f"{folder / CONFIG} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise GanlabError(f"{folder / CONFIG} is no configuration of a run: {error}.") from error
     check(config, folder)
     assert isinstance(config, dict)
     return {str(key): value for key, value in config.items()}

@@ -1,5 +1,6 @@
 """Sample grids of a run: when, how many are kept, and what happens when they cannot be made."""
 
+import shutil
 from types import MappingProxyType
 
 import pytest
@@ -55,8 +56,9 @@ def test_points_of_a_plane_are_no_picture(train):
     assert grids.last is None
 
 
-def test_a_folder_that_cannot_be_written_is_reported_and_training_goes_on(train, tmp_path, capfd):
+def test_a_folder_that_cannot_be_written_is_reported_and_training_goes_on(train, finished, tmp_path, capfd):
     (tmp_path / "run").mkdir()
+    shutil.copy(finished / "config.yaml", tmp_path / "run")
     (tmp_path / "run" / "samples").write_text("a file")
     folder = train()
     assert "iteration_000000004.png cannot be written" in capfd.readouterr().err

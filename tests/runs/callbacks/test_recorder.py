@@ -1,6 +1,7 @@
 """metrics.jsonl: every logged iteration once, whole lines only, whatever happens to the machine."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -56,8 +57,9 @@ def test_damaged_lines_are_dropped_and_the_others_kept(copied, damage):
     assert [line["iteration"] for line in metrics(copied)] == [1, 2, 3, 4, 5]
 
 
-def test_metrics_that_cannot_be_written_are_reported_once_and_training_goes_on(train, tmp_path, capfd):
+def test_metrics_that_cannot_be_written_are_reported_once_and_training_goes_on(train, finished, tmp_path, capfd):
     (tmp_path / "run" / "metrics.jsonl").mkdir(parents=True)
+    shutil.copy(finished / "config.yaml", tmp_path / "run")
     folder = train()
     err = capfd.readouterr().err
     assert err.count(f"{folder / 'metrics.jsonl'} cannot be written (Is a directory): training goes on.") == 1
