@@ -141,9 +141,13 @@ def test_a_folder_of_somebody_elses_files_is_no_place_for_a_run(tmp_path):
     (folder / "samples").mkdir()
     before = contents(tmp_path)
     names = r"\.thesis\.part, config\.yaml, metrics\.jsonl and 1 more"
-    for words in (["train", *TINY, "trainer.max_steps=1", f"run.dir={folder}"], ["train", str(folder)]):
-        with pytest.raises(GanlabError, match=rf"run\.dir={folder} holds other things \({names}\): give a folder that"):
-            cli.dispatch(words)
+    sentences = {
+        (*TINY, "trainer.max_steps=1", f"run.dir={folder}"): rf"run\.dir={folder} holds other things \({names}\): give",
+        (str(folder),): r"config\.yaml: generator must be a mapping of options, got None",
+    }
+    for words, sentence in sentences.items():
+        with pytest.raises(GanlabError, match=sentence):
+            cli.dispatch(["train", *words])
         assert contents(tmp_path) == before
 
 
