@@ -4,14 +4,17 @@
     images = run.sample(16, labels=3)
     images = ganlab.load("runs/2026-11-21_10-00-00_sngan_digits_hinge_0").sample(16, truncation=0.7)
 
-Importing this module imports neither torch nor lightning.
+The classes that plug-ins are written against (`ganlab.contracts`) are here too: ``ganlab.Regularizer``,
+``ganlab.Game``, ... They are imported when they are first asked for: importing this module imports neither torch
+nor lightning nor hydra.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ganlab.core.errors import GanlabError
 from ganlab.core.registry import register
@@ -19,10 +22,75 @@ from ganlab.core.registry import register
 if TYPE_CHECKING:
     import torch
 
+    from ganlab.contracts import (
+        Accumulator,
+        Batch,
+        Context,
+        Dataset,
+        Examples,
+        Extractor,
+        Game,
+        Grows,
+        Growth,
+        Kept,
+        Metric,
+        Objectives,
+        Picture,
+        Player,
+        Points,
+        Regularizer,
+        Role,
+        Score,
+        Stage,
+        Stream,
+        Summary,
+        Turn,
+        Value,
+        View,
+    )
     from ganlab.runs.run import Run
 
 __version__ = "0.1.0"
-__all__ = ["GanlabError", "load", "register", "train"]
+__all__ = [
+    "Accumulator",
+    "Batch",
+    "Context",
+    "Dataset",
+    "Examples",
+    "Extractor",
+    "Game",
+    "GanlabError",
+    "Grows",
+    "Growth",
+    "Kept",
+    "Metric",
+    "Objectives",
+    "Picture",
+    "Player",
+    "Points",
+    "Regularizer",
+    "Role",
+    "Score",
+    "Stage",
+    "Stream",
+    "Summary",
+    "Turn",
+    "Value",
+    "View",
+    "load",
+    "register",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'ganlab' has no attribute {name!r}")
+    return getattr(importlib.import_module("ganlab.contracts"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def train(overrides: str | Sequence[str] = ()) -> Run:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganlab.contracts.game import Game, Grows, Stage
+from ganlab.contracts.game import Game
+from ganlab.contracts.growth import Grows, Stage
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Adaptive discriminator augmentation: arXiv:2006.06676."""
 
-from support.gradients import gradient
 import math
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.engine import Engine, NormalizedDiscriminator, NormalizedGenerator, images
+from support.gradients import gradient
 from support.rehearsals import GENERATOR, Rehearsal
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck

@@ -12,7 +12,7 @@ import torch
 from ganlab import cli
 from ganlab.bench import regularizer_cost
 from ganlab.config import compose
-from ganlab.contracts.game import Turn
+from ganlab.contracts.turn import Turn
 from ganlab.core.errors import GanlabError
 
 TINY = ["model=dcgan", "generator.width=4", "discriminator.width=4", "data.batch_size=4"]

@@ -18,7 +18,7 @@ from ganlab.commands import list as listing
 from ganlab.commands import matrix
 from ganlab.commands.matrix import Cell
 from ganlab.config import compose, schema
-from ganlab.contracts.view import Setting
+from ganlab.contracts.setting import Setting
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError
 from ganlab.models import autoencoder, mlp

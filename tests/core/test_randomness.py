@@ -10,8 +10,11 @@ import pytest
 import torch
 from support.engine import BATCH, Engine, NormalizedDiscriminator, NormalizedGenerator, images
 
-from ganlab.contracts.game import Game, Turn
-from ganlab.contracts.view import Hooks, Setting, View
+from ganlab.contracts.game import Game
+from ganlab.contracts.hooks import Hooks
+from ganlab.contracts.setting import Setting
+from ganlab.contracts.turn import Turn
+from ganlab.contracts.view import View
 from ganlab.core import randomness
 from ganlab.core.randomness import Stream, noise, using
 from ganlab.games.standard import Standard
@@ -133,7 +136,7 @@ def test_a_class_without_images_is_never_asked_for() -> None:
 def view(shares: torch.Tensor, count: int) -> View:
     game = Game()
     return View(
-        game, Hooks([]), Turn(("generator",)), Stream(0), Setting(Normal(), 3, label_shares=shares),
+        game, Hooks(), Turn(("generator",)), Stream(0), Setting(Normal(), 3, label_shares=shares),
         reals=None, batch=count, iteration=0, images_seen=0,
     )  # fmt: skip
 

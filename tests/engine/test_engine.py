@@ -30,8 +30,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganlab import optimizers
 from ganlab.augmentations.ada import ADA
-from ganlab.contracts.game import UPDATES, Game, Regularizer, Turn
-from ganlab.contracts.view import Setting, View
+from ganlab.contracts.game import UPDATES, Game
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.setting import Setting
+from ganlab.contracts.turn import Turn
+from ganlab.contracts.view import View
 from ganlab.engine.averaging import Average
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GANModule

@@ -10,7 +10,8 @@ import pytest
 import torch
 from support.engine import Engine, NormalizedDiscriminator, NormalizedGenerator, images
 
-from ganlab.contracts.game import Game, Stage
+from ganlab.contracts.game import Game
+from ganlab.contracts.growth import Stage
 from ganlab.contracts.plan import Progress, plan
 from ganlab.core import distributed
 from ganlab.data.prepare import Images

@@ -15,8 +15,11 @@ from support.engine import BATCH, DIM, Engine, G, pair, points
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab.contracts.game import Game, Objectives, Regularizer, Stage, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.growth import Stage
 from ganlab.contracts.plan import plan
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Objectives, Turn
 from ganlab.contracts.view import View
 from ganlab.core.randomness import Stream
 from ganlab.games.standard import Standard
@@ -113,7 +116,7 @@ def test_two_players_share_one_evaluation_and_each_gets_only_its_own_gradient() 
 
 
 def points_of(images: Tensor) -> object:
-    from ganlab.contracts.view import Points
+    from ganlab.contracts.points import Points
 
     return Points(images, None, "real")
 

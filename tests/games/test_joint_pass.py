@@ -23,8 +23,10 @@ from support.engine import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab.contracts.game import UPDATES, Turn
-from ganlab.contracts.view import Setting, View
+from ganlab.contracts.game import UPDATES
+from ganlab.contracts.setting import Setting
+from ganlab.contracts.turn import Turn
+from ganlab.contracts.view import View
 from ganlab.core import registry
 from ganlab.core.randomness import Stream
 from ganlab.games.standard import Standard

@@ -13,7 +13,7 @@ import torch
 from meg_parts import ORDER, codes, images, networks, thinned
 from torch import Tensor
 
-from ganlab.contracts.game import Turn
+from ganlab.contracts.turn import Turn
 from ganlab.contracts.view import View
 from ganlab.core import randomness
 from ganlab.games.meg import MEG

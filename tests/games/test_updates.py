@@ -24,7 +24,7 @@ from torch.distributions import kl_divergence
 from torch.nn import functional as F
 
 from ganlab.contracts.game import UPDATES, Game
-from ganlab.contracts.view import Setting
+from ganlab.contracts.setting import Setting
 from ganlab.core.randomness import Distribution, Stream
 from ganlab.games.bigan import BiGAN
 from ganlab.games.ebgan import EBGAN

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from ganlab.contracts.game import Grows
+from ganlab.contracts.growth import Grows
 from ganlab.layers import resample
 from ganlab.layers.growing import blend_reals
 from ganlab.models import pggan, stylegan

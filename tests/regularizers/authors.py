@@ -9,8 +9,10 @@ import torch
 from support.rehearsals import DISCRIMINATOR
 from torch import Tensor, nn
 
-from ganlab.contracts.game import Regularizer, Turn
-from ganlab.contracts.view import Points, View
+from ganlab.contracts.points import Points
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Turn
+from ganlab.contracts.view import View
 from ganlab.core import randomness
 from ganlab.games.standard import Standard
 from ganlab.layers import state

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import stateless
 from torch.testing import assert_close
 
-from ganlab.contracts.game import Regularizer
+from ganlab.contracts.regularizer import Regularizer
 from ganlab.losses.gan_qp import GANQP
 from ganlab.losses.hinge import Hinge
 from ganlab.regularizers.consensus import Consensus

@@ -15,7 +15,7 @@ from support.engine import Engine
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from ganlab.contracts.game import Regularizer
+from ganlab.contracts.regularizer import Regularizer
 from ganlab.games.standard import Standard
 from ganlab.losses.f_gan import FGAN
 from ganlab.losses.non_saturating import NonSaturating

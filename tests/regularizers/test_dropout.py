@@ -9,8 +9,8 @@ from support.rehearsals import GENERATOR, Linear, Rehearsal
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from ganlab.contracts.game import Regularizer
-from ganlab.contracts.view import Points
+from ganlab.contracts.points import Points
+from ganlab.contracts.regularizer import Regularizer
 from ganlab.core import randomness
 from ganlab.core.errors import GanlabError
 from ganlab.models.sngan import Discriminator

@@ -9,7 +9,9 @@ from support.rehearsals import DISCRIMINATOR, GENERATOR
 from torch import Tensor
 from torch.testing import assert_close
 
-from ganlab.contracts.game import Game, Regularizer, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Turn
 from ganlab.core.errors import GanlabError
 from ganlab.regularizers.l2 import L2
 from ganlab.regularizers.sn import SpectralNormalization

@@ -10,7 +10,7 @@ from support.rehearsals import DISCRIMINATOR, GENERATOR, Linear, Rehearsal
 from torch import Tensor
 from torch.testing import assert_close
 
-from ganlab.contracts.game import Regularizer
+from ganlab.contracts.regularizer import Regularizer
 from ganlab.regularizers.lecam import LeCam
 from ganlab.testing import check_regularizer
 

@@ -9,7 +9,9 @@ from support.rehearsals import DISCRIMINATOR, GENERATOR
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from ganlab.contracts.game import Game, Regularizer, Turn, overrides
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer, overrides
+from ganlab.contracts.turn import Turn
 from ganlab.core.errors import GanlabError
 from ganlab.regularizers.ortho import Ortho, quarter_slope
 from ganlab.regularizers.sn import SpectralNormalization

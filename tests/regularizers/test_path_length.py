@@ -12,7 +12,9 @@ from support.rehearsals import DISCRIMINATOR, GENERATOR
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from ganlab.contracts.game import Game, Regularizer, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Turn
 from ganlab.contracts.view import View
 from ganlab.games.standard import Standard
 from ganlab.losses.non_saturating import NonSaturating

@@ -10,7 +10,8 @@ from support.spectral import list_of
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from ganlab.contracts.game import Game, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.turn import Turn
 from ganlab.core.errors import GanlabError
 from ganlab.regularizers.singular_value import SingularValue, top_singular_values
 from ganlab.regularizers.sn import SpectralNormalization

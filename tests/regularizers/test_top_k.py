@@ -5,7 +5,7 @@ import torch
 from support.rehearsals import DISCRIMINATOR, GENERATOR, Linear, Rehearsal
 from torch.testing import assert_close
 
-from ganlab.contracts.game import Turn
+from ganlab.contracts.turn import Turn
 from ganlab.core.errors import GanlabError
 from ganlab.games.standard import Standard
 from ganlab.losses.non_saturating import NonSaturating

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.testing import assert_close
 
-from ganlab.contracts.game import Turn
+from ganlab.contracts.turn import Turn
 from ganlab.core.errors import GanlabError
 from ganlab.models import gan_stability
 from ganlab.regularizers.r1 import R1

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.game import Game
 from ganlab.contracts.plan import plan
-from ganlab.contracts.view import Setting, View
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.setting import Setting
+from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.view import View
 from ganlab.core.randomness import Stream
 from ganlab.data.prepare import Images
 from ganlab.engine.averaging import Average

@@ -34,7 +34,7 @@ WORDS = (
 
 
 class _Levels(nn.Module):
-    """Levels of one width; the protocol of `ganlab.contracts.game.Grows`."""
+    """Levels of one width; the protocol of `ganlab.contracts.growth.Grows`."""
 
     alpha: Tensor
 

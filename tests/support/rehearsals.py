@@ -5,7 +5,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ganlab.contracts.game import Regularizer, Turn
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Turn
 from ganlab.contracts.view import View
 from ganlab.core import randomness
 from ganlab.games.standard import Standard

@@ -16,7 +16,7 @@ from support.engine import Engine, images, shares
 from torch import nn
 
 from ganlab import testing
-from ganlab.contracts.view import Setting
+from ganlab.contracts.setting import Setting
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganlab import testing
-from ganlab.contracts.game import Regularizer
+from ganlab.contracts.regularizer import Regularizer
 from ganlab.core.randomness import noise
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.testing import ToyDiscriminator, ToyGenerator

@@ -17,8 +17,10 @@ from ganlab.config.parts import Part, as_typed, check_options, sentence, to_sche
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
 from ganlab.contracts.dataset import Dataset
-from ganlab.contracts.game import Game, Growth, Regularizer
-from ganlab.contracts.view import Setting
+from ganlab.contracts.game import Game
+from ganlab.contracts.growth import Growth
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.setting import Setting
 from ganlab.core import randomness, registry, schedules
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.data.prepare import Images

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from ganlab.augmentations.images import channels_seen
 from ganlab.augmentations.transforms import BANDS, COLOR, GEOMETRY, transformed
-from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Objectives, Turn
 from ganlab.contracts.view import View
 from ganlab.core import distributed
 from ganlab.core.errors import one_of, suggestion

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlab.augmentations.images import channels_seen
-from ganlab.contracts.game import Game, Regularizer
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.view import View
 from ganlab.core.errors import one_of
 

@@ -1,61 +1,150 @@
-"""Passes of a game's discriminator over images of one kind, or over several kinds at once."""
+"""Forward passes of a game's networks in one micro-batch, each made once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from ganlab.contracts.view import Points, View
-
-
-def features(view: View, group: Sequence[Points]) -> list[Tensor]:
-    """The last maps before the head, of one pass over all of ``group``, after the regularizers' hooks."""
-    images, company, sizes = _joined(view, group)
-    whole = view.run("discriminator", images, *company, method="features", part_of=group[0], sizes=sizes)
-    found = []
-    for points, own in zip(group, _parts(whole, sizes), strict=True):
-        for regularizer in view.hooks.features:
-            own = regularizer.features(own, points.role, view)
-        found.append(own)
-    return found
+from ganlab.contracts.hooks import Hooks
+from ganlab.contracts.points import Points
+from ganlab.contracts.setting import Setting
+from ganlab.contracts.turn import Objectives, Player, Turn
+from ganlab.layers import state
 
 
-def logits(view: View, group: Sequence[Points], maps: Sequence[Tensor] | None = None) -> list[Tensor]:
-    """Logits in float32 at least, of one pass over all of ``group``.
+class ViewedGame(Protocol):
+    """A `ganlab.contracts.game.Game` as far as a view uses it."""
+
+    players: dict[str, Player]
+    input_gradients: tuple[str, ...]
+    one_pass: bool
+    fake_labels: str
+
+    def get_submodule(self, target: str) -> nn.Module: ...
+    def objective(self, turn: Turn, view: Any) -> Objectives: ...
+    def complete(self, points: Points, view: Any) -> Points: ...
+
+
+class Passes:
+    """The networks' answers in one micro-batch of a turn, after the regularizers' hooks; kept until it ends.
 
     Args:
-        maps: The features of the same pass, which the head then judges; None: the pass begins with the images.
+        game: Whose networks are asked.
+        hooks: The regularizers' hooks.
+        turn: The turn.
+        setting: What all views of the run share.
     """
-    if maps is None:
-        images, company, sizes = _joined(view, group)
-        whole = view.run("discriminator", images, *company, part_of=group[0], sizes=sizes)
-    else:
-        sizes = [len(points.images) for points in group]
-        labels = _whole([points.labels for points in group])
-        whole = view.run("discriminator", _whole(maps), labels, method="head", part_of=group[0], sizes=sizes)
-    return list(_parts(whole.float() if whole.dtype in (torch.bfloat16, torch.float16) else whole, sizes))
 
+    def __init__(self, game: ViewedGame, hooks: Hooks, turn: Turn, setting: Setting) -> None:
+        self.game, self.hooks, self.turn, self.setting = game, hooks, turn, setting
+        self._owners = {name: player for player, p in game.players.items() for name in p.modules}
+        self._first_pass: dict[str, Any] = {}
+        self._cache: dict[Any, Any] = {}
 
-def eager_logits(view: View, points: Points) -> Tensor:
-    """Logits of a pass of its own, in the precision of the images and never compiled as a whole."""
-    discriminator = cast(Any, view.game.get_submodule("discriminator"))
-    if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
-        return discriminator.forward(view.seen(points), *points.company)
-    maps = discriminator.features(view.seen(points), *points.company)
-    for regularizer in view.hooks.features:
-        maps = regularizer.features(maps, points.role, view)
-    return discriminator.head(maps, points.labels)
+    def run(
+        self, name: str, *inputs: Any, method: str = "forward", part_of: Any = None, sizes: Sequence[int] = ()
+    ) -> Any:
+        """Call the game's module ``name``. Its running state moves if its player has this turn and
+        this is the module's first pass in the micro-batch (for a discriminator that is the pass
+        over the reals, or over both), or always with ``state_updates=every_forward``.
 
+        Args:
+            part_of: What the pass is about; calls about the same thing are parts of one pass.
+            sizes: Of the batches that the inputs are a concatenation of; none: they are one.
+        """
+        module = self.game.get_submodule(name)
+        call = module if method == "forward" else getattr(module, method)
+        part_of = object() if part_of is None else part_of
+        first = self._first_pass.setdefault(name, part_of) is part_of
+        moves = self.setting.every_forward or (self._plays(name) and first)
+        with state.moving(moves), state.concatenated(sizes), self.setting.timer(f"{name} forward"):
+            return call(*inputs)
 
-def _joined(view: View, group: Sequence[Points]) -> tuple[Tensor | None, list[Tensor | None], list[int]]:
-    """Images as the discriminator sees them, what else it is given, and the number of images of each kind."""
-    images = _whole([view.seen(points) for points in group])
-    company = [_whole(given) for given in zip(*(points.company for points in group), strict=True)]
-    return images, company, [len(points.images) for points in group]
+    def seen(self, points: Points) -> Tensor:
+        """The images as the discriminator sees them: after the regularizers' hooks."""
+
+        def compute() -> Tensor:
+            images = points.images
+            for hook in self.hooks.images:
+                images = hook(images, points.role, self)
+            return images
+
+        return self._once(("seen", points), compute)
+
+    def features(self, points: Points) -> Tensor:
+        """The discriminator's last map before its head, after the regularizers' hooks."""
+        return self._once(("features", points), lambda: self._features_of([points])[0])
+
+    def logits(self, points: Points) -> Tensor:
+        """D(x, y), (B,) float32, high for real; through the regularizers' hooks."""
+
+        def compute() -> Tensor:
+            by_features = self.hooks.by_features or ("features", points) in self._cache
+            return self._logits_of([points], [self.features(points)] if by_features else None)[0]
+
+        return self._once(("logits", points), compute)
+
+    def judge_together(self, *group: Points) -> None:
+        """Keep the discriminator's answers of one pass over all of ``group``."""
+        maps = self._features_of(group) if self.hooks.by_features else []
+        self._cache.update(zip((("features", points) for points in group), maps, strict=False))
+        answers = zip(group, self._logits_of(group, maps or None), strict=True)
+        self._cache.update((("logits", points), own) for points, own in answers)
+
+    def eager_logits(self, points: Points) -> Tensor:
+        """Logits of a pass of its own, in the precision of the images and never compiled as a whole."""
+        discriminator = cast(Any, self.game.get_submodule("discriminator"))
+        if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
+            return discriminator.forward(self.seen(points), *points.company)
+        maps = discriminator.features(self.seen(points), *points.company)
+        for hook in self.hooks.features:
+            maps = hook(maps, points.role, self)
+        return discriminator.head(maps, points.labels)
+
+    # --- inside
+
+    def _features_of(self, group: Sequence[Points]) -> list[Tensor]:
+        """The last maps before the head, of one pass over all of ``group``."""
+        images, company, sizes = self._joined(group)
+        whole = self.run("discriminator", images, *company, method="features", part_of=group[0], sizes=sizes)
+        found = []
+        for points, own in zip(group, _parts(whole, sizes), strict=True):
+            for hook in self.hooks.features:
+                own = hook(own, points.role, self)
+            found.append(own)
+        return found
+
+    def _logits_of(self, group: Sequence[Points], maps: Sequence[Tensor] | None) -> list[Tensor]:
+        """Logits in float32 at least, of one pass over all of ``group``.
+
+        Args:
+            maps: The features of the same pass, which the head then judges; None: the pass begins with the images.
+        """
+        if maps is None:
+            images, company, sizes = self._joined(group)
+            whole = self.run("discriminator", images, *company, part_of=group[0], sizes=sizes)
+        else:
+            sizes = [len(points.images) for points in group]
+            labels = _whole([points.labels for points in group])
+            whole = self.run("discriminator", _whole(maps), labels, method="head", part_of=group[0], sizes=sizes)
+        return list(_parts(whole.float() if whole.dtype in (torch.bfloat16, torch.float16) else whole, sizes))
+
+    def _joined(self, group: Sequence[Points]) -> tuple[Tensor | None, list[Tensor | None], list[int]]:
+        """Images as the discriminator sees them, what else it is given, and the number of images of each kind."""
+        images = _whole([self.seen(points) for points in group])
+        company = [_whole(given) for given in zip(*(points.company for points in group), strict=True)]
+        return images, company, [len(points.images) for points in group]
+
+    def _once(self, what: Any, compute: Callable[[], Any]) -> Any:
+        if what not in self._cache:
+            self._cache[what] = compute()
+        return self._cache[what]
+
+    def _plays(self, module: str) -> bool:
+        return self._owners.get(module) in self.turn.players
 
 
 def _whole(parts: Sequence[Tensor | None]) -> Tensor | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ganlab.contracts.game import Game, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.turn import Turn
 
 
 @dataclass

@@ -1,87 +1,24 @@
-"""What a turn sees of one micro-batch: real and fake images, scores, gradients; lazy and cached."""
+"""A view: what a turn sees of one micro-batch. Real and fake images, scores, gradients; lazy and cached."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganlab.contracts import passes
-from ganlab.contracts.game import Game, Regularizer, Turn, overrides
+from ganlab.contracts.hooks import Hooks
+from ganlab.contracts.passes import Passes, ViewedGame
+from ganlab.contracts.points import Points
+from ganlab.contracts.setting import Setting
+from ganlab.contracts.turn import Turn
 from ganlab.core import distributed
 from ganlab.core.randomness import Distribution, Stream
-from ganlab.layers import state
-
-Draw = Callable[[str, Sequence[int], Distribution], Tensor]
 
 
-@dataclass(eq=False)
-class Points:
-    """Images at which the discriminator is asked.
-
-    Args:
-        images: (B, C, H, W) in [-1, 1]; for points of a plane any (B, ...).
-        labels: (B,) int64 or None.
-        role: ``real``, ``fake``, ``interpolated`` or a regularizer's own word.
-        codes: (B, Z) for a discriminator that judges pairs of an image and a code; else None. Other
-            images with the same codes are ``replace(points, images=...)``.
-    """
-
-    images: Tensor
-    labels: Tensor | None
-    role: str
-    codes: Tensor | None = None
-
-    @property
-    def company(self) -> tuple[Tensor | None, ...]:
-        """What the discriminator is told beside the image."""
-        return (self.labels,) if self.codes is None else (self.labels, self.codes)
-
-
-class Hooks:
-    """The regularizers that implement each hook, found once."""
-
-    def __init__(self, regularizers: Sequence[Regularizer]) -> None:
-        def of(hook: str) -> list[Regularizer]:
-            return [r for r in regularizers if overrides(r, hook)]
-
-        self.during = of("during")
-        self.images, self.features, self.scores = of("images"), of("features"), of("scores")
-        self.terms, self.gradients, self.after_step = of("terms"), of("gradients"), of("after_step")
-        self.input_gradients = {role for r in regularizers for role in r.input_gradients}
-        self.by_features = bool(self.features) or any(r.reads_features for r in regularizers)
-        self.player_gradients = {player for r in regularizers for player in r.player_gradients}
-
-
-@dataclass
-class Setting:
-    """What every view of a run shares.
-
-    Args:
-        prior: ``prior(draw, batch, dim)`` makes latents from keyed draws.
-        latent_dim: Width of ``z``; 0 if the game draws no latents.
-        label_shares: (num_classes,) shares of the labels that fakes get; None: unconditional.
-        every_forward: Running state moves on every forward pass instead of once a micro-batch.
-        double_backward: Whether the networks' main pass can be differentiated twice (compiled
-            ones cannot).
-        input_gradient: A compiled replacement for the eager input gradient, or None.
-        timer: Surrounds each part of an iteration, for the benchmark.
-    """
-
-    prior: Callable[[Draw, int, int], Tensor]
-    latent_dim: int
-    label_shares: Tensor | None = None
-    every_forward: bool = False
-    double_backward: bool = True
-    input_gradient: Callable[[Tensor, Tensor | None], Tensor] | None = None
-    timer: Callable[[str], AbstractContextManager[Any]] = nullcontext
-
-
-class View:
+class View(Passes):
     """One micro-batch of one turn. Everything is computed when first asked for and kept until the
     turn ends, so penalties at the same points share one input gradient.
 
@@ -100,7 +37,7 @@ class View:
 
     def __init__(
         self,
-        game: Game,
+        game: ViewedGame,
         hooks: Hooks,
         turn: Turn,
         stream: Stream,
@@ -112,14 +49,12 @@ class View:
         images_seen: int,
         logged: bool = False,
     ) -> None:
-        self.game, self.hooks, self.turn, self.stream, self.setting = game, hooks, turn, stream, setting
+        super().__init__(game, hooks, turn, setting)
+        self.stream = stream
         self.batch, self.iteration, self.images_seen, self.logged = batch, iteration, images_seen, logged
         self.scalars: dict[str, Tensor] = {}
         self.notes: dict[Any, Any] = {}
         self._reals = reals
-        self._owners = {name: player for player, p in game.players.items() for name in p.modules}
-        self._first_pass: dict[str, Any] = {}
-        self._cache: dict[Any, Any] = {}
         if reals is not None and self._shares_pass("real"):
             reals.images.requires_grad_()
 
@@ -224,30 +159,6 @@ class View:
 
     # --- the discriminator's answers
 
-    def seen(self, points: Points) -> Tensor:
-        """The images as the discriminator sees them: after the regularizers' hooks."""
-
-        def compute() -> Tensor:
-            images = points.images
-            for regularizer in self.hooks.images:
-                images = regularizer.images(images, points.role, self)
-            return images
-
-        return self._once(("seen", points), compute)
-
-    def features(self, points: Points) -> Tensor:
-        """The discriminator's last map before its head, after the regularizers' hooks."""
-        return self._once(("features", points), lambda: passes.features(self, [points])[0])
-
-    def logits(self, points: Points) -> Tensor:
-        """D(x, y), (B,) float32, high for real; through the regularizers' hooks."""
-
-        def compute() -> Tensor:
-            by_features = self.hooks.by_features or ("features", points) in self._cache
-            return passes.logits(self, [points], [self.features(points)] if by_features else None)[0]
-
-        return self._once(("logits", points), compute)
-
     def scores(self, *, reals: bool = True) -> tuple[Tensor | None, Tensor]:
         """Logits of reals and fakes as the adversarial loss sees them; of one pass over both if the game wants it.
 
@@ -257,11 +168,11 @@ class View:
 
         def compute() -> tuple[Tensor | None, Tensor]:
             if reals and self.game.one_pass:
-                self._answer_about(self.fakes(), self.reals)
+                self.judge_together(self.fakes(), self.reals)
             real = self.logits(self.reals) if reals else None
             fake = self.logits(self.fakes())
-            for regularizer in self.hooks.scores:
-                real, fake = regularizer.scores(real, fake, self)
+            for hook in self.hooks.scores:
+                real, fake = hook(real, fake, self)
             return real, fake
 
         return self._once(("scores", reals), compute)
@@ -286,7 +197,7 @@ class View:
             codes = points.codes if points.codes is None else points.codes.to(images.dtype)  # bf16 under autocast
             own = replace(points, images=images, codes=codes)
             with torch.autocast(images.device.type, enabled=False):
-                (gradient,) = torch.autograd.grad(passes.eager_logits(self, own).sum(), own.images, create_graph=True)
+                (gradient,) = torch.autograd.grad(self.eager_logits(own).sum(), own.images, create_graph=True)
             return gradient
 
         return self._once(("input_gradient", points), compute)
@@ -305,41 +216,7 @@ class View:
 
         return self._once(("player_gradient", player, create_graph), compute)
 
-    def run(
-        self, name: str, *inputs: Any, method: str = "forward", part_of: Any = None, sizes: Sequence[int] = ()
-    ) -> Any:
-        """Call the game's module ``name``. Its running state moves if its player has this turn and
-        this is the module's first pass in the micro-batch (for a discriminator that is the pass
-        over the reals, or over both), or always with ``state_updates=every_forward``.
-
-        Args:
-            part_of: What the pass is about; calls about the same thing are parts of one pass.
-            sizes: Of the batches that the inputs are a concatenation of; none: they are one.
-        """
-        module = self.game.get_submodule(name)
-        call = module if method == "forward" else getattr(module, method)
-        part_of = object() if part_of is None else part_of
-        first = self._first_pass.setdefault(name, part_of) is part_of
-        moves = self.setting.every_forward or (self._plays(name) and first)
-        with state.moving(moves), state.concatenated(sizes), self.setting.timer(f"{name} forward"):
-            return call(*inputs)
-
     # --- inside
-
-    def _once(self, what: Any, compute: Callable[[], Any]) -> Any:
-        if what not in self._cache:
-            self._cache[what] = compute()
-        return self._cache[what]
-
-    def _answer_about(self, *group: Points) -> None:
-        """Keep the discriminator's answers of one pass over all of ``group``."""
-        maps = passes.features(self, group) if self.hooks.by_features else []
-        self._cache.update(zip((("features", points) for points in group), maps, strict=False))
-        answers = zip(group, passes.logits(self, group, maps or None), strict=True)
-        self._cache.update((("logits", points), own) for points, own in answers)
-
-    def _plays(self, module: str) -> bool:
-        return self._owners.get(module) in self.turn.players
 
     def _serves_twice(self) -> bool:
         device = self._reals.images.device.type if self._reals is not None else self.stream.device.type

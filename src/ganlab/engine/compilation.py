@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganlab.contracts.game import Game
-from ganlab.contracts.view import Setting
+from ganlab.contracts.setting import Setting
 
 
 def compile_networks(game: Game, setting: Setting) -> None:

@@ -14,9 +14,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
-from ganlab.contracts.game import Game, Regularizer, Stage, Turn, stand
+from ganlab.contracts.game import Game
+from ganlab.contracts.growth import Stage, stand
 from ganlab.contracts.plan import Progress, Slot, plan
-from ganlab.contracts.view import Hooks, Setting, View
+from ganlab.contracts.regularizer import Regularizer, hooks_of
+from ganlab.contracts.setting import Setting
+from ganlab.contracts.turn import Turn
+from ganlab.contracts.view import View
 from ganlab.core import distributed
 from ganlab.core.errors import GanlabError
 from ganlab.core.randomness import Stream, using
@@ -94,7 +98,7 @@ class GANModule(L.LightningModule):
         self.progress = Progress()
         self.scalars: dict[str, Tensor] = {}
         self.objective_names: set[str] = set()  # those of the scalars that players minimise
-        self._hooks = Hooks(list(regularizers.values()))
+        self._hooks = hooks_of(list(regularizers.values()))
         self.player_optimizers = PlayerOptimizers(game, optimizers, self._hooks, setting, learning_rates, training.clip)
         self._playing: tuple[str, ...] | None = None
         self._stage: Stage | None = None
@@ -223,16 +227,16 @@ class GANModule(L.LightningModule):
             yield
             return
         with ExitStack() as stack:
-            for regularizer in self._hooks.during:
-                stack.enter_context(regularizer.during(turn))
+            for during in self._hooks.during:
+                stack.enter_context(during(turn))
             stack.enter_context(parametrize.cached())
             yield
 
     def _objectives(self, turn: Turn, view: View) -> dict[str, dict[str, Tensor]]:
         objectives = {player: dict(terms) for player, terms in self.game.objective(turn, view).items()}
-        for regularizer in self._hooks.terms:
+        for terms_of in self._hooks.terms:
             with self.setting.timer("penalty"):
-                for player, terms in regularizer.terms(turn, view).items():
+                for player, terms in terms_of(turn, view).items():
                     if player in turn.players:
                         objectives.setdefault(player, {}).update(terms)
         return {player: terms for player, terms in objectives.items() if terms}

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganlab.contracts.game import Game, Player, Turn
-from ganlab.contracts.view import Hooks, Setting
+from ganlab.contracts.game import Game
+from ganlab.contracts.hooks import Hooks
+from ganlab.contracts.setting import Setting
+from ganlab.contracts.turn import Player, Turn
 from ganlab.core import distributed
 from ganlab.core.schedules import Schedule
 
@@ -96,9 +98,9 @@ class PlayerOptimizers:
         """
         gradients = {player: self._gradients(player) for player in turn.players}
         distributed.average(g for group in gradients.values() for g in group)
-        for regularizer in self._hooks.gradients:
+        for change in self._hooks.gradients:
             with self._setting.timer("penalty"):
-                regularizer.gradients(turn, gradients)
+                change(turn, gradients)
         with self._setting.timer("optimizer"):
             for player in turn.players:
                 limit = self._clip.get(player)
@@ -109,8 +111,8 @@ class PlayerOptimizers:
                 self.by_player[player].step()
                 self.by_player[player].zero_grad(set_to_none=True)
         if final:
-            for regularizer in self._hooks.after_step:
-                regularizer.after_step(turn)
+            for after_step in self._hooks.after_step:
+                after_step(turn)
 
     def _gradients(self, player: str) -> list[Tensor]:
         # the only Python loop over parameters in a step; optimizers make the same one

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ganlab.contracts.view import Points
+from ganlab.contracts.points import Points
 from ganlab.core.randomness import Stream
 from ganlab.layers.growing import blend_reals
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from ganlab.contracts.game import Turn
 from ganlab.contracts.plan import Slot
+from ganlab.contracts.turn import Turn
 from ganlab.engine.player_optimizers import PlayerOptimizers
 from ganlab.engine.reals import Reals
 

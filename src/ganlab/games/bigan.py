@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.contracts.view import Points, View
+from ganlab.contracts.points import Points
+from ganlab.contracts.view import View
 from ganlab.games.standard import Standard
 from ganlab.layers import gaussian
 

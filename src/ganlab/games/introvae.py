@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.contracts.game import Game, Objectives, Turn
-from ganlab.contracts.view import Points, View
+from ganlab.contracts.game import Game
+from ganlab.contracts.points import Points
+from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.view import View
 from ganlab.layers import gaussian
 
 

@@ -9,7 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ganlab.contracts.game import Game, Objectives, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.turn import Objectives, Turn
 from ganlab.contracts.view import View
 from ganlab.core import distributed
 from ganlab.core.softplus import softplus

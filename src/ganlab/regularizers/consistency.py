@@ -7,8 +7,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
-from ganlab.contracts.view import Points, View
+from ganlab.contracts.game import Game
+from ganlab.contracts.points import Points
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.view import View
 from ganlab.core.errors import GanlabError
 from ganlab.layers.shift import shifted
 from ganlab.regularizers.attachment import owner

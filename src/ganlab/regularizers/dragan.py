@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ganlab.contracts.view import Points, View
+from ganlab.contracts.points import Points
+from ganlab.contracts.view import View
 from ganlab.core.errors import one_of
 from ganlab.regularizers.gradient_norm import power_of_norm
 from ganlab.regularizers.input_penalty import InputPenalty, checked_weight

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab.contracts.game import Game, Regularizer
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.view import View
 from ganlab.core import randomness
 from ganlab.core.errors import GanlabError, suggestion

@@ -8,8 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
-from ganlab.contracts.view import Points, View
+from ganlab.contracts.game import Game
+from ganlab.contracts.points import Points
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.view import View
 from ganlab.core.errors import one_of
 from ganlab.regularizers.attachment import owner
 from ganlab.regularizers.gradient_norm import squared_norm

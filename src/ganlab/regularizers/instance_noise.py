@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganlab.contracts.game import Regularizer
+from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.view import View
 from ganlab.regularizers.input_penalty import checked_weight
 

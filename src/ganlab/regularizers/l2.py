@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganlab.contracts.game import Game, Player, Regularizer, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Player, Turn
 from ganlab.regularizers.attachment import checked_players, networks
 from ganlab.regularizers.input_penalty import checked_weight
 

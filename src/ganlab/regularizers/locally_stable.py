@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Objectives, Turn
 from ganlab.contracts.view import View
 from ganlab.regularizers.attachment import owner, show_reals
 from ganlab.regularizers.input_penalty import checked_weight

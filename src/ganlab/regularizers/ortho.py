@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganlab.contracts.game import Game, Objectives, Player, Regularizer, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Objectives, Player, Turn
 from ganlab.contracts.view import View
 from ganlab.core.errors import one_of
 from ganlab.regularizers.attachment import checked_players, networks

@@ -7,7 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Objectives, Turn
 from ganlab.contracts.view import View
 from ganlab.core import distributed
 from ganlab.regularizers.attachment import owner

@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.passes import ViewedGame
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Objectives, Turn
 from ganlab.contracts.view import View
 from ganlab.regularizers.attachment import owner
 from ganlab.regularizers.input_penalty import checked_weight
@@ -58,7 +61,7 @@ class PullingAway(Regularizer):
         return {self.player: {"pulling_away": self.weight * pulling_away(code.flatten(1), view)}}
 
 
-def _encodes(game: Game) -> bool:
+def _encodes(game: Game | ViewedGame) -> bool:
     return callable(getattr(game.get_submodule("discriminator"), "encode", None))
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ganlab.contracts.game import Game
-from ganlab.contracts.view import Points, View
+from ganlab.contracts.points import Points
+from ganlab.contracts.view import View
 from ganlab.core.errors import GanlabError, one_of
 from ganlab.regularizers.input_penalty import InputPenalty, checked_weight
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ganlab.contracts.game import Game, Regularizer, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Turn
 from ganlab.core.errors import one_of
 from ganlab.regularizers.attachment import checked_players, networks
 from ganlab.regularizers.input_penalty import checked_weight

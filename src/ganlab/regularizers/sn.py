@@ -10,7 +10,9 @@ from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrize import ParametrizationList
 
-from ganlab.contracts.game import Game, Regularizer, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Turn
 from ganlab.core.errors import GanlabError, one_of
 from ganlab.layers import spectral_norm, state
 from ganlab.layers.operator_norm import OperatorNorm

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganlab.contracts.game import Game, Regularizer
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.view import View
 from ganlab.core.errors import GanlabError
 from ganlab.regularizers.attachment import owner

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Objectives, Turn
 from ganlab.contracts.view import View
 from ganlab.core import distributed
 from ganlab.core.errors import GanlabError, one_of

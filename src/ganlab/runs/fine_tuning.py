@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganlab.config import catalog, compose, schema
-from ganlab.contracts.game import Grows
+from ganlab.contracts.growth import Grows
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule

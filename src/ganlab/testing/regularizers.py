@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ganlab.contracts.game import Game, Regularizer, Turn, overrides
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer, overrides
+from ganlab.contracts.turn import Turn
 from ganlab.core.errors import GanlabError
 from ganlab.testing.comparison import check_slope, close, kept, require
 from ganlab.testing.toys import rehearse, toy_game

@@ -10,8 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
-from ganlab.contracts.view import Hooks, Points, Setting, View
+from ganlab.contracts.game import Game
+from ganlab.contracts.points import Points
+from ganlab.contracts.regularizer import Regularizer, hooks_of
+from ganlab.contracts.setting import Setting
+from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.view import View
 from ganlab.core import randomness
 from ganlab.games.standard import Standard
 from ganlab.layers import state
@@ -76,7 +80,7 @@ def toy_view(
 
     setting = Setting(prior=prior, latent_dim=int(game.get_submodule("generator").latent_dim))  # type: ignore[arg-type]
     points = Points(reals, None, "real") if turn.reals else None
-    hooks = Hooks(list(regularizers))
+    hooks = hooks_of(list(regularizers))
     return View(
         game, hooks, turn, stream, setting, reals=points, batch=len(reals), iteration=0, images_seen=0, logged=True
     )
@@ -92,7 +96,7 @@ def rehearse(
     view = toy_view(game, regularizers, turn, reals=reals, key=(seed,))
     with randomness.using(view.stream), state.moving(False):
         objectives = {player: dict(terms) for player, terms in game.objective(turn, view).items()}
-        for regularizer in view.hooks.terms:
-            for player, terms in regularizer.terms(turn, view).items():
+        for terms_of in view.hooks.terms:
+            for player, terms in terms_of(turn, view).items():
                 objectives.setdefault(player, {}).update(terms)
     return objectives

@@ -132,7 +132,7 @@ def test_global_step_counts_iterations_though_there_are_several_optimizers(train
 
 
 def test_global_step_counts_iterations_of_a_single_optimizer(train, monkeypatch):
-    from ganlab.contracts.game import Turn
+    from ganlab.contracts.turn import Turn
     from ganlab.games.standard import Standard
 
     monkeypatch.setattr(

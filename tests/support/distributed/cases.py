@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.contracts.game import Game
-from ganlab.contracts.view import Setting, View
+from ganlab.contracts.setting import Setting
+from ganlab.contracts.view import View
 from ganlab.core import distributed, randomness, registry
 from ganlab.core.randomness import Stream
 from ganlab.growth import Progressive

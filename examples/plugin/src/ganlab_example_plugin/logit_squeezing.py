@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ganlab.contracts.game import Game, Objectives, Regularizer, Turn
-from ganlab.contracts.view import View
+import torch
+
+from ganlab import Game, Objectives, Regularizer, Turn, View
 from ganlab.regularizers.attachment import owner
 
 
@@ -36,5 +37,5 @@ class LogitSqueezing(Regularizer):
         if turn.name != "main" or not turn.has(self.player):
             return {}
         logits = (view.logits(view.reals), view.logits(view.fakes()))  # the loss has asked for them: no second pass
-        squares = sum(scores.square().mean() for scores in logits)
-        return {self.player: {"logit_squeezing": self.weight * squares / 2}}
+        squares = torch.stack([scores.square().mean() for scores in logits])
+        return {self.player: {"logit_squeezing": self.weight * squares.mean()}}

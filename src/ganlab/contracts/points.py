@@ -1,0 +1,30 @@
+"""Images at which a discriminator is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(eq=False)
+class Points:
+    """Images at which the discriminator is asked.
+
+    Args:
+        images: (B, C, H, W) in [-1, 1]; for points of a plane any (B, ...).
+        labels: (B,) int64 or None.
+        role: ``real``, ``fake``, ``interpolated`` or a regularizer's own word.
+        codes: (B, Z) for a discriminator that judges pairs of an image and a code; else None. Other
+            images with the same codes are ``replace(points, images=...)``.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    role: str
+    codes: Tensor | None = None
+
+    @property
+    def company(self) -> tuple[Tensor | None, ...]:
+        """What the discriminator is told beside the image."""
+        return (self.labels,) if self.codes is None else (self.labels, self.codes)
