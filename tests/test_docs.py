@@ -1,0 +1,92 @@
+"""The pages name what is there: paths, functions, and the floors that the imports really have."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+TOP = ("src", "tests", "docs", "conf", "examples", "benchmarks", ".ci", ".github")
+page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks of code, whose lines may be wrapped."""
+    return re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
+
+
+def quoted(page: Path) -> Iterator[str]:
+    """What stands in backticks and looks like a path of the repository."""
+    for words in re.findall(r"`([^`]+)`", prose(page)):
+        name = words.partition("::")[0]
+        top = name.partition("/")[0]
+        if (top in TOP and "/" in name) or (re.fullmatch(r"[\w.-]+", name) and name.endswith((".toml", ".md"))):
+            yield words
+
+
+@page
+def test_every_path_on_a_page_exists(page: Path) -> None:
+    for words in quoted(page):
+        path = words.partition("::")[0]
+        if "NAME" not in path:  # a place to fill in
+            assert (ROOT / path).exists(), f"{page.name} names {path}"
+
+
+@page
+def test_every_link_on_a_page_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", prose(page)):
+        if "://" not in link:
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def names(path: Path) -> set[str]:
+    """Functions, classes, methods (``Class.method``) and constants of a module."""
+    found = set()
+
+    def collect(body: list[ast.stmt], prefix: str) -> None:
+        for node in body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                found.add(prefix + node.name)
+                if isinstance(node, ast.ClassDef):
+                    collect(node.body, f"{prefix}{node.name}.")
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            found.update(prefix + target.id for target in targets if isinstance(target, ast.Name))
+
+    collect(ast.parse(path.read_text(encoding="utf-8")).body, "")
+    return found
+
+
+@page
+def test_every_function_on_a_page_exists(page: Path) -> None:
+    for words in quoted(page):
+        path, _, name = words.partition("::")
+        if name:
+            assert name in names(ROOT / path), f"{page.name} names {words}"
+
+
+def test_the_picture_of_the_floors_is_the_import_contract() -> None:
+    contract = re.search(r"(?s)^layers = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    picture = re.search(r"(?s)```floors\n(.*?)```", (DOCS / "architecture.md").read_text())
+    assert contract
+    assert picture
+    floors = [line.replace("ganlab.", "").split(" | ") for line in re.findall(r'"(.*)"', contract[1])]
+    drawn = [line.split() for line in picture[1].splitlines()]
+    assert [line[1:] for line in drawn] == floors
+    assert [line[0] for line in drawn] == [str(number) for number in range(len(floors), 0, -1)]
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        links = re.findall(r"\]\(([^)#]+\.md)", page.read_text(encoding="utf-8"))
+        found = {(page.parent / link).resolve() for link in links if "://" not in link}
+        waiting += found - reached
+        reached |= found
+    assert set(DOCS.rglob("*.md")) <= reached
