@@ -138,7 +138,8 @@ def test_the_classifier_learns_its_data_once_and_is_read_from_the_cache_then(tmp
     other.prepare(examples(tmp_path))
     assert other.weights_hash() != first.weights_hash()
     # a torn file, or one with another byte in a weight, is made again, equal
-    whole, weight = written[0].read_bytes(), first.network.hidden.weight.detach().numpy().tobytes()[:16]
+    whole = written[0].read_bytes()
+    weight = first.network.state_dict()["hidden.weight"].numpy().tobytes()[:16]
     assert whole.count(weight) == 1
     for damaged in (whole[:100], whole.replace(weight, bytes([weight[0] ^ 1]) + weight[1:])):
         written[0].write_bytes(damaged)

@@ -18,7 +18,7 @@ class _Loader(yaml.SafeLoader):
     """Reads 1e-4 as a number and a date as a string, as OmegaConf writes them, and refuses references, with which a
     short file can describe an endless structure, and keys that are there twice."""
 
-    yaml_implicit_resolvers: ClassVar[Any] = {
+    yaml_implicit_resolvers: ClassVar[Any] = {  # type: ignore[misc]
         first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
