@@ -13,19 +13,8 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+from ganlab.commands import COMMANDS
 from ganlab.core.errors import GanlabError, suggestion
-
-COMMANDS = {
-    "train": "train a GAN, or sweep over several with -m",
-    "resume": "continue a run from its newest checkpoint",
-    "sample": "make images with a trained generator",
-    "evaluate": "score a run, or a folder of images, under a protocol",
-    "import": "turn another code's checkpoint into a run",
-    "list": "components that are installed",
-    "show": "one component: formula, paper, options",
-    "bench": "measure the speed of a training iteration",
-    "completion": "print a shell's completion script",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

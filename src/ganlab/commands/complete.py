@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ganlab import cli
+from ganlab.commands import COMMANDS
 from ganlab.config import catalog
 from ganlab.config.catalog import NONE, Key
 from ganlab.core.errors import GanlabError
@@ -32,8 +32,8 @@ def candidates(words: Sequence[str]) -> Iterable[str]:
     """What may stand in place of the last of ``words``, which follow ``ganlab`` on the command line."""
     command, *before, current = words if len(words) > 1 else ["", words[0]]
     if not command:
-        return [*cli.COMMANDS, "--help", "--version"]
-    if command not in cli.COMMANDS:
+        return [*COMMANDS, "--help", "--version"]
+    if command not in COMMANDS:
         return []
     if current.startswith("-"):
         return [*getattr(importlib.import_module(f"ganlab.commands.{command}"), "FLAGS", ()), "--help"]
