@@ -15,29 +15,48 @@ from types import FrameType
 
 from ganlab.commands import COMMANDS
 from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.stop_signals import WATCH, heeded, say
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The entry point: prints a sentence and exits with 2 for what the user can mend."""
+    """The entry point: prints a sentence and exits with 2 for what the user can mend.
+
+    Args:
+        arguments: The command line; None: the process's own, whose second signal then ends it at once.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
+    if arguments is None:
+        WATCH.begin(_leave, silent=not _is_first_rank())
+    else:
+        for number in heeded():
+            signal.signal(number, _leave)
     try:
         code = dispatch(words)
-        sys.stdout.flush()
     except GanlabError as error:
         if os.environ.get("GANLAB_TRACEBACK"):
             raise
         if _is_first_rank():
             print(f"ganlab: {error}", file=sys.stderr)
-        code = 2
+        code = error.exit_code
     except KeyboardInterrupt:
         print("ganlab: interrupted.", file=sys.stderr)
         code = 128 + signal.SIGINT
     except BrokenPipeError:  # `ganlab list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    sys.exit(code)
+    sys.exit(_flushed(code))
+
+
+def _flushed(code: int) -> int:
+    """The exit code, after standard output was brought to where it goes."""
+    try:
+        sys.stdout.flush()
+        return code
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again, and complains
+        if isinstance(error, BrokenPipeError):
+            return code
+        say(f"ganlab: the output could not be written: {error.strerror or error}.")
+        return code or 1
 
 
 def dispatch(words: Sequence[str]) -> int:
@@ -120,11 +139,12 @@ def usage() -> str:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C and SIGTERM where nothing is to be brought to an end: clean up on the way out.
+    """Ctrl-C, SIGTERM and the like where nothing is to be brought to an end: clean up on the way out.
 
     In the middle of an import there is nothing to clean up, and an exception there would make torch
     and numpy abort the process.
     """
+    WATCH.handled(number)
     importing = False
     while frame is not None and not importing:
         importing = frame.f_code.co_filename.startswith("<frozen importlib")
@@ -132,7 +152,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
     if number == signal.SIGINT and not importing:
         raise KeyboardInterrupt
     if _is_first_rank():
-        os.write(2, b"ganlab: interrupted.\n" if number == signal.SIGINT else b"ganlab: terminated.\n")
+        say(f"ganlab: {'interrupted' if number == signal.SIGINT else 'terminated'}.")
     if importing:
         os._exit(128 + number)
     sys.exit(128 + number)

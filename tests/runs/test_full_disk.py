@@ -3,6 +3,8 @@
 import os
 import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,20 @@ def test_a_run_in_python_whose_last_checkpoint_is_lost_raises(tmp_path):
             ganlab.train(words(f"run.dir={tmp_path / 'run'}"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_output_that_goes_to_a_full_disk_stops_no_training(tmp_path, monkeypatch):
+    with open("/dev/full", "w", buffering=1) as full, monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", full)
+        patched.setattr("sys.stderr", full)
+        assert cli.dispatch(["train", *words(f"run.dir={tmp_path / 'run'}")]) == 0
+    assert state(tmp_path / "run")["ganlab"]["progress"]["iteration"] == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_an_answer_that_goes_to_a_full_disk_is_a_failure():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "ganlab", "--version"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr == b"ganlab: the output could not be written: No space left on device.\n"

@@ -9,8 +9,16 @@ from collections.abc import Iterable
 class GanlabError(Exception):
     """Something that the user can mend: what is wrong, where, and what to do.
 
-    The command line prints it without a traceback and exits with 2.
+    The command line prints it without a traceback and exits with its ``exit_code``.
     """
+
+    exit_code = 2
+
+
+class RankLostError(GanlabError):
+    """Another process of a run has ended: nothing to mend, but the run is not done."""
+
+    exit_code = 1
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -19,13 +19,13 @@ from ganlab.config import nearest, parts
 from ganlab.config.compose import OPEN_NODES
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
-from ganlab.core import registry
+from ganlab.core import registry, stop_signals, streams
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GANModule
 from ganlab.priors import truncate
-from ganlab.runs import checkpoints, ending, fine_tuning, loggers, naming, run_folder, trainer
+from ganlab.runs import checkpoints, ending, fine_tuning, loggers, naming, ranks, run_folder, trainer
 from ganlab.runs.callbacks.evaluating import Evaluating
 from ganlab.runs.callbacks.grids import Grids
 from ganlab.runs.callbacks.progress import ProgressLine
@@ -219,6 +219,7 @@ def _writes() -> bool:
     return getattr(rank_zero_only, "rank", None) in (None, 0)
 
 
+@streams.tolerant()
 def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, done: int | None = None) -> Outcome:
     config, module = built.config, built.module
     config["run"] = {**config["run"], "dir": str(folder)}
@@ -243,13 +244,15 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
     if main:
         _prepare_folder(folder, config)
     loader = experiment.loader(built, lightning_trainer.strategy.root_device)
-    _fit_with_sentences(lightning_trainer, module, loader, checkpoint)
+    _fit_with_sentences(lightning_trainer, module, loader, checkpoint, folder)
     outcome = Outcome(folder, grids.last, recorder.session_images_per_second, stopping.received)
     return ending.say(outcome, module, config, saving.failure) if main else outcome
 
 
-def _fit_with_sentences(trainer: L.Trainer, module: GANModule, loader: Loader, checkpoint: Path | None) -> None:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def _fit_with_sentences(
+    trainer: L.Trainer, module: GANModule, loader: Loader, checkpoint: Path | None, folder: Path
+) -> None:
+    handlers = {number: signal.getsignal(number) for number in stop_signals.heeded()}
     try:
         trainer.fit(module, train_dataloaders=loader, ckpt_path=str(checkpoint) if checkpoint is not None else None)
     except RuntimeError as error:
@@ -260,6 +263,9 @@ def _fit_with_sentences(trainer: L.Trainer, module: GANModule, loader: Loader, c
                 f"The device has too little memory for micro-batches of {batch // options.accumulate} images: "
                 f"take accumulate={2 * options.accumulate}."
             ) from error
+        lost = ranks.lost(error, trainer, module, folder)
+        if lost is not None:
+            raise lost from error
         raise
     except SystemExit as error:  # what Lightning makes of a KeyboardInterrupt
         if isinstance(error.__context__, KeyboardInterrupt):

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from ganlab.core import distributed
+from ganlab.core.stop_signals import WATCH, say
+
+GRACE_SECONDS = 10.0  # in which a run whose rank has ended fails by itself, with a sentence
 
 
 class ReplicaStrategy(DDPStrategy):
@@ -20,3 +31,35 @@ class ReplicaStrategy(DDPStrategy):
     def configure_ddp(self) -> None:
         assert self.model is not None
         distributed.broadcast(self.model)
+
+    def _configure_launcher(self) -> None:
+        assert self.cluster_environment is not None
+        self._launcher = ReplicaLauncher(self.cluster_environment, self.num_processes, self.num_nodes)
+
+
+class ReplicaLauncher(_SubprocessScriptLauncher):
+    """Lightning's launcher, which says when a rank has ended; Lightning's own kills this process without a word."""
+
+    def launch(self, function: Callable[..., Any], *args: Any, trainer: Any = None, **options: Any) -> Any:
+        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
+        over = threading.Event()
+        if not self.cluster_environment.creates_processes_externally:
+            self._call_children_scripts()
+            WATCH.at_once.append(lambda number: self.kill(signal.SIGKILL))
+            threading.Thread(target=self._observe, args=(over,), name="ranks", daemon=True).start()
+        _set_num_threads_if_needed(num_processes=self.num_processes)
+        try:
+            return function(*args, **options)
+        finally:
+            over.set()
+
+    def _observe(self, over: threading.Event) -> None:
+        """End this process, if it has not ended by itself a while after one that it started: they may wait forever."""
+        while not over.wait(1.0):
+            ended = [(rank, code) for rank, process in enumerate(self.procs, 1) if (code := process.poll())]
+            if not ended or over.wait(GRACE_SECONDS):
+                continue
+            rank, code = ended[0]
+            say(f"ganlab: The run ended: its rank {rank} has ended with {code}. Continue it with `ganlab resume`.")
+            self.kill(signal.SIGKILL)
+            os._exit(1)

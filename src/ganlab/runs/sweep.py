@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from hydra.core.override_parser.types import Glob, Override
 from omegaconf import DictConfig, OmegaConf
 
 from ganlab.config import catalog, compose, parts
+from ganlab.core import streams
+from ganlab.core.stop_signals import WATCH, heeded
 from ganlab.runs import fine_tuning, run_folder
 
 
@@ -28,6 +31,7 @@ class _Interrupted(BaseException):
     """Leaves Hydra's loop over jobs, which heeds no `Exception` of theirs."""
 
 
+@streams.tolerant()
 def run(options: Sequence[str]) -> int:
     """Run every job of a sweep; returns the exit code.
 
@@ -48,7 +52,7 @@ def run(options: Sequence[str]) -> int:
         run_folder.write_config(folder, {**resolved, "run": {**resolved["run"], "dir": str(folder)}})
         code = _start(folder, interrupted)
         jobs.append((str(folder), code))
-        if code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+        if code in {128 + number for number in heeded()}:
             interrupted.append(code)
         if interrupted:
             raise _Interrupted
@@ -103,16 +107,31 @@ def _lines(parsed: Sequence[Override]) -> list[str]:
 
 
 def _start(folder: Path, interrupted: list[int]) -> int:
-    """Run a job to its end; what interrupts the sweep stops the job in good order and is noted."""
-    process = subprocess.Popen([sys.executable, "-m", "ganlab", "train", str(folder)])
-    while True:
-        try:
-            code = process.wait()
-            return 128 - code if code < 0 else code  # as a shell counts those that a signal has killed
-        except (KeyboardInterrupt, SystemExit) as error:  # Ctrl-C, SIGTERM
-            interrupted.append(128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 128 + signal.SIGTERM)
-            # a terminal has sent Ctrl-C to the job as well, which heeds the first signal that it gets
-            process.terminate()
+    """Run a job to its end; what interrupts the sweep stops the job in good order and is noted.
+
+    The job has a session of its own, so that a terminal sends Ctrl-C to the sweep alone: a second signal would end the
+    job at once. A second one that the sweep gets is passed on as well.
+    """
+    process = subprocess.Popen([sys.executable, "-m", "ganlab", "train", str(folder)], start_new_session=True)
+
+    def end(number: int) -> None:
+        for _ in range(2):
+            process.send_signal(number)
+            time.sleep(0.1)
+
+    WATCH.at_once.append(end)
+    try:
+        with WATCH.finishing():
+            while True:
+                try:
+                    code = process.wait()
+                    return 128 - code if code < 0 else code  # as a shell counts those that a signal has killed
+                except (KeyboardInterrupt, SystemExit) as error:
+                    raised = getattr(error, "code", None)  # 143 of SIGTERM
+                    interrupted.append(raised if isinstance(raised, int) else 128 + signal.SIGINT)
+                    process.terminate()
+    finally:
+        WATCH.at_once.remove(end)
 
 
 def _summarise(jobs: Sequence[tuple[str, int]], interrupted: Sequence[int]) -> int:

@@ -69,16 +69,16 @@ def test_a_second_ctrl_c_stops_at_once_and_the_last_checkpoint_stays(copied, mon
     assert signal.getsignal(signal.SIGINT) is cli._leave, "Ctrl-C works as before"
 
 
-def test_sigterm_after_ctrl_c_changes_nothing(copied, monkeypatch):
-    """A sweep passes its own interruption on to a job that a terminal may have interrupted already."""
-
+def test_sigterm_after_ctrl_c_stops_at_once_too(copied, monkeypatch):
     def both():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
 
     at(monkeypatch, 5, both)
-    assert cli.dispatch(["resume", str(copied), "trainer.max_steps=20"]) == 130
-    assert state(copied)["ganlab"]["progress"]["iteration"] == 6
+    with pytest.raises(SystemExit) as caught:
+        cli.dispatch(["resume", str(copied), "trainer.max_steps=20"])
+    assert caught.value.code == 143
+    assert state(copied)["ganlab"]["progress"]["iteration"] == 5
 
 
 def test_ctrl_c_beats_lightnings_min_steps(train, monkeypatch):

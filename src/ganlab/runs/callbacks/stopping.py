@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 
@@ -11,12 +11,13 @@ import lightning as L
 import torch
 from torch import distributed as dist
 
+from ganlab.core.stop_signals import WATCH, heeded, say
 from ganlab.engine.module import GANModule
 
 
 class Stopping(L.Callback):
-    """Ctrl-C and SIGTERM finish the iteration and end training in good order, on every rank at the
-    same iteration; a second Ctrl-C stops at once. ``max_kimg`` ends a run too.
+    """Ctrl-C, SIGTERM and SIGHUP finish the iteration and end training in good order, on every rank at the
+    same iteration; a second signal of any of them stops at once. ``max_kimg`` ends a run too.
 
     Args:
         max_kimg: Thousands of real images after which to stop, or None.
@@ -30,14 +31,16 @@ class Stopping(L.Callback):
         self.received: int | None = None
         self._before: dict[int, Any] = {}
         self._group: Any = None
+        self._finishing = ExitStack()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # after Lightning has put its own handlers in place, which raise in the middle of things
         try:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in heeded():
                 self._before[number] = signal.signal(number, self._receive)
         except ValueError:  # not in the main thread: whoever runs us there handles signals
             self._before.clear()
+        self._finishing.enter_context(WATCH.finishing())
         if trainer.world_size > 1:
             self._group = dist.new_group(backend="gloo")  # on the host: no device waits for it
         self._check_budget(trainer, pl_module)
@@ -56,7 +59,11 @@ class Stopping(L.Callback):
             trainer.should_stop = True
         self._check_budget(trainer, pl_module)
 
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._finishing.close()
+
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self._finishing.close()
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
@@ -67,12 +74,12 @@ class Stopping(L.Callback):
             trainer.should_stop = True
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None and number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            raise KeyboardInterrupt
+        WATCH.handled(number)  # does not return at the second one where the process is ganlab's own
         if self.received is not None:
-            return
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            raise SystemExit(128 + number)
         self.received = number
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        # not through sys.stderr, whose buffer the signal may have interrupted
-        os.write(2, f"\n{name}: finishing this iteration, then writing a checkpoint.\n".encode())
+        say(f"\n{name}: finishing this iteration, then writing a checkpoint. A second one stops at once.")

@@ -1,0 +1,42 @@
+"""What is said when the processes of a run do not meet, or one of them has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import lightning as L
+from torch import distributed as dist
+
+from ganlab.core.errors import RankLostError
+from ganlab.engine.module import GANModule
+
+
+def lost(error: RuntimeError, trainer: L.Trainer, module: GANModule, folder: Path) -> RankLostError | None:
+    """The sentence for an error of torch's communication, by which a process learns that another one has ended; None:
+    it is another error. The processes that this one has started are ended: they may wait for each other."""
+    if trainer.world_size == 1 or not _of_communication(error):
+        return None
+    launcher = trainer.strategy.launcher
+    if launcher is not None:
+        launcher.kill(signal.SIGKILL)
+    if not dist.is_initialized():
+        where = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
+        return RankLostError(
+            f"The {trainer.world_size} processes of the run did not meet at {where}: start the same command on each of "
+            f"the {trainer.num_nodes} nodes, or take trainer.num_nodes=1."
+        )
+    return RankLostError(
+        f"The run ended after iteration {module.progress.iteration}: one of its {trainer.world_size} processes has "
+        f"ended or cannot be reached. Continue with: ganlab resume {folder}"
+    )
+
+
+def _of_communication(error: BaseException) -> bool:
+    """Whether an error was raised inside ``torch.distributed``: gloo's are plain RuntimeErrors."""
+    trace, name = error.__traceback__, ""
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", "")
+        trace = trace.tb_next
+    return isinstance(error, dist.DistError) or name.startswith("torch.distributed")
