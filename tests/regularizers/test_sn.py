@@ -1,5 +1,6 @@
 """Spectral normalization as a regularizer; its arithmetic is tested with the layer."""
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -13,15 +14,17 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.testing import assert_close
 
+from ganlab.assembly import experiment
+from ganlab.config import compose
 from ganlab.contracts.game import UPDATES, Game
-from ganlab.core import randomness
+from ganlab.core import randomness, registry
 from ganlab.core.errors import GanlabError
 from ganlab.games.standard import Standard
 from ganlab.layers import spectral_norm, state
 from ganlab.losses.hinge import Hinge
 from ganlab.regularizers.sn import SpectralNormalization
 from ganlab.regularizers.vib import VariationalInformationBottleneck
-from ganlab.testing import ToyDiscriminator, check_regularizer, toy_game
+from ganlab.testing import ToyDiscriminator, ToyGenerator, check_regularizer, toy_game
 
 
 @pytest.mark.parametrize("players", [("discriminator",), ("discriminator", "generator")])
@@ -213,3 +216,73 @@ def test_the_operator_of_kernels_that_overlap_is_not_the_reshaped_kernel() -> No
     matrix = nn.functional.conv2d(columns, layer.weight, padding=1).flatten(1)
     assert_close(torch.linalg.matrix_norm(matrix.detach(), 2).item(), 1.0, rtol=1e-4, atol=0)
     assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2) < 0.95
+
+
+@pytest.mark.parametrize("family", registry.names("discriminator"))
+def test_a_family_has_it_where_its_paper_does(family: str) -> None:
+    """In both networks: BigGAN and BigGAN-deep (arXiv:1809.11096, sec. 3), SAGAN (arXiv:1805.08318, sec. 4.1). In the
+    discriminator: SNGAN (arXiv:1802.05957). The others' papers have none; what is regularized is the discriminator."""
+    words = [f"discriminator={family}", "reg=sn", "data.num_classes=0", "data.image_size=32"]
+    if family in registry.names("generator"):
+        words.append(f"generator={family}")
+    if family == "autoencoder":
+        words += ["game=ebgan", "loss=energy_margin"]
+    with torch.device("meta"):
+        built = experiment.networks({**compose.read(words)})
+    said = {kind for kind, network in built.items() if getattr(network, "spectral_normalization", None)}
+    assert said == ({"generator", "discriminator"} if family in ("biggan", "biggan_deep", "sagan") else set())
+
+
+class DeclaredGenerator(ToyGenerator):
+    spectral_normalization = True
+
+
+class RefusingDiscriminator(ToyDiscriminator):
+    spectral_normalization = False
+
+
+@pytest.mark.parametrize(
+    ("generator", "discriminator", "players", "expected"),
+    [
+        (ToyGenerator, ToyDiscriminator, None, {"discriminator"}),
+        (DeclaredGenerator, ToyDiscriminator, None, {"discriminator", "generator"}),
+        (DeclaredGenerator, RefusingDiscriminator, None, {"generator"}),
+        (DeclaredGenerator, ToyDiscriminator, ("discriminator",), {"discriminator"}),
+        (ToyGenerator, RefusingDiscriminator, ("generator", "discriminator"), {"discriminator", "generator"}),
+    ],
+)
+def test_a_network_says_whether_it_is_normalized_and_players_says_otherwise(
+    generator: type, discriminator: type, players: tuple[str, ...] | None, expected: set[str]
+) -> None:
+    game = Standard(generator=generator(), discriminator=discriminator(), loss=Hinge())
+    regularizer = SpectralNormalization(players=players)
+    regularizer.attach(game)
+    assert {name for name in ("generator", "discriminator") if spectral_norm.attached(getattr(game, name))} == expected
+    assert regularizer.acts_on(game).keys() == expected
+
+
+def test_a_game_without_a_network_that_is_normalized_is_refused() -> None:
+    game = Standard(generator=ToyGenerator(), discriminator=RefusingDiscriminator(), loss=Hinge())
+    with pytest.raises(GanlabError, match=r"no network of this game says it is normalized: name some in reg.sn"):
+        SpectralNormalization().attach(game)
+
+
+def test_what_the_networks_say_equals_the_same_players_bit_for_bit() -> None:
+    words = ["model=biggan", "reg=sn", "data.image_size=32", "generator.width=2", "discriminator.width=2"]
+    said, named = (
+        experiment.build(compose.read([*words, *players])).module.state_dict()
+        for players in ([], ["reg.sn.players=[discriminator,generator]"])
+    )
+    assert said.keys() == named.keys()
+    assert all(torch.equal(value, named[name]) for name, value in said.items())
+
+
+def test_it_says_how_many_layers_it_has_and_which_it_leaves_out() -> None:
+    words = ["model=biggan", "reg=sn", "data.image_size=32", "generator.width=2", "discriminator.width=2"]
+    module = experiment.build(compose.read(words)).module
+    regularizer: Any = module.regularizers["sn"]
+    acts = regularizer.acts_on(module.game)
+    blocks = 3
+    # of the generator: linear, embedding, each block's 3 convolutions and 2 norms with 2 maps each, output
+    assert acts["generator"] == f"{1 + blocks * 7 + 1} of {2 + blocks * 7 + 1} layers, not embedding"
+    assert re.fullmatch(r"\d+ layers", acts["discriminator"])

@@ -42,6 +42,13 @@ class Regularizer(nn.Module):
     def attach(self, game: Game) -> None:
         """Parametrize modules, add modules, players or turns; before optimizers and EMA exist."""
 
+    def acts_on(self, game: Game) -> dict[str, str]:
+        """Player -> what of it is regularized, in a few words, empty for its objective. Asked after `attach`, for the
+        lines with which a run begins. Without a method of its own: ``self.players``, ``self.player`` or the
+        discriminator."""
+        names = getattr(self, "players", None) or (getattr(self, "player", "discriminator"),)
+        return {name: "" for name in names if name in game.players}
+
     def during(self, turn: Turn) -> AbstractContextManager[None]:
         """Surrounds the evaluation of one micro-batch; not called with ``state_updates=every_forward``."""
         return nullcontext()

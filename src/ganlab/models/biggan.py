@@ -92,6 +92,7 @@ class Generator(nn.Module):
     """
 
     smallest_image_size = 32
+    spectral_normalization = True
 
     def __init__(
         self,
@@ -164,6 +165,7 @@ class Generator(nn.Module):
         self.output_norm = BatchNorm(channels[-1], stored_variance=stored_variance)
         self.output = nn.Conv2d(channels[-1], image_channels, kernel_size, padding=kernel_size // 2)
         initialize(self, initialization)
+        self.spectral_normalization = not weight_norm
         if weight_norm:
             for module in list(self.modules()):
                 if isinstance(module, nn.Conv2d | nn.Linear):
@@ -228,6 +230,7 @@ class Discriminator(nn.Module):
     """
 
     smallest_image_size = 32
+    spectral_normalization = True
 
     def __init__(
         self,

@@ -133,6 +133,7 @@ class Generator(nn.Module):
     """
 
     smallest_image_size = 32
+    spectral_normalization = True
 
     def __init__(
         self,
@@ -234,6 +235,7 @@ class Discriminator(nn.Module):
     """
 
     smallest_image_size = 32
+    spectral_normalization = True
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""SAGAN: SNGAN with self-attention, usually with spectral norm in both networks (``reg.sn.players``)."""
+"""SAGAN: SNGAN with self-attention, and with ``reg=sn`` spectral norm in both networks."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class Generator(sngan.Generator):
     """
 
     smallest_image_size = 16
+    spectral_normalization = True
 
     def __init__(
         self,
@@ -114,6 +115,7 @@ class Discriminator(sngan.Discriminator):
     """
 
     smallest_image_size = 16
+    spectral_normalization = True
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ class Consensus(Regularizer):
         self.gamma = checked_weight("gamma", gamma)
 
     def attach(self, game: Game) -> None:
-        self.player_gradients = tuple(game.players)
+        self.players = self.player_gradients = tuple(game.players)
         for player in game.players:
             show_reals(game, player, "consensus")
 

@@ -78,6 +78,10 @@ class Consistency(Regularizer):
                 f"{tuple(shape)}: set reg.consistency.real=0 and reg.consistency.fake=0, and a weight for latents."
             )
 
+    def acts_on(self, game: Game) -> dict[str, str]:
+        weights = {self.discriminator: (self.real, self.fake, self.latent), self.generator: (self.diversity,)}
+        return {player: "" for player, given in weights.items() if any(given)}
+
     def terms(self, turn: Turn, view: View) -> Objectives:
         if turn.name != "main":
             return {}

@@ -20,6 +20,9 @@ from ganlab.regularizers.attachment import checked_players, map_sizes, networks
 
 CONVOLUTIONS = ("kernel", "operator")
 NORMS = (spectral_norm.SpectralNorm, OperatorNorm)
+JUDGE = "discriminator"  # the player whose networks every paper normalizes that normalizes any
+DECLARATION = "spectral_normalization"  # the attribute by which a network says where its paper has it
+NAMED = 2  # layers without it that are named
 
 
 class SpectralNormalization(Regularizer):
@@ -38,7 +41,9 @@ class SpectralNormalization(Regularizer):
     operator's: Sedghi et al. 2019 (arXiv:1805.10408), whose theorem 6 has it in closed form for circular padding.
 
     Args:
-        players: Whose networks; BigGAN and SAGAN: [discriminator,generator].
+        players: Whose networks; null: those that say so with an attribute ``spectral_normalization``, of a class or of
+            an object, for their papers (BigGAN's and SAGAN's generators do), and of the player ``discriminator``
+            those that do not say ``False``.
         iterations: Power iterations each time that the vectors move, at least 1.
         eps: Smallest length that a vector is divided by, positive; BigGAN's is 1e-6.
         evaluation: ``fresh``: in evaluation sigma is that of an iteration made from the stored vectors, as in
@@ -56,7 +61,7 @@ class SpectralNormalization(Regularizer):
 
     def __init__(
         self,
-        players: tuple[str, ...] = ("discriminator",),
+        players: tuple[str, ...] | None = None,
         iterations: int = 1,
         eps: float = 1e-12,
         evaluation: str = "fresh",
@@ -77,12 +82,12 @@ class SpectralNormalization(Regularizer):
         self.evaluation, self.exact, self.convolutions = evaluation, exact, convolutions
         self._attached: dict[str, list[ParametrizationList]] = {}
         self._stepping: tuple[str, ...] | None = None  # who may have stepped since the last turn; None: anyone
-        self.players, self.iterations, self.eps = checked_players(players), iterations, eps
+        self.players = None if players is None else checked_players(players)
+        self.iterations, self.eps = iterations, eps
 
     def attach(self, game: Game) -> None:
         self._alternating = game.update == "alternating"  # otherwise all step together after the last turn
-        for player in self.players:
-            found = networks(game, player, "sn")
+        for player, found in self._networks(game).items():
             for network in found:
                 spectral_norm.attach(
                     network,
@@ -96,6 +101,22 @@ class SpectralNormalization(Regularizer):
             self._attached[player] = [p for network in found for p in spectral_norm.attached(network)]
             if not any(parametrize.is_parametrized(module) for network in found for module in network.modules()):
                 raise GanlabError(f"reg=sn finds no weights to normalize in the {player}: drop it from reg.sn.players.")
+        if not self._attached:
+            raise GanlabError("reg=sn: no network of this game says it is normalized: name some in reg.sn.players.")
+
+    def _networks(self, game: Game) -> dict[str, list[nn.Module]]:
+        """The networks that are normalized, by player."""
+        if self.players is not None:
+            return {player: networks(game, player, "sn") for player in self.players}
+        found = {}
+        for player in sorted(game.players, key=lambda name: name != JUDGE):
+            declared = [n for n in networks(game, player, "sn") if getattr(n, DECLARATION, player == JUDGE)]
+            if declared:
+                found[player] = declared
+        return found
+
+    def acts_on(self, game: Game) -> dict[str, str]:
+        return {player: _layers(networks(game, player, "sn")) for player in self._attached}
 
     @contextmanager
     def during(self, turn: Turn) -> Iterator[None]:
@@ -106,6 +127,21 @@ class SpectralNormalization(Regularizer):
                     stack.enter_context(spectral_norm.held(parametrizations, unchanged=unchanged))
             self._stepping = turn.players if self._alternating else None
             yield
+
+
+def _layers(found: list[nn.Module]) -> str:
+    """How many of the layers are normalized, and which are not if they are few."""
+    layers = [
+        (name, module)
+        for network in found
+        for name, module in network.named_modules()
+        if isinstance(module, spectral_norm.ELIGIBLE)
+    ]
+    left_out = [name for name, module in layers if not parametrize.is_parametrized(module, "weight")]
+    if not left_out:
+        return f"{len(layers)} layers"
+    which = f", not {' and '.join(left_out)}" if len(left_out) <= NAMED else ""
+    return f"{len(layers) - len(left_out)} of {len(layers)} layers{which}"
 
 
 def _refuse_zeros(player: str, network: nn.Module) -> None:
