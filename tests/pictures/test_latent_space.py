@@ -13,7 +13,7 @@ from ganlab import cli
 from ganlab.core.errors import GanlabError
 from ganlab.layers.norm import BatchNorm
 from ganlab.pictures import latent_space
-from ganlab.sampling import generation
+from ganlab.sampling import captions, generation
 
 
 @pytest.fixture(scope="module")
@@ -97,28 +97,29 @@ def test_standing_statistics_are_means_over_passes_of_fresh_latents_and_classes(
         assert_close(big.sample(2, 1, truncation=0.7), inside)
 
 
+def with_names(images, columns, names):
+    return captions.beside(generation.grid(images, columns), names)[0].numpy()
+
+
 def test_the_command_line_draws_interpolations_and_truncations(big, tmp_path, capsys) -> None:
-    side = 2 + 34 * 5, 2 + 34 * 3
-    words = [
-        "sample",
-        str(big.folder),
-        "kind=interpolation",
-        "count=3",
-        "steps=5",
-        "between=classes",
-        "standing_statistics=2",
-    ]
-    assert cli.dispatch([*words, f"out={tmp_path / 'a.png'}"]) == 0
-    assert opened(tmp_path / "a.png")[0] == side
+    words = ["sample", str(big.folder), "kind=interpolation", "count=3", "steps=5", "between=classes", "labels=[3,8]"]
+    assert cli.dispatch([*words, "standing_statistics=2", f"out={tmp_path / 'a.png'}"]) == 0
     assert "15 images of iteration 2" in capsys.readouterr().out
-    assert cli.dispatch([*words[:5], "path=linear", f"out={tmp_path / 'a.webp'}"]) == 0
-    _, count, first = opened(tmp_path / "a.webp")
-    assert count == 2 * 5 - 2  # there and back
-    images = latent_space.interpolation(big, 3, 5, path="linear")
-    assert np.array_equal(first[:, :, 0], latent_space.frames(images, 3)[0][0].numpy())
+    with latent_space.standing(big, 2):
+        images = latent_space.interpolation(big, 3, 5, between="classes", labels=[3, 8])
+    assert np.array_equal(opened(tmp_path / "a.png")[2][:, :, 0], with_names(images, 5, ["3 to 8", "8 to 3", "3 to 3"]))
     words = ["sample", str(big.folder), "kind=truncation", "count=5", "thresholds=[2,1,0.5]", "labels=[1,2]"]
     assert cli.dispatch([*words, f"out={tmp_path / 'b.png'}"]) == 0
-    assert opened(tmp_path / "b.png")[0] == side
+    images = latent_space.by_truncation(big, [2.0, 1.0, 0.5], 5, labels=[1, 2])
+    expected = with_names(images, 5, ["|z| < 2", "|z| < 1", "|z| < 0.5"])
+    assert np.array_equal(opened(tmp_path / "b.png")[2][:, :, 0], expected)
+
+
+def test_rows_of_an_interpolation_have_the_class_that_they_are_of(big, tmp_path) -> None:
+    assert cli.dispatch(["sample", str(big.folder), "kind=interpolation", "count=2", "labels=[3,8]",
+                         f"out={tmp_path / 'a.png'}"]) == 0  # fmt: skip
+    images = latent_space.interpolation(big, 2, 8, labels=[3, 8])
+    assert np.array_equal(opened(tmp_path / "a.png")[2][:, :, 0], with_names(images, 8, ["3", "8"]))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from support.runs import picture
@@ -14,7 +15,7 @@ from ganlab.config import compose
 from ganlab.pictures import style_space
 from ganlab.runs import session
 from ganlab.runs.run import Run
-from ganlab.sampling import generation
+from ganlab.sampling import captions, generation
 
 SIZE = 32
 WORDS = ["model=stylegan", "loss=r1", "generator.width=64", "generator.latent_dim=6", "generator.w_dim=5",
@@ -62,10 +63,11 @@ def image(run: Run, ws: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("psi", [None, 0.5])
 def test_a_mixing_grid_puts_the_sources_styles_into_a_range_of_layers(run: Run, psi: float | None) -> None:
     columns, rows = 3, 2
-    made, width = style_space.mixing(run, columns, rows, labels=4, psi=psi)
+    made, width, names = style_space.mixing(run, columns, rows, labels=4, psi=psi)
     grid = made.unflatten(0, (-1, width))
     assert grid.shape[:2] == (1 + 3 * rows, 1 + columns)
     assert (grid[0, 0] == 1).all()
+    assert names == ["", *(["layers 0 to 1"] * 2), *(["layers 2 to 3"] * 2), *(["layers 4 to 7"] * 2)]
     styles = [ws_of(run, n, 4, 1.0 if psi is None else psi) for n in range(columns + 3 * rows)]
     for column in range(columns):
         close(grid[0, 1 + column], image(run, styles[column]))
@@ -127,23 +129,29 @@ def test_noise_is_a_function_of_seed_and_number_or_the_same_for_all_or_none(run:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+MIXED = ["", *(f"layers {ends}" for ends in ("0 to 1", "0 to 1", "2 to 3", "2 to 3", "4 to 7", "4 to 7"))]
 KINDS = {
-    "kind=mixing": ((1 + 3 * 2), 7),
-    "kind=mixing rows=1 count=2 layers=[[0,8]] psi=0.5 noise=off": (2, 3),
-    "kind=truncation count=2": (6, 2),
-    "kind=truncation count=2 psis=[1,0.5] cutoff=4": (2, 2),
-    "kind=truncation count=2 thresholds=[1]": (1, 2),
-    "kind=interpolation between=w count=1 steps=3": (1, 3),
-    "kind=interpolation count=2 steps=3 psi=0.5": (2, 3),
-    "count=4 psi=0.7 labels=1 noise=fixed": (2, 2),
+    "kind=mixing": (7, MIXED),
+    "kind=mixing rows=1 count=2 layers=[[0,8]] psi=0.5 noise=off": (3, ["", "layers 0 to 7"]),
+    "kind=truncation count=2": (2, [f"psi {psi}" for psi in ("1", "0.7", "0.5", "0", "-0.5", "-1")]),
+    "kind=truncation count=2 psis=[1,0.5] cutoff=4": (2, ["psi 1", "psi 0.5"]),
+    "kind=truncation count=2 thresholds=[1]": (2, ["|z| < 1"]),
+    "kind=interpolation between=w count=1 steps=3 labels=2": (3, ["2"]),
+    "kind=interpolation count=2 steps=3 psi=0.5 labels=[1,2]": (3, ["1", "2"]),
+    "count=4 psi=0.7 labels=1 noise=fixed": (2, ["", ""]),
 }
 
 
 @pytest.mark.parametrize("words", KINDS)
 def test_the_command_line_writes_each_kind(folder: Path, tmp_path: Path, words: str) -> None:
     assert cli.dispatch(["sample", str(folder), *words.split(), f"out={tmp_path / 'out.png'}"]) == 0
-    rows, columns = KINDS[words]
-    assert picture(tmp_path / "out.png").size == (2 + columns * (SIZE + 2), 2 + rows * (SIZE + 2))
+    columns, names = KINDS[words]
+    rows = len(names)
+    shown = picture(tmp_path / "out.png").convert("L")
+    expected = captions.beside(torch.full((1, 2 + rows * (SIZE + 2), 2 + columns * (SIZE + 2)), 255).byte(), names)
+    assert shown.size == (expected.shape[2], expected.shape[1])
+    beside = shown.width - (2 + columns * (SIZE + 2))
+    assert np.array_equal(np.asarray(shown)[:, :beside], expected[0, :, :beside].numpy())
 
 
 REFUSED = {

@@ -10,7 +10,7 @@ import ganlab
 from ganlab import cli
 from ganlab.core.errors import GanlabError
 from ganlab.priors import Normal
-from ganlab.sampling import generation
+from ganlab.sampling import captions, generation
 
 
 @pytest.fixture(scope="module")
@@ -188,18 +188,22 @@ def test_a_training_grid_has_one_row_a_class(count, classes, rows, columns):
     labels, found = generation.rows_by_class(count, classes)
     assert found == columns
     if classes:
-        assert labels.view(rows, columns).eq(torch.arange(rows)[:, None]).all()
+        assert labels == list(range(rows)) * columns  # each class has its turn
     else:
         assert labels is None
 
 
 def test_shorter_rows_end_in_white():
-    labels = generation.spread(5, [7, 2])
-    assert labels == [7, 7, 7, 2, 2]
+    labels = generation.in_turn([7, 2], 0, 5)
+    assert labels == [7, 2, 7, 2, 7]
     images = torch.arange(5.0).view(5, 1, 1, 1)
-    laid, columns = generation.rows(images, labels)
-    assert columns == 3
-    assert laid.flatten().tolist() == [0, 1, 2, 3, 4, 1]
+    laid, columns, classes = generation.rows(images, labels)
+    assert (columns, classes) == (3, [7, 2])
+    assert laid.flatten().tolist() == [0, 2, 4, 1, 3, 1]
+
+
+def test_the_class_of_an_image_is_that_of_its_number_however_many_there_are():
+    assert generation.in_turn([7, 2, 4], 5, 9) == generation.in_turn([7, 2, 4], 0, 100)[5:9]
 
 
 def test_the_command_line_writes_what_it_was_asked_for(run, finished, tmp_path, capsys):
@@ -213,18 +217,33 @@ def test_the_command_line_writes_what_it_was_asked_for(run, finished, tmp_path, 
 
 def test_without_labels_the_command_line_makes_one_row_a_class(run, copied):
     assert cli.dispatch(["sample", str(copied), "count=64"]) == 0
-    shown = picture(copied / "samples" / "sample_seed0.png")
-    side = max(32, run.generator.image_shape[1])
-    assert shown.size == (2 + 7 * (side + 2), 2 + 10 * (side + 2))
-    images = run.sample(64, [c for c in range(10) for _ in range(7 if c < 4 else 6)])
-    scale = side // run.generator.image_shape[1]
-    second_row = np.asarray(shown)[2 + (side + 2) : 2 + (side + 2) + side : scale, 2 : 2 + side : scale]
-    assert np.array_equal(second_row, generation.to_uint8(images[7])[0].numpy())
+    shown = np.asarray(picture(copied / "samples" / "sample_seed0.png"))
+    images = run.sample(64, [number % 10 for number in range(64)])
+    white = torch.ones_like(images[0])
+    tiles = [images[c + 10 * j] if c + 10 * j < 64 else white for c in range(10) for j in range(7)]
+    expected = generation.grid(torch.stack(tiles), 7)[0].numpy()
+    beside = shown.shape[1] - expected.shape[1]  # the names
+    assert beside > 0
+    assert np.array_equal(shown[:, beside:], expected)
+
+
+def test_ten_images_of_ten_classes_are_one_row_a_class_too(copied):
+    assert cli.dispatch(["sample", str(copied), "count=10"]) == 0
+    assert picture(copied / "samples" / "sample_seed0.png").height == 2 + 10 * 34
+
+
+def test_the_class_of_one_image_alone_is_that_of_its_number(run, copied):
+    assert cli.dispatch(["sample", str(copied), "count=1", "start=17", "columns=1"]) == 0
+    shown = np.asarray(picture(copied / "samples" / "sample_seed0.png")).astype(int)
+    assert abs(shown - generation.grid(run.sample(1, 7, start=17), 1)[0].numpy()).max() <= 1
 
 
 def test_a_list_of_classes_makes_one_row_each(copied):
     assert cli.dispatch(["sample", str(copied), "count=6", "labels=[1,0,2]", "seed=3"]) == 0
-    assert picture(copied / "samples/sample_seed3.png").size == (2 + 2 * 34, 2 + 3 * 34)
+    shown = picture(copied / "samples/sample_seed3.png")
+    names = captions.beside(generation.grid(torch.ones(6, 1, 8, 8), 2), ["1", "0", "2"])
+    assert shown.size == (names.shape[2], 2 + 3 * 34)
+    assert np.array_equal(np.asarray(shown)[:, : -(2 + 2 * 34)], names[0, :, : -(2 + 2 * 34)].numpy())
     assert cli.dispatch(["sample", str(copied), "count=6", "labels=[1,0,2]", "seed=4", "columns=6"]) == 0
     assert picture(copied / "samples/sample_seed4.png").size == (2 + 6 * 34, 2 + 34)
 
@@ -242,7 +261,8 @@ def test_a_list_of_classes_makes_one_row_each(copied):
         (["kind=truncation", "start=2"], "start goes with kind=grid"),
         (["columns=0"], "columns must be at least 1"),
         (["truncation=-0.5"], "truncation must be a positive number"),
-        (["out=grid.jpg"], "out must end in .png"),
+        (["out=grid.jpg"], "out must end in .png, in .npz, or in / for a folder of PNGs, got 'grid.jpg'"),
+        (["out=many.npz", "columns=3"], "columns=3 is of a picture, and out=many.npz has images"),
         (["out=/proc/grid.png"], "/proc/grid.png cannot be written"),
         (["coutn=3"], "no option 'coutn'. Did you mean 'count'"),
         (["labels=1,2"], "a list is written labels=[A,B]"),
@@ -264,7 +284,7 @@ def test_wrong_options_of_sample_are_refused_in_one_sentence(copied, words, expe
 def test_training_grids_show_the_same_latents_every_time(finished, run):
     pictures = sorted((finished / "samples").iterdir())
     assert [p.name for p in pictures] == ["iteration_000000002.png", "iteration_000000004.png"]
-    expected = generation.grid(run.sample(10, list(range(10))), 1)
+    expected = captions.beside(generation.grid(run.sample(10, list(range(10))), 1), list("0123456789"))
     assert np.array_equal(np.asarray(picture(pictures[-1])), expected[0].numpy())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +16,12 @@ HELP = """ganlab sample RUN [key=value ...]
                     or reconstruction: images of a folder beside what encoder and generator make of them
   count=null        images of a grid, 64; otherwise rows (interpolation), 8, or columns (truncation, 8; mixing, 6)
   images=null       folder of kind=reconstruction: its first images, at most count of them, 32
-  labels=null       a class, a list of classes [0,1,2], or null: all classes, in a grid one row a class
+  labels=null       a class, a list of classes [0,1,2], or null: all classes, in turn; in a grid one row a class
   truncation=null   latents given that no |z_i| exceeds this; null: the whole prior
   seed=0            image i depends on (seed, i) and its class alone
   start=0           number of a grid's first image: count=1 start=17 is image 17
   columns=null      of a grid
-  steps=8           images of a row of an interpolation
+  steps=null        images of a row of an interpolation, 8; of a moving one, 50
   between=latents   or classes: what an interpolation goes between, the other one is fixed; or w: from w to w
   path=spherical    or linear: how latents are interpolated
   thresholds=null   rows of kind=truncation, where latents are truncated: [2.0,1.0,0.5,0.04]
@@ -37,7 +36,9 @@ for generators with a w space, such as stylegan:
 
   checkpoint=last   best, an iteration, or the name or path of a file; RUN may be such a file itself
   device=auto       cpu, cuda, cuda:1, mps; auto: a GPU if there is one
-  out=null          PNG file, or .webp for a moving interpolation; null: RUN/samples/sample_seedN.png
+  out=null          PNG file; null: RUN/samples/sample_seedN.png
+                    of kind=interpolation also .webp, .gif or .mp4 (with ffmpeg): a walk, there and back
+                    of kind=grid also FOLDER/, numbered PNGs, with a folder a class; or .npz, arr_0 and arr_1
 """
 DEFAULTS: dict[str, Any] = {
     "kind": "grid",
@@ -47,7 +48,7 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "start": 0,
     "columns": None,
-    "steps": 8,
+    "steps": None,
     "between": "latents",
     "path": "spherical",
     "thresholds": None,
@@ -70,9 +71,9 @@ KINDS = {  # what belongs to one kind only
     "mixing": ("layers", "rows", "truncation", "psi"),
     "reconstruction": ("images",),
 }
+PICTURES = {"interpolation": (".png", ".webp", ".gif", ".mp4")}  # and of every other kind
 COUNTS = {"grid": 64, "interpolation": 8, "truncation": 8, "mixing": 6, "reconstruction": 32}
-THRESHOLDS = [2.0, 1.0, 0.5, 0.04]
-PSIS = [1.0, 0.7, 0.5, 0.0, -0.5, -1.0]
+STEPS = 8
 
 
 def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
@@ -112,7 +113,7 @@ def _check(chosen: dict[str, Any]) -> None:
         "seed": int,
         "start": int,
         "columns": int | None,
-        "steps": int,
+        "steps": int | None,
         "between": str,
         "path": str,
         "thresholds": list[float] | None,
@@ -138,7 +139,6 @@ def _check(chosen: dict[str, Any]) -> None:
         one_of(chosen["between"], ("latents", "classes", "w"), "between")
     except ValueError as error:
         raise GanlabError(str(error)) from error
-    chosen["count"] = COUNTS[chosen["kind"]] if chosen["count"] is None else chosen["count"]
     if chosen["labels"] == []:
         raise GanlabError("labels must hold at least one class, got [].")
     for key in ("thresholds", "psis", "layers"):
@@ -150,115 +150,56 @@ def _check(chosen: dict[str, Any]) -> None:
             raise GanlabError(f"{key} must be at least {least}, got {chosen[key]}.")
     if chosen["kind"] == "reconstruction" and not chosen["images"]:
         raise GanlabError("kind=reconstruction takes images=FOLDER: the images to make again.")
-    suffixes = (".png", ".webp") if chosen["kind"] == "interpolation" else (".png",)
-    if chosen["out"] is not None and Path(chosen["out"]).suffix.lower() not in suffixes:
-        raise GanlabError(f"out must end in {' or '.join(suffixes)}, got {chosen['out']!r}.")
+    _check_out(chosen)
+
+
+def _check_out(chosen: dict[str, Any]) -> None:
+    """Where it goes, by how ``out`` ends; what has no effect there is refused."""
+    kind, out = chosen["kind"], chosen["out"]
+    suffixes = PICTURES.get(kind, (".png",))
+    many = out is not None and kind == "grid" and (out.lower().endswith(("/", ".npz")) or Path(out).is_dir())
+    if out is not None and not many and Path(out).suffix.lower() not in suffixes:
+        more = ", in .npz, or in / for a folder of PNGs" if kind == "grid" else ""
+        raise GanlabError(f"out must end in {' or '.join(suffixes)}{more}, got {out!r}.")
+    if many and chosen["columns"] is not None:
+        raise GanlabError(f"columns={chosen['columns']} is of a picture, and out={out} has images: leave it out.")
+    chosen["many"] = many
+    chosen["moving"] = out is not None and not many and Path(out).suffix.lower() != ".png"
 
 
 def _sample(folder: str, chosen: dict[str, Any]) -> int:
-    from ganlab.pictures import latent_space
+    from ganlab.pictures import animation, kinds
     from ganlab.runs.run import Run
-    from ganlab.sampling import generation
+    from ganlab.sampling import captions, generation
 
+    kind, seed = chosen["kind"], chosen["seed"]
+    if chosen["moving"]:
+        animation.refuse_without_ffmpeg(Path(chosen["out"]))
     run = Run(folder, chosen["checkpoint"], chosen["device"])
     for message in run.messages:
         print(f"{message} An older checkpoint is used.", file=sys.stderr)
-    kind, count, seed = (chosen[key] for key in ("kind", "count", "seed"))
+    if chosen["count"] is None:
+        moving = chosen["moving"]
+        chosen["count"] = animation.rows_that_fit(min(run.generator.image_shape[1:])) if moving else COUNTS[kind]
+    if chosen["steps"] is None:
+        chosen["steps"] = animation.STEPS if chosen["moving"] else STEPS
+    count = chosen["count"]
     default = "sample" if kind == "grid" else kind
     if chosen["checkpoint"] != DEFAULTS["checkpoint"] or Path(folder).is_file():
         default += f"_{run.checkpoint.stem}"
     out = Path(chosen["out"]) if chosen["out"] else run.folder / "samples" / f"{default}_seed{seed}.png"
-    images, columns = _MAKERS[kind](run, count, chosen)
-    canvas = generation.grid(images, columns)
-    frames = latent_space.frames(images, count) if out.suffix.lower() == ".webp" else []
+    made = count
     try:
-        if out.suffix.lower() == ".webp":
-            latent_space.write_webp(frames, out)
+        if chosen["many"]:
+            kinds.export_samples(run, out, chosen)
         else:
-            generation.write_png(canvas, out)
+            images, columns, names = kinds.MAKERS[kind](run, count, chosen)
+            made = count if kind == "grid" else len(images)
+            if chosen["moving"]:
+                animation.write(animation.frames(images, count), out)
+            else:
+                generation.write_png(captions.beside(generation.grid(images, columns), names), out)
     except OSError as error:
         raise GanlabError(f"{out} cannot be written: {error.strerror or error}.") from error
-    print(f"{count if kind == 'grid' else len(images)} images of iteration {run.iteration}: {out}")
+    print(f"{made:,} images of iteration {run.iteration}: {out}")
     return 0
-
-
-def _grid(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
-    """Images and the number of columns."""
-    from ganlab.pictures import latent_space
-    from ganlab.sampling import generation
-
-    columns, labels = chosen["columns"], chosen["labels"]
-    if labels is None and run.num_classes:
-        labels = list(range(run.num_classes))
-    by_class = isinstance(labels, list) and len(labels) != count
-    if by_class:
-        labels = generation.spread(count, labels)
-    options = {key: chosen[key] for key in ("truncation", "seed", "start", "psi", "cutoff", "noise")}
-    with latent_space.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
-        images = run.sample(count, labels, **options)
-    if by_class and columns is None:
-        return generation.rows(images, labels)
-    return images, columns or math.ceil(math.sqrt(count))
-
-
-def _interpolation(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
-    from ganlab.pictures import latent_space, style_space
-
-    common = {key: chosen[key] for key in ("labels", "truncation", "seed")}
-    if chosen["between"] == "w":
-        if chosen["path"] != DEFAULTS["path"]:
-            raise GanlabError("path goes with between=latents: from w to w the path is linear.")
-        return style_space.between_styles(run, count, chosen["steps"], **common, **_in_w(chosen)), chosen["steps"]
-    style = run.style(chosen["psi"], chosen["cutoff"], chosen["noise"], usual="fixed")
-    with latent_space.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
-        images = latent_space.interpolation(
-            run, count, chosen["steps"], between=chosen["between"], path=chosen["path"], style=style, **common
-        )
-    return images, chosen["steps"]
-
-
-def _truncation(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
-    from ganlab.pictures import latent_space, style_space
-    from ganlab.sampling import styles
-
-    common = {key: chosen[key] for key in ("labels", "seed")}
-    passes = chosen["standing_statistics"]
-    if chosen["psis"] and chosen["thresholds"]:
-        raise GanlabError(
-            "kind=truncation has rows by psis (in w) or by thresholds (of latents): leave one of them out."
-        )
-    if chosen["psis"] or (styles.has_styles(run.generator) and not chosen["thresholds"]):
-        options = {key: value for key, value in _in_w(chosen).items() if key != "psi"}
-        with latent_space.standing(run, passes):
-            return style_space.by_psi(run, chosen["psis"] or PSIS, count, **common, **options), count
-    thresholds = chosen["thresholds"] or THRESHOLDS
-    style = run.style(None, chosen["cutoff"], chosen["noise"], usual="fixed")
-    return latent_space.by_truncation(run, thresholds, count, passes=passes, style=style, **common), count
-
-
-def _mixing(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
-    from ganlab.pictures import style_space
-
-    options = {key: chosen[key] for key in ("layers", "labels", "truncation", "seed")}
-    images, columns = style_space.mixing(run, count, chosen["rows"], **options, **_in_w(chosen))
-    return images, columns
-
-
-def _reconstruction(run: Any, count: int, chosen: dict[str, Any]) -> tuple[Any, int]:
-    from ganlab.pictures import reconstruction
-
-    return reconstruction.pairs(run, chosen["images"], count, chosen["labels"])
-
-
-def _in_w(chosen: dict[str, Any]) -> dict[str, Any]:
-    """What is asked of a w space where noise is the same in every image unless something else is said."""
-    return {**{key: chosen[key] for key in ("psi", "cutoff")}, "noise": chosen["noise"] or "fixed"}
-
-
-_MAKERS = {
-    "grid": _grid,
-    "interpolation": _interpolation,
-    "truncation": _truncation,
-    "mixing": _mixing,
-    "reconstruction": _reconstruction,
-}

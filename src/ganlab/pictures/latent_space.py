@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from ganlab.core import files
 from ganlab.core.errors import GanlabError, one_of
 from ganlab.layers.norm import BatchNorm, standing_statistics
 from ganlab.priors import truncate
@@ -24,7 +20,6 @@ PATHS = ("linear", "spherical")
 ENDS = ("latents", "classes")
 STANDING_BATCH = 64
 STANDING_START = 10**9  # samples are numbered from 0 on, latents of standing statistics from here
-FRAME_MILLISECONDS = 80
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int, path: str = "spherical") -> Tensor:
@@ -181,28 +176,6 @@ def _statistics(layer: BatchNorm) -> tuple[Tensor, ...]:
 def _set(layer: BatchNorm, found: tuple[Tensor, ...]) -> None:
     for tensor, value in zip((layer.running_mean, layer.running_var, layer.num_batches_tracked), found, strict=True):
         tensor.copy_(value)
-
-
-def write_webp(frames: Sequence[Tensor], path: Path) -> None:
-    """An animation of uint8 (C, H, W) frames, there and back, lossless; written whole or not at all."""
-    pictures = [Image.fromarray(f.permute(1, 2, 0).expand(-1, -1, 3).contiguous().numpy()) for f in frames]
-    pictures += pictures[-2:0:-1]
-    with files.whole(path) as file:
-        pictures[0].save(
-            file,
-            format="WEBP",
-            save_all=True,
-            append_images=pictures[1:],
-            duration=FRAME_MILLISECONDS,
-            loop=0,
-            lossless=True,
-        )
-
-
-def frames(images: Tensor, rows: int) -> list[Tensor]:
-    """A grid of all rows for each step of an interpolation."""
-    columns = math.ceil(math.sqrt(rows))
-    return [generation.grid(step, columns) for step in images.unflatten(0, (rows, -1)).unbind(1)]
 
 
 class _Synthesis(nn.Module):

@@ -28,8 +28,8 @@ def mixing(
     psi: float | None = None,
     cutoff: int | None = None,
     noise: str = "fixed",
-) -> tuple[Tensor, int]:
-    """Images of a style-mixing grid, and its number of columns.
+) -> tuple[Tensor, int, list[str]]:
+    """Images of a style-mixing grid, its number of columns, and a name for each row: its layers.
 
     The first row shows ``columns`` sources. Below, for each range of layers, from coarse to fine, come ``rows``
     images, first of their row, and beside each itself with the source's styles in these layers. The corner is white.
@@ -70,7 +70,8 @@ def mixing(
         mixed[number * rows : (number + 1) * rows, 1:, first:last] = sources[:, first:last]
     images = generation.generate(styles.OfStyles(generator), torch.cat([sources, mixed.flatten(0, 1)]), None,
                                seed=seed, style=how)  # fmt: skip
-    return torch.cat([torch.ones_like(images[:1]), images]), columns + 1
+    names = [f"layers {first} to {last - 1}" for first, last in ranges for _ in range(rows)]
+    return torch.cat([torch.ones_like(images[:1]), images]), columns + 1, ["", *names]
 
 
 def thirds(layers: int) -> list[tuple[int, int]]:

@@ -62,6 +62,11 @@ class Run:
     def num_classes(self) -> int:
         return int(self.config["data"]["num_classes"])
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the data called the classes; empty where they have numbers alone."""
+        return run_folder.class_names(self.folder)
+
     def sample(
         self,
         count: int,

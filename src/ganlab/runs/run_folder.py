@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.runs import plain_yaml
 
 CONFIG, METRICS, ENVIRONMENT = "config.yaml", "metrics.jsonl", "environment.json"
+CLASSES = "classes.json"
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 LOCK = ".lock"
 # What a configuration consists of; those of NESTED hold one mapping a name.
@@ -228,3 +229,19 @@ def write_environment(folder: Path) -> None:
         "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
     files.write_text(folder / ENVIRONMENT, json.dumps(content, indent=2) + "\n")
+
+
+def write_class_names(folder: Path, names: Sequence[str]) -> None:
+    """Keep what the data calls its classes, unless by their numbers: pictures of the run name them."""
+    if list(names) != [str(number) for number in range(len(names))]:
+        files.write_text(folder / CLASSES, json.dumps(list(names)) + "\n")
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """What the data called the classes of a run; empty where they have numbers alone, or the file says nothing."""
+    try:
+        names = json.loads(files.read(folder / CLASSES))
+    except (OSError, ValueError, RecursionError):
+        return ()
+    known = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if known else ()

@@ -229,7 +229,8 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
     stopping = Stopping(config["run"]["max_kimg"])
     if config["sample"]["truncation"] is not None:
         truncate(module.setting.prior, config["sample"]["truncation"])  # refused now, not at the first grid
-    grids = Grids(folder, seed=config["seed"], **config["sample"])
+    class_names = built.data.images.class_names if built.data is not None else ()
+    grids = Grids(folder, seed=config["seed"], class_names=class_names, **config["sample"])
     whole_last = done if checkpoint is not None and checkpoint.name == checkpoints.LAST else None
     saving = Saving(folder, io, last_step=whole_last, **config["checkpoint"])
     evaluating = [Evaluating(folder, built, every_kimg)] if (every_kimg := config["evaluate"]["every_kimg"]) else []
@@ -243,6 +244,7 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
     batch_check.check(module, lightning_trainer.world_size)
     if main:
         _prepare_folder(folder, config)
+        run_folder.write_class_names(folder, class_names)
     loader = experiment.loader(built, lightning_trainer.strategy.root_device)
     _fit_with_sentences(lightning_trainer, module, loader, checkpoint, folder)
     outcome = Outcome(folder, grids.last, recorder.session_images_per_second, stopping.received)

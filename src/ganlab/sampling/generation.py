@@ -18,6 +18,7 @@ from ganlab.sampling import styles
 from ganlab.sampling.styles import Style
 
 LEAST_TILE = 32  # smaller images are enlarged so that an eye can read them
+GAP = 2  # white pixels between images
 
 
 def latents(prior: Any, seed: int, count: int, dim: int, start: int = 0) -> Tensor:
@@ -79,8 +80,8 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def rows_by_class(count: int, num_classes: int) -> tuple[Tensor | None, int]:
-    """Labels of a grid with one row a class, and its number of columns; about ``count`` images.
+def rows_by_class(count: int, num_classes: int) -> tuple[list[int] | None, int]:
+    """Labels of a grid with one row a class, see `in_turn`, and its number of columns; about ``count`` images.
 
     Classes beyond what the count allows are left out of the grid.
     """
@@ -88,39 +89,47 @@ def rows_by_class(count: int, num_classes: int) -> tuple[Tensor | None, int]:
         return None, max(1, math.ceil(math.sqrt(count)))
     rows = min(num_classes, max(1, count))
     columns = max(1, count // rows)
-    return torch.arange(rows).repeat_interleave(columns), columns
+    return in_turn(range(rows), 0, rows * columns), columns
 
 
-def spread(count: int, classes: Sequence[int]) -> list[int]:
-    """``count`` labels in the order of ``classes``, as many of each, one more of the first ones."""
-    each, more = divmod(count, len(classes))
-    return [c for i, c in enumerate(classes) for _ in range(each + (i < more))]
+def in_turn(classes: Sequence[int], start: int, stop: int) -> list[int]:
+    """The classes of images ``start`` to ``stop`` where each class has its turn: that of image i is the same however
+    many images there are, and any part of them has as many of each class."""
+    return [classes[i % len(classes)] for i in range(start, stop)]
 
 
-def rows(images: Tensor, labels: Sequence[int]) -> tuple[Tensor, int]:
-    """Images of equal labels in one row each, with white at the end of shorter rows, and the number of columns."""
-    runs: list[list[Tensor]] = []
-    for i, image in enumerate(images):
-        if i == 0 or labels[i] != labels[i - 1]:
-            runs.append([])
-        runs[-1].append(image)
-    columns = max(map(len, runs))
+def rows(images: Tensor, labels: Sequence[int]) -> tuple[Tensor, int, list[int]]:
+    """Images of one class in one row each, in the order in which classes first appear.
+
+    Returns:
+        The images, with white at the end of shorter rows; the number of columns; the class of each row.
+    """
+    by_class: dict[int, list[Tensor]] = {}
+    for image, label in zip(images, labels, strict=True):
+        by_class.setdefault(label, []).append(image)
+    columns = max(map(len, by_class.values()))
     white = torch.ones_like(images[0])
-    return torch.stack([tile for row in runs for tile in row + [white] * (columns - len(row))]), columns
+    tiles = [tile for row in by_class.values() for tile in row + [white] * (columns - len(row))]
+    return torch.stack(tiles), columns, list(by_class)
 
 
-def grid(images: Tensor, columns: int) -> Tensor:
-    """Images (N, C, H, W) in [-1, 1] side by side: uint8 (C, H', W'), white between, small ones enlarged."""
+def grid(images: Tensor, columns: int, scale: int | None = None) -> Tensor:
+    """Images (N, C, H, W) in [-1, 1] side by side: uint8 (C, H', W'), white between.
+
+    Args:
+        scale: How many times each image is enlarged, by repeating its pixels; None: small ones, so that an eye can
+            read them.
+    """
     pixels = to_uint8(images)
-    scale = max(1, math.ceil(LEAST_TILE / min(pixels.shape[2:])))
+    scale = scale or max(1, math.ceil(LEAST_TILE / min(pixels.shape[2:])))
     pixels = pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
     count, channels, height, width = pixels.shape
-    gap = 2
     rows = math.ceil(count / columns)
-    canvas = torch.full((channels, rows * (height + gap) + gap, columns * (width + gap) + gap), 255, dtype=torch.uint8)
+    shape = channels, rows * (height + GAP) + GAP, columns * (width + GAP) + GAP
+    canvas = torch.full(shape, 255, dtype=torch.uint8)
     for number, tile in enumerate(pixels):
         row, column = divmod(number, columns)
-        top, left = gap + row * (height + gap), gap + column * (width + gap)
+        top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
         canvas[:, top : top + height, left : left + width] = tile
     return canvas
 

@@ -3,10 +3,16 @@
 import shutil
 from types import MappingProxyType
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 from support.runs import picture
 
+import ganlab
+from ganlab import cli
 from ganlab.core.errors import GanlabError
+from ganlab.sampling import captions, generation
 
 
 def numbers(folder):
@@ -32,9 +38,30 @@ def test_a_grid_at_the_end_is_not_made_twice(train, monkeypatch):
     assert len(calls) == 2
 
 
-def test_a_grid_has_one_row_a_class(train):
+def test_a_grid_has_one_row_a_class_with_its_name(train):
     folder = train("sample.count=30", steps=1)
-    assert picture(folder / "samples/iteration_000000001.png").size == (2 + 3 * 34, 2 + 10 * 34)
+    shown = np.asarray(picture(folder / "samples/iteration_000000001.png"))
+    run = ganlab.load(folder)
+    images = run.sample(30, [number % 10 for number in range(30)])
+    rows = torch.cat([images[c::10] for c in range(10)])
+    expected = captions.beside(generation.grid(rows, 3), list("0123456789"))[0].numpy()
+    assert np.array_equal(shown, expected)
+
+
+def test_a_grid_names_the_folders_of_the_photos(train, tmp_path):
+    """The run keeps the names: pictures have them when the photos are gone."""
+    for number, name in enumerate(["cat", "a dog"]):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(8):
+            Image.new("L", (8, 8), 90 * number + i).save(tmp_path / "photos" / name / f"{i}.png")
+    folder = train("data=folder", f"data.path={tmp_path / 'photos'}", "data.image_size=8", steps=1)
+    (tmp_path / "photos").rename(tmp_path / "gone")
+    shown = np.asarray(picture(folder / "samples/iteration_000000001.png"))
+    named = captions.beside(torch.full((1, 2 + 2 * 34, 2 + 5 * 34), 255, dtype=torch.uint8), ["a dog", "cat"])[0]
+    beside = named.shape[1] - (2 + 5 * 34)
+    assert np.array_equal(shown[:, :beside], named[:, :beside].numpy())
+    assert cli.dispatch(["sample", str(folder), "count=10"]) == 0
+    assert np.array_equal(np.asarray(picture(folder / "samples/sample_seed0.png"))[:, :beside], shown[:, :beside])
 
 
 def test_points_of_a_plane_are_no_picture(train):

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
+import torch
 
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
 from ganlab.priors import truncate
 from ganlab.runs.run_folder import SAMPLES
-from ganlab.sampling import generation
+from ganlab.sampling import captions, generation
 
 
 class Grids(L.Callback):
     """A grid from fixed latents with the averaged weights, every so often and at the end; one row a
-    class where there are classes.
+    class, and its name beside it, where there are classes.
 
     Args:
         folder: The run.
@@ -27,13 +29,22 @@ class Grids(L.Callback):
         keep: Grids kept; when there are more, every second one goes, so the whole run stays visible.
         truncation: Threshold of the latents, or None.
         seed: Of the latents.
+        class_names: One a class; classes without one are called by their number.
     """
 
     def __init__(
-        self, folder: Path, *, every_steps: int, count: int, keep: int, truncation: float | None, seed: int
+        self,
+        folder: Path,
+        *,
+        every_steps: int,
+        count: int,
+        keep: int,
+        truncation: float | None,
+        seed: int,
+        class_names: Sequence[str] = (),
     ) -> None:
         self.folder, self.every_steps, self.count, self.keep = folder / SAMPLES, every_steps, count, keep
-        self.truncation, self.seed = truncation, seed
+        self.truncation, self.seed, self.class_names = truncation, seed, class_names
         self.last: Path | None = None
         self._written_at = -1
 
@@ -63,9 +74,15 @@ class Grids(L.Callback):
         count = len(labels) if labels is not None else self.count
         z = generation.latents(prior, self.seed, count, generator.latent_dim)
         try:
-            canvas = generation.grid(generation.generate(generator, z, labels, seed=self.seed), columns)
+            y = None if labels is None else torch.tensor(labels)
+            images = generation.generate(generator, z, y, seed=self.seed)
         except GanlabError:
             return  # NaN pixels: the recorder or the checkpoint will stop the run with the reason
+        names: list[str] = []
+        if labels is not None:
+            images, columns, classes = generation.rows(images, labels)
+            names = captions.of_classes(classes, self.class_names)
+        canvas = captions.beside(generation.grid(images, columns), names)
         path = self.folder / f"iteration_{module.progress.iteration:09d}.png"
         try:
             generation.write_png(canvas, path)

@@ -1,0 +1,134 @@
+"""What `ganlab sample` makes, by kind: images, how many stand side by side, and a name for each row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ganlab.core.errors import GanlabError
+from ganlab.pictures import export, latent_space, reconstruction, style_space
+from ganlab.runs.run import Run
+from ganlab.sampling import captions, generation, styles
+
+THRESHOLDS = [2.0, 1.0, 0.5, 0.04]
+PSIS = [1.0, 0.7, 0.5, 0.0, -0.5, -1.0]
+Picture = tuple[Any, int, list[str]]  # images, the number of columns, and a name for each row
+
+
+def export_samples(run: Run, out: Path, chosen: Mapping[str, Any]) -> None:
+    """Write the images of kind=grid one by one: to an .npz, or into a folder."""
+    options = {key: chosen[key] for key in ("truncation", "seed", "psi", "cutoff", "noise")}
+    about = {
+        "run": str(run.folder),
+        "checkpoint": run.checkpoint.name,
+        "iteration": run.iteration,
+        **options,
+        "class_names": list(run.class_names),
+    }
+    labels, _ = _labels(run, chosen)
+
+    def images(start: int, stop: int) -> Any:
+        return run.sample(stop - start, labels(start, stop), start=start, **options)
+
+    samples = export.Samples(images, labels, chosen["count"], run.num_classes, chosen["start"], about)
+    with latent_space.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
+        if out.suffix.lower() == ".npz":
+            export.write_npz(samples, out)
+        else:
+            export.write_folder(samples, out)
+
+
+def _labels(run: Run, chosen: Mapping[str, Any]) -> tuple[Callable[[int, int], list[int] | None], bool]:
+    """The classes of images ``start`` to ``stop`` of a grid, and whether it has a row for each class."""
+    labels, first = chosen["labels"], chosen["start"]
+    if labels is None and not run.num_classes:
+        return lambda start, stop: None, False
+    if isinstance(labels, int):
+        return lambda start, stop: [labels] * (stop - start), False
+    if labels is not None and len(labels) == chosen["count"]:
+        return lambda start, stop: labels[start - first : stop - first], False
+    classes = range(run.num_classes) if labels is None else labels
+    return lambda start, stop: generation.in_turn(classes, start, stop), True
+
+
+def _grid(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
+    labels, by_class = _labels(run, chosen)
+    of_images = labels(chosen["start"], chosen["start"] + count)
+    options = {key: chosen[key] for key in ("truncation", "seed", "start", "psi", "cutoff", "noise")}
+    with latent_space.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
+        images = run.sample(count, of_images, **options)
+    if by_class and chosen["columns"] is None:
+        assert of_images is not None
+        images, columns, classes = generation.rows(images, of_images)
+        return images, columns, captions.of_classes(classes, run.class_names)
+    return images, chosen["columns"] or math.ceil(math.sqrt(count)), []
+
+
+def _interpolation(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
+    common = {key: chosen[key] for key in ("labels", "truncation", "seed")}
+    if chosen["between"] == "w":
+        if chosen["path"] != "spherical":
+            raise GanlabError("path goes with between=latents: from w to w the path is linear.")
+        images = style_space.between_styles(run, count, chosen["steps"], **common, **_in_w(chosen))
+        return images, chosen["steps"], _names_of_rows(run, count, chosen)
+    style = run.style(chosen["psi"], chosen["cutoff"], chosen["noise"], usual="fixed")
+    with latent_space.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
+        images = latent_space.interpolation(
+            run, count, chosen["steps"], between=chosen["between"], path=chosen["path"], style=style, **common
+        )
+    return images, chosen["steps"], _names_of_rows(run, count, chosen)
+
+
+def _names_of_rows(run: Run, count: int, chosen: Mapping[str, Any]) -> list[str]:
+    """The class of each row of an interpolation, or the two that it goes between."""
+    several = chosen["between"] == "classes" and chosen["labels"] is None
+    y = latent_space.chosen_classes(run, chosen["labels"], count + several, chosen["seed"])
+    if y is None:
+        return []
+    names = captions.of_classes(y.tolist(), run.class_names)
+    if chosen["between"] != "classes":
+        return names
+    return [f"{a} to {b}" for a, b in zip(names[:count], [*names[1:], names[0]], strict=False)]
+
+
+def _truncation(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
+    common = {key: chosen[key] for key in ("labels", "seed")}
+    passes = chosen["standing_statistics"]
+    if chosen["psis"] and chosen["thresholds"]:
+        raise GanlabError(
+            "kind=truncation has rows by psis (in w) or by thresholds (of latents): leave one of them out."
+        )
+    if chosen["psis"] or (styles.has_styles(run.generator) and not chosen["thresholds"]):
+        options = {key: value for key, value in _in_w(chosen).items() if key != "psi"}
+        with latent_space.standing(run, passes):
+            psis = chosen["psis"] or PSIS
+            return style_space.by_psi(run, psis, count, **common, **options), count, [f"psi {psi:g}" for psi in psis]
+    thresholds = chosen["thresholds"] or THRESHOLDS
+    style = run.style(None, chosen["cutoff"], chosen["noise"], usual="fixed")
+    images = latent_space.by_truncation(run, thresholds, count, passes=passes, style=style, **common)
+    return images, count, [f"|z| < {threshold:g}" for threshold in thresholds]
+
+
+def _mixing(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
+    options = {key: chosen[key] for key in ("layers", "labels", "truncation", "seed")}
+    return style_space.mixing(run, count, chosen["rows"], **options, **_in_w(chosen))
+
+
+def _reconstruction(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
+    return *reconstruction.pairs(run, chosen["images"], count, chosen["labels"]), []
+
+
+def _in_w(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked of a w space where noise is the same in every image unless something else is said."""
+    return {**{key: chosen[key] for key in ("psi", "cutoff")}, "noise": chosen["noise"] or "fixed"}
+
+
+MAKERS: Mapping[str, Callable[[Run, int, Mapping[str, Any]], Picture]] = {
+    "grid": _grid,
+    "interpolation": _interpolation,
+    "truncation": _truncation,
+    "mixing": _mixing,
+    "reconstruction": _reconstruction,
+}
