@@ -43,12 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 128 + signal.SIGINT
     except BrokenPipeError:  # `ganlab list | head`
         code = 0
+    except OSError:
+        code = _flushed(0, "\n")
+        if code == 0:  # it was something else
+            raise
     sys.exit(_flushed(code))
 
 
-def _flushed(code: int) -> int:
-    """The exit code, after standard output was brought to where it goes."""
+def _flushed(code: int, last: str = "") -> int:
+    """The exit code, after ``last`` and all before it was brought to where standard output goes."""
     try:
+        sys.stdout.write(last)
         sys.stdout.flush()
         return code
     except OSError as error:

@@ -130,10 +130,13 @@ def test_a_run_in_python_whose_last_checkpoint_is_lost_raises(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_output_that_goes_to_a_full_disk_stops_no_training(tmp_path, monkeypatch):
-    with open("/dev/full", "w", buffering=1) as full, monkeypatch.context() as patched:
+    full = open("/dev/full", "w", buffering=1)  # noqa: SIM115
+    with monkeypatch.context() as patched:
         patched.setattr("sys.stdout", full)
         patched.setattr("sys.stderr", full)
         assert cli.dispatch(["train", *words(f"run.dir={tmp_path / 'run'}")]) == 0
+    with pytest.raises(OSError, match="No space left"):
+        full.close()
     assert state(tmp_path / "run")["ganlab"]["progress"]["iteration"] == 2
 
 
