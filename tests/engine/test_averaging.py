@@ -84,7 +84,7 @@ def test_batch_norm_statistics_are_averaged_and_every_other_buffer_is_copied():
 
 
 def test_spectral_norm_vectors_are_copied_and_stay_unit_vectors():
-    """An averaged vector is none, and the averaged network explodes (DESIGN's table)."""
+    """An averaged vector is none, and the averaged network explodes (docs/frameworks.md)."""
     network = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
     spectral_norm.attach(network)
     average = Average({"g": network}, half_life_kimg=0.1, ramp_up=None)

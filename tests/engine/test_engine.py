@@ -1,4 +1,4 @@
-"""What Lightning and PyTorch do to GANs by default, and that the engine does not (DESIGN.md's table)."""
+"""What Lightning and PyTorch do to GANs by default, and that the engine does not (docs/frameworks.md)."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ def test_the_first_level_of_the_variant_does_not_blend_in_the_discriminator() ->
             assert torch.allclose(faded, discriminator(x)) == (level == 1 and not blends)
 
 
-COUNTS = {  # FACTS.md, section A: tensorflow's, and for the variant pytorch_GAN_zoo's own
+COUNTS = {  # docs/parameter-counts.md: tensorflow's, and for the variant pytorch_GAN_zoo's own
     (pggan, 32, "original"): (20_719_628, 20_726_785),
     (pggan, 128, "original"): (22_933_394, 22_941_313),
     (pggan, 1024, "original"): (23_079_115, 23_087_249),

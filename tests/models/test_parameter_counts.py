@@ -1,6 +1,8 @@
-"""Parameter counts of the published networks, as printed by their own code (FACTS.md, section A)."""
+"""Parameter counts of the published networks, as printed by their own code (docs/parameter-counts.md)."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 import torch
@@ -102,3 +104,9 @@ def test_sagan_has_mimicrys_number_of_parameters() -> None:
 def test_sagan_has_the_number_of_parameters_of_the_biggan_authors_script() -> None:
     assert count(sagan.Generator, 128, 3, 1000, attention=64) == 42_017_412
     assert count(sagan.Discriminator, 128, 3, 1000, attention=64) == 39_448_258
+
+
+def test_the_page_of_counts_says_which_code_has_them() -> None:
+    page = (Path(__file__).parents[2] / "docs/parameter-counts.md").read_text()
+    for number in (n for pair in [*BIGGAN.values(), *DEEP.values(), *(m[2:] for m in MIMICRY.values())] for n in pair):
+        assert f"{number:,}" in page
