@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ganlab.core.errors import GanlabError
-from ganlab.core.registry import register
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
         Value,
         View,
     )
+    from ganlab.core.registry import register
     from ganlab.runs.run import Run
 
 __version__ = "0.1.0"
@@ -84,9 +84,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    """What is imported once it is asked for: with ``python -m ganlab`` all that is imported here may come from the
+    current folder, see `ganlab.__main__`."""
     if name not in __all__:
         raise AttributeError(f"module 'ganlab' has no attribute {name!r}")
-    return getattr(importlib.import_module("ganlab.contracts"), name)
+    home = "ganlab.core.registry" if name == "register" else "ganlab.contracts"
+    return getattr(importlib.import_module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The command line; None: the process's own, whose second signal then ends it at once.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # what is started from here (ranks, compilers, W&B's service) imports nothing of the current folder, from Python
+    # 3.11 on; what ganlab starts itself does so in no version
+    os.environ["PYTHONSAFEPATH"] = "1"
     if arguments is None:
         WATCH.begin(_leave, silent=not _is_first_rank())
     else:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +16,12 @@ def killed(words: Sequence[str], moment: str, count: int | float) -> int | None:
     """Train with these options in a process that dies at the ``count``-th ``moment``, see `MOMENTS`; its exit code."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["support.killing", "ganlab.runs.session", "ganlab.config.compose"])
+    here = os.getcwd()
+    os.chdir("/")  # the server would find modules in the current folder; the process itself goes back to it
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.chdir(here)
     process = context.Process(target=_train, args=(list(words), moment, count))
     process.start()
     process.join(120)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -23,6 +22,8 @@ class RankLostError(GanlabError):
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'hinge'?`` when a known name is near, else an empty string."""
+    import difflib  # here, see `ganlab.__main__`
+
     near = difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.55)
     return f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
 

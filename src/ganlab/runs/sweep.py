@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Glob, Override
 from omegaconf import DictConfig, OmegaConf
 
+import ganlab
 from ganlab.config import catalog, compose, parts
 from ganlab.core import streams
 from ganlab.core.stop_signals import WATCH, heeded
@@ -112,7 +113,8 @@ def _start(folder: Path, interrupted: list[int]) -> int:
     The job has a session of its own, so that a terminal sends Ctrl-C to the sweep alone: a second signal would end the
     job at once. A second one that the sweep gets is passed on as well.
     """
-    process = subprocess.Popen([sys.executable, "-m", "ganlab", "train", str(folder)], start_new_session=True)
+    file = str(Path(ganlab.__file__).with_name("__main__.py"))  # not -m: it would import modules of the current folder
+    process = subprocess.Popen([sys.executable, file, "train", str(folder)], start_new_session=True)
 
     def end(number: int) -> None:
         for _ in range(2):
