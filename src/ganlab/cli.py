@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from types import FrameType
 
 from ganlab.commands import COMMANDS
-from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core import traceback_file
+from ganlab.core.errors import GanlabError, sentence, short_of_memory, suggestion
 from ganlab.core.stop_signals import WATCH, heeded, say
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The entry point: prints a sentence and exits with 2 for what the user can mend.
+    """The entry point: prints a sentence and exits with 2 for what the user can fix.
+
+    Anything else that is raised is a bug: one line names the file with its traceback, and the exit code is 1.
 
     Args:
         arguments: The command line; None: the process's own, whose second signal then ends it at once.
@@ -46,10 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 128 + signal.SIGINT
     except BrokenPipeError:  # `ganlab list | head`
         code = 0
-    except OSError:
-        code = _flushed(0, "\n")
-        if code == 0:  # it was something else
+    except Exception as error:
+        if os.environ.get("GANLAB_TRACEBACK"):
             raise
+        code = _flushed(0, "\n") if isinstance(error, OSError) else 0
+        code = code or _of_an_escaped(error, words)  # it was not the output
     sys.exit(_flushed(code))
 
 
@@ -102,6 +106,26 @@ def dispatch(words: Sequence[str]) -> int:
             known = f"Flags: {', '.join(allowed)}." if allowed else "It takes no flags, only key=value."
             raise GanlabError(f"`ganlab {command}` has no flag {flag}.{suggestion(flag, allowed)} {known}")
     return int(module.run(positional, options, flags))
+
+
+def _of_an_escaped(error: Exception, words: Sequence[str]) -> int:
+    """Say what became of an error that is no `GanlabError`; returns the exit code."""
+    if short_of_memory(error):
+        if _is_first_rank():
+            print(
+                f"ganlab: There is too little memory: {sentence(error)} Lower the numbers that take it, such as "
+                f"data.batch_size, or raise accumulate.",
+                file=sys.stderr,
+            )
+        return 2
+    path = traceback_file.write(error, words)
+    if path is not None:  # else another rank has said it
+        print(
+            f"ganlab: This is a bug of ganlab's ({type(error).__name__}); please report it with the traceback in "
+            f"{path}.",
+            file=sys.stderr,
+        )
+    return 1
 
 
 def _is_option(word: str) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from support.distributions import install
 
+from ganlab import cli
 from ganlab.config import compose
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError
@@ -98,3 +99,42 @@ def test_a_component_that_was_registered_in_this_process_is_used_like_any_other(
 
     assert registry.load("loss", "at_hand") is AtHand
     assert compose.read(["loss=at_hand", "loss.strength=3"])["loss"] == {"component": "at_hand", "strength": 3}
+
+
+def test_a_package_that_leaves_python_while_it_is_imported_is_named(site: Path) -> None:
+    install(site, "leaver", {"leaver.py": "import sys\nsys.exit(7)\n"}, "[ganlab.losses]\nleaver = leaver:Loss\n")
+    with pytest.raises(GanlabError, match=r"'leaver' of leaver cannot be imported .*SystemExit: 7"):
+        registry.load("loss", "leaver")
+
+
+@pytest.mark.parametrize("text", ["NUMBER = 5\n", ""])
+def test_what_is_no_class_is_no_component(site: Path, text: str) -> None:
+    value = "constant:NUMBER" if text else "constant"
+    install(site, "constant", {"constant.py": text}, f"[ganlab.losses]\nconstant = {value}\n")
+    for ask in (lambda: registry.load("loss", "constant"), lambda: cli.dispatch(["show", "loss", "constant"])):
+        with pytest.raises(GanlabError, match="'constant' of constant is no component: "):
+            ask()
+
+
+def test_a_class_without_a_signature_is_refused(site: Path) -> None:
+    install(site, "bare", {"bare.py": "Loss = dict\n"}, "[ganlab.losses]\nbare = bare:Loss\n")
+    with pytest.raises(GanlabError, match="has no signature to read options off"):
+        cli.dispatch(["show", "loss", "bare"])
+
+
+@pytest.mark.parametrize("text", ["[ganlab.losses]\nnothing\n", "[ganlab.losses]\nstrange = a b c!\n"])
+def test_entry_points_that_are_malformed_break_nothing_else(
+    site: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(site, "malformed", {}, text)
+    assert cli.dispatch(["list"]) == 0
+    captured = capsys.readouterr()
+    assert "hinge" in captured.out
+    if "nothing" in text:
+        assert "The entry points of malformed (" in captured.err
+        for ask in (lambda: registry.load("loss", "mine"), lambda: compose.read(["loss=mine"])):
+            with pytest.raises(GanlabError, match=r"The entry points of malformed \(.*\) cannot be read"):
+                ask()
+    else:
+        with pytest.raises(GanlabError, match="'strange' of malformed cannot be imported from 'a b c!'"):
+            cli.dispatch(["show", "loss", "strange"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from torch import nn
 from ganlab import growth
 from ganlab.assembly import run_data
 from ganlab.config import compatibility, schema
-from ganlab.config.parts import Part, as_typed, check_options, sentence, to_schedule
+from ganlab.config.parts import Part, as_typed, check_options, to_schedule
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
 from ganlab.contracts.dataset import Dataset
@@ -22,7 +23,7 @@ from ganlab.contracts.growth import Growth
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.setting import Setting
 from ganlab.core import randomness, registry, schedules
-from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.data.prepare import Images
 from ganlab.data.run_images import RunData
 from ganlab.engine.averaging import Average
@@ -307,14 +308,17 @@ def _optimizer_factory(part: Part, arguments: dict[str, Any]) -> Callable[..., A
 
 
 def _clip(config: Config, game: Game) -> dict[str, float]:
-    limits = {player: value for player, value in (config.get("clip") or {}).items() if value is not None}
+    node = config.get("clip") or {}
+    if not isinstance(node, Mapping):
+        raise GanlabError(f"clip must be a limit for each player, such as clip.generator=1.0, got {node!r}.")
+    limits = {player: value for player, value in node.items() if value is not None}
     for player, value in limits.items():
         if player not in game.players:
             raise GanlabError(
                 f"clip.{player}: the game has no such player.{suggestion(player, game.players)} "
                 f"Players: {', '.join(game.players)}."
             )
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= sys.float_info.max:
             raise GanlabError(f"clip.{player} must be a positive number or null, got {value!r}.")
     return limits
 

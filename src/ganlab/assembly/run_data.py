@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 from ganlab.config import run_keys
-from ganlab.config.parts import raise_problems, read_part, sentence
+from ganlab.config.parts import raise_problems, read_part
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.dataset import Dataset
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, sentence
 from ganlab.data.prepare import prepare
 from ganlab.data.run_images import RunData
 from ganlab.data.splits import split

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from ganlab.config import catalog, help_pages
+from ganlab.core import registry
 from ganlab.core.errors import GanlabError, suggestion
 
 HELP = """ganlab list [KIND ...]
@@ -41,6 +43,8 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
             what = "" if groups[group] == group else f"{groups[group]}    "
             pages.append("\n".join([f"{group}: {what}({help_pages.how_to_type(group)})", *lines]))
     print("\n\n".join(pages))
+    if broken := registry.about_unreadable():
+        print(f"note:{broken}", file=sys.stderr)
     if not words:
         print("\n`ganlab show NAME`: formula, paper and options. `ganlab train --help`: how to combine them.")
     return 0
@@ -51,7 +55,6 @@ def _matrix(words: Sequence[str], options: Sequence[str]) -> int:
         raise GanlabError(f"`ganlab list matrix` takes options only (key=value), got {words[0]!r}.")
     from ganlab.commands import matrix
     from ganlab.config import compose
-    from ganlab.core import registry
 
     chosen: dict[str, list[str]] = {}
     others = []

@@ -192,7 +192,10 @@ def signature(kind: str, name: str) -> Signature:
     if point is None:
         component = registry.load(kind, name)
         return signatures.live(component, schema.options(kind, component))
-    found = signatures.read(point.module, point.attr)
+    try:
+        found = signatures.read(point.module, point.attr)
+    except AttributeError:  # its entry point is no MODULE:CLASS, which to load it says
+        return Signature()
     if found.options is None:
         return found
     given = registry.KINDS[kind].given

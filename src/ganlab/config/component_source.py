@@ -75,7 +75,7 @@ class ComponentSource(ConfigSource):
             kind = group.partition("/")[0]
             try:
                 content = schema.node(kind, name)
-            except (GanlabError, TypeError) as error:
+            except GanlabError as error:
                 raise ConfigCompositionException(str(error)) from error
             package = f"{kind}.{name}" if registry.KINDS[kind].many else None
         header = {"package": package}

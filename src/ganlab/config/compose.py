@@ -99,6 +99,8 @@ def parse(overrides: Iterable[str]) -> list[Override]:
                 f"{word!r} cannot be read: brackets and quotes must be closed, and a value that holds signs such as "
                 f"= or : stands in quotes of its own: '{key}=\"{value}\"'."
             ) from error
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+            raise GanlabError(f"'{word[:60]}...' cannot be read: its value is too long.") from error
     return parsed
 
 
@@ -145,7 +147,10 @@ def _check_name(group: str, kind: str, name: Any, options: Sequence[str]) -> lis
     what = registry.KINDS[kind].what if kind in registry.KINDS else group
     nested = "/" in str(name) and not str(name).startswith(("/", "."))  # folders in the user's ./conf
     if str(name) not in known and not nested:
-        return [f"No {what} is called {str(name)!r}.{suggestion(str(name), known)} Known: {', '.join(known)}."]
+        return [
+            f"No {what} is called {str(name)!r}.{suggestion(str(name), known)} Known: {', '.join(known)}."
+            f"{registry.about_unreadable()}"
+        ]
     claims = [choice for choice in catalog.choices(kind) if choice.name == name and choice.rivals]
     return [
         f"{choice.group}={name} is claimed by {' and '.join([choice.provider, *choice.rivals])}: "

@@ -13,7 +13,7 @@ from ganlab.config import compatibility, run_keys, schema
 from ganlab.config.companions import ROLES
 from ganlab.config.schema import COMPONENT
 from ganlab.core import registry, schedules
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, sentence
 from ganlab.core.schedules import Scheduled
 
 Config = dict[str, Any]
@@ -110,12 +110,6 @@ def to_schedule(key: str, value: Mapping[str, Any], images_per_step: int | None)
         return schedules.parse(value, images_per_step or 1)
     except ValueError as error:
         raise GanlabError(f"{key}: {sentence(error)}") from error
-
-
-def sentence(error: Exception) -> str:
-    """What an error says, on one line and with a full stop."""
-    text = " ".join(str(error).split())
-    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def check_options(config: Config) -> tuple[dict[str, Part], dict[str, Part], dict[str, Part]]:

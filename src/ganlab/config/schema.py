@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as abc
 import inspect
+import sys
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ganlab.core import registry, schedules
-from ganlab.core.errors import suggestion
+from ganlab.core.errors import GanlabError, suggestion
 
 REQUIRED = "???"  # OmegaConf's mark of a value that must be given
 COMPONENT = "component"  # the key of a node that names its component
+LARGEST = 2**63 - 1  # of a whole number, as torch has it
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,30 @@ class Option:
 
 
 def options(kind: str, component: Any) -> dict[str, Option]:
-    """The options of a component: its constructor's parameters less those that the experiment gives."""
+    """The options of a component: its constructor's parameters less those that the experiment gives.
+
+    Raises:
+        GanlabError: If it has no signature, or a default that a configuration cannot hold.
+    """
     given = registry.KINDS[kind].given
     hints = _hints(component)
+    try:
+        parameters = inspect.signature(component).parameters.values()
+    except ValueError as error:  # classes of C, such as dict
+        raise GanlabError(
+            f"The {registry.KINDS[kind].what} {component!r} has no signature to read options off."
+        ) from error
     made = {f.name: f.default_factory for f in getattr(component, "__dataclass_fields__", {}).values()}
     found = {}
-    for parameter in inspect.signature(component).parameters.values():
+    for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name in given:
             continue
         factory = made.get(parameter.name, MISSING)
         value = parameter.default if factory is MISSING else factory()
-        default = REQUIRED if value is parameter.empty else plain(value)
+        try:
+            default = REQUIRED if value is parameter.empty else plain(value)
+        except TypeError as error:
+            raise GanlabError(f"{component!r}, {parameter.name}: {error}.") from error
         found[parameter.name] = Option(parameter.name, hints.get(parameter.name, Any), default)
     return found
 
@@ -126,10 +141,14 @@ def convert(value: Any, annotation: Any) -> Any:
     if annotation is int:
         if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
             raise ValueError(f"must be a whole number, got {value!r}")
+        if not -LARGEST <= value <= LARGEST:
+            raise ValueError(f"must be a whole number below {LARGEST + 1:.2g}, got {value:.3g}")
         return int(value)
     if annotation is float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"must be a number, got {value!r}")
+        if not abs(value) <= sys.float_info.max:  # nan, inf, and whole numbers that no float can be
+            raise ValueError(f"must be a finite number, got {value!r}")
         return float(value)
     if annotation is str:
         if value is None or isinstance(value, (list, tuple, Mapping)):

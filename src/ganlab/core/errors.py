@@ -28,6 +28,19 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
 
 
+def sentence(error: BaseException) -> str:
+    """What an error says, on one line and with a full stop."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def short_of_memory(error: BaseException) -> bool:
+    """Whether an error is one of Python's, numpy's or torch's for an allocation that failed."""
+    text = str(error).lower()
+    told = ("out of memory", "can't allocate memory", "not enough memory", "storage size calculation overflowed")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(words in text for words in told))
+
+
 def one_of(choice: str, allowed: Iterable[str], what: str) -> None:
     """Raise ``ValueError`` unless ``choice`` is allowed; ``what`` names the option."""
     allowed = tuple(allowed)

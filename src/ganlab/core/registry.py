@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, EntryPoints, entry_points
+from importlib.metadata import Distribution, EntryPoint, EntryPoints, distributions, entry_points
 from typing import Any, TypeVar, cast
 
 from ganlab.core.errors import GanlabError, suggestion
@@ -99,6 +99,7 @@ def find(kind: str, name: str) -> EntryPoint | None:
         what = KINDS[kind].what
         raise GanlabError(
             f"No {what} is called {name!r}.{suggestion(name, names(kind))} Installed: {', '.join(names(kind))}."
+            f"{about_unreadable()}"
         )
     claims = owners(kind, name)
     if len(claims) > 1:
@@ -119,13 +120,19 @@ def load(kind: str, name: str) -> Any:
     if point is None:
         return _registered[kind, name]
     try:
-        return point.load()
-    except Exception as error:
+        component = point.load()
+    except (Exception, SystemExit) as error:  # a module may call sys.exit while it is imported
         reason = " ".join(str(error).split()) or type(error).__name__
         raise GanlabError(
             f"The {KINDS[kind].what} {name!r} of {distribution(point)} cannot be imported from {point.value!r}: "
             f"{type(error).__name__}: {reason}. Mend or uninstall {distribution(point)}, or choose another {kind}."
         ) from error
+    if not callable(component):
+        raise GanlabError(
+            f"The {KINDS[kind].what} {name!r} of {distribution(point)} is no component: {point.value!r} is a "
+            f"{type(component).__name__}, and a class or function is wanted. Mend or uninstall {distribution(point)}."
+        )
+    return component
 
 
 def distribution(point: EntryPoint) -> str:
@@ -141,7 +148,15 @@ def owners(kind: str, name: str) -> list[str]:
 @cache
 def points(group: str) -> tuple[EntryPoint, ...]:
     """All entry points of a group; the metadata of installed distributions is read once a process."""
-    return tuple(_metadata().select(group=group))
+    return tuple(_metadata()[0].select(group=group))
+
+
+def about_unreadable() -> str:
+    """A sentence about the distributions whose entry points cannot be read, so that none of them is known; or ""."""
+    broken = [f"{name} ({reason})" for name, reason in _metadata()[1].items()]
+    return (
+        f" The entry points of {' and of '.join(broken)} cannot be read: reinstall or uninstall it." if broken else ""
+    )
 
 
 def forget() -> None:
@@ -163,8 +178,23 @@ def _distribution_name(found: Distribution) -> str:
 
 
 @cache
-def _metadata() -> EntryPoints:
-    return cast(EntryPoints, entry_points())  # Python 3.10 and 3.11 call it SelectableGroups
+def _metadata() -> tuple[EntryPoints, dict[str, str]]:
+    """Entry points, and the distributions whose ``entry_points.txt`` is malformed."""
+    try:
+        return cast(EntryPoints, entry_points()), {}  # Python 3.10 and 3.11 call it SelectableGroups
+    except Exception:  # whatever importlib makes of the first malformed file, and then it reads no other
+        found: list[EntryPoint] = []
+        broken: dict[str, str] = {}
+        seen: set[str] = set()
+        for each in distributions():
+            if each.name in seen:  # the first of a name on the path is the one that is imported
+                continue
+            seen.add(each.name)
+            try:
+                found += each.entry_points
+            except Exception as error:
+                broken[each.name] = " ".join(str(error).split()) or type(error).__name__
+        return EntryPoints(found), broken
 
 
 def _points(kind: str) -> tuple[EntryPoint, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from ganlab.core import files
+from ganlab.core import files, traceback_file
 from ganlab.core.errors import GanlabError
 from ganlab.runs import plain_yaml
 
@@ -142,7 +142,8 @@ def claimed(folder: str | os.PathLike[str] | None, again: bool = False, name: st
     except (OSError, NotImplementedError):  # a file system without locks, or full
         pass
     try:
-        yield path
+        with traceback_file.of_run(path):
+            yield path
     finally:
         with suppress(OSError):
             (path / LOCK).unlink(missing_ok=True)

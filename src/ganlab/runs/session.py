@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ganlab.assembly import experiment
@@ -20,7 +21,7 @@ from ganlab.config.compose import OPEN_NODES
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
 from ganlab.core import registry, stop_signals, streams
-from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GANModule
@@ -269,6 +270,8 @@ def _fit_with_sentences(
         if lost is not None:
             raise lost from error
         raise
+    except MisconfigurationException as error:
+        raise GanlabError(f"trainer: {sentence(error)}") from error
     except SystemExit as error:  # what Lightning makes of a KeyboardInterrupt
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from error

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ from omegaconf import DictConfig, OmegaConf
 import ganlab
 from ganlab.config import catalog, compose, parts
 from ganlab.core import streams
+from ganlab.core.errors import GanlabError
 from ganlab.core.stop_signals import WATCH, heeded
 from ganlab.runs import fine_tuning, run_folder
+
+_MOST = 10_000  # values of one option
 
 
 class _Interrupted(BaseException):
@@ -67,6 +71,8 @@ def run(options: Sequence[str]) -> int:
         pass
     finally:
         sys.argv = command_line
+    if not jobs and not interrupted:
+        raise GanlabError("The sweep has no jobs: one of its values is an empty list.")
     return _summarise(jobs, interrupted)
 
 
@@ -76,16 +82,42 @@ def check(parsed: Sequence[Override]) -> None:
     Raises:
         GanlabError: If a value is wrong.
     """
-    values = {o.get_key_element(): list(o.sweep_string_iterator()) for o in parsed if _enumerable(o)}
+    values = {o.get_key_element(): _values(o) for o in parsed if _enumerable(o)}
+    own_sweeper = any(o.get_key_element() == "hydra/sweeper" for o in parsed)
+    for override in parsed:
+        if override.is_interval_sweep() and not own_sweeper:
+            raise GanlabError(
+                f"{override.input_line}: an interval is for a sweeper that searches it (hydra/sweeper=optuna, as its "
+                f"package offers it); name the values, as {override.get_key_element()}=0.1,0.3,1."
+            )
+        if isinstance(glob := override.value(), Glob):
+            values[override.get_key_element()] = _matching(override, glob)
     first = {key: found[0] for key, found in values.items() if found}
     trials = [first] + [{**first, key: value} for key, found in values.items() for value in found[1:]]
     for trial in trials:
         lines = [
-            f"{o.get_key_element()}={trial[o.get_key_element()]}" if _enumerable(o) else str(o.input_line)
+            f"{o.get_key_element()}={trial[o.get_key_element()]}" if o.get_key_element() in trial else str(o.input_line)
             for o in parsed
-            if _enumerable(o) or not o.is_sweep_override()
+            if o.get_key_element() in trial or not o.is_sweep_override()
         ]
         parts.check_options(compose.read(lines))
+
+
+def _values(override: Override) -> list[str]:
+    found = list(islice(override.sweep_string_iterator(), _MOST + 1))
+    if not 0 < len(found) <= _MOST:
+        raise GanlabError(f"{override.input_line} has {'no values' if not found else f'more than {_MOST:,} values'}.")
+    return found
+
+
+def _matching(override: Override, glob: Glob) -> list[str]:
+    """The choices that a pattern such as ``loss=glob(wgan*)`` names."""
+    group = override.get_key_element()
+    known = [choice.name for choice in catalog.choices(group.partition("/")[0])]
+    found = [str(name) for name in glob.filter(known)]
+    if not found:
+        raise GanlabError(f"{override.input_line} matches nothing. Known: {', '.join(known) or catalog.NONE}.")
+    return found
 
 
 def _enumerable(override: Override) -> bool:

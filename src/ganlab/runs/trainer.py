@@ -7,11 +7,14 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from functools import reduce
+from operator import or_
+from typing import Any, get_args, get_origin, get_type_hints
 
 import lightning as L
 import torch
 
+from ganlab.config import schema
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.strategy import ReplicaStrategy
@@ -34,7 +37,13 @@ OWNED = {
     "enable_progress_bar": "nothing: redirect the output",
     "enable_model_summary": "`ganlab bench`, which counts parameters",
     "reload_dataloaders_every_n_epochs": "nothing: there is one endless loader",
+    "val_check_interval": "evaluate.every_kimg=X (scores during training)",
+    "check_val_every_n_epoch": "evaluate.every_kimg=X (scores during training)",
 }
+_CHECKED_HERE = ("accelerator", "devices", "precision", "max_steps", "log_every_n_steps", "num_nodes")
+_OF_EPOCHS = ("limit_train_batches", "overfit_batches")  # shares of an epoch, which an endless loader does not have
+_WHOLE = int | None
+_PLAIN = (bool, int, float, str, type(None))
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 
 
@@ -91,7 +100,9 @@ def check(options: Any) -> None:
         if name in OWNED:
             problems.append(f"trainer.{name} is ganlab's own business: use {OWNED[name]}.")
         elif name not in known:
-            problems.append(f"Lightning's Trainer has no option {name!r}.{suggestion(name, known)}")
+            problems.append(f"Lightning's Trainer has no option {name!r}.{suggestion(str(name), known)}")
+        elif name not in _CHECKED_HERE:
+            problems += _problem(name, options[name])
     precision = str(options.get("precision", "32-true"))
     if {"32": "32-true", "64": "64-true", "None": "32-true"}.get(precision, precision) not in PRECISIONS:
         half = "16-bit floats overflow in gradient penalties and need a scaler a player; "
@@ -102,10 +113,25 @@ def check(options: Any) -> None:
         if name == "max_steps" and value is None:
             continue  # to be completed
         least = -1 if name == "max_steps" else 1
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= schema.LARGEST:
             problems.append(f"trainer.{name} must be a whole number of at least {least}, got {value!r}.")
     if problems:
         raise GanlabError(" ".join(problems))
+
+
+def _problem(name: str, value: Any) -> list[str]:
+    """What is wrong with the type of an option, by the Trainer's signature without the objects that no configuration
+    can hold."""
+    annotation = _WHOLE if name in _OF_EPOCHS else get_type_hints(L.Trainer.__init__)[name]
+    members = get_args(annotation) or (annotation,)
+    held = [m for m in members if m in _PLAIN or not isinstance(m, type) or get_origin(m) is not None]
+    try:
+        converted = schema.convert(value, reduce(or_, held))
+    except ValueError as error:
+        return [f"trainer.{name} {error}."]
+    if isinstance(converted, str) and not isinstance(value, str):  # Lightning is given the value as it is
+        return [f"trainer.{name} must be a word, got {value!r}."]
+    return []
 
 
 def _hardware(options: dict[str, Any]) -> tuple[str, Any]:

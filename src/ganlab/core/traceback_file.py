@@ -1,0 +1,87 @@
+"""What escapes is a bug: its traceback goes into a file, and the user sees one line that names it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+_STARTED = time.time()
+_CARRIED = "ganlab_run_folder"  # the attribute that carries a run folder up to the command line
+_FOLDER = "GANLAB_RUN_FOLDER"  # the variable by which the processes of other ranks know it
+
+
+@contextmanager
+def of_run(folder: Path) -> Iterator[None]:
+    """What escapes from inside is written into ``folder``, as long as that is there at the end."""
+    before = os.environ.get(_FOLDER)
+    os.environ[_FOLDER] = str(folder)
+    try:
+        yield
+    except Exception as error:
+        setattr(error, _CARRIED, folder)
+        raise
+    finally:
+        os.environ.pop(_FOLDER)
+        if before is not None:
+            os.environ[_FOLDER] = before
+
+
+def write(error: BaseException, words: Sequence[str]) -> Path | None:
+    """Write the traceback into the error's run folder, or else the temporary folder.
+
+    The ranks of one run write into one file, which only the first of them to come is to speak of.
+
+    Args:
+        words: The command line.
+
+    Returns:
+        The file; None if another rank has made it, and so speaks of it.
+    """
+    text = "\n".join(
+        [
+            f"ganlab {' '.join(words)}",
+            f"time {time.strftime('%Y-%m-%d %H:%M:%S')}, rank {os.environ.get('RANK') or os.environ.get('LOCAL_RANK')}",
+            f"python {sys.version.split()[0]}, {_versions()}",
+            "",
+            "".join(traceback.format_exception(type(error), error, error.__traceback__)),
+        ]
+    )
+    run = getattr(error, _CARRIED, None) or os.environ.get(_FOLDER)
+    folders = {"traceback": run, "ganlab_traceback": tempfile.gettempdir()}
+    for name, folder in folders.items():
+        try:
+            if folder is not None and os.path.isdir(folder):
+                return _put(Path(folder, f"{name}_{_session()}.txt"), text)
+        except OSError:  # a full disk, a folder that may not be written
+            continue
+    sys.stderr.write(text)
+    return Path(os.devnull)
+
+
+def _session() -> str:
+    """What all ranks of a run share, the port at which they meet; of one process when it failed."""
+    return os.environ.get("MASTER_PORT") or f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}"
+
+
+def _put(path: Path, text: str) -> Path | None:
+    flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        number, mine = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600), True
+    except FileExistsError:
+        number = os.open(path, flags)
+        mine = os.fstat(number).st_mtime < _STARTED  # of an earlier session at the same port
+    with open(number, "a", encoding="utf-8", errors="replace") as file:
+        file.write(text)
+    return path if mine else None
+
+
+def _versions() -> str:
+    """Of what is loaded: nothing is imported for it."""
+    loaded = {name: getattr(sys.modules.get(name), "__version__", None) for name in ("ganlab", "torch", "lightning")}
+    return ", ".join(f"{name} {version}" for name, version in loaded.items() if version)
