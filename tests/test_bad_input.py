@@ -254,7 +254,6 @@ def test_whatever_an_edited_config_holds_ends_in_a_sentence_or_works(copied, fin
     """Each value of a run's configuration is replaced by nonsense of several kinds, and left out."""
     good = run_folder.read_config(finished)
     monkeypatch.setattr(session, "_fit_with_sentences", lambda *a: None)
-    monkeypatch.setattr(session, "_say_where", lambda *a: None)
     tracebacks = []
     nonsense = [None, -3, "x", [1], {"a": {"b": 1}}, 1e400, "out"]
     for path in leaves(good):

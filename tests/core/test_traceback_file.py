@@ -30,7 +30,7 @@ def named(said: str) -> Path:
 def test_the_traceback_of_a_run_lies_in_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(session, "_say_where", fails)
+    monkeypatch.setattr(session, "Outcome", fails)
     code, said = main(capsys, "train", *TINY, "trainer.max_steps=1", f"run.dir={tmp_path / 'run'}")
     file = named("".join(line for line in said.splitlines(keepends=True) if line.startswith("ganlab:")))
     assert code == 1
