@@ -1,12 +1,15 @@
 """TensorBoard and Weights & Biases: scalars and grids on the kimg axis; no network."""
 
 import os
+import shutil
 
 import pytest
-from support.runs import metrics
+from support.disk import fill
+from support.runs import TINY, metrics
 
+from ganlab.config import compose
 from ganlab.core.errors import GanlabError
-from ganlab.runs import loggers
+from ganlab.runs import loggers, session
 
 
 def events(folder):
@@ -41,6 +44,21 @@ def check_wandb(folder):
 def test_tensorboard_gets_scalars_and_grids_at_the_images_seen(train):
     pytest.importorskip("tensorboard", reason="tensorboard is missing")
     check_tensorboard(train("logger=tensorboard", "sample.every_steps=2"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_gets_the_configuration_as_hyper_parameters(train):
+    plugin = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2", reason="tensorboard is missing")
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    folder = train("logger=tensorboard", "seed=3")
+    log = reader.EventAccumulator(str(folder / "tensorboard"))
+    log.Reload()
+    found = plugin.HParamsPluginData.FromString(log.SummaryMetadata("_hparams_/session_start_info").plugin_data.content)
+    hparams = found.session_start_info.hparams
+    assert hparams["seed"].number_value == 3
+    assert hparams["optimizer/generator/lr"].number_value == 2e-4
+    assert hparams["loss/component"].string_value == "hinge"
+    assert "seed: 3" in (folder / "tensorboard" / "hparams.yaml").read_text()
 
 
 @pytest.mark.slow
@@ -100,3 +118,18 @@ def test_a_logger_whose_disk_is_full_stops_no_training(train, monkeypatch, capfd
     folder = train("logger=tensorboard")
     assert capfd.readouterr().err.count("TensorBoardLogger cannot be written (No space left on device)") == 1
     assert len(metrics(folder)) == 4
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("pages", [3, 7])
+def test_tensorboard_on_a_full_disk_stops_no_training_and_prints_no_traceback(small_disk, train, capfd, pages):
+    """Its thread fails, its methods raise that or make something else of it."""
+    pytest.importorskip("tensorboard", reason="tensorboard is missing")
+    train(f"run.dir={small_disk / 'run'}", "logger=tensorboard", steps=1)  # what it imports is imported
+    shutil.rmtree(small_disk / "run")
+    capfd.readouterr()
+    fill(small_disk, pages * os.sysconf("SC_PAGE_SIZE"))
+    session.start(compose.read([*TINY, "trainer.max_steps=30", f"run.dir={small_disk / 'run'}", "logger=tensorboard"]))
+    err = capfd.readouterr().err
+    assert err.count("TensorBoardLogger cannot be written (No space left on device): training goes on.") == 1
+    assert "Traceback" not in err

@@ -20,6 +20,30 @@ def test_a_session_says_where_the_run_is_its_grid_and_its_speed(tmp_path, capfd)
     assert lines[-1].startswith(f"run: {folder} (0.0 kimg, ")
 
 
+def test_a_run_that_its_time_ends_says_so_and_how_to_go_on(train, capfd):
+    folder = train("trainer.max_time={milliseconds:1}", "trainer.max_steps=-1", "run.max_kimg=1")
+    iteration = state(folder)["ganlab"]["progress"]["iteration"]
+    said = f"trainer.max_time ended the run after iteration {iteration}. Continue with: "
+    assert f"{said}ganlab resume {folder} trainer.max_time=null\n" in capfd.readouterr().out
+    assert iteration < 20
+    assert cli.dispatch(["resume", str(folder)]) == 0
+    assert "trainer.max_time ended the run after iteration" in capfd.readouterr().out
+    assert cli.dispatch(["resume", str(folder), "trainer.max_time=null", f"trainer.max_steps={iteration + 2}"]) == 0
+    assert "max_time" not in capfd.readouterr().out
+    assert state(folder)["ganlab"]["progress"]["iteration"] == iteration + 2
+
+
+@pytest.mark.parametrize("profiler", ["simple", "advanced"])
+def test_what_a_profiler_measured_is_written_into_the_run(train, capfd, profiler):
+    folder = train(f"trainer.profiler={profiler}")
+    assert f"profile: {folder}/profile.txt\n" in capfd.readouterr().out
+    assert "run_training_batch" in (folder / "profile.txt").read_text()
+
+
+def test_a_run_without_a_profiler_has_no_profile(finished):
+    assert not (finished / "profile.txt").exists()
+
+
 def test_the_same_configuration_gives_the_same_run(train):
     from support.runs import assert_bit_equal
 

@@ -113,6 +113,8 @@ def build(config: Config, with_data: bool = True) -> Experiment:
         clip=_clip(config, game),
         compile=config["compile"],
         log_every_steps=config["trainer"].get("log_every_n_steps", 50),
+        max_steps=config["trainer"]["max_steps"],
+        max_kimg=config["run"]["max_kimg"],
         scheduled=scheduled,
     )
     module = GANModule(game, attached, factories, setting, average, training, rates, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
@@ -32,10 +33,19 @@ class _Tolerant:
 
 @contextmanager
 def tolerant() -> Iterator[None]:
-    """Inside, what cannot be printed is dropped: hours of training are worth more than a line about them."""
-    before = sys.stdout, sys.stderr
+    """Inside, what cannot be printed is dropped: hours of training are worth more than a line about them.
+
+    A thread that fails to write (TensorBoard's) prints no traceback: who waits for it says that it has failed.
+    """
+    before, hook = (sys.stdout, sys.stderr), threading.excepthook
+
+    def tell(failure: threading.ExceptHookArgs) -> None:
+        if not isinstance(failure.exc_value, OSError):
+            hook(failure)
+
     sys.stdout, sys.stderr = (cast(TextIO, _Tolerant(stream)) for stream in before)
+    threading.excepthook = tell
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = before
+        (sys.stdout, sys.stderr), threading.excepthook = before, hook

@@ -46,7 +46,9 @@ class Training:
         dequantize: Whether real pixels get uniform noise of one grey level.
         clip: Maximal gradient norm of a player, by name.
         compile: Whether networks and input gradients are compiled.
-        log_every_steps: Scalars are kept in iterations divisible by this.
+        log_every_steps: Scalars are kept in iterations divisible by this, and in the last one.
+        max_steps: Iterations of the run; below 0: unlimited.
+        max_kimg: Its images, in thousands, or None.
         scheduled: Numbers of losses, regularizers and so on that follow schedules.
     """
 
@@ -59,7 +61,14 @@ class Training:
     clip: Mapping[str, float] = field(default_factory=dict)
     compile: bool = False
     log_every_steps: int = 50
+    max_steps: int = -1
+    max_kimg: float | None = None
     scheduled: Sequence[Scheduled] = ()
+
+    def ends(self, progress: Progress) -> bool:
+        """Say whether a run that stands there has its length."""
+        shown = self.max_kimg is not None and progress.images_seen >= 1000 * self.max_kimg
+        return shown or 0 <= self.max_steps <= progress.iteration
 
 
 class GANModule(L.LightningModule):
@@ -144,7 +153,9 @@ class GANModule(L.LightningModule):
             scheduled.assign(scheduled.schedule(before.images_seen))
         factors = self._stage.learning_rates if self._stage is not None else {}
         self.player_optimizers.set_learning_rates(before.images_seen, factors)
-        self._kept = {} if (before.iteration + 1) % options.log_every_steps == 0 else None
+        after = iteration.advance(before)
+        logged = after.iteration % options.log_every_steps == 0 or options.ends(after)
+        self._kept = {} if logged else None
         reals = Reals(
             batch,
             accumulate=options.accumulate,
@@ -156,7 +167,7 @@ class GANModule(L.LightningModule):
         RULES[self.game.update](iteration.slots, reals, self._evaluate, self.player_optimizers)
         with self.setting.timer("EMA"):
             self.average.follow(before.images_seen, iteration.counted)
-        self.progress = iteration.advance(before)
+        self.progress = after
         if self._kept is not None:
             self.scalars = {name: torch.stack(values).mean() for name, values in self._kept.items()}
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import lightning as L
+from lightning.pytorch.callbacks import Timer
+
+from ganlab.core import files
+from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
 from ganlab.runs import checkpoints, run_folder
 
@@ -38,7 +42,24 @@ class Outcome:
         return 0 if self.signal is None else 128 + self.signal
 
 
-def say(outcome: Outcome, module: GANModule, config: Mapping[str, Any], failure: OSError | None) -> Outcome:
+def keep_profile(profiler: Any, folder: Path) -> None:
+    """Have what ``trainer.profiler`` measures written into the run; Lightning logs it where nobody looks."""
+    describe = profiler.describe
+
+    def describe_in_file() -> None:
+        report = profiler.summary()
+        if report:
+            try:
+                files.write_text(folder / run_folder.PROFILE, report)
+                print(f"profile: {folder / run_folder.PROFILE}")
+            except GanlabError as error:
+                print(error, file=sys.stderr)
+        describe()  # forgets what was measured
+
+    profiler.describe = describe_in_file
+
+
+def say(outcome: Outcome, module: GANModule, trainer: L.Trainer, failure: OSError | None) -> Outcome:
     """Print why the run ended where that is news, how it is continued, and where it is; what is lost comes last.
 
     Args:
@@ -47,7 +68,7 @@ def say(outcome: Outcome, module: GANModule, config: Mapping[str, Any], failure:
     Returns:
         The outcome with what is lost.
     """
-    reason = _reason(outcome, module, config)
+    reason = _reason(outcome, module, trainer)
     if reason is not None:
         print(reason)
     if outcome.grid is not None:
@@ -70,9 +91,10 @@ def say(outcome: Outcome, module: GANModule, config: Mapping[str, Any], failure:
     return replace(outcome, unsaved=sentence)
 
 
-def _reason(outcome: Outcome, module: GANModule, config: Mapping[str, Any]) -> str | None:
+def _reason(outcome: Outcome, module: GANModule, trainer: L.Trainer) -> str | None:
     """Why a run ended before its length, if it did."""
-    max_kimg, max_steps = config["run"]["max_kimg"], config["trainer"].get("max_steps", -1)
+    options = module.training_options
+    max_kimg, max_steps = options.max_kimg, options.max_steps
     if outcome.signal is not None:
         return (
             f"Stopped by {signal.Signals(outcome.signal).name} after iteration {module.progress.iteration}. "
@@ -82,5 +104,13 @@ def _reason(outcome: Outcome, module: GANModule, config: Mapping[str, Any]) -> s
         return (
             f"trainer.max_steps={max_steps} ended the run before run.max_kimg={max_kimg:g}. "
             f"Continue with: ganlab resume {outcome.folder} trainer.max_steps=-1"
+        )
+    timers = [timer for timer in trainer.callbacks if isinstance(timer, Timer)]  # type: ignore[attr-defined]
+    if not options.ends(module.progress) and any(
+        (left := t.time_remaining()) is not None and left <= 0 for t in timers
+    ):
+        return (
+            f"trainer.max_time ended the run after iteration {module.progress.iteration}. "
+            f"Continue with: ganlab resume {outcome.folder} trainer.max_time=null"
         )
     return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,50 @@ def make(nodes: dict[str, dict[str, Any]], folder: Path, config: dict[str, Any])
     wrong = [name for name, options in (nodes or {}).items() if not isinstance(options, (dict, type(None)))]
     if wrong:
         raise GanlabError(f"logger.{wrong[0]} must be a mapping of options, got {nodes[wrong[0]]!r}.")
-    return [_maker(name)(dict(options or {}), folder, config) for name, options in (nodes or {}).items()]
+    return [_tolerant(_maker(name)(dict(options or {}), folder, config)) for name, options in (nodes or {}).items()]
+
+
+def begin(loggers: Sequence[Any]) -> None:
+    """Make what loggers write to.
+
+    Raises:
+        GanlabError: If it cannot be written.
+    """
+    for logger in loggers:
+        try:
+            _ = logger.experiment
+        except OSError as error:
+            raise GanlabError(f"{_name(logger)} cannot be written: {error.strerror or error}.") from error
+
+
+def _tolerant(logger: Any) -> Any:
+    """The logger, which stops no training when its disk is full: that is said once."""
+    said: list[OSError] = []
+
+    def tolerant(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            try:
+                return method(*arguments, **options)
+            except Exception as raised:
+                error = raised if isinstance(raised, OSError) else raised.__cause__  # Lightning makes others of it
+                if not isinstance(error, OSError):
+                    raise
+                if not said:
+                    sentence = f"{_name(logger)} cannot be written ({error.strerror or error}): training goes on."
+                    print(sentence, file=sys.stderr, flush=True)
+                said.append(error)
+                return None
+
+        return call
+
+    for name in ("log_metrics", "log_hyperparams", "log_image", "save", "finalize"):
+        if hasattr(logger, name):
+            setattr(logger, name, tolerant(getattr(logger, name)))
+    return logger
+
+
+def _name(logger: Any) -> str:
+    return type(logger).__name__
 
 
 def _maker(name: str) -> Callable[[dict[str, Any], Path, dict[str, Any]], Any]:

@@ -21,6 +21,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.runs import plain_yaml
 
 CONFIG, METRICS, ENVIRONMENT = "config.yaml", "metrics.jsonl", "environment.json"
+PROFILE = "profile.txt"
 CLASSES = "classes.json"
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 LOCK = ".lock"

@@ -227,7 +227,7 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
     main = _writes()
     io = AtomicCheckpointIO()
     recorder = Recorder(folder)
-    stopping = Stopping(config["run"]["max_kimg"])
+    stopping = Stopping()
     if config["sample"]["truncation"] is not None:
         truncate(module.setting.prior, config["sample"]["truncation"])  # refused now, not at the first grid
     class_names = built.data.images.class_names if built.data is not None else ()
@@ -246,10 +246,12 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
     if main:
         _prepare_folder(folder, config)
         run_folder.write_class_names(folder, class_names)
+        loggers.begin(lightning_trainer.loggers)
+        ending.keep_profile(lightning_trainer.profiler, folder)  # type: ignore[attr-defined]
     loader = experiment.loader(built, lightning_trainer.strategy.root_device)
     _fit_with_sentences(lightning_trainer, module, loader, checkpoint, folder)
     outcome = Outcome(folder, grids.last, recorder.session_images_per_second, stopping.received)
-    return ending.say(outcome, module, config, saving.failure) if main else outcome
+    return ending.say(outcome, module, lightning_trainer, saving.failure) if main else outcome
 
 
 def _fit_with_sentences(

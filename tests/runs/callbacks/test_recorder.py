@@ -13,17 +13,20 @@ from ganlab.runs import session
 ROW = b'{"iteration": 1}\n'
 
 
-def test_lines_are_whole_numbers_of_the_interval_on_the_kimg_axis(train):
+def test_lines_are_whole_numbers_of_the_interval_and_the_last_iteration_on_the_kimg_axis(train):
     folder = train("trainer.log_every_n_steps=3", "game.discriminator_steps=2", steps=7)
     lines = metrics(folder)
-    assert [line["iteration"] for line in lines] == [3, 6]
-    assert [line["kimg"] for line in lines] == [3 * 2 * 8 / 1000, 6 * 2 * 8 / 1000]
+    assert [line["iteration"] for line in lines] == [3, 6, 7]
+    assert [line["kimg"] for line in lines] == [3 * 2 * 8 / 1000, 6 * 2 * 8 / 1000, 7 * 2 * 8 / 1000]
     for line in lines:
         assert {"discriminator/adversarial", "generator/adversarial", "discriminator/learning_rate"} <= set(line)
 
 
-def test_metrics_exist_though_the_run_is_shorter_than_the_interval(train):
-    assert metrics(train("trainer.log_every_n_steps=50")) == []
+@pytest.mark.parametrize(("length", "last"), [([], 4), (["run.max_kimg=0.017", "trainer.max_steps=-1"], 3)])
+def test_the_last_iteration_is_logged_though_the_run_is_shorter_than_the_interval(train, length, last):
+    lines = metrics(train("trainer.log_every_n_steps=50", *length))
+    assert [line["iteration"] for line in lines] == [last]
+    assert {"discriminator/adversarial", "generator/adversarial"} <= set(lines[0])
 
 
 def test_what_was_written_after_the_checkpoint_is_forgotten_and_written_again_once(copied):

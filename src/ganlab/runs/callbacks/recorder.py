@@ -38,6 +38,11 @@ class Recorder(L.Callback):
         self.session_images_per_second = 0.0
         self._complained: set[object] = set()
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        assert isinstance(pl_module, GANModule)
+        for logger in trainer.loggers:  # now, as Lightning has them saved before training starts
+            logger.log_hyperparams(pl_module.config)
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, GANModule)
         self._started = self._before = (time.perf_counter(), pl_module.progress.images_seen)
@@ -86,11 +91,8 @@ class Recorder(L.Callback):
         except OSError as error:
             self._complain(self.path, error)
         for logger in trainer.loggers:
-            try:
-                # the step of a logger is an integer: it counts images, so 1000 are one kimg
-                logger.log_metrics({**scalars, "kimg": progress.kimg}, step=progress.images_seen)
-            except OSError as error:
-                self._complain(type(logger).__name__, error)
+            # the step of a logger is an integer: it counts images, so 1000 are one kimg
+            logger.log_metrics({**scalars, "kimg": progress.kimg}, step=progress.images_seen)
 
     def _complain(self, what: object, error: OSError) -> None:
         """Once a session and thing: the disk may stay full for hours."""

@@ -17,17 +17,13 @@ from ganlab.engine.module import GANModule
 
 class Stopping(L.Callback):
     """Ctrl-C, SIGTERM and SIGHUP finish the iteration and end training in good order, on every rank at the
-    same iteration; a second signal of any of them stops at once. ``max_kimg`` ends a run too.
-
-    Args:
-        max_kimg: Thousands of real images after which to stop, or None.
+    same iteration; a second signal of any of them stops at once. So does a run's length in images end it.
 
     Attributes:
         received: The signal that ended the run, or None.
     """
 
-    def __init__(self, max_kimg: float | None = None) -> None:
-        self.max_kimg = max_kimg
+    def __init__(self) -> None:
         self.received: int | None = None
         self._before: dict[int, Any] = {}
         self._group: Any = None
@@ -70,7 +66,7 @@ class Stopping(L.Callback):
 
     def _check_budget(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, GANModule)
-        if self.max_kimg is not None and module.progress.images_seen >= 1000 * self.max_kimg:
+        if module.training_options.ends(module.progress):
             trainer.should_stop = True
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
