@@ -30,7 +30,7 @@ def check_tensorboard(folder):
     for name in ("discriminator/adversarial", "generator/adversarial", "generator/learning_rate"):
         found = {step: value for tag, step, value in scalars if tag == name}
         assert found == pytest.approx({round(1000 * line["kimg"]): line[name] for line in lines}, rel=1e-4)
-    assert images == [("samples", 16, 2 + 34, 2 + 10 * 34), ("samples", 32, 2 + 34, 2 + 10 * 34)]
+    assert images == [("samples", step, 20 + 2 + 34, 2 + 10 * 34) for step in (16, 32)]  # a caption, an image a row
 
 
 def check_wandb(folder):

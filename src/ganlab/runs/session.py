@@ -140,7 +140,8 @@ def changed(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
             near = nearest.suggestion(key, new) or suggestion(last if inside else key, known)
             where = f" Options of {inside[0]}: {', '.join(known)}." if inside and parents else ""
             raise GanlabError(f"The run has no option {key!r}.{near}{where}")
-        if isinstance(node.get(last), dict) and not isinstance(value, dict) and "from" not in node[last]:
+        part = isinstance(node.get(last), dict) and "from" not in node[last] and parents != ["trainer"]
+        if part and not isinstance(value, dict):
             raise GanlabError(
                 f"{key}={value}: what {key} names cannot be exchanged in a run that has begun; start a new run."
             )
