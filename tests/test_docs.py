@@ -1,13 +1,18 @@
-"""The pages name what is there: paths, functions, and the floors that the imports really have."""
+"""The pages name what is there: paths, functions, the floors of the imports, and code that works."""
 
 from __future__ import annotations
 
 import ast
 import re
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from ganlab.testing import check_loss
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -79,6 +84,35 @@ def test_the_picture_of_the_floors_is_the_import_contract() -> None:
     drawn = [line.split() for line in picture[1].splitlines()]
     assert [line[1:] for line in drawn] == floors
     assert [line[0] for line in drawn] == [str(number) for number in range(len(floors), 0, -1)]
+
+
+def python_on(page: str) -> list[str]:
+    """The blocks of Python on a page that define something."""
+    codes = re.findall(r"(?ms)^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"))
+    return [code for code in codes if re.search(r"(?m)^(class|def) ", code)]
+
+
+def module(name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a file of this code would define; it can be imported by ``name``."""
+    made = types.ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, made)
+    exec(code, vars(made))
+    return vars(made)
+
+
+def test_the_loss_of_the_readme_keeps_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = python_on("README.md")
+    check_loss(module("my_package", code, monkeypatch)["MyLoss"]())
+
+
+def test_the_loss_of_contributing_passes_the_tests_that_are_written_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, tests = python_on("CONTRIBUTING.md")
+    module("ganlab.losses.squared_hinge", loss, monkeypatch)
+    written = module("test_squared_hinge", tests, monkeypatch)
+    functions = [function for name, function in written.items() if name.startswith("test_")]
+    assert len(functions) == 3
+    for function in functions:
+        function()
 
 
 def test_every_page_is_found_from_the_readme() -> None:
