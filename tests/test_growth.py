@@ -81,6 +81,12 @@ def test_without_a_reset_all_phases_are_one() -> None:
     assert {schedule.stage(start).phase for start in schedule.starts} == {0}
 
 
+def test_the_state_may_be_kept_when_a_fade_ends_as_in_gan_zoo() -> None:
+    schedule = progressive(16, stable_kimg=1, fade_kimg=1, reset_after_fade=False)
+    assert [schedule.stage(start).phase for start in schedule.starts] == [0, 1, 1, 2, 2]
+    assert {schedule.stage(start).average for start in schedule.starts} == {0}
+
+
 def test_smaller_images_are_rounded_from_the_exact_mean_as_in_the_authors_data_sets() -> None:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (3, 2, 16, 16), dtype=np.uint8)
@@ -181,6 +187,24 @@ def test_optimizers_forget_at_each_change_of_phase_and_the_average_goes_on() -> 
     for one, other in itertools.pairwise(averages):
         assert 0 < (one - other).abs().max() < 0.01
     assert (averages[-1] - engine.game.generator.first.weight).abs().max() > 1e-5
+
+
+def test_averages_may_begin_anew_with_each_level_as_in_gan_zoo() -> None:
+    """Copies before a level's first iteration, they follow it by a hundredth of Adam's step of 1e-3."""
+    engine, data = played()
+    engine.module.average.half_life_kimg = 1.0
+    options = {"stable_kimg": 0.008, "fade_kimg": 0.016, "batch_sizes": {4: 8}, "restart_average": True}
+    engine.game.growth = progressive(16, 4, **options)
+    apart, levels = [], []
+    for _ in range(8):
+        before = engine.game.generator.first.weight.detach().clone()
+        engine.play(data, 1)
+        average = engine.module.average["generator"].first.weight.detach()
+        apart.append(float((average - before).abs().max()))
+        levels.append(engine.module.stage.level)  # type: ignore[union-attr]
+    anew = [1, *(one != other for one, other in itertools.pairwise(levels))]
+    assert sum(anew) == 3
+    assert [distance < 1e-4 for distance in apart] == anew, apart
 
 
 def test_at_a_change_of_phase_the_optimistic_update_forgets_its_last_step_too() -> None:

@@ -36,7 +36,8 @@ class Progressive:
     its path is the share of the fade that has been shown. The last level stays. Image size, batch and learning
     rates are the new level's as soon as its fade begins. Real images fade in as well:
     x + (up(pool(x)) - x)·(1 - alpha). Optimizers forget their state when a fade begins and when it ends;
-    moving averages go on.
+    moving averages go on. pytorch_GAN_zoo keeps the optimizers' state when a fade ends, and starts its average anew
+    with each level: ``reset_after_fade=false restart_average=true``.
 
     Tables name the height of images, as in ``{4:512,8:256}``. A run that sets neither ``run.max_kimg`` nor
     ``trainer.max_steps`` lasts until the last level was stable for its ``stable_kimg``.
@@ -51,6 +52,8 @@ class Progressive:
         batch_sizes: Global batch of a discriminator turn by image size; other sizes take ``data.batch_size``.
         learning_rate_factors: What learning rates are multiplied by, by image size; other sizes 1.
         reset_optimizers: Whether optimizers forget their state when a fade begins or ends.
+        reset_after_fade: False: only when it begins.
+        restart_average: Whether moving averages begin anew, as copies, with each level.
 
     Raises:
         ValueError: If a number is out of range, a size is none of the networks', or a phase is shorter than one batch.
@@ -68,9 +71,12 @@ class Progressive:
         batch_sizes: dict[int, int] | None = None,
         learning_rate_factors: dict[int, float] | None = None,
         reset_optimizers: bool = True,
+        reset_after_fade: bool = True,
+        restart_average: bool = False,
     ) -> None:
         self.image_sizes, self.players, self.batch_size = tuple(image_sizes), tuple(players), batch_size
-        self.reset_optimizers = reset_optimizers
+        self.reset_optimizers, self.reset_after_fade = reset_optimizers, reset_after_fade
+        self.restart_average = restart_average
         heights = [height for height, _ in image_sizes]
         first = _first(heights, start_size)
         self._batch_sizes = _by_size("batch_sizes", batch_sizes, heights, least=1)
@@ -128,7 +134,8 @@ class Progressive:
             level=phase.level,
             alpha=(images_seen - phase.start) / phase.images if phase.fades else 1.0,
             learning_rates=dict.fromkeys(self.players, factor) if self._factors else {},
-            phase=number if self.reset_optimizers else 0,
+            phase=(number if self.reset_after_fade else phase.level) if self.reset_optimizers else 0,
+            average=phase.level if self.restart_average else 0,
         )
 
 

@@ -20,6 +20,7 @@ class Stage:
         alpha: Share of the newest level's path in [0, 1].
         learning_rates: Factor on a player's learning rate.
         phase: When this number changes, the optimizers forget their state.
+        average: When this number changes, moving averages begin anew, as copies.
     """
 
     image_size: tuple[int, int]
@@ -28,6 +29,7 @@ class Stage:
     alpha: float = 1.0
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     phase: int = 0
+    average: int = 0
 
 
 @runtime_checkable

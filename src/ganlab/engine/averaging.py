@@ -79,6 +79,12 @@ class Average(nn.ModuleDict):
         if copies:
             torch._foreach_copy_(copies, originals)
 
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Be copies of the networks as they are."""
+        averages, sources, copies, originals = self._tensors()
+        torch._foreach_copy_([*averages, *copies], [*sources, *originals])
+
     def _apply(self, fn: Any, recurse: bool = True) -> Average:
         self._lists = None  # buffers get new tensors when a module is moved
         return super()._apply(fn, recurse)  # type: ignore[return-value]

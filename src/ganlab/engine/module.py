@@ -273,6 +273,8 @@ class GANModule(L.LightningModule):
         if self._phase is not None and stage.phase != self._phase:
             self.player_optimizers.forget()
         self._phase = stage.phase
+        if self._stage is not None and stage.average != self._stage.average:
+            self.average.restart()
         self._stand(stage)
 
     def _stand(self, stage: Stage) -> None:
