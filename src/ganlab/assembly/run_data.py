@@ -121,7 +121,7 @@ def prepared(config: Config, source: Dataset) -> RunData:
     except ValueError as error:
         raise GanlabError(f"data: {sentence(error)}") from error
     splits = split(len(images), data["held_out"])
-    return RunData(images, splits, partial(_fingerprint, source, data))
+    return RunData(images, splits, partial(_fingerprint, source, data), source)
 
 
 def _fingerprint(source: Dataset, data: Mapping[str, Any]) -> str:

@@ -12,6 +12,8 @@ Continues a run from its newest whole checkpoint, with the result that an uninte
 would have had. Options of the run may be changed, except for those that change the networks:
 
   ganlab resume runs/2026-11-21_10-00-00_sngan_digits_hinge_0 trainer.max_steps=5000
+
+The data must be what the run was trained on; data.changed=accept goes on with other images.
 """
 
 

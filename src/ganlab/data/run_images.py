@@ -8,6 +8,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from ganlab.contracts.dataset import Dataset
 from ganlab.data.prepare import Images
 
 
@@ -19,11 +20,13 @@ class RunData:
         images: All of them, at one size, with the labels that the data set has.
         splits: Rows of ``images`` by the name of the split.
         make_fingerprint: See `fingerprint`.
+        source: The data set, not decoded; None: it is not known.
     """
 
     images: Images
     splits: Mapping[str, Tensor]
     make_fingerprint: Callable[[], str]
+    source: Dataset | None = None
 
     @cached_property
     def fingerprint(self) -> str:

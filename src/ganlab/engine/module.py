@@ -104,6 +104,7 @@ class GANModule(L.LightningModule):
         self.training_options = training
         self.setting = setting
         self.config = dict(config or {})
+        self.trained_on: Mapping[str, Any] | None = None  # see `ganlab.data.contents`; stored in checkpoints too
         self.progress = Progress()
         self.scalars: dict[str, Tensor] = {}
         self.objective_names: set[str] = set()  # those of the scalars that players minimise
@@ -175,6 +176,7 @@ class GANModule(L.LightningModule):
         checkpoint["ganlab"] = {
             "progress": dataclasses.asdict(self.progress),
             "config": self.config,
+            "data": self.trained_on,
             "phase": self._phase,
             "stage": dataclasses.asdict(self._stage) if self._stage is not None else None,
             "optimistic": self.player_optimizers.last_steps,

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
@@ -216,8 +216,8 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
     files.write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
 
 
-def write_environment(folder: Path) -> None:
-    """Versions, machine and command line."""
+def write_environment(folder: Path, data: Mapping[str, Any] | None = None) -> None:
+    """Versions, machine, command line, and what is trained on, see `ganlab.data.contents`."""
     import torch
 
     packages = ("ganlab", "torch", "lightning", "hydra-core", "omegaconf", "numpy", "pillow")
@@ -229,6 +229,7 @@ def write_environment(folder: Path) -> None:
         "packages": {name: version(name) for name in packages},
         "threads": torch.get_num_threads(),
         "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "data": data,
     }
     files.write_text(folder / ENVIRONMENT, json.dumps(content, indent=2) + "\n")
 

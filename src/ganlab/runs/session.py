@@ -26,7 +26,7 @@ from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GANModule
 from ganlab.priors import truncate
-from ganlab.runs import checkpoints, ending, fine_tuning, loggers, naming, ranks, run_folder, trainer
+from ganlab.runs import checkpoints, ending, fine_tuning, loggers, naming, ranks, run_folder, same_data, trainer
 from ganlab.runs.callbacks.evaluating import Evaluating
 from ganlab.runs.callbacks.grids import Grids
 from ganlab.runs.callbacks.progress import ProgressLine
@@ -71,13 +71,15 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
     """Continue a run from its newest whole checkpoint.
 
     Args:
-        overrides: Changed values by dotted key, such as ``{"trainer.max_steps": 3000}``.
+        overrides: Changed values by dotted key, such as ``{"trainer.max_steps": 3000}``; ``data.changed=accept``
+            goes on with other images than the run was trained on.
 
     Raises:
         GanlabError: If there is nothing to continue, or a change does not fit the checkpoint.
     """
+    overrides, accepts = same_data.accepted(overrides or {})
     before = run_folder.read_config(folder)
-    config = changed(before, overrides or {})
+    config = changed(before, overrides)
     trainer.check(config.get("trainer"))
     parts.check_options(config)
     refuse_other_networks(before, config)
@@ -93,10 +95,13 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
                 checkpoints.settle(path.parent, config["checkpoint"]["keep"])
             raise
         built = experiment.build(config)
+        other_data = same_data.refuse_other(built, checkpoint, folder, accepts)
+        if other_data is not None and _writes():
+            print(other_data, flush=True)
         try:
             refuse_misfit(built.module, checkpoint, path)
         except GanlabError as error:
-            change = _because_of_a_change(before, config, overrides or {})
+            change = _because_of_a_change(before, config, overrides)
             raise (error if change is None else change) from None
         return _fit(built, folder, path, checkpoint["ganlab"]["progress"]["iteration"])
 
@@ -244,8 +249,9 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
         io,
     )
     batch_check.check(module, lightning_trainer.world_size)
+    same_data.describe(built)
     if main:
-        _prepare_folder(folder, config)
+        _prepare_folder(folder, config, module.trained_on)
         run_folder.write_class_names(folder, class_names)
         loggers.begin(lightning_trainer.loggers)
         ending.keep_profile(lightning_trainer.profiler, folder)  # type: ignore[attr-defined]
@@ -285,11 +291,11 @@ def _fit_with_sentences(
                 signal.signal(number, handler)
 
 
-def _prepare_folder(folder: Path, config: dict[str, Any]) -> None:
+def _prepare_folder(folder: Path, config: dict[str, Any], data: Mapping[str, Any] | None) -> None:
     try:
         (folder / run_folder.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GanlabError(f"The run folder {folder} cannot be made: {error.strerror or error}.") from error
     run_folder.write_config(folder, config)
-    run_folder.write_environment(folder)
+    run_folder.write_environment(folder, data)
     print(f"run: {folder}", flush=True)
