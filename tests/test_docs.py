@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from ganlab.config import compose, parts
+from ganlab.runs import sweep
 from ganlab.testing import check_loss
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +86,23 @@ def test_the_picture_of_the_floors_is_the_import_contract() -> None:
     drawn = [line.split() for line in picture[1].splitlines()]
     assert [line[1:] for line in drawn] == floors
     assert [line[0] for line in drawn] == [str(number) for number in range(len(floors), 0, -1)]
+
+
+def lines_of_train() -> list[str]:
+    """What is typed after ``ganlab train`` on a page; runs and files of the reader's are left out."""
+    blocks = "".join(re.findall(r"(?ms)^```sh\n(.*?)^```", "\n".join(page.read_text() for page in PAGES)))
+    found = re.findall(r"(?m)^ganlab train (.*)$", blocks.replace("\\\n", ""))
+    theirs = ("RUN", "--help", "squared_hinge")  # the last is the loss that CONTRIBUTING writes
+    return sorted({line.partition(" #")[0].strip() for line in found if not any(word in line for word in theirs)})
+
+
+@pytest.mark.parametrize("line", lines_of_train())
+def test_every_training_on_a_page_can_be_started(line: str) -> None:
+    words = compose.split(line)
+    if words[0] == "-m":
+        sweep.check(compose.parse(words[1:]))
+    else:
+        parts.check_options(compose.read(words))
 
 
 def python_on(page: str) -> list[str]:
