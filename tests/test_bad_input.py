@@ -33,6 +33,8 @@ def refused(capsys, *words):
     return lines[0].removeprefix("ganlab: ")
 
 
+LONG = "n" * 300  # longer than a name of a file may be
+
 WRONG = {
     # names
     "trian": "There is no command 'trian'. Did you mean 'train'?",
@@ -135,7 +137,19 @@ WRONG = {
     "train data=zip data.path=cut.zip": "cut.zip",
     "train data=zip data.path=wrong.zip": "dataset.json",
     "train data=folder data.path=flat data.num_classes=2": "has no labels",
+    f"train data=folder data.path={LONG}": f"There is no folder {LONG}",
+    "train data=zip data.path='~nobody/a.zip'": "There is no file ~nobody/a.zip",
+    f"train init={LONG}": f"There is no run folder {LONG}",
     # folders
+    f"train run.dir={LONG}": "cannot be made: File name too long.",
+    f"train {LONG}": "is neither an option (key=value) nor a folder",
+    f"resume {LONG}": f"There is no run folder {LONG}",
+    f"sample {LONG}": f"There is no run folder {LONG}",
+    f"evaluate {LONG}": f"There is no run folder {LONG}",
+    f"evaluate images={LONG} data=digits": f"There is no folder or archive images={LONG}",
+    f"import {LONG}": f"There is no file {LONG}",
+    "evaluate nowhere real=no": "real must be true or false or null, got 'no'.",
+    "evaluate nowhere ema=no": "There is no run folder nowhere.",
     "resume": "takes one run folder, got 0",
     "resume nowhere": "There is no run folder nowhere.",
     "resume empty": "empty has no config.yaml, so it is no run folder",
@@ -172,7 +186,7 @@ def place(tmp_path, monkeypatch):
 def test_what_is_wrong_is_said_in_one_sentence_and_nothing_is_left_behind(place, capsys, line):
     before = sorted(place.rglob("*"))
     command, *words = line.split()
-    if command == "train" and not any(w.startswith(("run.dir", "--", "hinge", "empty")) for w in words):
+    if command == "train" and not any(w.startswith(("run.dir", "--", "hinge", "empty", LONG)) for w in words):
         model = (
             [] if any(w.startswith("model=") for w in words) else [w for w in TINY if not w.startswith("data.batch")]
         )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from ganlab.commands import COMMANDS
-from ganlab.core import traceback_file
+from ganlab.core import streams, traceback_file
 from ganlab.core.errors import GanlabError, sentence, short_of_memory, suggestion
 from ganlab.core.stop_signals import WATCH, heeded, say
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # 3.11 on; what ganlab starts itself does so in no version
     os.environ["PYTHONSAFEPATH"] = "1"
     if arguments is None:
-        WATCH.begin(_leave, silent=not _is_first_rank())
+        WATCH.begin(_leave, silent=not streams.is_first_rank())
     else:
         for number in heeded():
             signal.signal(number, _leave)
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except GanlabError as error:
         if os.environ.get("GANLAB_TRACEBACK"):
             raise
-        if _is_first_rank():
+        if streams.is_first_rank():
             print(f"ganlab: {error}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
@@ -111,7 +111,7 @@ def dispatch(words: Sequence[str]) -> int:
 def _of_an_escaped(error: Exception, words: Sequence[str]) -> int:
     """Say what became of an error that is no `GanlabError`; returns the exit code."""
     if short_of_memory(error):
-        if _is_first_rank():
+        if streams.is_first_rank():
             print(
                 f"ganlab: There is too little memory: {sentence(error)} Lower the numbers that take it, such as "
                 f"data.batch_size, or raise accumulate.",
@@ -183,15 +183,8 @@ def _leave(number: int, frame: FrameType | None) -> None:
         frame = frame.f_back
     if number == signal.SIGINT and not importing:
         raise KeyboardInterrupt
-    if _is_first_rank():
+    if streams.is_first_rank():
         say(f"ganlab: {'interrupted' if number == signal.SIGINT else 'terminated'}.")
     if importing:
         os._exit(128 + number)
     sys.exit(128 + number)
-
-
-def _is_first_rank() -> bool:
-    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
-        if name in os.environ:
-            return os.environ[name] == "0"
-    return True

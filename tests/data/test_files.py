@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -318,3 +319,26 @@ def test_a_damaged_description_is_told_in_one_sentence(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b'"labels"', b'"lobels"', 1))
     with pytest.raises(GanlabError, match=r"dataset\.json .* cannot be read \(Bad CRC-32"):
         Zip(str(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_nobody_waits_for_pipes_and_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "b.png").write_bytes(encoded(3))
+    for name in ("a.png", "dataset.json"):
+        os.mkfifo(tmp_path / "set" / name)
+    with pytest.raises(GanlabError, match=r"dataset.json of .* cannot be read \(.*it is no plain file"):
+        Folder(str(tmp_path / "set"))
+    monkeypatch.chdir(tmp_path / "set")  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("c.png")
+    found = Folder(str(tmp_path / "set"), "none")
+    assert len(found) == 3
+    assert found.native_size is not None
+    found.fingerprint()
+    for index in (0, 2):
+        with pytest.raises(OSError):
+            found.image(index)
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(GanlabError, match=r"pipe.zip is no plain file"):
+        Zip(str(tmp_path / "pipe.zip"))

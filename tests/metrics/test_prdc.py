@@ -267,3 +267,12 @@ def test_precision_and_recall_with_k_3_are_torch_fidelitys() -> None:
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(GanlabError, match=r"more than 5 real and generated images, got 4 and 9.*raise samples"):
         score(PRDC(), fake={"features": torch.rand(9, 2)}, real={"features": torch.rand(4, 2)})
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_features_of_any_floating_type_are_taken(dtype: torch.dtype) -> None:
+    real, fake = (torch.randn(60, 6, generator=torch.Generator().manual_seed(seed)).to(dtype) for seed in (0, 1))
+    found = prdc(real, fake)
+    assert found == prdc(real.float(), fake.float())
+    scored = score(PRDC(), fake={"features": fake}, real={"features": real}).values
+    assert {name: value.value for name, value in scored.items()} == found

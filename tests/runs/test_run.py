@@ -5,6 +5,7 @@ import torch
 from support.runs import TINY
 
 import ganlab
+from ganlab import cli
 from ganlab.runs.checkpoints import load
 from ganlab.runs.run import Run
 
@@ -54,3 +55,11 @@ def test_one_string_of_words_is_split_as_a_shell_does():
         ganlab.train("seed=1 reg='[sn,b c]'")
     with pytest.raises(ganlab.GanlabError, match=r"a quote in it is not closed"):
         ganlab.train("loss=hinge reg='[sn")
+
+
+def test_more_images_than_memory_holds_are_refused_before_the_first(finished, capsys):
+    with pytest.raises(ganlab.GanlabError, match=r"1000000000000 images need .* of memory, and this machine has"):
+        ganlab.load(finished).sample(10**12)
+    for options in (["count=1000000000000"], ["columns=1000000000000"], ["kind=interpolation", "steps=1000000000000"]):
+        with pytest.raises(ganlab.GanlabError, match=r"=1000000000000 need .* of memory, and this machine has"):
+            cli.dispatch(["sample", str(finished), *options])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -124,11 +125,11 @@ def _values(key: str, value: str, before: Sequence[str]) -> Iterator[str]:
 
 def _paths(start: str) -> Iterator[str]:
     folder, _, name = start.rpartition("/")
-    base = Path(f"{folder}/" if "/" in start else ".").expanduser()
-    if base.is_dir():
+    base = Path(os.path.expanduser(f"{folder}/" if "/" in start else "."))
+    if os.path.isdir(base):
         for path in sorted(base.iterdir()):
             if path.name.startswith(name) and (name or not path.name.startswith(".")):
-                yield f"{folder}{'/' if '/' in start else ''}{path.name}{'/' if path.is_dir() else ''}"
+                yield f"{folder}{'/' if '/' in start else ''}{path.name}{'/' if os.path.isdir(path) else ''}"
 
 
 def _runs(start: str) -> Iterator[str]:
@@ -137,7 +138,7 @@ def _runs(start: str) -> Iterator[str]:
     roots = [folder] if folder else [".", "runs", "sweeps"]
     for root in roots:
         for depth in range(1, _DEPTH if root != "." else 2):
-            for config in sorted(Path(root).expanduser().glob("*/" * depth + "config.yaml")):
+            for config in sorted(Path(os.path.expanduser(root)).glob("*/" * depth + "config.yaml")):
                 yield config.parent.as_posix()
-    if folder and (Path(folder).expanduser() / "config.yaml").is_file():
+    if folder and os.path.isfile(Path(os.path.expanduser(folder)) / "config.yaml"):
         yield folder

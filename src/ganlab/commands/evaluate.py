@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,16 @@ DEFAULTS: dict[str, Any] = {
     "demo": None,
     "device": "auto",
     "out": None,
+}
+_TYPES: dict[str, Any] = {  # of what no protocol has, and so does not check
+    "checkpoint": str | int,
+    "sweep": str | None,
+    "real": bool | None,
+    "reference_file": str | None,
+    "images": str | None,
+    "demo": str | None,
+    "device": str | None,
+    "out": str | None,
 }
 _OF_PROTOCOL = (
     "metrics", "features", "samples", "reference", "reference_images", "truncation", "ema", "labels", "seed",
@@ -113,10 +124,10 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
     composed = compose.read(list(data))
     protocol, _ = _protocol(chosen, str(composed["data"]["component"]))
     real = run_data.open_data(composed)
-    path = Path(str(chosen["images"])).expanduser()
-    if not path.exists():
+    path = Path(os.path.expanduser(str(chosen["images"])))
+    if not os.path.exists(path):
         raise GanlabError(f"There is no folder or archive images={chosen['images']}.")
-    out = Path(chosen["out"]) if chosen["out"] else (path.parent if path.is_file() else path.absolute().parent)
+    out = Path(chosen["out"]) if chosen["out"] else (path.parent if os.path.isfile(path) else path.absolute().parent)
     with _measured() as found:
         scoring.evaluate_images(
             str(chosen["images"]), protocol, real, out=out, statistics=chosen["reference_file"],
@@ -143,7 +154,7 @@ def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) 
         raise GanlabError(f"demo={name} takes data= and out= only: leave {given[0]} out.")
     real = run_data.open_data(compose.read(list(data) or ["data=digits"]))
     out = Path(str(chosen["out"] or "."))
-    if not out.is_dir():
+    if not os.path.isdir(out):
         raise GanlabError(f"There is no folder out={out}.")
     found = inception_demo.DEMOS[name](real, cache_folder())
     print(inception_demo.text(found))
@@ -206,7 +217,7 @@ def _read(options: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         if override.is_sweep_override():
             raise GanlabError(f"{word} has several values: an evaluation takes one.")
         if key in DEFAULTS:
-            chosen[key] = override.value()
+            chosen[key] = _converted(key, override.value())
         elif "." in key:
             chosen["more"][key] = override.value()
         else:
@@ -214,6 +225,15 @@ def _read(options: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
                 f"`ganlab evaluate` has no option {key!r}.{suggestion(key, DEFAULTS)} Options: {', '.join(DEFAULTS)}."
             )
     return chosen, data
+
+
+def _converted(key: str, value: Any) -> Any:
+    from ganlab.config import schema
+
+    try:
+        return schema.convert(value, _TYPES.get(key, Any))
+    except ValueError as error:
+        raise GanlabError(f"{key} {error}.") from error
 
 
 def _protocol(chosen: Mapping[str, Any], data: str) -> tuple[Any, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -157,7 +159,7 @@ def _check_out(chosen: dict[str, Any]) -> None:
     """Where it goes, by how ``out`` ends; what has no effect there is refused."""
     kind, out = chosen["kind"], chosen["out"]
     suffixes = PICTURES.get(kind, (".png",))
-    many = out is not None and kind == "grid" and (out.lower().endswith(("/", ".npz")) or Path(out).is_dir())
+    many = out is not None and kind == "grid" and (out.lower().endswith(("/", ".npz")) or os.path.isdir(out))
     if out is not None and not many and Path(out).suffix.lower() not in suffixes:
         more = ", in .npz, or in / for a folder of PNGs" if kind == "grid" else ""
         raise GanlabError(f"out must end in {' or '.join(suffixes)}{more}, got {out!r}.")
@@ -165,6 +167,18 @@ def _check_out(chosen: dict[str, Any]) -> None:
         raise GanlabError(f"columns={chosen['columns']} is of a picture, and out={out} has images: leave it out.")
     chosen["many"] = many
     chosen["moving"] = out is not None and not many and Path(out).suffix.lower() != ".png"
+
+
+def _refuse_too_many(chosen: dict[str, Any], image_shape: Sequence[int]) -> None:
+    """A picture is made in memory, all of its images at once."""
+    from ganlab.core import memory
+
+    several = {"interpolation": ["steps"], "mixing": ["rows"], "grid": ["columns"]}.get(chosen["kind"], [])
+    factors = {key: int(chosen[key] or 1) for key in ("count", *several)}
+    images = max(factors.values()) if chosen["kind"] == "grid" else math.prod(factors.values())
+    typed = " ".join(f"{key}={value}" for key, value in factors.items() if value > 1)
+    advice = "take fewer, or out=FOLDER/ for images one by one" if chosen["kind"] == "grid" else "take fewer"
+    memory.refuse(4 * images * math.prod(image_shape), f"The images of {typed}", advice)
 
 
 def _sample(folder: str, chosen: dict[str, Any]) -> int:
@@ -184,8 +198,10 @@ def _sample(folder: str, chosen: dict[str, Any]) -> int:
     if chosen["steps"] is None:
         chosen["steps"] = animation.STEPS if chosen["moving"] else STEPS
     count = chosen["count"]
+    if not chosen["many"]:
+        _refuse_too_many(chosen, run.generator.image_shape)
     default = "sample" if kind == "grid" else kind
-    if chosen["checkpoint"] != DEFAULTS["checkpoint"] or Path(folder).is_file():
+    if chosen["checkpoint"] != DEFAULTS["checkpoint"] or os.path.isfile(folder):
         default += f"_{run.checkpoint.stem}"
     out = Path(chosen["out"]) if chosen["out"] else run.folder / "samples" / f"{default}_seed{seed}.png"
     made = count

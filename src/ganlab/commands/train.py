@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from ganlab.core.errors import GanlabError
 
@@ -43,7 +43,7 @@ def _from_folder(words: Sequence[str], options: Sequence[str]) -> int:
             f"{' '.join([*words, *options])!r}: options are written key=value; `ganlab train FOLDER` alone starts the "
             f"run of FOLDER/config.yaml."
         )
-    if not Path(words[0]).is_dir():
+    if not os.path.isdir(words[0]):
         near = f" Did you mean {words[0]}=...?" if words[0].isidentifier() else ""
         raise GanlabError(f"{words[0]!r} is neither an option (key=value) nor a folder with a config.yaml.{near}")
     folder = run_folder.existing(words[0])

@@ -126,6 +126,19 @@ def opened(path: Path, mode: str) -> BinaryIO:
     return file
 
 
+def of_user(path: Path) -> BinaryIO:
+    """Open a file that the user names, to be read; it may be a link to one.
+
+    Raises:
+        OSError: If it cannot be opened, or is a pipe, a socket or a device, which may never end or begin.
+    """
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return file
+
+
 def damaged_member(file: BinaryIO) -> str | None:
     """The first part of a zip archive, such as torch writes, that does not match its checksum: torch looks at none.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -49,3 +50,11 @@ def tolerant() -> Iterator[None]:
         yield
     finally:
         (sys.stdout, sys.stderr), threading.excepthook = before, hook
+
+
+def is_first_rank() -> bool:
+    """Tell whether this process is the one of its run that speaks, by what launchers set."""
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        if name in os.environ:
+            return os.environ[name] == "0"
+    return True

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ganlab.core import files
 from ganlab.core.errors import GanlabError
 from ganlab.data.files import ImageFiles
 
@@ -31,12 +32,12 @@ class Folder(ImageFiles):
     """
 
     def __init__(self, path: str, labels: str = "auto") -> None:
-        self._root = Path(path).expanduser()
-        if not self._root.exists():
+        self._root = Path(os.path.expanduser(path))
+        if not os.path.exists(self._root):
             raise GanlabError(f"There is no folder {path}; set data.path to a folder of images.")
-        if not self._root.is_dir():
+        if not os.path.isdir(self._root):
             raise GanlabError(f"{path} is a file; set data.path to a folder of images, or data=zip to read an archive.")
-        super().__init__(path, _walk(self._root), labels, lambda name: (self._root / name).read_bytes())
+        super().__init__(path, _walk(self._root), labels, lambda name: _contents(self._root / name))
 
     def fingerprint(self) -> str:
         """Names, sizes and times of all files, and how a sample of them begins.
@@ -59,9 +60,14 @@ def _state(file: Path) -> str:
     return f"{status.st_size}\0{status.st_mtime_ns}"
 
 
+def _contents(path: Path) -> bytes:
+    with files.of_user(path) as file:
+        return file.read()
+
+
 def _head(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with files.of_user(path) as file:
             return file.read(_HEAD_BYTES)
     except OSError:
         return b"unreadable"

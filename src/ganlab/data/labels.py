@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ganlab.core import streams
 from ganlab.core.errors import GanlabError
 
 SOURCES = ("auto", "json", "folders", "none")
 DESCRIPTION = "dataset.json"
 
+_MOST = 2**16  # classes of a set that has fewer images than classes
 Labels = tuple[np.ndarray | None, tuple[str, ...]]
 _UNLABELLED: Labels = (None, ())
 
@@ -32,7 +35,8 @@ def find_labels(where: str, names: Sequence[str], source: str, description: tupl
             that hold everything are looked into) as its class; ``none`` has no classes; ``auto`` is
             ``json`` where there is a description, else ``folders`` where there are class folders, else ``none``.
         description: Name and contents of dataset.json, ``{"labels": [[name, class], ...]}`` or
-            ``{"labels": null}``, with names relative to its own folder.
+            ``{"labels": null}``, with names relative to its own folder. Classes that are numbered from 1 on become
+            those from 0 on, and a line says so, as it does of classes without images.
 
     Raises:
         GanlabError: If the description does not match the images, or class folders lie beside images.
@@ -97,8 +101,28 @@ def _from_description(where: str, names: Sequence[str], path: str, contents: byt
             )
             + "; make the set again, or set data.labels=none."
         )
-    labels = np.array([given[name] for name in names], dtype=np.int64)
-    return labels, tuple(str(label) for label in range(int(labels.max()) + 1))
+    return _numbered(where, np.array([given[name] for name in names], dtype=np.int64))
+
+
+def _numbered(where: str, labels: np.ndarray) -> Labels:
+    """Classes by their numbers from 0 on, those without images too: a part of a set has the classes of the whole."""
+    numbers = np.unique(labels).tolist()
+    count = numbers[-1] + 1
+    if count > max(len(labels), _MOST):
+        raise GanlabError(
+            f"{DESCRIPTION} of {where} has a class {numbers[-1]} and {len(labels):,} images: number the classes from "
+            f"0 on, or set data.labels=none."
+        )
+    said = ""
+    if numbers == list(range(1, count)) and len(numbers) > 1:
+        labels, said = labels - 1, f"numbers its classes from 1 on: they are taken as 0 to {count - 2}"
+    elif len(numbers) < count:
+        empty = sorted(set(range(count)) - set(numbers))
+        listed = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+        said = f"has {len(empty):,} of {count:,} classes without images ({listed})"
+    if said and streams.is_first_rank():
+        print(f"{DESCRIPTION} of {where} {said}.", file=sys.stderr)
+    return labels, tuple(str(number) for number in range(int(labels.max()) + 1))
 
 
 def _read_pairs(where: str, contents: bytes) -> list[tuple[str, int]] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from pathlib import Path
 
@@ -27,11 +28,13 @@ class Zip(ImageFiles):
     """
 
     def __init__(self, path: str, labels: str = "auto") -> None:
-        file = Path(path).expanduser()
-        if not file.exists():
+        file = Path(os.path.expanduser(path))
+        if not os.path.exists(file):
             raise GanlabError(f"There is no file {path}; set data.path to a zip archive of images.")
-        if file.is_dir():
+        if os.path.isdir(file):
             raise GanlabError(f"{path} is a folder; set data=folder to read it, or data.path to a zip archive.")
+        if not os.path.isfile(file):
+            raise GanlabError(f"{path} is no plain file; set data.path to a zip archive of images.")
         try:
             self._archive = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -64,7 +65,8 @@ def given(path: str, feature_dim: int) -> tuple[Tensors, str]:
         GanlabError: If it is none, or its features are of another extractor.
     """
     try:
-        with Path(path).expanduser().open("rb") as opened, zipfile.ZipFile(opened):  # numpy reads other files too
+        # numpy reads other files too
+        with files.of_user(Path(os.path.expanduser(path))) as opened, zipfile.ZipFile(opened):
             opened.seek(0)
             with np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}

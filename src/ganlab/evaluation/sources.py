@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,9 +118,9 @@ def of_path(
     Raises:
         GanlabError: If there are none, one cannot be read, or they are of mixed sizes or another size than the data's.
     """
-    where = Path(path).expanduser()
+    where = Path(os.path.expanduser(path))
     try:
-        dataset: Dataset = Zip(path) if where.is_file() else Folder(path)
+        dataset: Dataset = Zip(path) if os.path.isfile(where) else Folder(path)
     except GanlabError as error:  # a data set names its own option
         raise GanlabError(str(error).replace("data.path", "images")) from error
     sizes: dict[tuple[int, int], str] = {}

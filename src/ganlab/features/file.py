@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -43,10 +44,10 @@ class File(Extractor):
             raise ValueError(f"channels must be 1 or 3, got {channels}")
         if Path(path).suffix.lower() not in (".pt", ".pth", ".ts", ".onnx"):
             raise ValueError(f"path must end in .pt, .pth, .ts (TorchScript) or .onnx, got {path!r}")
-        self.path, self.size, self.scale, self.channels = Path(path).expanduser(), size, scale, channels
+        self.path, self.size, self.scale, self.channels = Path(os.path.expanduser(path)), size, scale, channels
 
     def prepare(self, examples: Any = None) -> None:
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):
             raise GanlabError(f"There is no file {self.path}; set features.path to a TorchScript or ONNX network.")
         self.network = _onnx(self.path) if self._is_onnx else _torchscript(self.path)
         height, width = (self.size, self.size) if self.size else self.image_size
@@ -109,7 +110,7 @@ class File(Extractor):
         if self._is_onnx:  # weights may be in files beside it, which it names
             for match in re.finditer(rb"\x0a\x08location\x12(.)", content, re.DOTALL):  # key, and length of the value
                 name = content[match.end() : match.end() + match[1][0]].decode(errors="replace")
-                if name not in beside and (self.path.parent / name).is_file():
+                if name not in beside and os.path.isfile(self.path.parent / name):
                     beside.add(name)
                     digest.update((self.path.parent / name).read_bytes())
         return digest.hexdigest()

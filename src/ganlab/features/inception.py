@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class Inception(Extractor):
         module = torch_fidelity("feature_extractor_inceptionv3")
         self._interpolate = torch_fidelity("interpolate_compat_tensorflow").interpolate_bilinear_2d_like_tensorflow1x
         if self.path is not None:
-            _check_weights(Path(self.path).expanduser())
+            _check_weights(Path(os.path.expanduser(self.path)))
         name = Path(module.URL_INCEPTION_V3).name
         with load_failed(
             "inception",

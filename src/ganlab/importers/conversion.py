@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -152,12 +153,12 @@ def _parts(module: ModuleType, files: Mapping[Path, Any]) -> list[Part]:
 
 
 def _files(given: str) -> dict[Path, Any]:
-    path = Path(given).expanduser()
-    if not path.exists():
-        raise GanlabError(f"There is no file {given}.")
-    if path.is_file():
+    path = Path(os.path.expanduser(given))
+    if os.path.isfile(path):
         return {path: _read(path)}
-    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+    if not os.path.isdir(path):
+        raise GanlabError(f"There is no file {given}.")
+    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and os.path.isfile(file))
     pickles = [file for file in path.iterdir() if file.suffix in PICKLES]
     if not files and pickles:
         return {pickles[0]: _read(pickles[0])}

@@ -73,8 +73,8 @@ class PRDC(Metric):
 
 
 def prdc(real: Tensor, fake: Tensor, nearest: int = 5, inclusive: bool = False) -> dict[str, float]:
-    """Precision, recall, density and coverage of features (N, D) and (M, D)."""
-    return _measure(real, fake, nearest, inclusive)[0]
+    """Precision, recall, density and coverage of features (N, D) and (M, D) of any floating type, taken as float32."""
+    return _measure(real.float(), fake.float(), nearest, inclusive)[0]
 
 
 def _measure(real: Tensor, fake: Tensor, nearest: int, inclusive: bool) -> tuple[dict[str, float], dict[str, float]]:

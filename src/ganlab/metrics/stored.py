@@ -88,6 +88,7 @@ class _Rows(Accumulator):
         if not len(places):
             return
         source: Tensor = getattr(batch, self.what)
+        source = source.float() if self.what == "features" else source
         within = places - batch.start
         labels = torch.full((len(batch),), -1) if batch.labels is None else batch.labels.cpu()
         found = {self.what: source[within.to(source.device)], "places": places, "labels": labels[within]}

@@ -156,9 +156,9 @@ def _own_files(folder: Path) -> list[str]:
     Raises:
         GanlabError: If there is anything else in it.
     """
-    if not folder.exists():
+    if not os.path.exists(folder):
         return []
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise GanlabError(f"out={folder} is a file: give a folder that does not exist yet.")
     there = sorted(os.scandir(folder), key=lambda entry: entry.name)
     classes = [entry for entry in there if _CLASS.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -57,7 +57,7 @@ def pairs(run: Run, folder: str, count: int, labels: int | Sequence[int] | None 
 
 def _read(run: Run, folder: str, count: int) -> tuple[Tensor, list[int] | None]:
     """Images (N, C, H, W) in [-1, 1] and their classes, if the folder has as many as the model."""
-    if not Path(folder).expanduser().is_dir():
+    if not os.path.isdir(os.path.expanduser(folder)):
         raise GanlabError(f"images={folder}: there is no such folder.")
     try:
         source = Folder(folder)

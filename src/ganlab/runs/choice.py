@@ -28,8 +28,8 @@ def named(run: str | os.PathLike[str], which: Which = NEWEST) -> tuple[Path, Whi
     Raises:
         GanlabError: If there is no such run, or two checkpoints are named.
     """
-    path = Path(run).expanduser()
-    if not path.is_file() or not (path.parent.parent / run_folder.CONFIG).is_file():
+    path = Path(os.path.expanduser(run))
+    if not os.path.isfile(path) or not os.path.isfile(path.parent.parent / run_folder.CONFIG):
         return run_folder.existing(run), which
     if which != NEWEST:
         raise GanlabError(f"{run} and checkpoint={which} name a checkpoint each: leave one of them out.")
@@ -71,8 +71,8 @@ def path_of(folder: Path, which: Which) -> Path:
         found = stepped or next((path for path in there if _iteration(path) == int(wanted)), None)
         if found is not None:
             return found
-    elsewhere = Path(wanted).expanduser()
-    if elsewhere.is_file():
+    elsewhere = Path(os.path.expanduser(wanted))
+    if os.path.isfile(elsewhere):
         return elsewhere.absolute()
     names = [path.stem for path in there]
     listed = ", ".join(names) or "none"
@@ -139,7 +139,7 @@ def device(name: str | torch.device) -> torch.device:
 
 
 def _there(where: Path) -> list[Path]:
-    return [*checkpoints.candidates(where), *(path for path in [where / BEST] if path.is_file())]
+    return [*checkpoints.candidates(where), *(path for path in [where / BEST] if os.path.isfile(path))]
 
 
 def _iteration(path: Path) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ganlab.assembly import experiment
+from ganlab.core import memory
 from ganlab.core.errors import GanlabError
 from ganlab.priors import truncate
 from ganlab.runs import choice, run_folder, session
@@ -104,6 +106,11 @@ class Run:
             if isinstance(truncation, bool) or not isinstance(truncation, (int, float)) or not truncation > 0:
                 raise GanlabError(f"truncation must be a positive number, got {truncation!r}.")
             prior = truncate(prior, truncation)
+        memory.refuse(
+            4 * count * math.prod(self.generator.image_shape),
+            f"{count} images",
+            "take fewer at a time, with start= for the next ones",
+        )
         z = generation.latents(prior, seed, count, self.generator.latent_dim, start)
         y = self._labels(labels, count, seed, start)
         style = self.style(psi, cutoff, noise)

@@ -44,14 +44,14 @@ def new(folder: str | None, name: str = "") -> Path:
     if folder is None:
         stem = "_".join(filter(None, [datetime.now().strftime("%Y-%m-%d_%H-%M-%S"), name]))
         path, number = Path("runs") / stem, 1
-        while path.exists():
+        while os.path.exists(path):
             number += 1
             path = Path("runs") / f"{stem}_run{number}"
         return path.absolute()
-    path = Path(folder).expanduser().absolute()
-    if path.exists() and not path.is_dir():
+    path = Path(os.path.expanduser(folder)).absolute()
+    if os.path.exists(path) and not os.path.isdir(path):
         raise GanlabError(f"run.dir={folder} is a file; give a folder that does not exist yet.")
-    if path.is_dir():
+    if os.path.isdir(path):
         _refuse_occupied(path, folder)
     return path
 
@@ -122,7 +122,7 @@ def claimed(folder: str | os.PathLike[str] | None, again: bool = False, name: st
         refuse_links(path)
     else:
         path = new(None if folder is None else str(folder), name)
-    made = [parent for parent in (path, *path.parents) if not parent.exists()]
+    made = [parent for parent in (path, *path.parents) if not os.path.exists(parent)]
     try:
         while True:
             try:
@@ -162,14 +162,14 @@ def existing(folder: str | os.PathLike[str]) -> Path:
     Raises:
         GanlabError: If it is none, or holds links, see `refuse_links`.
     """
-    path = Path(folder).expanduser()
-    if not path.exists():
+    path = Path(os.path.expanduser(folder))
+    if not os.path.exists(path):
         raise GanlabError(f"There is no run folder {folder}.")
-    if not (path / CONFIG).is_file():
+    if not os.path.isfile(path / CONFIG):
         above = path.parent.parent
-        if path.is_file() and (above / CONFIG).is_file():
+        if os.path.isfile(path) and os.path.isfile(above / CONFIG):
             raise GanlabError(f"{folder} is a file of a run, and its folder is asked for: give {above}.")
-        where = f"{folder} is a file" if path.is_file() else f"{folder} has no {CONFIG}"
+        where = f"{folder} is a file" if os.path.isfile(path) else f"{folder} has no {CONFIG}"
         raise GanlabError(f"{where}, so it is no run folder: give the folder that `ganlab train` named.")
     path = path.absolute()
     refuse_links(path)

@@ -7,6 +7,7 @@ folder as a resolved ``config.yaml`` and started from there by ``ganlab train FO
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -133,7 +134,7 @@ def _lines(parsed: Sequence[Override]) -> list[str]:
         lines.append(f"hydra.job.config.override_dirname.exclude_keys=[{','.join(repr(key) for key in fixed)}]")
     for override in parsed:
         if override.get_key_element() == "run.dir":
-            lines.append(f"hydra.sweep.dir='{Path(str(override.value())).expanduser().absolute()}'")
+            lines.append(f"hydra.sweep.dir='{Path(os.path.expanduser(str(override.value()))).absolute()}'")
         else:
             lines.append(compose.open_line(override))
     return lines
