@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from ganlab.config import schema
+from ganlab.core import registry
 from ganlab.layers import spectral_norm
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
 from ganlab.models import biggan, biggan_deep, dcgan, mlp, sagan, sngan
@@ -48,7 +50,7 @@ def build(family: str, size: int | tuple[int, int], channels: int = 3, classes: 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("shape", ["smallest", "oblong", "six"])
 def test_images_and_logits_have_their_shapes_at_any_size(family: str, classes: int, channels: int, shape: str) -> None:
-    smallest = FAMILIES[family].Generator.smallest_image_size
+    smallest = next(side for side in range(1, 65) if side in FAMILIES[family].Generator.image_sizes)
     size = {"smallest": smallest, "oblong": (32, 48), "six": 48}[shape]
     generator, discriminator = build(family, size, channels, classes)
     z, y = torch.randn(2, generator.latent_dim), torch.tensor([0, 3]) if classes else None
@@ -132,16 +134,21 @@ def test_wrong_latents_and_missing_labels_are_refused_and_unused_ones_ignored(fa
     assert torch.equal(plain(x, torch.tensor([0, 1])), plain(x))
 
 
-@every_family
-def test_the_smallest_size_is_the_smallest(family: str) -> None:
-    smallest = FAMILIES[family].Generator.smallest_image_size
-    assert FAMILIES[family].Discriminator.smallest_image_size == smallest
-    for kind, options in zip(("Generator", "Discriminator"), NARROW[family], strict=True):
-        make = getattr(FAMILIES[family], kind)
-        make(image_size=smallest, **options)
-        if smallest > 1:
-            with pytest.raises(ValueError, match=f"got {smallest // 2}; nearest for the side is {smallest}"):
-                make(image_size=smallest // 2, **options)
+@pytest.mark.parametrize(
+    ("kind", "family"), [(kind, name) for kind in registry.NETWORKS for name in registry.names(kind)]
+)
+def test_a_network_makes_the_sizes_that_it_says_and_no_others(kind: str, family: str) -> None:
+    component = registry.load(kind, family)
+    options = {"image_channels": 1, "latent_dim": 24, "width": 64}
+    known = schema.takes(component)
+    for side in (1, 2, 4, 5, 7, 8, 9, 10, 12, 14, 15, 16, 17, 24, 28, 30, 32, 48, 50, 56, 64):
+        try:
+            with torch.device("meta"):
+                component(image_size=side, **{name: value for name, value in options.items() if name in known})
+        except ValueError as error:
+            assert side not in component.image_sizes, (side, error)
+        else:
+            assert side in component.image_sizes, side
 
 
 @pytest.mark.parametrize("hierarchical", [True, False])

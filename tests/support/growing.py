@@ -58,7 +58,7 @@ class _Levels(nn.Module):
 class GrowingGenerator(_Levels):
     """A generator of levels."""
 
-    smallest_image_size = BASE
+    image_sizes = tuple(BASE * 2**level for level in range(5))
 
     def __init__(self, image_size: int, image_channels: int, *, width: int = 4, latent_dim: int = 3) -> None:
         super().__init__(image_size, image_channels, width)

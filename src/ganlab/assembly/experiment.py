@@ -136,10 +136,10 @@ def _completed(config: Config, components: Mapping[str, Part]) -> tuple[Config, 
     """The configuration with what the data set and the networks say where it says nothing, and the data set."""
     source = run_data.source(config)
     built = {kind: components[kind].component for kind in registry.NETWORKS if kind in components}
-    sizes = [size for n in built.values() if (size := getattr(n, "smallest_image_size", None)) is not None]
+    sizes = [network.image_sizes for network in built.values() if hasattr(network, "image_sizes")]
     told = [built[kind] for kind in _told("discriminator" in built) if kind in built]
     conditional = all("num_classes" in schema.takes(network) for network in told)
-    return run_data.complete(config, source, smallest_size=max(sizes, default=None), conditional=conditional), source
+    return run_data.complete(config, source, image_sizes=sizes, conditional=conditional), source
 
 
 def _networks(config: Config, components: Mapping[str, Part]) -> dict[str, Any]:

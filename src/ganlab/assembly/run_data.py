@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,15 @@ from ganlab.config.parts import raise_problems, read_part
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.dataset import Dataset
 from ganlab.core.errors import GanlabError, sentence
+from ganlab.data.headers import look
 from ganlab.data.prepare import prepare
 from ganlab.data.run_images import RunData
 from ganlab.data.splits import split
 
 Config = dict[str, Any]
 
+LARGEST_SIZE = 64  # that a run takes by itself, in pixels
+MOST_SIZE = 1024  # where the search for a size that networks allow ends
 DATA_KEYS = [
     "batch_size",
     "image_size",
@@ -57,13 +60,15 @@ def complete(
     config: Config,
     source: Dataset,
     *,
-    smallest_size: int | tuple[int, int] | None = None,
+    image_sizes: Sequence[Container[int]] = (),
     conditional: bool = True,
 ) -> Config:
     """Fill in what the configuration leaves to the data and the networks: size, channels, classes, what is held out.
 
     Args:
-        smallest_size: Of the images that the networks allow; None: any, so the images keep their own.
+        image_sizes: The sides of squares that each of the networks allows, as far as they say so. Of these
+            ``data.image_size=null`` is the largest that the images have and that is at most `LARGEST_SIZE`, or else
+            the next larger one; if no network says anything, the images keep their own size.
         conditional: Whether the networks take class labels.
 
     Raises:
@@ -75,7 +80,7 @@ def complete(
     if data["image_channels"] is None:
         data["image_channels"] = source.native_channels
     if data["image_size"] is None:
-        data["image_size"] = source.native_size if smallest_size is None else smallest_size
+        data["image_size"] = _side(image_sizes, look(source).short_side) if image_sizes else source.native_size
         if data["image_size"] is None:
             raise GanlabError("The images have many sizes: say which one to train on, as data.image_size=64.")
     if data["num_classes"] is None:
@@ -90,6 +95,15 @@ def complete(
     if isinstance(size, (list, tuple)):
         data["image_size"] = size[0] if size[0] == size[1] else list(size)
     return {**config, "data": data}
+
+
+def _side(image_sizes: Sequence[Container[int]], short_side: int | None) -> int:
+    """The largest side that all networks allow and the images have, or the next larger one that they allow."""
+    bound = min(short_side or 1, LARGEST_SIZE)
+    for side in (*range(bound, 0, -1), *range(bound + 1, MOST_SIZE + 1)):
+        if all(side in sizes for sizes in image_sizes):
+            return side
+    raise GanlabError("The networks have no image size in common: choose others, or set data.image_size.")
 
 
 def refuse_incomplete(config: Config) -> None:

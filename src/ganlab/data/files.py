@@ -8,18 +8,16 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
-import numpy as np
 from PIL import Image
 
 from ganlab.contracts.dataset import Dataset
 from ganlab.core.errors import GanlabError, one_of
-from ganlab.data import pixels
+from ganlab.data import headers
 from ganlab.data.labels import DESCRIPTION, SOURCES, common_folder, find_labels
 
 _IMAGE = re.compile(
     r"\.(a?png|jpe?g|jpe|jfif|webp|avif|gif|bmp|dib|tiff?|p[bgnp]m|tga|jp2|j2k|qoi|sgi|pcx|ico)$", re.IGNORECASE
 )
-_SAMPLED = 64
 
 
 class ImageFiles(Dataset):
@@ -84,19 +82,8 @@ class ImageFiles(Dataset):
         return max((channels for _, channels in self._headers), default=3)
 
     @cached_property
-    def _headers(self) -> list[tuple[tuple[int, int], int]]:
-        headers = []
-        for index in self._sample():
-            try:
-                image = self.image(index)
-                headers.append((pixels.size(image), pixels.channels(image)))
-            except Exception:  # reported with its name when it is decoded
-                continue
-        return headers
-
-    def _sample(self) -> list[int]:
-        """A few indices, evenly spaced, the first and the last among them."""
-        return [int(index) for index in np.linspace(0, len(self) - 1, min(len(self), _SAMPLED))]
+    def _headers(self) -> list[headers.Header]:
+        return headers.headers(self)
 
 
 def _hidden(name: str) -> bool:

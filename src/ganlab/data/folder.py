@@ -10,6 +10,7 @@ from pathlib import Path
 from ganlab.core import files
 from ganlab.core.errors import GanlabError
 from ganlab.data.files import ImageFiles
+from ganlab.data.headers import sample
 
 _HEAD_BYTES = 65536
 
@@ -47,7 +48,7 @@ class Folder(ImageFiles):
         digest = hashlib.blake2b(digest_size=16)
         for name in self._names:
             digest.update(f"{name}\0{_state(self._root / name)}\n".encode(errors="surrogateescape"))
-        for index in self._sample():
+        for index in sample(len(self)):
             digest.update(_head(self._root / self._names[index]))
         return f"folder {digest.hexdigest()}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ from PIL import Image
 
 from ganlab.contracts.dataset import Dataset, Picture
 from ganlab.core.errors import GanlabError, suggestion
+from ganlab.data import headers
 from ganlab.data.cache import cache_folder
 
-_SAMPLED = 64
 # Where torchvision's sets keep one label an image; reading them one by one would decode every image.
 _LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "y", "_samples", "samples")
 
@@ -60,6 +61,11 @@ class TorchvisionDataset(Dataset):
     def name(self, index: int) -> str:
         return f"{self._name} {self._split} {index}"
 
+    @cached_property
+    def native_channels(self) -> int:  # type: ignore[override]
+        """3 if any of a sample of the images is in colour."""
+        return max((channels for _, channels in headers.headers(self)), default=3)
+
     def fingerprint(self) -> str:
         """Name, split and length, and the pixels of all images where the set holds them, else of a sample.
 
@@ -71,7 +77,7 @@ class TorchvisionDataset(Dataset):
         if hasattr(data, "__array__"):
             digest.update(np.ascontiguousarray(data).data)
         else:
-            for index in np.linspace(0, len(self) - 1, min(len(self), _SAMPLED)).astype(int).tolist():
+            for index in headers.sample(len(self)):
                 digest.update(np.ascontiguousarray(self.image(index)).data)
         return f"torchvision {digest.hexdigest()}"
 

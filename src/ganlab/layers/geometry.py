@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 Size = int | tuple[int, int]
 
 SMALLEST_BASE = 4
 LARGEST_BASE = 15  # 16 is 8 doubled, so any size above is a smaller base with one doubling more
+
+
+@dataclass(frozen=True)
+class Doublings:
+    """The sides of the squares that a network of doublings can make: ``48 in Doublings()``, for 6 doubled three times.
+
+    A network declares it as its attribute ``image_sizes``; any other container of numbers will do.
+
+    Args:
+        least: Smallest number of doublings that the network can do.
+    """
+
+    least: int = 1
+
+    def __contains__(self, side: object) -> bool:
+        found = _split(side, side) if isinstance(side, int) else None
+        return found is not None and found[1] >= self.least
+
+
+ANY = range(1, 2**31)  # as `Doublings`, of a network that makes images of any size
 
 
 def height_and_width(image_size: Size) -> tuple[int, int]:
@@ -57,13 +79,9 @@ def _split(height: int, width: int) -> tuple[tuple[int, int], int] | None:
 
 def _neighbours(side: int, least: int) -> list[int]:
     """The nearest possible side below and above, as far as there are any."""
-
-    def possible(size: int) -> bool:
-        found = _split(size, size)
-        return found is not None and found[1] >= least
-
-    below = next((s for s in range(side, 0, -1) if possible(s)), None)
-    above = next(s for s in range(side, max(2 * side, SMALLEST_BASE * 2**least) + 1) if possible(s))
+    possible = Doublings(least)
+    below = next((s for s in range(side, 0, -1) if s in possible), None)
+    above = next(s for s in range(side, max(2 * side, SMALLEST_BASE * 2**least) + 1) if s in possible)
     return sorted({s for s in (below, above) if s is not None})
 
 

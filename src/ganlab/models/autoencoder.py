@@ -7,7 +7,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.layers.geometry import Size, doublings
+from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_positive
 from ganlab.layers.norm import BatchNorm
@@ -39,7 +39,7 @@ class Discriminator(nn.Module):
         ValueError: If the network cannot have the size.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
     num_classes = 0
     provides = ("energy",)
 

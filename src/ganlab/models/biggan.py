@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations
 
 from ganlab.core.errors import one_of
 from ganlab.layers.attention import SelfAttention, attention_places
-from ganlab.layers.geometry import Size, doublings
+from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
@@ -91,7 +91,7 @@ class Generator(nn.Module):
         ValueError: If the size or attention cannot be; when called, if z or y do not fit.
     """
 
-    smallest_image_size = 32
+    image_sizes = Doublings(FEWEST_DOUBLINGS)
     spectral_normalization = True
 
     def __init__(
@@ -229,7 +229,7 @@ class Discriminator(nn.Module):
         ValueError: If the size, attention or normalization cannot be; when called, if y is missing.
     """
 
-    smallest_image_size = 32
+    image_sizes = Doublings(FEWEST_DOUBLINGS)
     spectral_normalization = True
 
     def __init__(

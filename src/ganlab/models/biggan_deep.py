@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganlab.layers.attention import SelfAttention, attention_places
-from ganlab.layers.geometry import Size, doublings
+from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
@@ -132,7 +132,7 @@ class Generator(nn.Module):
         ValueError: If the size or attention cannot be; when called, if z or y do not fit.
     """
 
-    smallest_image_size = 32
+    image_sizes = Doublings(FEWEST_DOUBLINGS)
     spectral_normalization = True
 
     def __init__(
@@ -234,7 +234,7 @@ class Discriminator(nn.Module):
         ValueError: If the size or attention cannot be; when called, if y is missing.
     """
 
-    smallest_image_size = 32
+    image_sizes = Doublings(FEWEST_DOUBLINGS)
     spectral_normalization = True
 
     def __init__(

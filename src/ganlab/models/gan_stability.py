@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.layers.geometry import Size, doublings
+from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
 
 SLOPE = 0.2
@@ -67,7 +67,7 @@ class Generator(nn.Module):
         ValueError: If the size cannot be made; when called, if z or y do not fit.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class Discriminator(nn.Module):
         ValueError: If the network cannot have the size; when called, if y is missing.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.layers.geometry import Size, doublings
+from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.inputs import check_latents, check_positive
 from ganlab.layers.norm import BatchNorm
 
@@ -71,7 +71,7 @@ class Generator(nn.Module):
         ValueError: If the size cannot be made; when called, if z does not fit.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
     num_classes = 0
 
     def __init__(
@@ -122,7 +122,7 @@ class Encoder(nn.Module):
         ValueError: If the network cannot have the size.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
 
     def __init__(
         self,

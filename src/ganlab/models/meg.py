@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.layers.geometry import Size, doublings
+from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.inputs import check_latents, check_positive
 from ganlab.layers.norm import BatchNorm
 
@@ -46,7 +46,7 @@ class Generator(nn.Module):
         ValueError: If the size cannot be made; when called, if z does not fit.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
     num_classes = 0
 
     def __init__(
@@ -114,7 +114,7 @@ class Discriminator(nn.Module):
         ValueError: If the network cannot have the size.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
     num_classes = 0
 
     def __init__(self, image_size: Size = 32, image_channels: int = 3, *, width: int = 64) -> None:
@@ -153,7 +153,7 @@ class Statistics(nn.Module):
         ValueError: If the network cannot have the size; when called, if z does not fit.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
 
     def __init__(
         self, image_size: Size = 32, image_channels: int = 3, latent_dim: int = 128, *, width: int = 64

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ganlab.layers.geometry import Size, height_and_width
+from ganlab.layers.geometry import ANY, Size, height_and_width
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
 
@@ -43,7 +43,7 @@ class Generator(nn.Module):
         ValueError: If an option is out of range; when called, if z or y do not fit.
     """
 
-    smallest_image_size = 1
+    image_sizes = ANY
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Discriminator(nn.Module):
         ValueError: If an option is out of range; when called, if y is missing.
     """
 
-    smallest_image_size = 1
+    image_sizes = ANY
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class Encoder(nn.Module):
         ValueError: If an option is out of range.
     """
 
-    smallest_image_size = 1
+    image_sizes = ANY
 
     def __init__(
         self,
@@ -205,7 +205,7 @@ class Statistics(nn.Module):
         ValueError: If an option is out of range.
     """
 
-    smallest_image_size = 1
+    image_sizes = ANY
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ganlab.core.errors import one_of
 from ganlab.layers.equalized import GAIN, EqualizedConv2d, EqualizedLinear, EqualizedUpsampleConv2d
-from ganlab.layers.geometry import Size, doublings
+from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.growing import Growing, channels_at
 from ganlab.layers.growing_discriminator import GrowingDiscriminator
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
@@ -50,7 +50,7 @@ class Generator(Growing):
         ValueError: If the size or width cannot be; when called, if z or y do not fit.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class Discriminator(GrowingDiscriminator):
         ValueError: If the size or width cannot be; when called, if x does not fit or y is missing.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
 
     def __init__(
         self,

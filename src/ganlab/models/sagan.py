@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganlab.layers.attention import SelfAttention, attention_places
-from ganlab.layers.geometry import Size, doublings
+from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents
 from ganlab.models import sngan
@@ -42,7 +42,7 @@ class Generator(sngan.Generator):
         ValueError: If the size or attention cannot be or an option is unknown; when called, if z or y do not fit.
     """
 
-    smallest_image_size = 16
+    image_sizes = Doublings(2)
     spectral_normalization = True
 
     def __init__(
@@ -114,7 +114,7 @@ class Discriminator(sngan.Discriminator):
         ValueError: If the size or attention cannot be or an option is unknown; when called, if y is missing.
     """
 
-    smallest_image_size = 16
+    image_sizes = Doublings(2)
     spectral_normalization = True
 
     def __init__(

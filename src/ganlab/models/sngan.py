@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlab.layers.geometry import Size, doublings
+from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
@@ -71,7 +71,7 @@ class Generator(nn.Module):
         ValueError: If the size cannot be made or an option is unknown; when called, if z or y do not fit.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class Discriminator(nn.Module):
         ValueError: If the network cannot have the size or an option is unknown; when called, if y is missing.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
 
     def __init__(
         self,
@@ -227,7 +227,7 @@ class Encoder(nn.Module):
         ValueError: If the network cannot have the size or an option is unknown.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
 
     def __init__(
         self,

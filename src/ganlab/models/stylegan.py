@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ganlab.core import distributed, randomness
 from ganlab.core.errors import one_of
 from ganlab.layers import state
-from ganlab.layers.geometry import Size, doublings
+from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.growing import channels_at
 from ganlab.layers.growing_discriminator import GrowingDiscriminator
 from ganlab.layers.inputs import check_labels, check_positive
@@ -57,7 +57,7 @@ class Generator(nn.Module):
         ValueError: If a number is out of range; when called, if z, y, ψ, the cutoff or the noise do not fit.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
     w_avg: Tensor
 
     def __init__(
@@ -209,7 +209,7 @@ class Discriminator(GrowingDiscriminator):
         ValueError: If the size or width cannot be; when called, if x does not fit or y is missing.
     """
 
-    smallest_image_size = 8
+    image_sizes = Doublings()
 
     def __init__(
         self,

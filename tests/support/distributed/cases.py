@@ -191,7 +191,8 @@ def network(kind: str, name: str | None, num_classes: int) -> nn.Module:
     component = registry.load(kind, name)
     known = inspect.signature(component).parameters
     kinds = [k for k in ("generator", "discriminator") if name in registry.names(k)]
-    size = max(registry.load(k, name).smallest_image_size for k in kinds)
+    sizes = [registry.load(k, name).image_sizes for k in kinds]
+    size = next(side for side in range(1, 65) if all(side in allowed for allowed in sizes))
     given = {"image_size": size, "image_channels": 1, "num_classes": num_classes, "latent_dim": 6, "depth": 1}
     given |= {"w_dim": 6, "mapping_width": 6, "noise": False}  # noise a pixel is each rank's own
     given = {option: value for option, value in given.items() if option in known}
