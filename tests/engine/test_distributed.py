@@ -202,6 +202,9 @@ def test_the_installed_command_on_two_processes_equals_one_and_rank_zero_alone_w
     done = ganlab_train(two, *steps, "trainer.devices=2")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(f"run: {two}\n") == 1
+    assert [done.stdout.count(f"{what}: ") for what in ("\ndata", "\nlength")] == [0, 1]
+    assert done.stdout.startswith("data: digits")
+    assert "= 2 processes x " in done.stdout.splitlines()[2]
     assert "Traceback" not in done.stderr
     ganlab.train([*SMALL, *steps, f"run.dir={one}"])
     assert files(one) == files(two)

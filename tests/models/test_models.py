@@ -51,7 +51,8 @@ def build(family: str, size: int | tuple[int, int], channels: int = 3, classes: 
 @pytest.mark.parametrize("shape", ["smallest", "oblong", "six"])
 def test_images_and_logits_have_their_shapes_at_any_size(family: str, classes: int, channels: int, shape: str) -> None:
     smallest = next(side for side in range(1, 65) if side in FAMILIES[family].Generator.image_sizes)
-    size = {"smallest": smallest, "oblong": (32, 48), "six": 48}[shape]
+    sizes: dict[str, int | tuple[int, int]] = {"smallest": smallest, "oblong": (32, 48), "six": 48}
+    size = sizes[shape]
     generator, discriminator = build(family, size, channels, classes)
     z, y = torch.randn(2, generator.latent_dim), torch.tensor([0, 3]) if classes else None
     images = generator(z, y)

@@ -277,12 +277,12 @@ def test_what_the_networks_say_equals_the_same_players_bit_for_bit() -> None:
     assert all(torch.equal(value, named[name]) for name, value in said.items())
 
 
-def test_it_says_how_many_layers_it_has_and_which_it_leaves_out() -> None:
+def test_it_says_how_many_layers_it_has() -> None:
     words = ["model=biggan", "reg=sn", "data.image_size=32", "generator.width=2", "discriminator.width=2"]
     module = experiment.build(compose.read(words)).module
     regularizer: Any = module.regularizers["sn"]
     acts = regularizer.acts_on(module.game)
     blocks = 3
     # of the generator: linear, embedding, each block's 3 convolutions and 2 norms with 2 maps each, output
-    assert acts["generator"] == f"{1 + blocks * 7 + 1} of {2 + blocks * 7 + 1} layers, not embedding"
+    assert acts["generator"] == f"{1 + blocks * 7 + 1} of {2 + blocks * 7 + 1} layers"
     assert re.fullmatch(r"\d+ layers", acts["discriminator"])

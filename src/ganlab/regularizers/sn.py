@@ -22,7 +22,6 @@ CONVOLUTIONS = ("kernel", "operator")
 NORMS = (spectral_norm.SpectralNorm, OperatorNorm)
 JUDGE = "discriminator"  # the player whose networks every paper normalizes that normalizes any
 DECLARATION = "spectral_normalization"  # the attribute by which a network says where its paper has it
-NAMED = 2  # layers without it that are named
 
 
 class SpectralNormalization(Regularizer):
@@ -130,18 +129,10 @@ class SpectralNormalization(Regularizer):
 
 
 def _layers(found: list[nn.Module]) -> str:
-    """How many of the layers are normalized, and which are not if they are few."""
-    layers = [
-        (name, module)
-        for network in found
-        for name, module in network.named_modules()
-        if isinstance(module, spectral_norm.ELIGIBLE)
-    ]
-    left_out = [name for name, module in layers if not parametrize.is_parametrized(module, "weight")]
-    if not left_out:
-        return f"{len(layers)} layers"
-    which = f", not {' and '.join(left_out)}" if len(left_out) <= NAMED else ""
-    return f"{len(layers) - len(left_out)} of {len(layers)} layers{which}"
+    """How many of the layers are normalized."""
+    layers = [module for network in found for module in network.modules() if isinstance(module, spectral_norm.ELIGIBLE)]
+    count = sum(parametrize.is_parametrized(module, "weight") for module in layers)
+    return f"{count} layers" if count == len(layers) else f"{count} of {len(layers)} layers"
 
 
 def _refuse_zeros(player: str, network: nn.Module) -> None:

@@ -168,8 +168,3 @@ def _normalized_alike(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) 
                 matrix = found[f"{module}.{ORIGINAL}"].flatten(1)
                 found[key] = F.normalize(matrix.t() @ found[f"{module}.{LEFT}"], dim=0)
     return {key: value for key, value in found.items() if not (key.endswith(f".{RIGHT}") and key not in ours)}
-
-
-def say(messages: Sequence[str]) -> None:
-    for message in messages:
-        print(message, flush=True)

@@ -6,7 +6,7 @@ import copy
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,25 @@ from ganlab.config import nearest, parts
 from ganlab.config.compose import OPEN_NODES
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
+from ganlab.contracts.plan import Progress
 from ganlab.core import registry, stop_signals, streams
 from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GANModule
 from ganlab.priors import truncate
-from ganlab.runs import checkpoints, ending, fine_tuning, loggers, naming, ranks, run_folder, same_data, trainer
+from ganlab.runs import (
+    checkpoints,
+    ending,
+    fine_tuning,
+    loggers,
+    naming,
+    opening,
+    ranks,
+    run_folder,
+    same_data,
+    trainer,
+)
 from ganlab.runs.callbacks.evaluating import Evaluating
 from ganlab.runs.callbacks.grids import Grids
 from ganlab.runs.callbacks.progress import ProgressLine
@@ -57,14 +69,13 @@ def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
     if _writes() and folder is None and given is not None:
         run_folder.new(str(given))  # refused before the data is decoded
     built = experiment.build(config)
+    messages: Sequence[str] = ()
     if config["init"] is not None:
         messages = fine_tuning.start_from(built.module, built.config, config["init"])
-        if _writes():
-            fine_tuning.say(messages)
     if not _writes():
-        return _fit(built, Path(given or "runs"), None)
+        return _fit(built, Path(given or "runs"))
     with run_folder.claimed(folder or config["run"]["dir"], name=naming.name(built.config)) as claimed:
-        return _fit(built, claimed, None)
+        return _fit(built, claimed, messages=messages)
 
 
 def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
@@ -103,7 +114,7 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
         except GanlabError as error:
             change = _because_of_a_change(before, config, overrides)
             raise (error if change is None else change) from None
-        return _fit(built, folder, path, checkpoint["ganlab"]["progress"]["iteration"])
+        return _fit(built, folder, path, Progress(**checkpoint["ganlab"]["progress"]))
 
 
 def refuse_finished(folder: Path, config: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> None:
@@ -227,7 +238,13 @@ def _writes() -> bool:
 
 
 @streams.tolerant()
-def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, done: int | None = None) -> Outcome:
+def _fit(
+    built: experiment.Experiment,
+    folder: Path,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+    messages: Sequence[str] = (),
+) -> Outcome:
     config, module = built.config, built.module
     config["run"] = {**config["run"], "dir": str(folder)}
     main = _writes()
@@ -238,7 +255,8 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
         truncate(module.setting.prior, config["sample"]["truncation"])  # refused now, not at the first grid
     class_names = built.data.images.class_names if built.data is not None else ()
     grids = Grids(folder, seed=config["seed"], class_names=class_names, **config["sample"])
-    whole_last = done if checkpoint is not None and checkpoint.name == checkpoints.LAST else None
+    done = progress or Progress()
+    whole_last = done.iteration if checkpoint is not None and checkpoint.name == checkpoints.LAST else None
     saving = Saving(folder, io, last_step=whole_last, **config["checkpoint"])
     evaluating = [Evaluating(folder, built, every_kimg)] if (every_kimg := config["evaluate"]["every_kimg"]) else []
     line = ProgressLine(recorder, config["trainer"].get("max_steps", -1), config["run"]["max_kimg"])
@@ -251,6 +269,7 @@ def _fit(built: experiment.Experiment, folder: Path, checkpoint: Path | None, do
     batch_check.check(module, lightning_trainer.world_size)
     same_data.describe(built)
     if main:
+        print("\n".join([*opening.lines(built, lightning_trainer.world_size, done), *messages]), flush=True)
         _prepare_folder(folder, config, module.trained_on)
         run_folder.write_class_names(folder, class_names)
         loggers.begin(lightning_trainer.loggers)

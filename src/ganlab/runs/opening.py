@@ -1,0 +1,166 @@
+"""The three lines with which a run begins: its data, its networks, its length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ganlab.assembly.experiment import Experiment
+from ganlab.config.parts import AUGMENT
+from ganlab.config.schema import COMPONENT
+from ganlab.contracts import plan
+from ganlab.contracts.game import Game
+from ganlab.contracts.plan import Progress
+from ganlab.core import registry
+from ganlab.data.headers import look
+from ganlab.data.run_images import RunData
+from ganlab.runs import naming
+
+WIDTH = 100
+
+
+def lines(built: Experiment, world_size: int, progress: Progress) -> list[str]:
+    """What is trained on, what is trained, and for how long; details are left out of what is wider than `WIDTH`.
+
+    Args:
+        built: With data.
+        world_size: Processes.
+        progress: What the run has done before.
+    """
+    assert built.data is not None
+    return [_data(built.config, built.data), _networks(built), _length(built, built.data, world_size, progress)]
+
+
+def _data(config: dict[str, Any], data: RunData) -> str:
+    images, node = data.images, config["data"]
+    found = None if data.source is None else look(data.source)
+    channels, height, width = images.pixels.shape[1:]
+    parts = [f"{len(images):,} images"]
+    trained = f"trained at {height}x{width}"
+    if found is not None and found.sizes:
+        first, last = (f"{h}x{w}" for h, w in (found.sizes[0], found.sizes[-1]))
+        colour = {1: "grey", 3: "colour"}
+        sizes = first if len(set(found.sizes)) == 1 else f"{first} to {last}"
+        parts = [f"{len(images):,} {colour.get(found.channels, '')} images of {sizes}".replace("  ", " ")]
+        enlarged = min(height, width) > min(found.sizes[-1])
+        trained = f"{'enlarged to' if enlarged else 'trained at'} {height}x{width}"
+        trained += f" in {colour[channels]}" if channels != found.channels and channels in colour else ""
+    held_out = len(images) - len(data.splits["train"])
+    parts += [trained, *([f"{held_out:,} held out"] if held_out else [])]
+    parts += [f"{len(images.skipped):,} unreadable ones left out"] if images.skipped else []
+    line = f"data: {naming.data_name(node)}, {', '.join(parts)}; "
+    if images.labels is None or not images.num_classes:
+        return f"{line}no classes"
+    line += f"{images.num_classes:,} classes"
+    if not node["num_classes"]:
+        return f"{line}, not used"
+    counts = torch.bincount(images.labels, minlength=images.num_classes).tolist()
+    return line + _classes(images.class_names, counts, WIDTH - len(line))
+
+
+def _classes(names: Sequence[str], counts: Sequence[int], room: int) -> str:
+    """Each class with its number of images, or only the smallest and the largest number."""
+    each = f": {', '.join(f'{name} {count:,}' for name, count in zip(names, counts, strict=False))}"
+    if len(each) <= room and len(names) == len(counts):
+        return each
+    low, high = min(counts), max(counts)
+    return f" of {low:,} each" if low == high else f" of {low:,} to {high:,}"
+
+
+def _networks(built: Experiment) -> str:
+    config, game = built.config, built.module.game
+    acts: dict[str, list[tuple[str, str]]] = {player: [] for player in game.players}
+    for name, regularizer in built.module.regularizers.items():
+        shown = config[AUGMENT][COMPONENT] if name == AUGMENT else name
+        for player, what in regularizer.acts_on(game).items():  # type: ignore[operator]
+            acts[player].append((shown, what))
+    players = sorted(game.players, key=lambda player: "generator" not in game.players[player].modules)
+    line = ""
+    for label, details in (("networks (parameters)", True), ("networks", True), ("networks", False)):
+        of_players = (f"{_modules(config, game, player)}{_regularized(acts[player], details)}" for player in players)
+        line = f"{label}: {'; '.join(of_players)}"
+        if len(line) <= WIDTH:
+            break
+    return line
+
+
+def _modules(config: dict[str, Any], game: Game, player: str) -> str:
+    """``generator sngan 1.2 M``, of each network of a player."""
+    found = []
+    for name, module in game.players[player].modules.items():
+        count = sum(parameter.numel() for parameter in module.parameters())
+        component = config[name].get(COMPONENT) if name in registry.NETWORKS and config.get(name) else None
+        found.append(" ".join(filter(None, [name, component, _count(count)])))
+    return ", ".join(found)
+
+
+def _regularized(acts: Sequence[tuple[str, str]], details: bool) -> str:
+    words = [f"{name}: {what}" if what and details else name for name, what in acts]
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _length(built: Experiment, data: RunData, world_size: int, progress: Progress) -> str:
+    config, game = built.config, built.module.game
+    steps, max_kimg = config["trainer"].get("max_steps", -1), config["run"]["max_kimg"]
+    batch, accumulate = config["data"]["batch_size"], config["accumulate"]
+    end = _end(game, batch, progress, steps if steps >= 0 else None, max_kimg)
+    if end is None:
+        parts = ["until it is stopped"]
+    else:
+        iterations = f"{end.iteration:,} iteration{'' if end.iteration == 1 else 's'}"
+        if progress.iteration:
+            iterations = f"iterations {progress.iteration + 1:,} to {end.iteration:,}"
+        passes = end.images_seen / max(1, len(data.splits["train"]))
+        parts = [iterations, f"{end.kimg:,.4g} kimg", f"{passes:,.{1 if passes < 10 else 0}f} epochs"]
+    sizes, batches = _stages(game, batch)
+    parts.append(f"batch {' to '.join(f'{size:,}' for size in batches)}")
+    if world_size * accumulate > 1:
+        processes = [f"{world_size} processes"] if world_size > 1 else []
+        micro = [f"{accumulate} micro-batches"] if accumulate > 1 else []
+        each = " to ".join(f"{size // (world_size * accumulate):,}" for size in batches)
+        parts[-1] += f" = {' x '.join([*processes, *micro, each])}"
+    if len(sizes) > 1:
+        parts.append(f"growing from {sizes[0]} to {sizes[-1]}")
+    if config["trainer"].get("max_time") is not None:
+        parts.append(f"at most trainer.max_time={config['trainer']['max_time']}")
+    return f"length: {', '.join(parts)}"
+
+
+def _end(game: Game, batch_size: int, progress: Progress, steps: int | None, max_kimg: float | None) -> Progress | None:
+    """Where a run ends, phase by phase of its growth; None: nowhere."""
+    if steps is None and max_kimg is None:
+        return None
+    starts = [] if game.growth is None else list(game.growth.starts)
+    limit = math.inf if max_kimg is None else 1000 * max_kimg
+    iteration, images, consumed = progress.iteration, progress.images_seen, progress.images_consumed
+    while images < limit and (steps is None or iteration < steps):
+        planned = plan.plan(game, Progress(images_seen=images), batch_size)
+        until = min([start for start in starts if start > images] + [limit])
+        count = steps - iteration if steps is not None else None
+        if until < math.inf and planned.counted:
+            needed = math.ceil((until - images) / planned.counted)
+            count = needed if count is None else min(count, needed)
+        if not count:
+            return None  # no turn counts images, so run.max_kimg is never reached
+        iteration, images = iteration + count, images + count * planned.counted
+        consumed += count * planned.consumed
+    return Progress(iteration, images, consumed)
+
+
+def _stages(game: Game, batch_size: int) -> tuple[list[str], list[int]]:
+    """The sizes that images grow through, and the smallest and the largest batch."""
+    if game.growth is None:
+        return [], [batch_size]
+    stages = [game.growth.stage(start) for start in game.growth.starts]
+    batches = {batch_size if stage.batch_size is None else stage.batch_size for stage in stages}
+    sizes = dict.fromkeys(f"{stage.image_size[0]}x{stage.image_size[1]}" for stage in stages)
+    return list(sizes), sorted({min(batches), max(batches)})
+
+
+def _count(parameters: int) -> str:
+    if parameters >= 10**6:
+        return f"{parameters / 1e6:.1f} M"
+    return f"{parameters / 1e6:.2f} M" if parameters >= 10**4 else f"{parameters:,}"
