@@ -12,7 +12,7 @@ from ganlab.runs import run_folder, session
 def test_a_session_says_where_the_run_is_its_grid_and_its_speed(tmp_path, capfd):
     folder = tmp_path / "run"
     assert cli.dispatch(["train", *TINY, "trainer.max_steps=3", f"run.dir={folder}"]) == 0
-    lines = capfd.readouterr().out.splitlines()
+    lines = capfd.readouterr().out.splitlines()[3:]  # after the three that say what is trained
     assert lines[0] == f"run: {folder}"
     assert lines[1].startswith("iteration 3/3 · 0.0 kimg · ")
     assert "images/s · 0:00 left · discriminator " in lines[1]
