@@ -102,6 +102,13 @@ SETTINGS: dict[str, tuple[tuple, dict[str, object]]] = {
 }
 
 
+# sources that put fakes and reals through D at once; and those that draw the labels of fakes uniformly
+ONE_PASS = {"biggan_cifar10", "biggan_imagenet128", "biggan_deep_imagenet128", "wgan_gp_cifar10", "ct_gan_cifar10"}
+UNIFORM = {"biggan_cifar10", "biggan_imagenet128", "biggan_deep_imagenet128", "sngan_imagenet128", "sagan_imagenet128"}
+# decay an iteration, and images that D sees in one, of the other recipes whose sources count in iterations
+DECAYS = {"r1_celebahq": (0.999, 24), "vgan_cifar10": (0.999, 64)}
+
+
 def read(name: str, *words: str) -> dict:
     return copy.deepcopy(_read(name, *words))
 
@@ -193,6 +200,21 @@ def test_the_half_life_is_that_of_a_decay_of_9999_an_iteration(name: str) -> Non
     ema = read(name)["ema"]
     assert ema["ramp_up"] is None
     assert ema["half_life_kimg"] == pytest.approx(iterations * AVERAGED[name] / 1000, abs=0.06)
+
+
+def test_a_recipe_makes_one_pass_and_draws_labels_as_its_source_does() -> None:
+    games = {name: read(name)["game"] for name in COUNTS}
+    assert {name for name, game in games.items() if game.get("one_pass")} == ONE_PASS
+    assert {name for name, game in games.items() if game.get("fake_labels", "drawn") != "drawn"} == UNIFORM
+    assert all(games[name]["fake_labels"] == "uniform" for name in UNIFORM)
+
+
+@pytest.mark.parametrize("name", DECAYS)
+def test_a_half_life_is_that_of_its_sources_decay(name: str) -> None:
+    decay, images = DECAYS[name]
+    ema = read(name)["ema"]
+    assert ema["ramp_up"] is None
+    assert 0.5 ** (images / 1000 / ema["half_life_kimg"]) == pytest.approx(decay, abs=1e-7)
 
 
 @pytest.mark.parametrize("name", [n for n in RECIPES if "cifar10" in n or "imagenet" in n])
