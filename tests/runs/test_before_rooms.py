@@ -68,6 +68,18 @@ def test_an_old_run_is_evaluated(name: str, old: Callable[[str], Path]) -> None:
     assert record["values"]["spectrum"]["value"] > 0
 
 
+@pytest.mark.parametrize("name", ["plain", "imported"])
+def test_a_new_run_begins_with_the_weights_of_an_old_one(name: str, old: Callable[[str], Path], tmp_path: Path) -> None:
+    short = ("trainer.max_steps=1", "trainer.accelerator=cpu", "data.batch_size=8", "sample.count=10")
+    words = [f"init={old(name)}", *short, "optimizer.generator.lr=0", "ema.half_life_kimg=0"]
+    assert cli.dispatch(["train", *words, f"run.dir={tmp_path / 'new'}"]) == 0
+    ours, theirs = (dict(ganlab.load(f).generator.named_parameters()) for f in (tmp_path / "new", OLD / name))
+    shared = [n for n in theirs if theirs[n].shape == ours[n].shape]  # those of each class may be other ones
+    assert shared
+    for n in shared:
+        assert_close(ours[n], theirs[n])
+
+
 def test_an_old_evaluation_is_repeated_under_its_protocol(old: Callable[[str], Path]) -> None:
     folder = old("plain")
     cli.dispatch(["evaluate", str(folder), "metrics=fid,kid", "samples=40", "real=false"])
