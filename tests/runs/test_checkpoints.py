@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.disk import fill
-from support.runs import assert_bit_equal, state
+from support.runs import TINY, assert_bit_equal, state
 
 from ganlab import cli
 from ganlab.core.errors import GanlabError
@@ -143,16 +143,23 @@ def test_sampling_says_that_it_used_an_older_checkpoint(copied, capfd):
     assert "images of iteration 3" in captured.out
 
 
-def test_when_no_checkpoint_is_whole_one_sentence_says_so(copied, capfd):
+def test_when_no_checkpoint_is_whole_everybody_names_the_one_way_out_which_keeps_what_there_is(copied, capfd, tmp_path):
+    """`resume` said to start again, and `train` to resume."""
     for path in (copied / "checkpoints").iterdir():
         path.write_bytes(path.read_bytes()[:1000])
-    for command in ("resume", "sample"):
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    commands = (["resume", copied], ["sample", copied], ["train", copied], ["train", *TINY, f"run.dir={copied}"])
+    for command in commands:
         with pytest.raises(SystemExit) as caught:
-            cli.main([command, str(copied)])
+            cli.main([str(word) for word in command])
         assert caught.value.code == 2
         err = capfd.readouterr().err
         assert err.startswith("ganlab: No checkpoint in")
+        assert err.endswith(f"`ganlab train {copied} run.dir=NEW`.\n")
         assert "Traceback" not in err
+    assert cli.dispatch(["train", str(copied), f"run.dir={tmp_path / 'new'}"]) == 0
+    assert state(tmp_path / "new")["ganlab"]["progress"]["iteration"] == 4
+    assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
 
 
 def test_the_checkpoint_of_another_model_is_refused_by_the_names_that_do_not_fit(copied, train):

@@ -35,19 +35,22 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
 
 
 def _from_folder(words: Sequence[str], options: Sequence[str]) -> int:
-    """``ganlab train FOLDER``: start the run that FOLDER/config.yaml describes, in FOLDER."""
+    """``ganlab train FOLDER [run.dir=NEW]``: start the run that FOLDER/config.yaml describes, in FOLDER or anew."""
     from ganlab.runs import run_folder, session
 
-    if len(words) > 1 or options:
+    elsewhere = [option.partition("=")[2] for option in options if option.startswith("run.dir=")]
+    if len(words) > 1 or len(options) > len(elsewhere) or len(elsewhere) > 1:
         raise GanlabError(
-            f"{' '.join([*words, *options])!r}: options are written key=value; `ganlab train FOLDER` alone starts the "
-            f"run of FOLDER/config.yaml."
+            f"{' '.join([*words, *options])!r}: options are written key=value; `ganlab train FOLDER`, alone or with "
+            f"run.dir=NEW, starts the run of FOLDER/config.yaml."
         )
     if not os.path.isdir(words[0]):
         near = f" Did you mean {words[0]}=...?" if words[0].isidentifier() else ""
         raise GanlabError(f"{words[0]!r} is neither an option (key=value) nor a folder with a config.yaml.{near}")
     folder = run_folder.existing(words[0])
     config = run_folder.read_config(folder)
+    if elsewhere:
+        return session.start({**config, "run": {**config["run"], "dir": elsewhere[0]}}).exit_code
     run_folder.new(str(folder))  # refuses a folder that holds a run already
     return session.start(config, folder).exit_code
 

@@ -131,8 +131,14 @@ def newest(folder: Path, map_location: Any = "cpu") -> tuple[Path, dict[str, Any
         except GanlabError as error:
             messages.append(str(error))
     if messages:
-        raise GanlabError(f"No checkpoint in {folder} is whole: {' '.join(messages)} Start the run again.")
-    raise GanlabError(f"{folder} holds no checkpoint: the run stopped before its first one. Start the run again.")
+        raise GanlabError(
+            f"No checkpoint in {folder} is whole: {' '.join(messages)} Start the run again in another folder, which "
+            f"leaves this one as it is: `ganlab train {folder.parent} run.dir=NEW`."
+        )
+    raise GanlabError(
+        f"{folder} holds no checkpoint: the run stopped before its first one. Start it again: "
+        f"`ganlab train {folder.parent}`."
+    )
 
 
 def shift(folder: Path, last_step: int | None, keep: int) -> None:

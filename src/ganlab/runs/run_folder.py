@@ -60,6 +60,9 @@ def _refuse_occupied(path: Path, folder: str) -> None:
     """A new run goes to an empty folder, or takes the place of a run that has no checkpoint."""
     refuse_links(path)
     if any((path / CHECKPOINTS).glob("*.ckpt")):
+        from ganlab.runs import checkpoints
+
+        checkpoints.newest(path / CHECKPOINTS)  # raises, with the way out, if none is whole
         raise GanlabError(f"run.dir={folder} holds a run already: continue it with `ganlab resume {folder}`.")
     found = sorted(entry.name for entry in path.iterdir() if not _is_of_a_start(entry))
     if not found:
