@@ -69,8 +69,7 @@ class Memorization(Metric):
         fake, train = kept["fake"]["features"], kept["train"]["features"]
         if len(train["places"]) < 3:
             raise GanlabError("memorization needs at least three training images.")
-        cloud = neighbours.clouds(train["features"])[0]
-        spacing = neighbours.nearest(cloud, cloud, 1, same=True)[0][:, 0]
+        spacing = neighbours.radii(train["features"], 1)
         found = {"fake": self._distances(fake, train, spacing)}
         if "held_out" in kept and kept["held_out"].stream.count:
             found["held_out"] = self._distances(kept["held_out"]["features"], train, spacing)
@@ -91,8 +90,7 @@ class Memorization(Metric):
         return score
 
     def _distances(self, rows: Tensors, train: Tensors, spacing: Tensor) -> dict[str, Any]:
-        points, training = neighbours.clouds(rows["features"], train["features"])
-        squared, places = neighbours.nearest(points, training, self.neighbours)
+        squared, places = neighbours.nearest(rows["features"], train["features"], self.neighbours)
         nearest = squared[:, 0]
         nearer = _shares_above(nearest, spacing)
         return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Value
@@ -35,8 +34,8 @@ class PRDC(Metric):
     Args:
         nearest: k.
         inclusive: Whether a point on the surface of a ball lies in it.
-        limit: Images of each set, a random choice of more; memory is 4 limit D bytes, some
-            three times that while it is scored, and blocks of distances that do not grow with limit^2.
+        limit: Images of each set, a random choice of more; memory is 4 limit D bytes, some five times that while it
+            is scored, and blocks of distances that do not grow with limit^2.
 
     Raises:
         ValueError: If ``nearest`` is not positive or ``limit`` not above it.
@@ -79,38 +78,18 @@ def prdc(real: Tensor, fake: Tensor, nearest: int = 5, inclusive: bool = False) 
 
 def _measure(real: Tensor, fake: Tensor, nearest: int, inclusive: bool) -> tuple[dict[str, float], dict[str, float]]:
     """The four, and standard errors of some over generated images."""
-    device = real.device
-    limits, weights, kept = [], [], []
-    for points in (real, fake):
-        group, number = neighbours.copies(points)
-        # a point that has k copies has radius 0, and nobody's radius depends on more than k + 1 copies
-        count, few = group.bincount()[group], number <= nearest
-        limit = torch.zeros(len(points), dtype=torch.float64, device=device)
-        some = neighbours.clouds(_those(points, few))[0]
-        limit[few] = neighbours.radii(some, nearest)
-        limit[count > nearest] = 0
-        first = number == 0
-        limits.append(limit[first])
-        weights.append(count[first].double())
-        kept.append(_those(points, first))
-    real_cloud, fake_cloud = neighbours.clouds(*kept)
-    found = neighbours.balls(real_cloud, fake_cloud, limits[0], limits[1], inclusive, weights[0])
-    real_weights, fake_weights = (weight / weight.sum() for weight in weights)
-    density = fake_weights @ found.held
-    variance = fake_weights @ (found.held - density).square()
+    real_limits, fake_limits = (neighbours.radii(points, nearest) for points in (real, fake))
+    found = neighbours.balls(real, fake, real_limits, fake_limits, inclusive)
     values = {
-        "precision": fake_weights @ (found.held > 0).double(),
-        "recall": real_weights @ found.recalled.double(),
-        "density": density / nearest,
-        "coverage": real_weights @ (found.covering.number > 0).double(),
+        "precision": (found.held > 0).double().mean(),
+        "recall": found.recalled.double().mean(),
+        "density": found.held.mean() / nearest,
+        "coverage": (found.covering > 0).double().mean(),
     }
-    errors = {"density": (variance / (len(fake) - 1)).sqrt() / nearest}
-    single = found.covering.number == 1
-    alone = found.covering.place[single].bincount(real_weights[single], minlength=len(weights[1]))
-    alone[weights[1] > 1] = 0  # a copy remains
-    errors["coverage"] = (alone.square().sum() - alone.sum().square() / len(fake)).sqrt()
+    # coverage without one generated image lacks the real ones that this image alone covers
+    alone = found.only[found.covering == 1].bincount(minlength=len(fake)).double() / len(real)
+    errors = {
+        "density": found.held.std() / nearest / len(fake) ** 0.5,
+        "coverage": (alone.square().sum() - alone.sum().square() / len(fake)).sqrt(),
+    }
     return {name: float(value) for name, value in values.items()}, {name: float(e) for name, e in errors.items()}
-
-
-def _those(points: Tensor, which: Tensor) -> Tensor:
-    return points if bool(which.all()) else points[which]  # a copy of all takes time and memory
