@@ -235,7 +235,8 @@ def test_scores_of_different_protocols_are_not_compared(
     capsys.readouterr()
     evaluate(copied, other)
     assert "copied" in capsys.readouterr().out
-    scores.append(other, {**scores.read(other)[-1], "during_training": True, "protocol": {}})
+    last = scores.read(other)[-1]
+    scores.append(other, {**last, "during_training": True, "protocol": {**last["protocol"], "samples": 3}})
     evaluate(copied, other)
     truncated = record(4, 0.5)
     for folder, line in ((copied, record(4)), (other, truncated)):
@@ -345,16 +346,13 @@ def test_many_scores_stand_three_abreast() -> None:
 
 
 def test_a_torn_line_is_passed_over_and_what_was_measured_too_late_is_forgotten(tmp_path: Path) -> None:
-    base = {"protocol": {}, "values": {}, "during_training": True}
     for iteration in (1, 2, 3):
-        scores.append(tmp_path, {**base, "subject": {"kind": "run", "iteration": iteration}})
-    scores.append(tmp_path, {**base, "subject": {"kind": "run", "iteration": 9}, "during_training": False})
+        scores.append(tmp_path, record(iteration, during_training=True))
+    scores.append(tmp_path, record(9))
     with (tmp_path / scores.FILE).open("a") as file:
         file.write('{"protocol": {')
     assert len(scores.read(tmp_path)) == 4
-    scores.append(
-        tmp_path, {**base, "subject": {"kind": "run", "iteration": 1}}
-    )  # and does not take the next one along
+    scores.append(tmp_path, record(1, during_training=True))  # and does not take the next one along
     assert [r["subject"]["iteration"] for r in scores.read(tmp_path)] == [1, 2, 3, 9, 1]
     before = (tmp_path / scores.FILE).read_bytes()
     with pytest.MonkeyPatch.context() as patch:

@@ -148,6 +148,64 @@ def test_names_are_text_and_no_markup(written):
     assert "<script" not in html
 
 
+EVIL = "</td></pre><script>alert(1)</script><img src=x onerror='alert(2)'>"
+
+
+def test_nothing_that_comes_from_the_folder_is_markup(written, tmp_path):
+    """Every text of a record, and the files of the run beside it."""
+    values = {name: {**value(1.0, 0.2), "about": EVIL, "meaning": EVIL} for name in (EVIL, "fid")}
+    values["is"] = value(2.0, better=EVIL)
+    details = {
+        "is": {"splits": {EVIL: {"mean": 9.1, "std": 0.0}}, "most_predicted": [{"class": EVIL, "share": 0.25}]},
+        "per_class": {"classes": [{"class": EVIL, "fake": 100, "real": 30, "fid": 7.25}]},
+    }
+    more = {"values": values, "details": details, "warnings": [EVIL], "pictures": {EVIL: "x.png", "a": EVIL}}
+    protocol = {"name": EVIL, "samples": 3, "reference": {"split": EVIL, "statistics": EVIL}, "labels": EVIL,
+                "features": {"component": EVIL, "held_out_accuracy": EVIL}, "seed": EVIL}  # fmt: skip
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "x.png")
+    (tmp_path / "config.yaml").write_text(EVIL)
+    subjects = [{"kind": "images", "path": EVIL}, {"kind": "real", "split": EVIL}, {"kind": "images", "path": "b"}]
+    html, text = written(
+        *(record(i, subject=of, protocol_hash=EVIL, **more, time=EVIL) for i, of in enumerate(subjects)),
+        record(5, **more),
+        {**record(6, **more), "protocol": protocol, "protocol_hash": "other", "time": EVIL},
+    )
+    assert "<script" not in html
+    assert "onerror='" not in html
+    assert html.count("<img") == html.count("data:image/png;base64,")
+    assert text.count("alert(1)") > 20
+
+
+def test_each_number_says_what_it_is_and_what_has_no_better_or_worse_is_folded(written):
+    values = {
+        "fid": {**value(9.0, 0.5), "meaning": "How far images are.", "about": "of 100"},
+        "std": value(0.2, better="none"),
+        "ppl": value(None),
+    }
+    html, text = written(record(100, values=values))
+    assert "How far images are. Lower is better; of 100." in text
+    shown, folded = html.split("<details><summary>Further numbers")
+    assert ">fid<" in shown
+    assert ">std<" not in shown
+    assert ">std<" in folded
+    assert ">ppl<" not in html  # it says nothing here
+
+
+def test_the_page_begins_with_the_headline(written):
+    real = record(1000, subject={"kind": "real", "split": "validation"}, values={"fid": value(4.0, 0.5)})
+    html, text = written(record(0), record(1000), real)
+    before = html.index('<section class="headline">')
+    assert before < html.index("<h2>")
+    assert "Real images that it was not trained on score 4.00: the generated images are worse by 5.55." in text
+
+
+def test_charts_beyond_two_rows_are_folded(written):
+    values = {f"score {i}": value(1.0 + i) for i in range(9)}
+    html, _ = written(record(0, values=values), record(500, values=values))
+    captions = [html.index(f"<figcaption>score {i} ") for i in range(9)]
+    assert captions[5] < html.index("<summary>3 more</summary>") < captions[6]
+
+
 def test_a_folder_without_scores_is_refused(tmp_path):
     with pytest.raises(GanlabError, match="has no scores yet: run `ganlab evaluate"):
         page.write(tmp_path)

@@ -186,11 +186,13 @@ class Metric(ABC):
 
     Attributes:
         roles: The streams that it looks at.
+        meanings: What each of its numbers says, by name: a sentence for who meets the number for the first time.
         needs_run: Whether it needs the networks of a run, and not only images.
         own_samples: How many samples of its own it makes with these networks, beside the streams, see `measure`.
     """
 
     roles: ClassVar[tuple[Role, ...]] = ("fake", "real")
+    meanings: ClassVar[Mapping[str, str]] = {}
     needs_run: ClassVar[bool] = False
     own_samples: int = 0
 

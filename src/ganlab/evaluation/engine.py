@@ -31,6 +31,7 @@ class Result:
         protocol: As it was carried out, complete, JSON.
         samples: The first generated images, uint8.
         images_per_second: Generated images over the time of their pass.
+        meanings: What the numbers say, by name.
     """
 
     scores: dict[str, Score]
@@ -38,10 +39,12 @@ class Result:
     samples: Tensor
     images_per_second: float
     warnings: list[str] = field(default_factory=list)
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
     def record(self, subject: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         """A line of evaluation.jsonl."""
-        values = {name: asdict(value) for score in self.scores.values() for name, value in score.values.items()}
+        found = {name: value for score in self.scores.values() for name, value in score.values.items()}
+        values = {name: {**asdict(value), "meaning": self.meanings.get(name, "")} for name, value in found.items()}
         return {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S"),
             "subject": dict(subject),
@@ -213,7 +216,11 @@ class Evaluator:
             with distributed.alone():
                 for name, metric in metrics.items():
                     scores[name] = metric.score(self._for_metric(metric, kept), replace(context, own=own.get(name)))
-        return Result(scores, self.described(source.count, truncation), samples, source.count / seconds, self.warnings)
+        speed, meanings = (
+            source.count / seconds,
+            {n: m for metric in metrics.values() for n, m in metric.meanings.items()},
+        )
+        return Result(scores, self.described(source.count, truncation), samples, speed, self.warnings, meanings)
 
     def prepare(self, source: Source, context: Context | None = None) -> tuple[Stream, dict[str, Metric]]:
         """Whether a stream can be scored, before the first of its images is made: what is known of it, and the metrics

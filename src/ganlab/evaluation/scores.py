@@ -11,6 +11,7 @@ from typing import Any
 from ganlab.core import files
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation.protocol import first_difference
+from ganlab.evaluation.records import problem
 
 FILE = "evaluation.jsonl"
 Record = dict[str, Any]
@@ -32,10 +33,10 @@ def append(folder: Path, record: Record) -> None:
 
 
 def read(folder: Path) -> list[Record]:
-    """All whole lines; a torn last one of a killed process is passed over.
+    """All whole lines; a torn one of a killed process is passed over.
 
     Raises:
-        GanlabError: If the file cannot be read.
+        GanlabError: If the file cannot be read, or somebody has altered a line.
     """
     path = folder / FILE
     try:
@@ -45,12 +46,14 @@ def read(folder: Path) -> list[Record]:
     except OSError as error:
         raise GanlabError(f"{path} cannot be read: {error.strerror or error}.") from error
     records = []
-    for line in content.splitlines():
+    for number, line in enumerate(content.splitlines(), start=1):
         try:
-            record = json.loads(line)
-        except ValueError:
+            record = json.loads(line, parse_constant=lambda _: None)
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict) and "protocol" in record and "values" in record:
+            if (wrong := problem(record)) is not None:
+                raise GanlabError(f"{path}: line {number} is no evaluation: {wrong}. Remove the line, or mend it.")
             records.append(record)
     return records
 

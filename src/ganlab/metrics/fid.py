@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 
@@ -33,6 +34,10 @@ class FID(Metric):
     Raises:
         ValueError: If ``blocks`` is not positive.
     """
+
+    meanings: ClassVar[Mapping[str, str]] = {
+        "fid": "How far generated images as a whole are from real ones: unreal images and missing kinds both count.",
+    }
 
     def __init__(self, blocks: int = 10) -> None:
         if blocks < 1:
@@ -73,6 +78,10 @@ class FIDInfinity(Metric):
     Raises:
         ValueError: If ``blocks`` is no multiple of 10.
     """
+
+    meanings: ClassVar[Mapping[str, str]] = {
+        "fid_infinity": "FID as it would be with infinitely many samples, free of the bias that few of them bring.",
+    }
 
     def __init__(self, blocks: int = 10) -> None:
         if blocks < 10 or blocks % 10:

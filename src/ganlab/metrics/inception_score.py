@@ -122,6 +122,14 @@ class InceptionScore(Metric):
         ValueError: If ``splits`` is not positive or ``blocks`` is below 2.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "is": "How surely a classifier names each image, and how many names it gives; real images play no part.",
+        "is_std": "How much the Inception Score differs between its splits.",
+        "mutual_information": "The same as IS in nats: how much an image says about its class.",
+        "h_y": "How evenly the classes are made; lower than of real images: kinds are missing.",
+        "h_y_given_x": "How unsure the classifier is of each image; higher than of real images: they are unclear.",
+    }
+
     def __init__(self, splits: int = 10, blocks: int = 20, shuffle: bool = True, seed: int = 2020) -> None:
         if splits < 1:
             raise ValueError(f"splits must be at least 1, got {splits}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -42,6 +43,11 @@ class KID(Metric):
     Raises:
         ValueError: If a number is out of range.
     """
+
+    meanings: ClassVar[Mapping[str, str]] = {
+        "kid": "A distance like FID, whatever the number of images; around 0 nothing tells the two sets apart.",
+        "kid_std": "How much KID differs between the subsets that it is averaged over.",
+    }
 
     def __init__(self, subsets: int = 100, subset_size: int = 1000, limit: int = 50_000, seed: int = 2020) -> None:
         for name, number, least in (("subsets", subsets, 1), ("subset_size", subset_size, 2), ("seed", seed, 0)):

@@ -48,6 +48,15 @@ class Memorization(Metric):
     """
 
     roles: ClassVar[tuple[Role, ...]] = ("fake", "train", "held_out")
+    meanings: ClassVar[Mapping[str, str]] = {
+        "authenticity": "Share of images whose nearest training image has another one nearer still; low: copies.",
+        "nearer_than_train": "How often an image is nearer to a training image than these to each other; high: copies.",
+        "copies": "Share of generated images that nearly equal a training image.",
+        "d_train": "Share of the training images that the discriminator takes for real.",
+        "d_held_out": "Share of unseen real images that the discriminator takes for real.",
+        "d_fake": "Share of generated images that the discriminator takes for generated.",
+        "d_gap": "How much better the discriminator knows training images than unseen ones; above 0 it overfits.",
+    }
 
     def __init__(
         self, samples: int = 2000, training_images: int = 50_000, shown: int = 16, neighbours: int = 5

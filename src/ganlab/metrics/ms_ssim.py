@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,6 +39,10 @@ class MSSSIM(Metric):
     Raises:
         ValueError: If a number is out of range.
     """
+
+    meanings: ClassVar[Mapping[str, str]] = {
+        "ms_ssim": "How alike two generated images are; more than two real ones: the generator repeats itself.",
+    }
 
     def __init__(self, pairs: int = 100, limit: int = 2000) -> None:
         if pairs < 1:

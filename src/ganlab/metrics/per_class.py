@@ -99,6 +99,13 @@ class PerClass(Metric):
         ValueError: If ``blocks`` is below 2 or ``limit`` not positive.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "per_class_fid": "FID of each class by itself, averaged: are images of the class that was asked for?",
+        "worst_class_fid": "FID of the class that is made worst.",
+        "per_class_is": "How many kinds the classifier sees in one class; 1 where each image is seen as its class.",
+        "recognised": "How surely the classifier sees the class that was asked for.",
+    }
+
     def __init__(self, blocks: int = 10, limit: int = 10_000, gigabytes: float = 8.0) -> None:
         if blocks < 2:
             raise ValueError(f"blocks must be at least 2, got {blocks}")

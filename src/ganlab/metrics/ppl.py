@@ -50,6 +50,9 @@ class PPL(Metric):
 
     roles: ClassVar[tuple[Role, ...]] = ("fake",)
     needs_run: ClassVar[bool] = True
+    meanings: ClassVar[Mapping[str, str]] = {
+        "ppl": "How abruptly images change on a path between two latents; low: smoothly.",
+    }
 
     def __init__(
         self, samples: int = 10_000, epsilon: float = 1e-4, ends: bool = True, distance: str = "lpips"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -40,6 +41,13 @@ class PRDC(Metric):
     Raises:
         ValueError: If ``nearest`` is not positive or ``limit`` not above it.
     """
+
+    meanings: ClassVar[Mapping[str, str]] = {
+        "precision": "Share of generated images that lie among the real ones: do they look real?",
+        "recall": "Share of real images that lie among the generated ones: is every kind made?",
+        "density": "How many real images lie around a generated one; it may exceed 1.",
+        "coverage": "Share of real images that have a generated one close by.",
+    }
 
     def __init__(self, nearest: int = 5, inclusive: bool = False, limit: int = 10_000) -> None:
         if nearest < 1:

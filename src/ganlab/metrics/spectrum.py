@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -66,6 +67,11 @@ class RadialSpectrum(Metric):
     Raises:
         ValueError: If ``blocks`` is below 2.
     """
+
+    meanings: ClassVar[Mapping[str, str]] = {
+        "spectrum": "How far the frequencies in images are from those in real ones: blur, and patterns.",
+        "spectrum_high": "Strength of fine detail against real images: below 0 too little, above 0 too much.",
+    }
 
     def __init__(self, blocks: int = 20) -> None:
         if blocks < 2:

@@ -22,7 +22,7 @@ from ganlab.data.run_images import RunData
 from ganlab.evaluation import protocol
 from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.sources import Source
-from ganlab.reports import charts, page
+from ganlab.reports import charts, markup
 from ganlab.reports.charts import Series, number
 
 FILE = "inception_score.html"
@@ -290,7 +290,7 @@ def write(demo: Demo, folder: Path) -> Path:
     Raises:
         GanlabError: If it cannot be written.
     """
-    on_the_line = page.table(
+    on_the_line = markup.table(
         ["distribution", "Inception Score"],
         [[_td(name), _td(f"{score:.3f}")] for name, score in demo.gaussians.items()],
     )
@@ -302,7 +302,7 @@ def write(demo: Demo, folder: Path) -> Path:
     series = [Series(name, [(n, demo.splits[name][n][0]) for n in SPLITS]) for name in shown]
     two = [[_td(n), _td(f"{v['is']:.3f}"), _td(f"{demo.second[n]:.3f}")] for n, v in demo.values.items()]
     first, second = (f"{100 * accuracy:.1f} % right" for accuracy in demo.classifiers)
-    pictures = "".join(page.figure(s.name, page.image(_mosaic(s.images), s.name)) for s in demo.sets)
+    pictures = "".join(markup.figure(s.name, markup.image(_mosaic(s.images), s.name)) for s in demo.sets)
     body = (
         "".join(f"<p>{sentence}</p>" for sentence in conclusions(demo))
         + "<h2>On the line</h2><p>The data are an even mixture of N(−1, 2) and N(1, 2), and the classifier the best "
@@ -312,15 +312,15 @@ def write(demo: Demo, folder: Path) -> Path:
         + f"<p>{len(demo.sets[0].images)} of each kind, against the test images. Nearer: probability that a sample is "
         "nearer to the training set than a training image is to the others; copies: share of samples at less than half "
         "the least usual distance.</p>"
-        + page.table(["images", *HEADS, "-what they are"], rows)
+        + markup.table(["images", *HEADS, "-what they are"], rows)
         + f'<h3>Some of each</h3><div class="pictures">{pictures}</div>'
         + "<h2>Number of splits</h2><p>The same images, cut into more parts: each part knows its own p(y) only, so the "
         'score falls.</p><div class="charts">'
-        + page.figure("Inception Score", charts.lines(series, "splits", "is"))
+        + markup.figure("Inception Score", charts.lines(series, "splits", "is"))
         + "</div><h2>Two classifiers</h2><p>They differ in nothing but the seed of their training.</p>"
-        + page.table(["images", first, second], two)
+        + markup.table(["images", first, second], two)
     )  # fmt: skip
-    return page.save(folder / FILE, "What the Inception Score hides", body)
+    return markup.save(folder / FILE, "What the Inception Score hides", body)
 
 
 def _mosaic(images: Tensor, rows: int = 4, columns: int = 10, zoom: int = 3) -> Image.Image:
@@ -335,7 +335,7 @@ def _mosaic(images: Tensor, rows: int = 4, columns: int = 10, zoom: int = 3) -> 
 
 
 def _td(content: Any, text: bool = False) -> str:
-    return page.cell(str(content), text=text)
+    return markup.cell(str(content), text=text)
 
 
 DEMOS: Mapping[str, Callable[..., Demo]] = {"inception_score": inception_score}

@@ -1,37 +1,33 @@
-"""evaluation.html: what evaluation.jsonl says, to look at; one file that opens from disk."""
+"""evaluation.html: what evaluation.jsonl says, to look at; one file that opens from disk.
+
+A run folder is data of somebody else's: whatever comes from it is escaped.
+"""
 
 from __future__ import annotations
 
-import base64
-import io
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from ganlab.core import files
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import scores
-from ganlab.reports import charts, numbers
-from ganlab.reports.charts import Series, number
+from ganlab.reports import curves, numbers
+from ganlab.reports.charts import number
+from ganlab.reports.headline import headline, written
+from ganlab.reports.markup import cell, counted, folded, picture, pictures, save, table
+from ganlab.reports.run_facts import run_facts
 
 FILE = "evaluation.html"
 LISTED = 40  # evaluations of a protocol that are listed, the newest ones
-BETTER = {
-    "lower": "lower is better",
-    "higher": "higher is better",
-    "real": "near the real images' is better",
-    "none": "",
-}
 PICTURES = {
     "samples": "Generated images, unselected",
     "neighbours": "Samples (left) and their nearest training images; the nearest samples first",
 }
 Record = dict[str, Any]
+Value = Mapping[str, Any]
 
 
 def write(folder: Path) -> Path:
@@ -49,45 +45,30 @@ def write(folder: Path) -> Path:
     for record in records:
         groups.setdefault(record["protocol_hash"], []).append(record)
     newest_first = sorted(groups.values(), key=lambda group: group[-1]["time"], reverse=True)
-    body = "".join(section(group, folder) for group in newest_first)
-    note = "" if len(groups) == 1 else "<p>Scores of different protocols stand in sections of their own.</p>"
-    return save(folder / FILE, f"Evaluation of {folder.name}", note + body)
-
-
-def save(path: Path, title: str, body: str) -> Path:
-    """A page with the style sheet, written whole or not at all.
-
-    Raises:
-        GanlabError: If it cannot be written.
-    """
-    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    text = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head>"
-        f"<body><main><h1>{escape(title)}</h1>{body}</main></body></html>\n"
-    )
-    files.write_text(path, text)
-    return path
+    note = "" if len(groups) == 1 else "<p>Scores of different protocols have sections of their own.</p>"
+    newest, latest = newest_first[0], _latest(newest_first[0])
+    body = headline(latest, _held_out(newest, latest), newest) + note
+    body += "".join(section(group, folder) for group in newest_first) + run_facts(folder)
+    return save(folder / FILE, f"Evaluation of {folder.name}", body)
 
 
 def section(group: Sequence[Record], folder: Path) -> str:
     """What one protocol found, the newest evaluation first."""
     latest = _latest(group)
-    held_out = next((r for r in reversed(group) if r["subject"]["kind"] == "real" and r is not latest), None)
+    held_out = _held_out(group, latest)
     protocol = latest["protocol"]
     parts = [
-        f"<h2>Protocol {escape(str(protocol['name']))}</h2>",
+        f"<h2>Protocol {escape(str(protocol.get('name')))}</h2>",
         f'<p class="muted">{escape(_in_words(protocol))}</p>',
         f"<h3>{escape(_title(latest))}{_badge(latest)}</h3>",
         _warnings(latest["warnings"]),
         values_table(latest["values"], held_out["values"] if held_out else {}),
-        _over_training(group, latest),
-        _over_truncation(group),
+        curves.over_training(group, latest),
+        curves.over_truncation(group),
         _pictures(latest, folder),
-        _details(latest["details"], latest["values"]),
+        _details(latest),
         _all_evaluations(group, latest),
-        f"<details><summary>The whole protocol</summary><pre>{escape(json.dumps(protocol, indent=2))}</pre></details>",
+        folded("The whole protocol", f"<pre>{escape(json.dumps(protocol, indent=2))}</pre>"),
     ]
     return "".join(parts)
 
@@ -104,9 +85,27 @@ def _latest(group: Sequence[Record]) -> Record:
     return whole[0] if swept and whole else newest_first[0]
 
 
-def values_table(values: Mapping[str, Mapping[str, Any]], held_out: Mapping[str, Mapping[str, Any]]) -> str:
-    """Each number with its interval, that of held-out images scored alike, and the reference's own."""
-    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {"95 % interval": _interval}
+def _held_out(group: Sequence[Record], latest: Record) -> Record | None:
+    """Real images that were scored like generated ones, the newest."""
+    return next((r for r in reversed(group) if r["subject"]["kind"] == "real" and r is not latest), None)
+
+
+def values_table(values: Mapping[str, Value], held_out: Mapping[str, Value]) -> str:
+    """Each number with its interval, that of held-out images scored alike, the reference's own, and what it says.
+
+    A number that this evaluation does not have is left out; those of which neither less nor more is better are folded.
+    """
+    had = {name: value for name, value in values.items() if value.get("value") is not None}
+    judged = {name: value for name, value in had.items() if value.get("better", "none") != "none"}
+    further = {name: value for name, value in had.items() if name not in judged}
+    html = _values(judged, held_out) if judged else ""
+    if further:
+        html += folded("Further numbers, without a better or worse", _values(further, held_out))
+    return html
+
+
+def _values(values: Mapping[str, Value], held_out: Mapping[str, Value]) -> str:
+    columns: dict[str, Callable[[Value], str]] = {"95 % interval": _interval}
     if any(name in held_out for name in values):
         columns["held-out images"] = lambda v: written(held_out.get(v["name"]))
     if any(v.get("real") is not None for v in values.values()):
@@ -115,129 +114,45 @@ def values_table(values: Mapping[str, Mapping[str, Any]], held_out: Mapping[str,
         [
             cell(name),
             cell(written(v)),
-            *(cell(column({**v, "name": name})) for column in columns.values()),
-            cell("; ".join(filter(None, [v.get("about", ""), BETTER[v.get("better", "none")]])), text=True),
+            *(cell(column({**v, "name": name}), label=head) for head, column in columns.items()),
+            cell(_words(v), text=True),
         ]
         for name, v in values.items()
     ]
-    return table(["score", "value", *columns, "-about"], rows)
+    return table(["score", "value", *columns, "-what it says"], rows, kind="scores")
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; cells are HTML; a head that begins with ``-`` is that of a column of text."""
-    top = "".join(f'<th class="text">{escape(h[1:])}</th>' if h[:1] == "-" else f"<th>{escape(h)}</th>" for h in heads)
-    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+def _words(value: Value) -> str:
+    """What a number says, which way is better, and how it was taken."""
+    more = "; ".join(filter(None, [curves.BETTER.get(value.get("better", "none"), ""), value.get("about", "")]))
+    return " ".join(filter(None, [value.get("meaning", ""), f"{more[:1].upper()}{more[1:]}." if more else ""]))
 
 
-def figure(caption: str, content: str, more: str = "") -> str:
-    span = f" <span>{escape(more)}</span>" if more else ""
-    return f"<figure><figcaption>{escape(caption)}{span}</figcaption>{content}</figure>"
-
-
-def picture(path: Path, caption: str) -> str:
-    """A PNG inside the page; empty if it is gone."""
-    try:
-        return figure(caption, _embedded(files.read(path), caption))
-    except OSError:
-        return ""
-
-
-def image(content: Image.Image, alt: str) -> str:
-    """An image inside the page."""
-    file = io.BytesIO()
-    content.save(file, format="png")
-    return _embedded(file.getvalue(), alt)
-
-
-def _embedded(png: bytes, alt: str) -> str:
-    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-
-
-def _over_training(group: Sequence[Record], latest: Record) -> str:
-    """A chart a score, over the checkpoints that were evaluated alike: truncated as the newest one, or, if that is one
-    of a sweep, as most of them are."""
-    found: dict[float | None, dict[float, Record]] = {}
-    for record in group:
-        subject = record["subject"]
-        if subject["kind"] == "run":
-            found.setdefault(subject.get("truncation"), {})[float(subject["kimg"])] = record
-    if not found:
-        return ""
-    truncation = latest["subject"].get("truncation")
-    if len(found.get(truncation, {})) < 2:
-        truncation = max(found, key=lambda t: len(found[t]))
-    records = found[truncation]
-    if len(records) < 2:
-        return ""
-    drawn = [_chart(name, sorted(records.items()), "kimg") for name in _shown(latest)]
-    at = "" if truncation is None else f", truncation {number(truncation)}"
-    return f'<h3>Over training{at}</h3><div class="charts">{"".join(drawn)}</div>'
-
-
-def _over_truncation(group: Sequence[Record]) -> str:
-    """Scores over the threshold, and the Inception Score against FID, of the newest checkpoint that was swept."""
-    swept: dict[int, dict[float, Record]] = {}
-    for record in group:
-        subject = record["subject"]
-        if subject["kind"] == "run" and subject.get("truncation") is not None:
-            swept.setdefault(subject["iteration"], {})[float(subject["truncation"])] = record
-    several = [points for points in swept.values() if len(points) > 1]
-    if not several:
-        return ""
-    points = sorted(several[-1].items())
-    drawn = []
-    if all({"fid", "is"} <= record["values"].keys() for _, record in points):
-        both = [(r["values"]["is"]["value"], r["values"]["fid"]["value"]) for _, r in points]
-        line = Series("truncation", both, labels=[number(t) for t, _ in points], written=True)
-        drawn.append(figure("FID against Inception Score", charts.lines([line], "is", "fid"), "by truncation"))
-    drawn += [_chart(name, points, "truncation") for name in _shown(points[-1][1])]
-    return f'<h3>Over truncation</h3><div class="charts">{"".join(drawn)}</div>'
-
-
-def _shown(record: Record) -> list[str]:
-    return [name for name, v in record["values"].items() if v.get("better", "none") != "none"]
-
-
-def _chart(name: str, records: Sequence[tuple[float, Record]], x: str) -> str:
-    having = [(at, record["values"][name]) for at, record in records if name in record["values"]]
-    points = [(at, v["value"]) for at, v in having if v["value"] is not None]
-    band = [(at, v["low"], v["high"]) for at, v in having if v.get("low") is not None and v.get("high") is not None]
-    reals = [v["real"] for _, v in having if v.get("real") is not None]
-    level = ("real images", reals[-1]) if reals else None
-    return figure(name, charts.lines([Series(name, points, band)], x, name, level), BETTER[having[-1][1]["better"]])
+def _interval(value: Value) -> str:
+    return numbers.interval(value.get("low"), value.get("high")).replace("-", "−")
 
 
 def _pictures(record: Record, folder: Path) -> str:
     found = [
         picture(folder / path, PICTURES.get(name, name)) for name, path in record["pictures"].items() if _inside(path)
     ]
-    return f'<h3>Images</h3><div class="pictures">{"".join(found)}</div>' if any(found) else ""
+    return pictures("Images", found)
 
 
 def _inside(path: str) -> bool:
-    return not Path(path).is_absolute() and ".." not in Path(path).parts
+    return "\0" not in path and not Path(path).is_absolute() and ".." not in Path(path).parts
 
 
-def _details(details: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) -> str:
-    drawn = []
-    if spectrum := details.get("spectrum"):
-        series = []
-        for role, name in (("fake", "generated"), ("real", "real")):
-            rows = list(zip(spectrum["frequency"], spectrum[role], spectrum.get(f"{role}_error") or [], strict=False))
-            band = [(x, y - 1.96 * e, y + 1.96 * e) for x, y, e in rows if None not in (y, e)]
-            series.append(Series(name, list(zip(spectrum["frequency"], spectrum[role], strict=True)), band))
-        drawn.append(figure("Radial spectrum", charts.lines(series, "cycles an image", "mean log power, dB")))
-    if curve := (details.get("fid_infinity") or {}).get("curve"):
-        points = [(1000 / row["samples"], row["fid"]) for row in curve]
-        labels = [f"{counted(row['samples'], 'sample')}: {number(row['fid'])}" for row in curve]
-        series = [Series("measured", points, labels=labels)]
-        if (limit := (values.get("fid_infinity") or {}).get("value")) is not None:
-            series.append(Series("extrapolated", [(0.0, limit)]))
-        chart = charts.lines(series, "1,000 / samples", "fid")
-        drawn.append(figure("FID over sample size", chart, "at 0: infinitely many samples"))
-    html = f'<h3>Curves</h3><div class="charts">{"".join(drawn)}</div>' if drawn else ""
-    return html + _inception_score(details.get("is") or {}) + _classes((details.get("per_class") or {}).get("classes"))
+def _details(record: Record) -> str:
+    details = record["details"]
+    try:
+        return (
+            curves.details(details, record["values"])
+            + _inception_score(details.get("is") or {})
+            + _classes((details.get("per_class") or {}).get("classes"))
+        )
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError):  # somebody has altered them
+        return '<p class="muted">The details of this evaluation cannot be read.</p>'
 
 
 def _inception_score(details: Mapping[str, Any]) -> str:
@@ -262,17 +177,17 @@ def _classes(classes: Sequence[Mapping[str, Any]] | None) -> str:
     heads = {"fake": "generated", "real": "real", "recognised": "recognised"}
     content = table(["class", *(heads.get(c, c) for c in columns)], rows)
     if len(rows) > LISTED:
-        return f"<details><summary>{len(rows)} classes</summary>{content}</details>"
+        return folded(f"{len(rows)} classes", content)
     return f"<h3>Classes</h3>{content}"
 
 
 def _all_evaluations(group: Sequence[Record], latest: Record) -> str:
     """The newest first; of what was measured again with the same result, the newest only."""
-    names = _shown(latest)[:6]
+    names = curves.shown(latest)[:6]
     rows: dict[tuple[str, ...], list[str]] = {}
     for record in reversed(group):
         found = [written(record["values"].get(name)) for name in names]
-        what = _title(record) + _badge(record)
+        what = escape(_title(record)) + _badge(record)
         row = [cell(what, html=True), *map(cell, found), cell(record["time"].replace("T", " "), text=True)]
         rows.setdefault((what, *found), row)
     if len(rows) < 2:
@@ -310,26 +225,6 @@ def _in_words(protocol: Mapping[str, Any]) -> str:
         f"seed {protocol.get('seed')}",
     ]
     accuracy = features.get("held_out_accuracy")
-    if accuracy is not None:
+    if isinstance(accuracy, float):
         words.insert(1, f"classifier's held-out accuracy {100 * accuracy:.1f} %")
     return " · ".join(words)
-
-
-def counted(count: int, what: str) -> str:
-    """A number of things: ``1 sample``, ``2,000 samples``."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def written(value: Mapping[str, Any] | None) -> str:
-    """A score with the digits of its interval; empty if there is none."""
-    if value is None or value.get("value") is None:
-        return ""
-    return number(value["value"], value.get("low"), value.get("high"))
-
-
-def _interval(value: Mapping[str, Any]) -> str:
-    return numbers.interval(value.get("low"), value.get("high")).replace("-", "−")
-
-
-def cell(content: str, text: bool = False, html: bool = False) -> str:
-    return f"<td{' class=text' if text else ''}>{content if html else escape(content)}</td>"

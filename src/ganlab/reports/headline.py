@@ -1,0 +1,106 @@
+"""What an evaluation found, in words: the score, that of real images, better or worse, and by how much."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from ganlab.evaluation import scores
+from ganlab.reports.charts import number
+from ganlab.reports.numbers import interval
+
+Record = dict[str, Any]
+Value = Mapping[str, Any]
+
+
+def headline(latest: Record, held_out: Record | None, group: Sequence[Record]) -> str:
+    """The first score that has a better and a worse, as HTML; empty if there is none.
+
+    Args:
+        latest: The evaluation.
+        held_out: Real images that were scored like generated ones, or None.
+        group: All evaluations under the protocol, the newest last.
+    """
+    found = chosen(latest["values"])
+    if found is None:
+        return ""
+    name, value = found
+    ends = interval(value.get("low"), value.get("high")).replace("-", "−")
+    sure = f' <span class="muted">({ends} with 95 % confidence)</span>' if ends else ""
+    big = f'<p class="big">{escape(_called(name))} {written(value)}{sure}</p>'
+    sentences = [_of_what(latest, value), _beside_real(name, value, held_out), _since(name, value, latest, group)]
+    if latest.get("selected_on"):
+        sentences.append(
+            "This very score chose the checkpoint, so it flatters it: report one of images that played no part in it."
+        )
+    text = " ".join(escape(sentence) for sentence in sentences if sentence)
+    return f'<section class="headline">{big}<p>{text}</p></section>'
+
+
+def chosen(values: Mapping[str, Value]) -> tuple[str, Value] | None:
+    """The score that says most: the first one of which less or more is better."""
+    for name, value in values.items():
+        if value.get("better") in ("lower", "higher") and value.get("value") is not None:
+            return name, value
+    return None
+
+
+def written(value: Value | None) -> str:
+    """A score with the digits of its interval; empty if there is none."""
+    if value is None or value.get("value") is None:
+        return ""
+    return number(value["value"], value.get("low"), value.get("high"))
+
+
+def difference(value: Value, other: Value) -> str:
+    """How much better or worse a score is than another one: ``worse by 46``; empty where the intervals allow both."""
+    gap = value["value"] - other["value"]
+    halves = [(v["high"] - v["low"]) / 2 for v in (value, other) if None not in (v.get("low"), v.get("high"))]
+    error = math.hypot(*halves) if halves else None
+    if gap == 0 or (error is not None and abs(gap) <= error):
+        return ""
+    better = (gap < 0) == (value["better"] == "lower")
+    low, high = (abs(gap) - error, abs(gap) + error) if error is not None else (None, None)
+    return f"{'better' if better else 'worse'} by {number(abs(gap), low, high)}"
+
+
+def _called(name: str) -> str:
+    """Short names are abbreviations, long ones are words."""
+    return name.upper() if len(name) <= 3 else name.replace("_", " ")
+
+
+def _of_what(latest: Record, value: Value) -> str:
+    kind = latest["subject"]["kind"]
+    what = scores.title(latest)
+    of = f"Of {what}" if kind == "real" else f"Of the images of {what}"
+    way = "lower" if value["better"] == "lower" else "higher"
+    return f"{of}; {way} is better."
+
+
+def _beside_real(name: str, value: Value, held_out: Record | None) -> str:
+    own = held_out["values"].get(name) if held_out is not None else None
+    if own is not None and own.get("value") is not None:
+        which = "Real images that it was not trained on score"
+    elif value.get("real") is not None:
+        own, which = {"value": value["real"]}, "The real images that it is compared with have"
+    else:
+        return "How real images score was not measured; real=true does so where some are held out."
+    found = difference(value, own)
+    apart = f"the generated images are {found}" if found else "the difference is within the uncertainty"
+    return f"{which} {written(own)}: {apart}."
+
+
+def _since(name: str, value: Value, latest: Record, group: Sequence[Record]) -> str:
+    """Against the evaluation of an earlier checkpoint of the run that was made alike."""
+    subject = latest["subject"]
+    if subject["kind"] != "run":
+        return ""
+    for record in reversed(group):
+        other, of = record["values"].get(name), record["subject"]
+        alike = of["kind"] == "run" and of.get("truncation") == subject.get("truncation")
+        if alike and of["iteration"] < subject["iteration"] and other is not None and other.get("value") is not None:
+            found = difference(value, other)
+            return f"Since iteration {of['iteration']}, which had {written(other)}, it is {found or 'about the same'}."
+    return ""
