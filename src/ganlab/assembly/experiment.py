@@ -65,7 +65,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     components, regularizers, optimizers = check_options(config)
     data: RunData | None = None
     if with_data:
-        config, source = _completed(config, components)
+        config, source = completed(config, components)
         data = run_data.prepared(config, source)
     else:
         run_data.refuse_incomplete(config)
@@ -128,12 +128,15 @@ def networks(config: Config) -> dict[str, nn.Module]:
         GanlabError: As `build`.
     """
     components, _, _ = check_options(config)
-    config, _ = _completed(config, components)
-    return _networks(config, components)
+    return _networks(completed(config, components)[0], components)
 
 
-def _completed(config: Config, components: Mapping[str, Part]) -> tuple[Config, Dataset]:
-    """The configuration with what the data set and the networks say where it says nothing, and the data set."""
+def completed(config: Config, components: Mapping[str, Part]) -> tuple[Config, Dataset]:
+    """The configuration with what the data set and the networks say where it says nothing, and the data set.
+
+    Raises:
+        GanlabError: If the data cannot be opened, or data and networks do not fit; no image is decoded.
+    """
     source = run_data.source(config)
     built = {kind: components[kind].component for kind in registry.NETWORKS if kind in components}
     sizes = [network.image_sizes for network in built.values() if hasattr(network, "image_sizes")]

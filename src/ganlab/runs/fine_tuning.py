@@ -40,7 +40,11 @@ def with_inherited(overrides: Sequence[str]) -> list[str]:
         return list(overrides)
     before = run_folder.read_config(choice.named(str(typed["init"].value()))[0])
     words = ["ema.ramp_up=null"]  # the average goes on as well
-    words += [f"data.{key}={catalog.spell(before['data'][key])}" for key in ("image_size", "image_channels")]
+    words.append(f"data.image_size={catalog.spell(before['data']['image_size'])}")
+    if before["data"]["image_channels"] != 1:  # grey images can be taken as coloured ones, and not the other way round
+        words.append(f"data.image_channels={before['data']['image_channels']}")
+    if not before["data"]["num_classes"]:
+        words.append("data.num_classes=0")
     words.append(f"state_updates={before['state_updates']}")
     nodes = {kind: before.get(kind) for kind in registry.NETWORKS if not {kind, "model"} & typed.keys()}
     nodes.update({kind: before.get(kind) for kind in ("game", "loss", "prior") if kind not in typed})

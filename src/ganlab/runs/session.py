@@ -31,6 +31,7 @@ from ganlab.runs import (
     checkpoints,
     ending,
     fine_tuning,
+    inherited,
     loggers,
     naming,
     opening,
@@ -64,14 +65,16 @@ def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
         GanlabError: For everything that a user can mend.
     """
     trainer.check(config.get("trainer"))
-    parts.check_options(config)
+    components, _, _ = parts.check_options(config)
     given = folder or config["run"]["dir"]
     if _writes() and folder is None and given is not None:
         run_folder.new(str(given))  # refused before the data is decoded
+    messages: list[str] = []
+    if config["init"] is not None:  # refused before the data is decoded
+        messages = inherited.compare(*experiment.completed(config, components))
     built = experiment.build(config)
-    messages: Sequence[str] = ()
     if config["init"] is not None:
-        messages = fine_tuning.start_from(built.module, built.config, config["init"])
+        messages += fine_tuning.start_from(built.module, built.config, config["init"])
     if not _writes():
         return _fit(built, Path(given or "runs"))
     with run_folder.claimed(folder or config["run"]["dir"], name=naming.name(built.config)) as claimed:

@@ -1,0 +1,84 @@
+"""What a run that begins with another one's weights takes over from it although its data is other: said, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ganlab.contracts.dataset import Dataset
+from ganlab.core.errors import GanlabError
+from ganlab.data.headers import look
+from ganlab.runs import choice, run_folder
+
+COLOURS = {1: "grey", 3: "in colour"}
+LISTED = 3
+
+
+def compare(config: Mapping[str, Any], source: Dataset) -> list[str]:
+    """A sentence for each difference between the data and that of the run ``init``; no image is decoded.
+
+    Args:
+        config: Complete, with ``init``.
+        source: The data set that it names.
+
+    Raises:
+        GanlabError: If the networks of that run cannot take the images as they are: colours or classes.
+    """
+    run, node = str(config["init"]), config["data"]
+    folder = choice.named(run)[0]
+    before = run_folder.read_config(folder)["data"]
+    _refuse_colours(run, before["image_channels"], node["image_channels"])
+    _refuse_classes(run, before["num_classes"], node["num_classes"], source.num_classes)
+    found, kept = look(source), []
+    if before["image_size"] == node["image_size"] and found.sizes and _pair(node["image_size"]) not in found.sizes:
+        height, width = _pair(node["image_size"])
+        kept.append(f"the size {height}x{width} (some images are {found.sizes[-1][0]}x{found.sizes[-1][1]})")
+    if node["image_channels"] != found.channels:
+        kept.append(f"images {COLOURS[node['image_channels']]} (the data is {COLOURS[found.channels]})")
+    if before["num_classes"] == node["num_classes"] == 0 and source.num_classes:
+        kept.append(f"no classes (the data has {source.num_classes})")
+    messages = [f"As in init={run}: {', '.join(kept)}."] if kept else []
+    names = run_folder.class_names(folder) or tuple(map(str, range(before["num_classes"])))
+    if node["num_classes"] == before["num_classes"] == len(names):
+        messages += _other_names(run, names, source.class_names)
+    return messages
+
+
+def _refuse_colours(run: str, before: int, now: int) -> None:
+    if before == now:
+        return
+    if before == 1:
+        raise GanlabError(
+            f"init={run} has networks for grey images, and these are in colour: set data.image_channels=1 to train on "
+            f"them in grey, or begin with a run of images in colour."
+        )
+    raise GanlabError(
+        f"init={run} has networks for images in colour, and data.image_channels={now}: leave it out, and grey images "
+        f"are taken as coloured ones."
+    )
+
+
+def _refuse_classes(run: str, before: int, now: int, there: int) -> None:
+    if before and not now:
+        why = "data.num_classes=0: leave it out" if there else "the data has none: sort the images into class folders"
+        raise GanlabError(
+            f"init={run} has networks for {before} classes, and {why}, or begin with a run without classes."
+        )
+    if now and not before:
+        raise GanlabError(
+            f"init={run} has networks without classes, and data.num_classes={now}: leave it out, or begin with a run "
+            f"that has classes."
+        )
+
+
+def _other_names(run: str, before: Sequence[str], now: Sequence[str]) -> list[str]:
+    """That classes of the same number have other names, and so keep what was learned of others."""
+    other = [f"{theirs!r} is {ours!r}" for theirs, ours in zip(before, now, strict=False) if theirs != ours]
+    if not other:
+        return []
+    more = f" and {len(other) - LISTED} more" if len(other) > LISTED else ""
+    return [f"Classes begin with what {run} has learned of its own, by number: {', '.join(other[:LISTED])}{more}."]
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
