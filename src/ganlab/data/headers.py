@@ -49,7 +49,8 @@ def headers(source: Dataset) -> list[Header]:
             if isinstance(picture, Image.Image):
                 found.append((pixels.size(picture), pixels.channels(picture)))
             else:
-                found.append(((picture.shape[0], picture.shape[1]), 1 if picture.ndim == 2 else picture.shape[2]))
+                grey = picture.ndim == 2 or picture.shape[2] == 1
+                found.append(((picture.shape[0], picture.shape[1]), 1 if grey else 3))
         except Exception:  # decoders meet damaged files with nearly any exception
             continue
     return found
