@@ -1,7 +1,7 @@
 """Ten iterations equal those of the references' own code: weights, vectors, statistics, averages and losses.
 
-Both begin with the same weights and see the same pixels and draws, in double precision; see `make_trained.py` and
-`make_trained_zoo.py`. What runs is the recipe, where there is one, with other sizes.
+Both begin with the same weights and see the same pixels and draws, in double precision; see `make_trained.py`,
+`make_trained_more.py` and `make_trained_zoo.py`. What runs is the recipe, where there is one, with other sizes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from trained import FOLDER, ITERATIONS, Draws, kept, read, weights
 
 from ganlab import importers
@@ -70,6 +70,21 @@ def of_stability(about: About) -> dict[str, Any]:
             "discriminator.largest_width": 8}  # fmt: skip
 
 
+def of_vgan(about: About) -> dict[str, Any]:
+    """The fixture neither flips nor dequantizes."""
+    return {**of_stability(about), "data.mirror": False, "data.dequantize": False}
+
+
+def of_meg(about: About) -> dict[str, Any]:
+    widths = {f"{kind}.width": about["width"] for kind in ("generator", "discriminator", "statistics")}
+    return {
+        "data.batch_size": about["batch"],
+        "data.image_size": 32,
+        "generator.latent_dim": about["latent_dim"],
+        **widths,
+    }
+
+
 def of_zoo(about: About) -> dict[str, Any]:
     """Its losses are sums over the batch, of which Adam notices epsilon alone."""
     batch, counts, alphas = about["batch"], about["iterations"], about["alphas"]
@@ -122,6 +137,13 @@ CASE = {
         {**BIGGAN, "penalty": term("discriminator", "gradient_penalty")},
         of_stability,
     ),
+    "vgan_cifar10": Case(["experiment=vgan_cifar10"], {**BIGGAN, "vib": term("discriminator", "vib")}, of_vgan),
+    "meg_cifar10": Case(
+        ["experiment=meg_cifar10"],
+        {"energy": term("discriminator", "energy"), "score": term("discriminator", "score"),
+         "generator": term("generator", "energy"), "information": term("generator", "information")},
+        of_meg,
+    ),
     "zoo_stable": Case(ZOO, ZOO_LOSSES, of_zoo),
     "zoo_growing": Case(
         [*ZOO, "growth=progressive", "growth.reset_after_fade=false", "growth.restart_average=true"], ZOO_LOSSES, of_zoo
@@ -141,19 +163,34 @@ class Translated:
     found: Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 
-def stability_names(name: str) -> str:
+def stability_names(network: str, name: str) -> str:
+    """Of GAN_stability and of vgan, which has a bottleneck of 1x1 convolutions."""
     name = re.sub(r"resnet\.(\d+)\.", lambda m: f"blocks.{int(m[1]) // 2}.", name)
-    for theirs, ours in (("conv_0", "conv1"), ("conv_1", "conv2"), ("conv_s", "shortcut"), ("fc.", "linear.")):
+    pairs = {"conv_0": "conv1", "conv_1": "conv2", "conv_s": "shortcut", "fc.": "linear.", "mean_fn": "vib.mean",
+             "logstd_fn": "vib.log_std", "conv_img": "output" if network == "G" else "input"}  # fmt: skip
+    for theirs, ours in pairs.items():
         name = name.replace(theirs, ours)
     return name
+
+
+def meg_names(network: str, name: str) -> str:
+    """Of MEG, whose layers are numbered with all that is between them."""
+    if not name.startswith("main."):
+        pairs = {"classify.0": "both", "classify.2": "output", "expand": "image" if network == "H" else "linear"}
+        return next(name.replace(theirs, ours) for theirs, ours in pairs.items() if theirs in name)
+    _, place, field = name.split(".")
+    if network != "G":
+        return f"body.convs.{int(place) // 2}.{field}"
+    step, kind = divmod(int(place), 3)
+    return f"output.{field}" if step == 3 else f"{('convs', 'norms')[kind]}.{step}.{field}"
 
 
 def translated(case: str, about: About, network: str) -> Translated:
     values = weights(f"{case}/{network}", about["shapes"][network])
     if "format" not in about:
-        image = "output" if network == "G" else "input"
-        names = {name: stability_names(name).replace("conv_img", image) for name in values}
-        state = {names[name]: value for name, value in values.items()}
+        named = meg_names if case.startswith("meg") else stability_names
+        names = {name: named(network, name) for name in values}
+        state = {names[n]: v.flatten(1) if "_fn.weight" in n else v for n, v in values.items()}
         return Translated({}, state, lambda ours: {theirs: ours[name] for theirs, name in names.items()})
     chosen = importers.formats()[about["format"]]
     if about["format"] == "gan_zoo":
@@ -182,7 +219,7 @@ def translated(case: str, about: About, network: str) -> Translated:
 def play(
     case: str, about: About, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[GANModule, list[Terms], dict[str, Translated]]:
-    networks = {name: translated(case, about, name) for name in ("G", "D")}
+    networks = {name: translated(case, about, name) for name in about["shapes"]}
     chosen = CASE[case]
     composed = config.read([*chosen.words, "data=digits", "data.image_channels=3"])
     recipes_batch = composed["data"]["batch_size"]
@@ -197,13 +234,12 @@ def play(
     # the recipe's half-life in iterations stays what it is, though an iteration shows fewer images
     composed["ema"]["half_life_kimg"] *= composed["data"]["batch_size"] / recipes_batch
     module = experiment.build(composed, with_data=False).module.double()
-    game = module.game
-    for name, network in (("G", game.generator), ("D", game.discriminator), ("G", module.average["generator"])):
-        missing, unexpected = network.load_state_dict(networks[name].state, strict=False)
-        assert not unexpected
-        assert all(key.rpartition(".")[2] in ("num_batches_tracked", "_extra_state", "alpha") for key in missing), (
-            missing
-        )
+    for name, network in networks.items():
+        load(parts(module, name), network.state)
+    load([("", module.average["generator"])], networks["G"].state)
+    for name, regularizer in module.regularizers.items():
+        if name == "vib":  # in double, and not what float32 makes of it
+            regularizer.beta.fill_(composed["reg"][name]["initial_beta"])
     module.player_optimizers.take(module.configure_optimizers())
     draws = Draws(case)
     monkeypatch.setattr(Stream, "draw", drawing(draws, composed["data"]["num_classes"]))
@@ -221,10 +257,39 @@ def play(
     return module, terms, networks
 
 
+def parts(module: GANModule, network: str) -> list[tuple[str, nn.Module]]:
+    """What makes a network of theirs, each with the prefix of its tensors in `Translated.state`."""
+    if network in ("G", "average"):
+        return [("", module.game.generator if network == "G" else module.average["generator"])]
+    if network == "H":
+        return [("", module.game.statistics)]
+    others = {n: m for n, m in module.game.players["discriminator"].modules.items() if n != "discriminator"}
+    return [("", module.game.discriminator), *((f"{name}.", other) for name, other in others.items())]
+
+
+def load(modules: list[tuple[str, nn.Module]], state: dict[str, Tensor]) -> None:
+    left = dict(state)
+    for prefix, module in reversed(modules):
+        own = {name.removeprefix(prefix): left.pop(name) for name in state if name in left and name.startswith(prefix)}
+        missing, unexpected = module.load_state_dict(own, strict=False)
+        assert not unexpected
+        assert {name.rpartition(".")[2] for name in missing} <= {"num_batches_tracked", "_extra_state", "alpha"}, (
+            missing
+        )
+
+
+def tensors_of(modules: list[tuple[str, nn.Module]]) -> dict[str, Tensor]:
+    return {prefix + name: value for prefix, module in modules for name, value in module.state_dict().items()}
+
+
 def drawing(draws: Draws, classes: int) -> Callable[..., Tensor]:
     def draw(self: Stream, purpose: str, shape: Sequence[int], distribution: str = "normal") -> Tensor:
         if purpose == "labels":
             return (draws.labels(shape[0], classes).double().add(0.5) / classes).float()
+        if purpose == "order of codes":  # the order in which uniform numbers stand
+            return torch.empty(shape).scatter_(0, draws.order(shape[0]), torch.arange(shape[0]) / shape[0])
+        if purpose.startswith("vib"):
+            return draws.noise(*shape)
         return draws.uniform(*shape) if distribution == "uniform" else draws.normal(*shape)
 
     return draw
@@ -259,9 +324,8 @@ def test_ten_iterations_equal_those_of_the_published_code(case: str, monkeypatch
     for name, values in losses.items():
         made = [CASE[case].losses[name](terms_) for terms_ in terms if applies(CASE[case].losses[name], terms_)]
         assert error(torch.stack(made).detach(), values) < TOLERANCE, name
-    ours = {"G": module.game.generator, "D": module.game.discriminator, "average": module.average["generator"]}
     for network, tensors in expected.items():
-        found = networks["D" if network == "D" else "G"].found(dict(ours[network].state_dict()))
+        found = networks["G" if network == "average" else network].found(tensors_of(parts(module, network)))
         compared = [name for name in tensors if compares(name, network)]
         assert len(compared) > 5
         for name in compared:

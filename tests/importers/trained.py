@@ -32,6 +32,12 @@ class Draws:
     def normal(self, *shape: int) -> Tensor:
         return torch.from_numpy(self._random("latents").standard_normal(shape))
 
+    def noise(self, *shape: int) -> Tensor:
+        return torch.from_numpy(self._random("noise").standard_normal(shape))
+
+    def order(self, count: int) -> Tensor:
+        return torch.from_numpy(self._random("order").permutation(count))
+
     def uniform(self, *shape: int) -> Tensor:
         return torch.from_numpy(self._random("interpolation").random_sample(shape))
 
