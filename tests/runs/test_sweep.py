@@ -59,6 +59,28 @@ def test_a_failing_job_does_not_stop_the_others(tmp_path, codes, capfd):
     assert "exit 2" in out
 
 
+@pytest.mark.parametrize(("ends", "code"), [((0, 0), 0), ((0, 2), 1), ((2, 137), 1)])
+def test_jobs_that_a_launcher_runs_in_other_processes_are_counted(tmp_path, codes, capfd, monkeypatch, ends, code):
+    """It was 0 of 0 jobs and exit code 0, whatever happened: what they noted was in those processes."""
+    processes = iter(range(100))
+    monkeypatch.setattr(sweep.os, "getpid", lambda: next(processes))
+    codes[0].extend(ends)
+    assert run(tmp_path, "seed=0,1") == code
+    out = capfd.readouterr().out
+    assert f"{ends.count(0)} of 2 jobs finished." in out
+    assert out.count("done ") == ends.count(0)
+    codes[0].clear()
+    assert run(tmp_path, "seed=0,1") == 0, "what an earlier sweep left in the folder does not count"
+
+
+def test_a_job_that_was_killed_in_another_process_has_no_exit_code_and_failed(tmp_path, capfd):
+    (tmp_path / sweep.JOBS).write_text('["a", null]\n["b", null]\n["b", 0]\n')
+    jobs = sweep._read(tmp_path / sweep.JOBS)
+    assert jobs == [("a", None), ("b", 0)]
+    assert sweep._summarise(jobs, []) == 1
+    assert "1 of 2 jobs finished.\n  killed  a\n  done    b\n" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize("code", [130, 143])
 def test_an_interrupted_job_ends_the_sweep(tmp_path, codes, code, capfd):
     codes[0].extend([0, code])

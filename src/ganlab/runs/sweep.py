@@ -7,12 +7,15 @@ folder as a resolved ``config.yaml`` and started from there by ``ganlab train FO
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,11 +28,12 @@ from omegaconf import DictConfig, OmegaConf
 
 import ganlab
 from ganlab.config import catalog, compose, parts
-from ganlab.core import streams
+from ganlab.core import files, streams
 from ganlab.core.errors import GanlabError
 from ganlab.core.stop_signals import WATCH, heeded
 from ganlab.runs import fine_tuning, run_folder
 
+JOBS = "jobs.jsonl"  # in the folder of a sweep whose jobs run in other processes
 _MOST = 10_000  # values of one option
 
 
@@ -46,8 +50,13 @@ def run(options: Sequence[str]) -> int:
     """
     parsed = compose.parse(fine_tuning.with_inherited(options))
     check(parsed)
-    jobs: list[tuple[str, int]] = []
+    jobs: list[tuple[str, int | None]] = []
     interrupted: list[int] = []
+    process = os.getpid()
+    folder_of_sweep = _folder(parsed)
+    elsewhere = folder_of_sweep / JOBS
+    with suppress(OSError):
+        elsewhere.unlink()
 
     def job(composed: DictConfig) -> None:
         runtime = HydraConfig.get()
@@ -56,15 +65,21 @@ def run(options: Sequence[str]) -> int:
         print(f"job {len(jobs)}: {name}", flush=True)
         resolved: Any = OmegaConf.to_container(composed, resolve=True)
         run_folder.write_config(folder, {**resolved, "run": {**resolved["run"], "dir": str(folder)}})
+        here = os.getpid() == process
+        if not here:  # hydra/launcher=joblib and the like; a job that is killed leaves no second line
+            files.append(elsewhere, _line(folder, None))
         code = _start(folder, interrupted)
-        jobs.append((str(folder), code))
+        if here:
+            jobs.append((str(folder), code))
+        else:
+            files.append(elsewhere, _line(folder, code))
         if code in {128 + number for number in heeded()}:
             interrupted.append(code)
         if interrupted:
             raise _Interrupted
 
     command_line = sys.argv
-    sys.argv = [command_line[0], "--multirun", *_lines(parsed)]
+    sys.argv = [command_line[0], "--multirun", *_lines(parsed, folder_of_sweep)]
     GlobalHydra.instance().clear()
     try:
         hydra.main(version_base="1.3", config_path=str(catalog.conf_dir()), config_name="train")(job)()
@@ -72,6 +87,7 @@ def run(options: Sequence[str]) -> int:
         pass
     finally:
         sys.argv = command_line
+    jobs += _read(elsewhere)
     if not jobs and not interrupted:
         raise GanlabError("The sweep has no jobs: one of its values is an empty list.")
     return _summarise(jobs, interrupted)
@@ -126,18 +142,33 @@ def _enumerable(override: Override) -> bool:
     return override.is_sweep_override() and override.is_discrete_sweep() and not isinstance(override.value(), Glob)
 
 
-def _lines(parsed: Sequence[Override]) -> list[str]:
+def _folder(parsed: Sequence[Override]) -> Path:
+    """The sweep's folder."""
+    given = [str(o.value()) for o in parsed if o.get_key_element() == "run.dir"]
+    default = datetime.now().strftime("sweeps/%Y-%m-%d_%H-%M-%S")
+    return Path(os.path.expanduser(given[-1] if given else default)).absolute()
+
+
+def _lines(parsed: Sequence[Override], folder: Path) -> list[str]:
     """Options as Hydra takes them; ``run.dir`` is the sweep's folder."""
-    lines = []
+    lines = [f"hydra.sweep.dir='{folder}'"]
     fixed = [o.key_or_group for o in parsed if not o.is_sweep_override()]
     if fixed:  # a job is called after what the sweep varies
         lines.append(f"hydra.job.config.override_dirname.exclude_keys=[{','.join(repr(key) for key in fixed)}]")
     for override in parsed:
-        if override.get_key_element() == "run.dir":
-            lines.append(f"hydra.sweep.dir='{Path(os.path.expanduser(str(override.value()))).absolute()}'")
-        else:
+        if override.get_key_element() != "run.dir":
             lines.append(compose.open_line(override))
     return lines
+
+
+def _line(folder: Path, code: int | None) -> bytes:
+    return (json.dumps([str(folder), code]) + "\n").encode()
+
+
+def _read(path: Path) -> list[tuple[str, int | None]]:
+    """What jobs have written that ran in other processes; without an exit code where one began and did not end."""
+    lines = [json.loads(line) for line in files.read(path).splitlines()] if path.exists() else []
+    return list({folder: (folder, code) for folder, code in lines}.values())
 
 
 def _start(folder: Path, interrupted: list[int]) -> int:
@@ -169,14 +200,14 @@ def _start(folder: Path, interrupted: list[int]) -> int:
         WATCH.at_once.remove(end)
 
 
-def _summarise(jobs: Sequence[tuple[str, int]], interrupted: Sequence[int]) -> int:
-    failed = [(name, code) for name, code in jobs if code]
+def _summarise(jobs: Sequence[tuple[str, int | None]], interrupted: Sequence[int]) -> int:
+    failed = [(name, code) for name, code in jobs if code != 0]
     print(
         f"{len(jobs) - len(failed)} of {len(jobs)} jobs finished."
         + (" The sweep was interrupted." if interrupted else "")
     )
     for name, code in jobs:
-        print(f"  {'done  ' if code == 0 else f'exit {code}'}  {name}")
+        print(f"  {'done  ' if code == 0 else 'killed' if code is None else f'exit {code}'}  {name}")
     if interrupted:
         return interrupted[0]
     return 1 if failed else 0
