@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from ganlab.contracts.plan import Progress
 from ganlab.core import files
 from ganlab.core.errors import GanlabError
+from ganlab.runs import checkpoint_check
 
 LAST, NEXT, BEST = "last.ckpt", "next.ckpt", "best.ckpt"
 
@@ -22,11 +20,13 @@ class AtomicCheckpointIO(CheckpointIO):
     """Writes each checkpoint whole, and to the disk before it gets its name.
 
     A write that fails (a full disk) leaves what was there before and is remembered in ``failure``
-    instead of raised, so that ranks which wait for rank 0 are not left waiting.
+    instead of raised, so that ranks which wait for rank 0 are not left waiting. Training goes on with what was
+    ``checked``; the file is not read again.
     """
 
     def __init__(self) -> None:
         self.failure: OSError | None = None
+        self.checked: dict[str, Any] | None = None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         self.failure = None
@@ -39,6 +39,9 @@ class AtomicCheckpointIO(CheckpointIO):
             self.failure = error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        checked, self.checked = self.checked, None
+        if checked is not None:
+            return checked
         # on the CPU unless told otherwise: a run of a GPU is to go on where there is none
         return load(Path(path), "cpu" if map_location is None else map_location)
 
@@ -91,25 +94,9 @@ def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         raise GanlabError(f"{path} does not exist.") from error
     except Exception as error:  # whatever a torn or foreign file makes zipfile, pickle or torch raise
         raise GanlabError(f"{path} is no whole checkpoint ({type(error).__name__}: {_short(error)}).") from error
-    if not _is_ours(checkpoint):
+    if not checkpoint_check.is_ours(checkpoint):
         raise GanlabError(f"{path} is no checkpoint of ganlab.")
     return dict(checkpoint)
-
-
-def _is_ours(checkpoint: Any) -> bool:
-    """Whether what a file holds has the parts that a run is continued from."""
-    if not isinstance(checkpoint, Mapping) or not isinstance(checkpoint.get("ganlab"), Mapping):
-        return False
-    progress, weights = checkpoint["ganlab"].get("progress"), checkpoint.get("state_dict")
-    return (
-        isinstance(progress, Mapping)
-        and set(progress) == {field.name for field in fields(Progress)}
-        and all(isinstance(number, int) and number >= 0 for number in progress.values())
-        and {"phase", "optimistic"} <= set(checkpoint["ganlab"])
-        and isinstance(checkpoint.get("optimizer_states"), list)
-        and isinstance(weights, Mapping)
-        and all(isinstance(weight, torch.Tensor) for weight in weights.values())
-    )
 
 
 def candidates(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from ganlab.assembly import experiment
 from ganlab.core import memory
 from ganlab.core.errors import GanlabError
 from ganlab.priors import truncate
-from ganlab.runs import choice, run_folder, session
+from ganlab.runs import checkpoint_check, choice, run_folder
 from ganlab.sampling import generation, styles
 from ganlab.sampling.styles import Style
 
@@ -51,7 +51,7 @@ class Run:
         self.config = run_folder.read_config(self.folder)
         self.checkpoint, stored, self.messages = choice.opened(self.folder, which)
         self.module = experiment.build(self.config, with_data=False).module
-        session.refuse_misfit(self.module, stored, self.checkpoint)
+        stored = checkpoint_check.taken(self.module, stored, self.checkpoint)
         self.module.load_state_dict(stored["state_dict"])
         self.module.on_load_checkpoint(stored)
         self.module.eval().to(where)

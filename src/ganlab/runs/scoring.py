@@ -15,15 +15,14 @@ from ganlab.data.run_images import RunData
 from ganlab.evaluation import scores, sources
 from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import Protocol
-from ganlab.runs import checkpoints, choice, run_folder, session
+from ganlab.runs import checkpoint_check, checkpoints, choice, run_folder
 from ganlab.runs.checkpoints import BEST
 from ganlab.runs.subject import Subject, keep
 
 
 def _load(subject: Subject, path: Path) -> None:
     """Take the weights of a checkpoint; one that is damaged or of another model is refused."""
-    checkpoint = checkpoints.load(path)
-    session.refuse_misfit(subject.module, checkpoint, path)
+    checkpoint = checkpoint_check.taken(subject.module, checkpoints.load(path), path)
     subject.module.load_state_dict(checkpoint["state_dict"])
     subject.module.on_load_checkpoint(checkpoint)
     subject.module.eval()

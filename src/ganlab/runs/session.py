@@ -28,6 +28,7 @@ from ganlab.engine.loader import Loader
 from ganlab.engine.module import GANModule
 from ganlab.priors import truncate
 from ganlab.runs import (
+    checkpoint_check,
     checkpoints,
     ending,
     fine_tuning,
@@ -46,6 +47,7 @@ from ganlab.runs.callbacks.progress import ProgressLine
 from ganlab.runs.callbacks.recorder import Recorder
 from ganlab.runs.callbacks.saving import Saving
 from ganlab.runs.callbacks.stopping import Stopping
+from ganlab.runs.checkpoint_check import MisfitError
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.ending import Outcome
 
@@ -113,11 +115,10 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
         if other_data is not None and _writes():
             print(other_data, flush=True)
         try:
-            refuse_misfit(built.module, checkpoint, path)
-        except GanlabError as error:
+            return _fit(built, folder, (path, checkpoint))
+        except MisfitError as error:
             change = _because_of_a_change(before, config, overrides)
             raise (error if change is None else change) from None
-        return _fit(built, folder, path, Progress(**checkpoint["ganlab"]["progress"]))
 
 
 def refuse_finished(folder: Path, config: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> None:
@@ -194,27 +195,6 @@ def refuse_other_networks(before: Mapping[str, Any], after: Mapping[str, Any]) -
             )
 
 
-def refuse_misfit(module: GANModule, checkpoint: Mapping[str, Any], path: Path) -> None:
-    """A checkpoint of another model is refused by the names that do not fit.
-
-    Raises:
-        GanlabError: If tensors are missing, surplus or of another shape.
-    """
-    ours, theirs = module.state_dict(), checkpoint["state_dict"]
-    misfits = [
-        *(f"{name} is missing" for name in ours if name not in theirs),
-        *(f"{name} is unknown here" for name in theirs if name not in ours),
-        *(
-            f"{name} is {tuple(theirs[name].shape)} instead of {tuple(ours[name].shape)}"
-            for name in ours
-            if name in theirs and theirs[name].shape != ours[name].shape
-        ),
-    ]
-    if misfits:
-        more = f" and {len(misfits) - 3} more" if len(misfits) > 3 else ""
-        raise GanlabError(f"{path} belongs to another model: {'; '.join(misfits[:3])}{more}.")
-
-
 def _because_of_a_change(
     before: Mapping[str, Any], after: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> GanlabError | None:
@@ -244,8 +224,7 @@ def _writes() -> bool:
 def _fit(
     built: experiment.Experiment,
     folder: Path,
-    checkpoint: Path | None = None,
-    progress: Progress | None = None,
+    resumed: tuple[Path, Mapping[str, Any]] | None = None,
     messages: Sequence[str] = (),
 ) -> Outcome:
     config, module = built.config, built.module
@@ -258,7 +237,8 @@ def _fit(
         truncate(module.setting.prior, config["sample"]["truncation"])  # refused now, not at the first grid
     class_names = built.data.images.class_names if built.data is not None else ()
     grids = Grids(folder, seed=config["seed"], class_names=class_names, **config["sample"])
-    done = progress or Progress()
+    checkpoint, stored = resumed or (None, {})
+    done = Progress(**stored["ganlab"]["progress"]) if checkpoint is not None else Progress()
     whole_last = done.iteration if checkpoint is not None and checkpoint.name == checkpoints.LAST else None
     saving = Saving(folder, io, last_step=whole_last, **config["checkpoint"])
     evaluating = [Evaluating(folder, built, every_kimg)] if (every_kimg := config["evaluate"]["every_kimg"]) else []
@@ -270,6 +250,8 @@ def _fit(
         io,
     )
     batch_check.check(module, lightning_trainer.world_size)
+    if checkpoint is not None:
+        io.checked = checkpoint_check.taken(module, stored, checkpoint, lightning_trainer.fit_loop.state_dict())
     same_data.describe(built)
     if main:
         print("\n".join([*opening.lines(built, lightning_trainer.world_size, done), *messages]), flush=True)

@@ -1,0 +1,318 @@
+"""The form that a checkpoint must have to fit a run, and the refusal of everything else before any of it is used.
+
+A checkpoint may come from somebody else. torch and Lightning take what they are given: moments of another shape end the
+process with a segmentation fault, other things end it with a traceback or train something else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from ganlab.contracts.growth import Grows, Stage
+from ganlab.contracts.plan import Progress
+from ganlab.core.errors import GanlabError
+from ganlab.engine.module import GANModule
+
+VERSION = "pytorch-lightning_version"
+STEPS = "epoch_loop.manual_optimization.optim_step_progress"  # of Lightning's loops; counts iterations, see the module
+
+Dtypes = Callable[[Tensor], tuple[torch.dtype, ...]]
+Problems = Iterator[str]
+
+
+class MisfitError(GanlabError):
+    """A checkpoint that does not fit a run."""
+
+
+def is_ours(checkpoint: Any) -> bool:
+    """Tell a checkpoint of ganlab's from other files of torch's."""
+    if not isinstance(checkpoint, Mapping) or not isinstance(checkpoint.get("ganlab"), Mapping):
+        return False
+    progress, weights = checkpoint["ganlab"].get("progress"), checkpoint.get("state_dict")
+    return (
+        isinstance(progress, Mapping)
+        and set(progress) == {field.name for field in fields(Progress)}
+        and all(_is_count(number) for number in progress.values())
+        and isinstance(weights, Mapping)
+        and all(isinstance(weight, Tensor) for weight in weights.values())
+    )
+
+
+def taken(
+    module: GANModule, checkpoint: Mapping[str, Any], path: Any, loops: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The part of a checkpoint that a run takes over; it has the form of what this run writes.
+
+    Args:
+        module: The run's, as it was built.
+        checkpoint: As `ganlab.runs.checkpoints.load` gives it.
+        path: Where it is from, for the sentence.
+        loops: The state of Lightning's loops as they begin, if training is to go on; None: only networks are wanted.
+
+    Raises:
+        MisfitError: If something is missing, surplus, of another type, shape or dtype, or contradicts the rest.
+    """
+    stored = checkpoint["ganlab"]
+    dtypes = _dtypes(stored.get("config"))
+    _refuse(path, "belongs to another model", _differences("", checkpoint["state_dict"], module.state_dict(), dtypes))
+    trained = "loops" in checkpoint  # an imported one is not
+    problems = [*_of_stage(module, stored), *_of_last_steps(module, stored, trained, dtypes)]
+    found = {"state_dict": checkpoint["state_dict"]}
+    if loops is not None:
+        optimizers = module.player_optimizers.make()
+        problems += _of_training(module, checkpoint, optimizers, loops, dtypes)
+    _refuse(path, "does not fit this run", problems)
+    found["ganlab"] = {**stored, "optimistic": {p: _own(steps) for p, steps in stored["optimistic"].items()}}
+    if loops is None:
+        return found
+    if trained:
+        found["loops"] = {"fit_loop": _form_of_loops(checkpoint, loops)}
+    return {
+        **found,
+        "epoch": checkpoint["epoch"],
+        "global_step": checkpoint["global_step"],
+        VERSION: L.__version__,
+        "callbacks": {},
+        "lr_schedulers": [],
+        # options of optimizers are the configuration's; the tensors are copied, because in a file two may share memory
+        "optimizer_states": [
+            {"state": _own(theirs["state"]), "param_groups": ours.state_dict()["param_groups"]}
+            for theirs, ours in zip(checkpoint["optimizer_states"], optimizers, strict=False)
+        ],
+    }
+
+
+def is_plain(value: Any) -> bool:
+    """Tell tensors that hold their own numbers, on the CPU, from sparse, quantized and other ones."""
+    return (
+        type(value) in (Tensor, nn.Parameter)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not (value.is_quantized or value.is_nested or value.is_conj() or value.is_neg())
+    )
+
+
+# --- parts of a checkpoint
+
+
+def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
+    """The stage of growth at which the networks stand."""
+    stage, phase, played = stored.get("stage"), stored.get("phase"), stored["progress"]["iteration"] > 0
+    if module.game.growth is None or not played:
+        if stage is not None or phase is not None:
+            yield f"it has a stage of growth ({_short(stage)}, phase {_short(phase)}), and the run has none"
+        return
+    if not isinstance(stage, Mapping) or set(stage) != {field.name for field in fields(Stage)}:
+        yield f"its stage of growth is {_short(stage)}"
+        return
+    networks = [n for player in module.game.players.values() for n in player.modules.values() if isinstance(n, Grows)]
+    level, size, batch = stage["level"], stage["image_size"], stage["batch_size"]
+    if not _is_count(level) or level > min(network.levels for network in networks):
+        yield f"its level of growth is {_short(level)}"
+    elif not isinstance(size, (list, tuple)) or tuple(size) != tuple(networks[0].image_size_at(level)):
+        yield f"its image size is {_short(size)} at level {level}"
+    if not _is_number(stage["alpha"]) or not 0 <= stage["alpha"] <= 1:
+        yield f"its alpha of growth is {_short(stage['alpha'])}"
+    if batch is not None and (not _is_count(batch) or batch == 0):
+        yield f"its batch of the stage is {_short(batch)}"
+    rates = stage["learning_rates"]
+    if not isinstance(rates, Mapping) or not all(n in module.game.players and _is_number(r) for n, r in rates.items()):
+        yield f"its learning rates of the stage are {_short(rates)}"
+    if not _is_count(phase) or type(stage["phase"]) is not int or stage["phase"] != phase:
+        yield f"its phase is {_short(phase)}, and that of its stage {_short(stage['phase'])}"
+
+
+def _of_last_steps(module: GANModule, stored: Mapping[str, Any], trained: bool, dtypes: Dtypes) -> Problems:
+    """What the optimistic update keeps of each player."""
+    steps = stored.get("optimistic")
+    if not isinstance(steps, Mapping):
+        yield f"its last steps are {_short(steps)}"
+        return
+    optimistic = module.game.update == "optimistic"
+    wanted = _playing(module) if optimistic and trained and stored["progress"]["iteration"] else set()
+    yield from (f"the last step of {player} is missing" for player in sorted(wanted - set(steps)))
+    for player, theirs in steps.items():
+        ours = module.player_optimizers.parameters.get(player) if optimistic else None
+        if ours is None:
+            yield f"it has a last step of {_short(player)}, and the run has none"
+        else:
+            yield from _differences(f"last step of {player}", theirs, [p.detach() for p in ours], dtypes)
+
+
+def _of_training(
+    module: GANModule,
+    checkpoint: Mapping[str, Any],
+    optimizers: Sequence[torch.optim.Optimizer],
+    loops: Mapping[str, Any],
+    dtypes: Dtypes,
+) -> Problems:
+    """Optimizers and loops: what only the training that goes on takes."""
+    example = {"epoch": 0, "global_step": 0, VERSION: "", "optimizer_states": []}
+    wrong = [name for name, like in example.items() if type(checkpoint.get(name)) is not type(like)]
+    if wrong:
+        yield f"its {wrong[0]} is {_short(checkpoint.get(wrong[0]))}"
+        return
+    states, step = checkpoint["optimizer_states"], checkpoint["global_step"]
+    if "loops" not in checkpoint:
+        if states:
+            yield "it has optimizers and no loops"
+        return
+    form = _form_of_loops(checkpoint, loops)
+    found = list(_differences("loops", form, loops, dtypes))
+    yield from found
+    if not found:
+        counts = list(form[STEPS]["total"].values())
+        if counts != [step] * len(counts) or step > checkpoint["ganlab"]["progress"]["iteration"]:
+            yield f"its loops count {_short(counts)} iterations, its global_step {_short(step)}"
+    if len(states) != len(optimizers):
+        yield f"it has {len(states)} optimizers instead of {len(optimizers)}"
+        return
+    names = {id(parameter): name for name, parameter in module.game.named_parameters()}
+    for player, state, ours in zip(module.game.players, states, optimizers, strict=True):
+        yield from _of_optimizer(module, player, state, ours, names, dtypes)
+
+
+def _of_optimizer(
+    module: GANModule,
+    player: str,
+    theirs: Any,
+    ours: torch.optim.Optimizer,
+    names: Mapping[int, str],
+    dtypes: Dtypes,
+) -> Problems:
+    """The moments of one player's parameters; those that had no gradient yet have none."""
+    whole = isinstance(theirs, Mapping) and {"state", "param_groups"} <= set(theirs)
+    if not whole or not isinstance(theirs["state"], Mapping) or not isinstance(theirs["param_groups"], list):
+        yield f"the optimizer of {player} is {_short(theirs)}"
+        return
+    wanted = [group["params"] for group in ours.state_dict()["param_groups"]]
+    if [group.get("params") if isinstance(group, Mapping) else None for group in theirs["param_groups"]] != wanted:
+        yield f"the optimizer of {player} is for other parameters"
+        return
+    parameters = [parameter for group in ours.param_groups for parameter in group["params"]]
+    examples: dict[Any, Any] = {}
+    for index, state in theirs["state"].items():
+        if not _is_count(index) or index >= len(parameters):
+            yield f"the optimizer of {player} has a state of {_short(index)}"
+            continue
+        parameter = parameters[index]
+        kind = tuple(parameter.shape), parameter.dtype
+        if kind not in examples:
+            examples[kind] = _example_of_state(module, player, parameter)
+        where = f"optimizer of {player}: {names.get(id(parameter), f'parameter {index}')}"
+        yield from _differences(where, state, examples[kind], dtypes)
+    lost = not theirs["state"] and player in _playing(module) and parameters
+    if lost and _example_of_state(module, player, parameters[0]):
+        yield f"the optimizer of {player} has no state"
+
+
+def _example_of_state(module: GANModule, player: str, parameter: Tensor) -> dict[str, Any]:
+    """What the player's optimizer keeps of a parameter of this shape, after one step."""
+    like = nn.Parameter(torch.zeros_like(parameter, device="cpu"))
+    like.grad = torch.zeros_like(like)
+    optimizer = module.player_optimizers.factories[player](iter([like]))
+    optimizer.step()
+    return dict(optimizer.state[like])
+
+
+def _playing(module: GANModule) -> set[str]:
+    """The players that step in every iteration."""
+    return {player for turn in module.game.all_turns() if turn.every == 1 for player in turn.players}
+
+
+# --- comparing
+
+
+def _differences(where: str, theirs: Any, ours: Any, dtypes: Dtypes) -> Problems:
+    """How the form of something differs from that of an example: names, counts, types, shapes and dtypes."""
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        name = f"{where}." if where else ""
+        yield from (f"{name}{key} is missing" for key in ours if key not in theirs)
+        yield from (f"{name}{_short(key, quoted=False)} is unknown here" for key in theirs if key not in ours)
+        for key in ours:
+            if key in theirs:
+                yield from _differences(f"{name}{key}", theirs[key], ours[key], dtypes)
+    elif isinstance(ours, list) and isinstance(theirs, (list, tuple)):
+        if len(theirs) != len(ours):
+            yield f"{where} has {len(theirs)} parts instead of {len(ours)}"
+        for number, (one, other) in enumerate(zip(theirs, ours, strict=False)):
+            yield from _differences(f"{where}[{number}]", one, other, dtypes)
+    elif isinstance(ours, Tensor):
+        if not is_plain(theirs):
+            yield f"{where} is {'no plain tensor' if isinstance(theirs, Tensor) else _short(theirs)}"
+        elif theirs.shape != ours.shape:
+            yield f"{where} is {tuple(theirs.shape)} instead of {tuple(ours.shape)}"
+        elif theirs.dtype not in dtypes(ours):
+            yield f"{where} is {theirs.dtype} instead of {dtypes(ours)[0]}"
+    elif type(theirs) is not type(ours) or (type(ours) is int and theirs < 0):
+        yield f"{where} is {_short(theirs)}"
+
+
+def _dtypes(config: Any) -> Dtypes:
+    """The dtypes in which a run of this configuration stores a tensor: Lightning makes all floats double with
+    ``trainer.precision=64-true``, but not those that an optimizer counts with."""
+    trainer = config.get("trainer") if isinstance(config, Mapping) else None
+    precision = str(trainer.get("precision")) if isinstance(trainer, Mapping) else ""
+    if precision not in ("64", "64-true"):
+        return lambda ours: (ours.dtype,)
+
+    def double(ours: Tensor) -> tuple[torch.dtype, ...]:
+        if not ours.is_floating_point():
+            return (ours.dtype,)
+        return (torch.float64,) if ours.ndim else (torch.float64, ours.dtype)
+
+    return double
+
+
+def _form_of_loops(checkpoint: Mapping[str, Any], ours: Mapping[str, Any]) -> Any:
+    """The state of the checkpoint's loops; that of another version of Lightning's in the form of this one's."""
+    loops = checkpoint["loops"].get("fit_loop") if isinstance(checkpoint["loops"], Mapping) else None
+    return loops if checkpoint[VERSION] == L.__version__ else _merged(ours, loops)
+
+
+def _merged(ours: Mapping[str, Any], theirs: Any) -> dict[str, Any]:
+    found = dict(ours)
+    for key, value in theirs.items() if isinstance(theirs, Mapping) else ():
+        if key in ours and isinstance(ours[key], Mapping):
+            found[key] = _merged(ours[key], value)
+        elif key in ours and type(value) is type(ours[key]) and (type(value) is bool or _is_count(value)):
+            found[key] = value
+    return found
+
+
+def _own(value: Any) -> Any:
+    """A copy whose tensors share no memory."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, Mapping):
+        return {key: _own(inner) for key, inner in value.items()}
+    return [_own(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _refuse(path: Any, what: str, problems: Iterable[str]) -> None:
+    found = list(problems)
+    if found:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise MisfitError(f"{path} {what}: {'; '.join(found[:3])}{more}.")
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _short(value: Any, quoted: bool = True) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor {tuple(value.shape)}"
+    text = repr(value) if quoted else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
