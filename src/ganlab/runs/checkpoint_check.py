@@ -62,6 +62,8 @@ def taken(
     stored = checkpoint["ganlab"]
     dtypes = _dtypes(stored.get("config"))
     _refuse(path, "belongs to another model", _differences("", checkpoint["state_dict"], module.state_dict(), dtypes))
+    entries = ("phase", "stage", "optimistic")
+    _refuse(path, "does not fit this run", (f"its {entry} is missing" for entry in entries if entry not in stored))
     trained = "loops" in checkpoint  # an imported one is not
     problems = [*_of_stage(module, stored), *_of_last_steps(module, stored, trained, dtypes)]
     found = {"state_dict": checkpoint["state_dict"]}
@@ -104,7 +106,7 @@ def is_plain(value: Any) -> bool:
 
 def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
     """The stage of growth at which the networks stand."""
-    stage, phase, played = stored.get("stage"), stored.get("phase"), stored["progress"]["iteration"] > 0
+    stage, phase, played = stored["stage"], stored["phase"], stored["progress"]["iteration"] > 0
     if module.game.growth is None or not played:
         if stage is not None or phase is not None:
             yield f"it has a stage of growth ({_short(stage)}, phase {_short(phase)}), and the run has none"
@@ -116,11 +118,12 @@ def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
     level, size, batch = stage["level"], stage["image_size"], stage["batch_size"]
     if not _is_count(level) or level > min(network.levels for network in networks):
         yield f"its level of growth is {_short(level)}"
-    elif not isinstance(size, (list, tuple)) or tuple(size) != tuple(networks[0].image_size_at(level)):
+    elif not _are_counts(size) or tuple(size) != tuple(networks[0].image_size_at(level)):
         yield f"its image size is {_short(size)} at level {level}"
     if not _is_number(stage["alpha"]) or not 0 <= stage["alpha"] <= 1:
         yield f"its alpha of growth is {_short(stage['alpha'])}"
-    if batch is not None and (not _is_count(batch) or batch == 0):
+    by_schedule = module.game.growth.stage(0).batch_size
+    if type(batch) is not type(by_schedule) or (batch is not None and batch <= 0):
         yield f"its batch of the stage is {_short(batch)}"
     rates = stage["learning_rates"]
     if not isinstance(rates, Mapping) or not all(n in module.game.players and _is_number(r) for n, r in rates.items()):
@@ -131,7 +134,7 @@ def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
 
 def _of_last_steps(module: GANModule, stored: Mapping[str, Any], trained: bool, dtypes: Dtypes) -> Problems:
     """What the optimistic update keeps of each player."""
-    steps = stored.get("optimistic")
+    steps = stored["optimistic"]
     if not isinstance(steps, Mapping):
         yield f"its last steps are {_short(steps)}"
         return
@@ -154,8 +157,10 @@ def _of_training(
     dtypes: Dtypes,
 ) -> Problems:
     """Optimizers and loops: what only the training that goes on takes."""
-    example = {"epoch": 0, "global_step": 0, VERSION: "", "optimizer_states": []}
-    wrong = [name for name, like in example.items() if type(checkpoint.get(name)) is not type(like)]
+    counts = {name: _is_count(checkpoint.get(name)) for name in ("epoch", "global_step")}
+    kinds = {VERSION: str, "optimizer_states": list}
+    types = {name: type(checkpoint.get(name)) is kind for name, kind in kinds.items()}
+    wrong = [name for name, right in (counts | types).items() if not right]
     if wrong:
         yield f"its {wrong[0]} is {_short(checkpoint.get(wrong[0]))}"
         return
@@ -168,9 +173,9 @@ def _of_training(
     found = list(_differences("loops", form, loops, dtypes))
     yield from found
     if not found:
-        counts = list(form[STEPS]["total"].values())
-        if counts != [step] * len(counts) or step > checkpoint["ganlab"]["progress"]["iteration"]:
-            yield f"its loops count {_short(counts)} iterations, its global_step {_short(step)}"
+        steps = list(form[STEPS]["total"].values())
+        if steps != [step] * len(steps) or step > checkpoint["ganlab"]["progress"]["iteration"]:
+            yield f"its loops count {_short(steps)} iterations, its global_step {_short(step)}"
     if len(states) != len(optimizers):
         yield f"it has {len(states)} optimizers instead of {len(optimizers)}"
         return
@@ -193,7 +198,8 @@ def _of_optimizer(
         yield f"the optimizer of {player} is {_short(theirs)}"
         return
     wanted = [group["params"] for group in ours.state_dict()["param_groups"]]
-    if [group.get("params") if isinstance(group, Mapping) else None for group in theirs["param_groups"]] != wanted:
+    found = [group.get("params") if isinstance(group, Mapping) else None for group in theirs["param_groups"]]
+    if not all(map(_are_counts, found)) or found != wanted:
         yield f"the optimizer of {player} is for other parameters"
         return
     parameters = [parameter for group in ours.param_groups for parameter in group["params"]]
@@ -307,6 +313,10 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
+def _are_counts(values: Any) -> bool:
+    return isinstance(values, (list, tuple)) and all(map(_is_count, values))
+
+
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
@@ -314,5 +324,5 @@ def _is_number(value: Any) -> bool:
 def _short(value: Any, quoted: bool = True) -> str:
     if isinstance(value, Tensor):
         return f"a tensor {tuple(value.shape)}"
-    text = repr(value) if quoted else str(value)
+    text = " ".join((repr(value) if quoted else str(value)).split())
     return text if len(text) <= 60 else f"{text[:57]}..."

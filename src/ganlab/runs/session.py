@@ -252,6 +252,8 @@ def _fit(
     batch_check.check(module, lightning_trainer.world_size)
     if checkpoint is not None:
         io.checked = checkpoint_check.taken(module, stored, checkpoint, lightning_trainer.fit_loop.state_dict())
+        # Lightning makes networks double only after it has loaded their weights, which would round them
+        lightning_trainer.precision_plugin.convert_module(module)
     same_data.describe(built)
     if main:
         print("\n".join([*opening.lines(built, lightning_trainer.world_size, done), *messages]), flush=True)

@@ -1,0 +1,274 @@
+"""What a checkpoint brings is checked: a run goes on rightly, or one sentence says what does not fit."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.runs import TINY, assert_bit_equal, state
+
+import ganlab
+from ganlab import cli
+from ganlab.assembly import experiment
+from ganlab.config import compose
+from ganlab.core.errors import GanlabError
+from ganlab.runs import checkpoint_check, checkpoints, run_folder, session, trainer
+from ganlab.runs.checkpoints import AtomicCheckpointIO
+
+LAST = Path("checkpoints/last.ckpt")
+# three kinds of runs: plain; with lazy turns, spectral norm, a bottleneck, an average, two optimizers and kept steps;
+# and in the middle of a fade
+RUNS = {
+    "plain": TINY,
+    "regularized": (
+        *TINY, "reg=[r1,sn,vib]", "reg.r1.interval_steps=2", "reg.vib.channels=4", "ema.ramp_up=null",
+        "game.update=optimistic", "optimizer/generator=rmsprop", "optimizer.generator.momentum=0.5",
+    ),
+    "growing": (
+        *TINY[4:], "model=pggan", "loss=wgan_gp", "data.num_classes=0", "data.image_size=8", "generator.width=4",
+        "generator.latent_dim=8", "discriminator.width=4", "growth=progressive", "growth.stable_kimg=0.016",
+        "growth.fade_kimg=0.044",
+    ),
+}  # fmt: skip
+REMOVED = object()
+Place = tuple[Any, ...]
+
+
+class Case:
+    """A run, its checkpoint, and what it goes on with."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        words = [*RUNS[name], "trainer.max_steps=4", f"run.dir={folder}"]
+        self.folder = session.start(compose.read(words)).folder
+        self.whole = checkpoints.load(self.folder / LAST)
+        config = run_folder.read_config(self.folder)
+        self.module = experiment.build(config, with_data=False).module
+        self.loops = trainer.make(config["trainer"], [], [], AtomicCheckpointIO()).fit_loop.state_dict()
+        self.right = self.taken(self.whole)
+
+    def taken(self, checkpoint: Any) -> dict[str, Any]:
+        """As `session.resume` does it, without the file."""
+        if not checkpoint_check.is_ours(checkpoint):
+            raise GanlabError("The file is no checkpoint of ganlab.")
+        found = checkpoint_check.taken(self.module, checkpoint, "last.ckpt", self.loops)
+        found["ganlab"] = {key: value for key, value in found["ganlab"].items() if key != "config"}  # for who reads it
+        found["state_dict"] = dict(found["state_dict"])
+        return found
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
+    made: dict[str, Case] = {}
+
+    def case(name: str) -> Case:
+        if name not in made:
+            made[name] = Case(name, tmp_path_factory.mktemp(name) / "run")
+        return made[name]
+
+    return case
+
+
+def leaves(node: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    found = [leaf for key, value in inner for leaf in leaves(value, (*place, key))]
+    yield from found or [(place, node)]
+
+
+def changed(node: Any, place: Place, value: Any) -> Any:
+    """A copy in which one place holds something else, or nothing."""
+    key, *rest = place
+    new = value if not rest else changed(node[key], tuple(rest), value)
+    if isinstance(node, dict):
+        return {k: new if k == key else v for k, v in node.items() if not (k == key and new is REMOVED)}
+    return [new if k == key else v for k, v in enumerate(node) if not (k == key and new is REMOVED)]
+
+
+def retyped(value: Any) -> list[Any]:
+    if isinstance(value, torch.Tensor):
+        other = value.float() if not value.is_floating_point() else value.double()
+        return ["x", None, other, value.half(), value.to(torch.complex64), value.to("meta"), value.to_sparse(), [value]]
+    others: list[Any] = ["x", None, 3, 0.5, True, {}, [], float("nan"), -1, [value], torch.ones(2)]
+    return [other for other in others if type(other) is not type(value)]
+
+
+def reshaped(value: Any) -> list[Any]:
+    if isinstance(value, torch.Tensor):
+        others = [torch.zeros(2, dtype=value.dtype), value[None], value.new_zeros(0), value.flatten()[:1][None, None]]
+        return [other for other in others if other.shape != value.shape]
+    return [[value, value], {"value": value}, -value - 1 if type(value) is int else {0: value}]
+
+
+def assert_right_or_one_sentence(case: Case, place: Place, value: Any) -> bool:
+    """Whether it was refused."""
+    try:
+        found = case.taken(changed(case.whole, place, value))
+    except GanlabError as error:
+        assert "\n" not in str(error), place
+        return True
+    assert_bit_equal(found, case.right, f"{place} {value!r}")
+    return False
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_each_leaf_removed_retyped_or_reshaped_changes_nothing_or_is_refused(cases: Any, name: str) -> None:
+    case = cases(name)
+    places = [(place, value) for place, value in leaves(case.whole) if place[:2] != ("ganlab", "config")]
+    refused = {"weights": 0, "all": 0}
+    for number, (place, value) in enumerate(places):
+        kinds = ([REMOVED], retyped(value), reshaped(value))
+        for new in (kind[number % len(kind)] for kind in kinds):
+            count = assert_right_or_one_sentence(case, place, new)
+            refused["all"] += count
+            refused["weights"] += count and place[0] in ("state_dict",)
+    assert refused["weights"] == 3 * len(case.whole["state_dict"])
+    assert refused["all"] > 2 * len(places)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_each_leaf_in_every_way(cases: Any, name: str) -> None:
+    case = cases(name)
+    for place, value in leaves(case.whole):
+        for new in (REMOVED, *retyped(value), *reshaped(value)):
+            assert_right_or_one_sentence(case, place, new)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_whole_parts_that_are_missing_or_twice_there_are_refused(cases: Any, name: str) -> None:
+    """But for those that a run does not need."""
+    case = cases(name)
+    inner = {place[:depth] for place, _ in leaves(case.whole) for depth in range(1, 4) if len(place) > depth}
+    unneeded = {("callbacks",), ("lr_schedulers",), ("ganlab", "config")}
+    unneeded |= {("loops", loop) for loop in ("validate_loop", "test_loop", "predict_loop")}
+    unneeded |= {place for place in inner if place[:2] in unneeded or place[0] in ("callbacks", "lr_schedulers")}
+    for place in sorted(inner - unneeded, key=str):
+        assert assert_right_or_one_sentence(case, place, REMOVED), place
+    states = case.whole["optimizer_states"]
+    for others in ([*states, states[0]], states[::-1], []):
+        assert assert_right_or_one_sentence(case, ("optimizer_states",), others)
+
+
+def test_the_sentence_names_what_does_not_fit(cases: Any) -> None:
+    case = cases("regularized")
+    bias = ("optimizer_states", 0, "state", 0, "exp_avg")
+    sentences = {
+        bias: r"fit this run: optimizer of discriminator: discriminator\.convs\.0\.bias\.exp_avg is \(2,\) instead of",
+        ("ganlab", "optimistic", "generator", 1): r"last step of generator\[1\] is \(2,\) instead of \(64, 16\)\.",
+        ("state_dict", "game.generator.linear.weight"): r"another model: game\.generator\.linear\.weight is \(2,\)",
+    }
+    for place, sentence in sentences.items():
+        with pytest.raises(GanlabError, match=sentence):
+            case.taken(changed(case.whole, place, torch.zeros(2)))
+
+
+def test_moments_that_share_memory_in_the_file_do_not_share_it_in_the_run(cases: Any) -> None:
+    case = cases("plain")
+    place = ("optimizer_states", 0, "state", 0)
+    shape = case.whole["optimizer_states"][0]["state"][0]["exp_avg"].shape
+    one = torch.zeros(()).expand(shape)
+    found = case.taken(changed(changed(case.whole, (*place, "exp_avg"), one), (*place, "exp_avg_sq"), one))
+    moments = found["optimizer_states"][0]["state"][0]
+    moments["exp_avg"].view(-1)[0] = 1
+    assert moments["exp_avg"].sum() == 1
+    assert moments["exp_avg_sq"].sum() == 0
+
+
+def test_loops_of_another_version_of_lightning_are_taken_as_far_as_they_are_known(cases: Any) -> None:
+    case = cases("plain")
+    other = changed(case.whole, ("pytorch-lightning_version",), "2.5.0")
+    loop = ("loops", "fit_loop")
+    for place in ((*loop, "epoch_loop.val_loop.batch_progress"), (*loop, "epoch_progress", "total", "ready")):
+        other = changed(other, place, REMOVED)
+    other["loops"]["fit_loop"]["of_that_version"] = 3
+    found = case.taken(other)
+    assert found["pytorch-lightning_version"] == case.right["pytorch-lightning_version"]
+    found["loops"]["fit_loop"]["epoch_progress"]["total"]["ready"] = 1
+    assert_bit_equal(found["loops"], case.right["loops"])
+    with pytest.raises(GanlabError, match="its loops count"):
+        case.taken(changed(other, (*loop, checkpoint_check.STEPS), REMOVED))
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def test_a_run_of_another_precision_goes_on(train: Any, precision: str) -> None:
+    words = (f"trainer.precision={precision}", "game.update=optimistic")
+    folder = train(*words, name="half", steps=2)
+    session.resume(folder, {"trainer.max_steps": 4})
+    whole = state(train(*words, name="whole"))
+    assert_bit_equal(state(folder), whole)
+    assert whole["state_dict"]["game.generator.linear.weight"].dtype == (
+        torch.float64 if precision == "64-true" else torch.float32
+    )
+    assert ganlab.load(folder).sample(2).isfinite().all()
+    content = checkpoints.load(folder / LAST)
+    moment = content["optimizer_states"][0]["state"][0]
+    moment["exp_avg"] = moment["exp_avg"].half()
+    torch.save(content, folder / LAST)
+    with pytest.raises(GanlabError, match=r"exp_avg is torch\.float16 instead of"):
+        session.resume(folder, {"trainer.max_steps": 6})
+
+
+# --- from the command line
+
+
+def moments_of_two(content: dict[str, Any]) -> None:
+    for optimizer in content["optimizer_states"]:
+        for moments in optimizer["state"].values():
+            moments["exp_avg"] = torch.zeros(2)
+
+
+def no_loops(content: dict[str, Any]) -> None:
+    del content["loops"]
+
+
+def last_steps_of_nobody(content: dict[str, Any]) -> None:
+    content["ganlab"]["optimistic"] = {"generator": []}
+
+
+def phase_of_no_growth(content: dict[str, Any]) -> None:
+    content["ganlab"].update(phase=3, stage={"level": 10**9})
+
+
+def weights_of_sixteen_bits(content: dict[str, Any]) -> None:
+    name = "average.generator.linear.weight"
+    content["state_dict"][name] = content["state_dict"][name].half()
+
+
+def weights_on_no_device(content: dict[str, Any]) -> None:
+    name = "average.generator.linear.weight"
+    content["state_dict"][name] = content["state_dict"][name].to("meta")
+
+
+DAMAGES = {
+    moments_of_two: r"optimizer of discriminator: \S+\.exp_avg is \(2,\) instead of",
+    no_loops: "it has optimizers and no loops",
+    last_steps_of_nobody: "it has a last step of 'generator', and the run has none",
+    phase_of_no_growth: "it has a stage of growth",
+    weights_of_sixteen_bits: r"average\.generator\.linear\.weight is torch\.float16 instead of torch\.float32",
+    weights_on_no_device: r"average\.generator\.linear\.weight is no plain tensor",
+}
+OF_TRAINING = (moments_of_two, no_loops)
+COMMANDS = {
+    "resume": ("trainer.max_steps=6",),
+    "sample": ("count=4",),
+    "evaluate": ("metrics=spectrum", "samples=40", "real=false"),
+}
+
+
+@pytest.mark.parametrize(("command", "damage"), [
+    (command, damage) for command, damage in itertools.product(COMMANDS, DAMAGES)
+    if command == "resume" or damage not in OF_TRAINING
+], ids=lambda each: getattr(each, "__name__", each))  # fmt: skip
+def test_a_checkpoint_that_does_not_fit_is_refused(copied: Path, command: str, damage: Callable[[Any], None]) -> None:
+    content = torch.load(copied / LAST, weights_only=True)
+    damage(content)
+    torch.save(content, copied / LAST)
+    before = {path: path.read_bytes() for path in sorted(copied.rglob("*")) if path.is_file()}
+    with pytest.raises(
+        GanlabError, match=rf"last\.ckpt (belongs to another model|does not fit this run): {DAMAGES[damage]}"
+    ):
+        cli.dispatch([command, str(copied), *COMMANDS[command]])
+    assert {path: path.read_bytes() for path in sorted(copied.rglob("*")) if path.is_file()} == before
