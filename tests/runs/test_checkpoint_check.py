@@ -16,6 +16,7 @@ from ganlab import cli
 from ganlab.assembly import experiment
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
+from ganlab.data import contents
 from ganlab.runs import checkpoint_check, checkpoints, run_folder, session, trainer
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 
@@ -54,9 +55,15 @@ class Case:
         """As `session.resume` does it, without the file."""
         if not checkpoint_check.is_ours(checkpoint):
             raise GanlabError("The file is no checkpoint of ganlab.")
+        other = contents.differences(checkpoint["ganlab"].get("data"), self.whole["ganlab"]["data"])
+        if other:
+            raise GanlabError(f"The data is not what the run was trained on: {'; '.join(other)}.")
         found = checkpoint_check.taken(self.module, checkpoint, "last.ckpt", self.loops)
-        found["ganlab"] = {key: value for key, value in found["ganlab"].items() if key != "config"}  # for who reads it
+        not_used = ("config", "data")  # but for the comparison above
+        found["ganlab"] = {key: value for key, value in found["ganlab"].items() if key not in not_used}
         found["state_dict"] = dict(found["state_dict"])
+        if found["ganlab"]["stage"] is not None:
+            found["ganlab"]["stage"] = {"average": 0, **found["ganlab"]["stage"]}  # runs of version 0.1.0 have none
         return found
 
 
@@ -125,7 +132,7 @@ def test_each_leaf_removed_retyped_or_reshaped_changes_nothing_or_is_refused(cas
             refused["all"] += count
             refused["weights"] += count and place[0] in ("state_dict",)
     assert refused["weights"] == 3 * len(case.whole["state_dict"])
-    assert refused["all"] > 2 * len(places)
+    assert refused["all"] > 1.5 * len(places)
 
 
 @pytest.mark.slow
@@ -142,7 +149,7 @@ def test_whole_parts_that_are_missing_or_twice_there_are_refused(cases: Any, nam
     """But for those that a run does not need."""
     case = cases(name)
     inner = {place[:depth] for place, _ in leaves(case.whole) for depth in range(1, 4) if len(place) > depth}
-    unneeded = {("callbacks",), ("lr_schedulers",), ("ganlab", "config")}
+    unneeded = {("callbacks",), ("lr_schedulers",), ("ganlab", "config"), ("ganlab", "data")}
     unneeded |= {("loops", loop) for loop in ("validate_loop", "test_loop", "predict_loop")}
     unneeded |= {place for place in inner if place[:2] in unneeded or place[0] in ("callbacks", "lr_schedulers")}
     for place in sorted(inner - unneeded, key=str):

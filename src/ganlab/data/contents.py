@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +43,10 @@ def differences(before: Any, now: Mapping[str, Any]) -> list[str]:
     """
     if before is None:
         return []
+    try:
+        json.dumps(before)
+    except (TypeError, ValueError):  # tensors and the like
+        return ["the images' contents"]
     if not isinstance(before, Mapping):
         return ["the images' contents"]
     same_kind = before.get("kind") == now["kind"]

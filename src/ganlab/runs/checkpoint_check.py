@@ -111,7 +111,10 @@ def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
         if stage is not None or phase is not None:
             yield f"it has a stage of growth ({_short(stage)}, phase {_short(phase)}), and the run has none"
         return
-    if not isinstance(stage, Mapping) or set(stage) != {field.name for field in fields(Stage)}:
+    wanted = {field.name for field in fields(Stage)}
+    if isinstance(stage, Mapping) and not module.game.growth.stage(module.game.growth.images).average:
+        wanted -= {"average"} - set(stage)  # runs of version 0.1.0 have none
+    if not isinstance(stage, Mapping) or set(stage) != wanted:
         yield f"its stage of growth is {_short(stage)}"
         return
     networks = [n for player in module.game.players.values() for n in player.modules.values() if isinstance(n, Grows)]
@@ -128,6 +131,8 @@ def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
     rates = stage["learning_rates"]
     if not isinstance(rates, Mapping) or not all(n in module.game.players and _is_number(r) for n, r in rates.items()):
         yield f"its learning rates of the stage are {_short(rates)}"
+    if not _is_count(stage.get("average", 0)):
+        yield f"its average of the stage is {_short(stage['average'])}"
     if not _is_count(phase) or type(stage["phase"]) is not int or stage["phase"] != phase:
         yield f"its phase is {_short(phase)}, and that of its stage {_short(stage['phase'])}"
 
