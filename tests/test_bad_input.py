@@ -3,6 +3,7 @@
 import copy
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,7 +164,7 @@ WRONG = {
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A working folder with data that is wrong in several ways."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("not a folder")
@@ -183,7 +184,9 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_what_is_wrong_is_said_in_one_sentence_and_nothing_is_left_behind(place, capsys, line):
+def test_what_is_wrong_is_said_in_one_sentence_and_nothing_is_left_behind(
+    place, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
     before = sorted(place.rglob("*"))
     command, *words = line.split()
     if command == "train" and not any(w.startswith(("run.dir", "--", "hinge", "empty", LONG)) for w in words):
@@ -196,13 +199,13 @@ def test_what_is_wrong_is_said_in_one_sentence_and_nothing_is_left_behind(place,
     assert sorted(place.rglob("*")) == before
 
 
-def test_several_mistakes_are_all_reported(place, capsys):
+def test_several_mistakes_are_all_reported(place, capsys: pytest.CaptureFixture[str]) -> None:
     sentence = refused(capsys, "train", "seed=x", "checkpoint.keep=-1", "run.dir=run")
     assert "seed must be" in sentence
     assert "checkpoint.keep must be" in sentence
 
 
-def test_a_folder_that_holds_a_run_is_not_trained_over(copied, capsys):
+def test_a_folder_that_holds_a_run_is_not_trained_over(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in copied.rglob("*")}
     sentence = refused(capsys, "train", *TINY, f"run.dir={copied}")
     assert "holds a run already: continue it with `ganlab resume" in sentence
@@ -210,7 +213,7 @@ def test_a_folder_that_holds_a_run_is_not_trained_over(copied, capsys):
     assert {path: path.stat().st_mtime_ns for path in copied.rglob("*")} == before
 
 
-def test_labels_that_the_model_needs_and_the_data_lacks_make_it_unconditional(place):
+def test_labels_that_the_model_needs_and_the_data_lacks_make_it_unconditional(place) -> None:
     folder = session.start(
         compose.read([*TINY, "data=folder", "data.path=flat", "trainer.max_steps=1", "run.dir=run"])
     ).folder
@@ -220,7 +223,7 @@ def test_labels_that_the_model_needs_and_the_data_lacks_make_it_unconditional(pl
 # --- a config.yaml that somebody has edited
 
 
-def edited(folder, change):
+def edited(folder: Path, change) -> None:
     path = folder / "config.yaml"
     content = yaml.safe_load(path.read_text())
     change(content)
@@ -248,7 +251,15 @@ def edited(folder, change):
     ],
 )
 @pytest.mark.parametrize("command", ["resume", "sample"])
-def test_a_config_that_is_none_is_refused(copied, capsys, monkeypatch, tmp_path, text, words, command):
+def test_a_config_that_is_none_is_refused(
+    copied: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    text: bytes,
+    words: str,
+    command: str,
+) -> None:
     import re
 
     monkeypatch.chdir(tmp_path)
@@ -257,14 +268,16 @@ def test_a_config_that_is_none_is_refused(copied, capsys, monkeypatch, tmp_path,
     assert not (tmp_path / "ran").exists()
 
 
-def leaves(node, path=()):
+def leaves(node, path: Path = ()):
     for key, value in node.items():
         yield (*path, key)
         if isinstance(value, dict):
             yield from leaves(value, (*path, key))
 
 
-def test_whatever_an_edited_config_holds_ends_in_a_sentence_or_works(copied, finished, monkeypatch):
+def test_whatever_an_edited_config_holds_ends_in_a_sentence_or_works(
+    copied: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each value of a run's configuration is replaced by nonsense of several kinds, and left out."""
     good = run_folder.read_config(finished)
     monkeypatch.setattr(session, "_fit_with_sentences", lambda *a: None)
@@ -296,31 +309,35 @@ def test_whatever_an_edited_config_holds_ends_in_a_sentence_or_works(copied, fin
     assert not tracebacks, "\n".join(tracebacks)
 
 
-def _read_for_sampling(content, folder):
+def _read_for_sampling(content, folder: Path) -> None:
     run_folder.check(content, folder)
     experiment.build(content, with_data=False)
 
 
-def _read_for_resuming(content, folder):
+def _read_for_resuming(content, folder: Path) -> None:
     run_folder.check(content, folder)
     trainer.check(content.get("trainer"))
     parts.check_options(content)
     trainer.make(content["trainer"], [], [], AtomicCheckpointIO())
 
 
-def test_a_component_that_does_not_exist_is_refused_with_the_nearest(copied, capsys):
+def test_a_component_that_does_not_exist_is_refused_with_the_nearest(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     edited(copied, lambda c: c["loss"].update(component="hindge"))
     assert "No adversarial loss is called 'hindge'. Did you mean 'hinge'?" in refused(capsys, "sample", str(copied))
     assert "No adversarial loss is called 'hindge'. Did you mean 'hinge'?" in refused(capsys, "resume", str(copied))
 
 
 @pytest.mark.parametrize("kind", ["generator", "loss", "data", "optimizer"])
-def test_an_import_path_in_a_config_is_not_imported(copied, capsys, tmp_path, monkeypatch, kind):
+def test_an_import_path_in_a_config_is_not_imported(
+    copied: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     (tmp_path / "trap.py").write_text("from pathlib import Path\nPath('imported').touch()\nclass Trap: pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    def spring(content):
+    def spring(content) -> None:
         node = content[kind]["generator"] if kind == "optimizer" else content[kind]
         node.update(component="trap:Trap", _target_="trap.Trap")
 
@@ -331,11 +348,13 @@ def test_an_import_path_in_a_config_is_not_imported(copied, capsys, tmp_path, mo
     assert not (tmp_path / "imported").exists()
 
 
-def test_a_trainer_option_of_ganlabs_in_an_edited_config_is_refused(copied, capsys):
+def test_a_trainer_option_of_ganlabs_in_an_edited_config_is_refused(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     edited(copied, lambda c: c["trainer"].update(strategy="ddp", max_steps=9))
     assert "trainer.strategy is ganlab's own business: use trainer.devices=N" in refused(capsys, "resume", str(copied))
 
 
-def test_sampling_needs_neither_data_nor_loggers(copied):
+def test_sampling_needs_neither_data_nor_loggers(copied: Path) -> None:
     edited(copied, lambda c: (c["data"].update(component="folder", path="/gone"), c.update(logger={"wandb": {}})))
     assert Run(copied).sample(2).shape[0] == 2

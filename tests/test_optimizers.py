@@ -24,7 +24,7 @@ def gradients(step):
     return [torch.randn(shape, generator=random) for shape in SHAPES]
 
 
-def trained(optimizer, weights, steps=4):
+def trained(optimizer, weights, steps: int = 4):
     for step in range(steps):
         for weight, gradient in zip(weights, gradients(step), strict=True):
             weight.grad = gradient.clone()  # contiguous, whatever the weight's strides are
@@ -32,7 +32,7 @@ def trained(optimizer, weights, steps=4):
     return [w.detach().contiguous() for w in weights]
 
 
-def by_hand(rule, steps=4):
+def by_hand(rule, steps: int = 4):
     """``rule(w, g, t, memory)`` for every weight, in float64."""
     found = []
     for i, weight in enumerate(parameters()):
@@ -62,7 +62,7 @@ MEMORY_FORMATS = [torch.contiguous_format, torch.channels_last]
 
 
 @pytest.mark.parametrize("memory_format", MEMORY_FORMATS, ids=str)
-def test_adam_follows_its_paper_whatever_the_strides_of_gradients(memory_format):
+def test_adam_follows_its_paper_whatever_the_strides_of_gradients(memory_format: torch.memory_format) -> None:
     """torch's fused kernel alone mixes up weights where strides differ; see ganlab.optimizers._align_gradients."""
     weights = parameters(memory_format)
     found = trained(adam(weights, lr=0.02, betas=(0.5, 0.9), eps=1e-3, weight_decay=0.1), weights)
@@ -70,13 +70,13 @@ def test_adam_follows_its_paper_whatever_the_strides_of_gradients(memory_format)
 
 
 @pytest.mark.parametrize("memory_format", MEMORY_FORMATS, ids=str)
-def test_adamw_follows_its_paper_whatever_the_strides_of_gradients(memory_format):
+def test_adamw_follows_its_paper_whatever_the_strides_of_gradients(memory_format: torch.memory_format) -> None:
     weights = parameters(memory_format)
     found = trained(adamw(weights, lr=0.02, betas=(0.0, 0.9), eps=1e-3, weight_decay=0.1), weights)
     assert_close(found, by_hand(adam_rule(0.02, 0.0, 0.9, 1e-3, 0.1, decoupled=True)))
 
 
-def test_moments_of_a_checkpoint_may_have_other_strides_than_the_weights():
+def test_moments_of_a_checkpoint_may_have_other_strides_than_the_weights() -> None:
     weights = parameters()
     first = adam(weights, lr=0.02)
     trained(first, weights)
@@ -88,7 +88,7 @@ def test_moments_of_a_checkpoint_may_have_other_strides_than_the_weights():
     assert_close(trained(second, others), trained(first, weights))
 
 
-def test_rmsprop_divides_by_the_root_of_the_mean_square():
+def test_rmsprop_divides_by_the_root_of_the_mean_square() -> None:
     def rule(w, g, t, memory):
         g = g + 0.1 * w
         square = memory["s"] = 0.8 * memory.get("s", 0) + 0.2 * g**2
@@ -100,7 +100,7 @@ def test_rmsprop_divides_by_the_root_of_the_mean_square():
     assert_close(trained(optimizer, weights), by_hand(rule))
 
 
-def test_sgd_with_momentum_and_decay_sums_gradients():
+def test_sgd_with_momentum_and_decay_sums_gradients() -> None:
     def rule(w, g, t, memory):
         step = memory["b"] = 0.9 * memory.get("b", 0) + g + 0.1 * w
         return w - 0.02 * step
@@ -109,7 +109,7 @@ def test_sgd_with_momentum_and_decay_sums_gradients():
     assert_close(trained(sgd(weights, lr=0.02, momentum=0.9, weight_decay=0.1), weights), by_hand(rule))
 
 
-def test_whole_numbers_are_taken_as_numbers():
+def test_whole_numbers_are_taken_as_numbers() -> None:
     """torch 2.15 refuses Adam(betas=(0, 0.99)) for its integer."""
     for make in (adam, adamw):
         weights = parameters()
@@ -119,7 +119,7 @@ def test_whole_numbers_are_taken_as_numbers():
     trained(sgd(weights, lr=0), weights)
 
 
-def test_parameters_may_come_from_an_iterator_and_betas_from_a_list():
+def test_parameters_may_come_from_an_iterator_and_betas_from_a_list() -> None:
     optimizer = adam(iter(parameters()), betas=[0.5, 0.9])
     assert len(optimizer.param_groups[0]["params"]) == len(SHAPES)
 
@@ -129,12 +129,12 @@ def test_parameters_may_come_from_an_iterator_and_betas_from_a_list():
     [*itertools.product((adam, adamw, rmsprop, sgd), ("lr", "weight_decay")), (adam, "eps"), (rmsprop, "momentum")],
 )
 @pytest.mark.parametrize("value", [-1e-3, float("nan"), float("inf")])
-def test_numbers_out_of_range_are_refused(make, name, value):
+def test_numbers_out_of_range_are_refused(make, name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} must be finite and at least 0, got"):
         make(parameters(), **{name: value})
 
 
-def test_decays_out_of_range_are_refused():
+def test_decays_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match=r"betas\[1\] must be in \[0, 1\), got 1.0"):
         adam(parameters(), betas=(0.0, 1.0))
     with pytest.raises(ValueError, match="betas must be two numbers"):

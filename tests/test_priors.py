@@ -1,6 +1,7 @@
 """Priors against moments of their distributions, and truncation against drawing again."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -13,11 +14,11 @@ from ganlab.priors import Normal, Truncated, Uniform, truncate
 COUNT, DIM = 20_000, 50  # 1e6 numbers: a standard error of 1e-3 standard deviations
 
 
-def draw(prior, seed=0, batch=COUNT, dim=DIM):
+def draw(prior, seed: int = 0, batch=COUNT, dim=DIM):
     return prior(Stream(seed).draw, batch, dim)
 
 
-def test_every_prior_gives_float32_of_the_asked_shape_from_the_key_alone():
+def test_every_prior_gives_float32_of_the_asked_shape_from_the_key_alone() -> None:
     for prior in (Normal(), Uniform(), Truncated()):
         torch.manual_seed(1)
         first = draw(prior, batch=3, dim=7)
@@ -28,13 +29,13 @@ def test_every_prior_gives_float32_of_the_asked_shape_from_the_key_alone():
         assert first.dtype == torch.float32
 
 
-def test_normal_has_mean_0_and_the_standard_deviation_scale():
+def test_normal_has_mean_0_and_the_standard_deviation_scale() -> None:
     z = draw(Normal(scale=1.5))
     assert abs(z.mean().item()) < 5e-3
     assert_close(z.std().item(), 1.5, rtol=5e-3, atol=0)
 
 
-def test_uniform_fills_its_interval():
+def test_uniform_fills_its_interval() -> None:
     """Variance (b - a)^2 / 12."""
     z = draw(Uniform(low=-1.0, high=3.0))
     assert z.min() >= -1
@@ -43,7 +44,7 @@ def test_uniform_fills_its_interval():
 
 
 @pytest.mark.parametrize(("threshold", "published"), [(0.5, 0.0806), (1.0, 0.2911), (2.0, 0.7737)])
-def test_truncated_has_the_published_variance(threshold, published):
+def test_truncated_has_the_published_variance(threshold: float, published: float) -> None:
     """Var = 1 - 2h phi(h) / (2 Phi(h) - 1), which is .0806, .2911, .7737; E z^4 from the same recursion,
     E z^4 = 3 E z^2 - 2h^3 phi(h) / (2 Phi(h) - 1). Clamping at h would give a larger variance.
     """
@@ -58,7 +59,7 @@ def test_truncated_has_the_published_variance(threshold, published):
     assert_close((z.var().item(), z.pow(4).mean().item()), (variance, fourth), rtol=6e-3, atol=0)
 
 
-def test_truncated_has_the_distribution_of_drawing_again():
+def test_truncated_has_the_distribution_of_drawing_again() -> None:
     """Quantiles of 1e6 truncated numbers against those of normal numbers of which larger ones were thrown away."""
     kept = torch.randn(4_000_000, generator=torch.Generator().manual_seed(5))
     kept = kept[kept.abs() <= 0.7]
@@ -68,7 +69,7 @@ def test_truncated_has_the_distribution_of_drawing_again():
 
 
 @pytest.mark.parametrize("threshold", [1e-4, 6.0, 40.0])
-def test_truncated_is_finite_for_any_uniform_number(threshold):
+def test_truncated_is_finite_for_any_uniform_number(threshold: float) -> None:
     """Also at u = 0 and the largest float32 below 1, where erf(threshold) is 1 in float32; and symmetric there."""
     ends = torch.tensor([[0.0, 1 - 2.0**-24]])
     low, high = Truncated(threshold)(lambda *_: ends, 1, 2).flatten().tolist()
@@ -77,7 +78,7 @@ def test_truncated_is_finite_for_any_uniform_number(threshold):
     assert 0 < high <= threshold
 
 
-def test_truncating_a_prior_gives_it_given_that_no_number_exceeds_the_threshold():
+def test_truncating_a_prior_gives_it_given_that_no_number_exceeds_the_threshold() -> None:
     assert truncate(Normal(), 0.7) == Truncated(0.7)
     assert truncate(Normal(scale=2.0), 0.5) == Truncated(threshold=0.25, scale=2.0)
     assert truncate(Truncated(2.0), 0.5) == Truncated(0.5)
@@ -87,7 +88,7 @@ def test_truncating_a_prior_gives_it_given_that_no_number_exceeds_the_threshold(
     assert draw(truncate(Normal(scale=2.0), 0.5)).abs().max() <= 0.5
 
 
-def test_a_prior_that_cannot_be_truncated_says_so():
+def test_a_prior_that_cannot_be_truncated_says_so() -> None:
     def sphere(draw, batch, dim):
         return torch.nn.functional.normalize(draw("latents", (batch, dim), "normal"))
 
@@ -109,6 +110,8 @@ def test_a_prior_that_cannot_be_truncated_says_so():
         (Truncated, {"scale": float("nan")}, "scale must be positive"),
     ],
 )
-def test_numbers_out_of_range_are_refused(prior, options, message):
+def test_numbers_out_of_range_are_refused(
+    prior: type[Normal] | type[Truncated] | type[Uniform], options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         prior(**options)

@@ -3,6 +3,7 @@
 import os
 import stat
 import zipfile
+from pathlib import Path
 
 import pytest
 from support.disk import fill
@@ -13,11 +14,11 @@ from ganlab.core.errors import GanlabError
 ROW = b'{"iteration": 1}\n'
 
 
-def names(folder):
+def names(folder: Path):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").mkdir()
     with pytest.raises(GanlabError, match=r"config.yaml cannot be written: Is a directory"):
         files.write_text(tmp_path / "config.yaml", "text")
@@ -29,7 +30,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     assert names(tmp_path) == ["config.yaml", "old"]
 
 
-def test_the_folders_of_a_file_are_made_and_what_was_there_is_replaced(tmp_path):
+def test_the_folders_of_a_file_are_made_and_what_was_there_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "page.html"
     for text in ("one", "two"):
         with files.whole(path, flush=True) as file:
@@ -40,7 +41,7 @@ def test_the_folders_of_a_file_are_made_and_what_was_there_is_replaced(tmp_path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
 
 
-def test_a_temporary_file_is_a_new_one_whatever_is_there(tmp_path, monkeypatch):
+def test_a_temporary_file_is_a_new_one_whatever_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run folder from somebody else may hold a link where a temporary file would be."""
     monkeypatch.setattr(files.secrets, "token_hex", lambda count: "0123456789ab")
     mine = tmp_path / "mine"
@@ -51,7 +52,7 @@ def test_a_temporary_file_is_a_new_one_whatever_is_there(tmp_path, monkeypatch):
     assert mine.read_text() == "mine"
 
 
-def test_a_link_is_replaced_and_not_written_through(tmp_path):
+def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_text("mine")
     (tmp_path / "page.html").symlink_to(mine)
@@ -66,7 +67,7 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path):
     lambda path: files.keep_lines(path, lambda line: False),
 ])  # fmt: skip
 @pytest.mark.parametrize("there", [True, False])
-def test_a_link_is_neither_read_nor_appended_to(tmp_path, act, there):
+def test_a_link_is_neither_read_nor_appended_to(tmp_path: Path, act, there: bool) -> None:
     mine, link = tmp_path / "mine", tmp_path / "metrics.jsonl"
     if there:
         mine.write_bytes(ROW)
@@ -78,13 +79,13 @@ def test_a_link_is_neither_read_nor_appended_to(tmp_path, act, there):
 
 
 @pytest.mark.parametrize("act", [files.read, lambda path: files.append(path, ROW)])
-def test_a_pipe_is_refused_and_not_waited_for(tmp_path, act):
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, act) -> None:
     os.mkfifo(tmp_path / "metrics.jsonl")
     with pytest.raises(OSError, match="it is no plain file"):
         act(tmp_path / "metrics.jsonl")
 
 
-def test_a_line_after_a_torn_one_begins_anew(tmp_path):
+def test_a_line_after_a_torn_one_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     files.append(path, ROW)
     files.append(path, b"")
@@ -93,7 +94,7 @@ def test_a_line_after_a_torn_one_begins_anew(tmp_path):
     assert path.read_bytes() == ROW + b"torn\n" + ROW
 
 
-def test_lines_that_are_not_wanted_go(tmp_path):
+def test_lines_that_are_not_wanted_go(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     files.keep_lines(path, lambda line: True)
     assert not path.exists()
@@ -105,14 +106,14 @@ def test_lines_that_are_not_wanted_go(tmp_path):
     assert names(tmp_path) == ["lines"]
 
 
-def test_only_temporary_files_of_ganlabs_own_are_cleaned_away(tmp_path):
+def test_only_temporary_files_of_ganlabs_own_are_cleaned_away(tmp_path: Path) -> None:
     for name in (".thesis.part", ".last.ckpt.0123456789ab.part", "last.ckpt", ".0123456789ab.part"):
         (tmp_path / name).touch()
     files.clean(tmp_path)
     assert names(tmp_path) == [".0123456789ab.part", ".thesis.part", "last.ckpt"]
 
 
-def test_an_archive_with_another_byte_is_noticed(tmp_path):
+def test_an_archive_with_another_byte_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "archive"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("numbers", b"12345678")
@@ -124,7 +125,7 @@ def test_an_archive_with_another_byte_is_noticed(tmp_path):
         assert files.damaged_member(file) == "numbers"
 
 
-def test_a_line_is_appended_whole_or_not_at_all(small_disk):
+def test_a_line_is_appended_whole_or_not_at_all(small_disk: Path) -> None:
     path = small_disk / "metrics.jsonl"
     files.append(path, ROW)
     fill(small_disk)

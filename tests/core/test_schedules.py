@@ -1,8 +1,10 @@
 """Schedules against their closed forms: pure functions of images seen."""
 
 import math
+from typing import Any
 
 import pytest
+from support.runs import Train
 
 from ganlab.core import schedules
 
@@ -11,13 +13,13 @@ def value(images, per_step=10, **keys):
     return schedules.parse({k.rstrip("_"): v for k, v in keys.items()}, per_step)(images)
 
 
-def test_before_the_start_it_is_the_first_value_and_after_the_end_the_last():
+def test_before_the_start_it_is_the_first_value_and_after_the_end_the_last() -> None:
     keys = {"from_": 3.0, "to": 1.0, "start_kimg": 1, "end_kimg": 2}
     assert [value(i, **keys) for i in (0, 1000, 2000, 9999)] == [3.0, 3.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("t", [0.0, 0.25, 0.5, 0.9, 1.0])
-def test_the_shapes_are_their_formulas(t):
+def test_the_shapes_are_their_formulas(t: float) -> None:
     """linear a + t (b - a); cosine b + (a - b) (1 + cos pi t) / 2; exponential a (b / a)^t."""
     a, b = 2e-4, 5e-6
     keys = {"from_": a, "to": b, "start_kimg": 1, "end_kimg": 5}
@@ -27,19 +29,19 @@ def test_the_shapes_are_their_formulas(t):
     assert value(images, shape="exponential", **keys) == pytest.approx(a * (b / a) ** t)
 
 
-def test_steps_are_iterations_of_so_many_images():
+def test_steps_are_iterations_of_so_many_images() -> None:
     keys = {"from_": 0.0, "to": 1.0, "start_steps": 2, "end_steps": 6}
     assert value(2 * 24, per_step=24, **keys) == 0
     assert value(4 * 24, per_step=24, **keys) == pytest.approx(0.5)
     assert value(6 * 24, per_step=24, **keys) == 1
 
 
-def test_a_schedule_that_ends_where_it_starts_is_a_step():
+def test_a_schedule_that_ends_where_it_starts_is_a_step() -> None:
     keys = {"from_": 1.0, "to": 2.0, "start_kimg": 1, "end_kimg": 1}
     assert (value(999, **keys), value(1000, **keys)) == (1.0, 2.0)
 
 
-def test_the_end_is_exact():
+def test_the_end_is_exact() -> None:
     """A learning rate that is to end at 0 ends at 0."""
     assert value(1000, from_=0.1, to=0, end_kimg=1) == 0
     assert value(0, from_=0.1, to=0.3, end_kimg=1) == 0.1
@@ -61,18 +63,18 @@ def test_the_end_is_exact():
         ({"from": 1, "to": 2, "end": 1}, "has no 'end'"),
     ],
 )
-def test_a_schedule_that_contradicts_itself_is_refused(keys, words):
+def test_a_schedule_that_contradicts_itself_is_refused(keys: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         schedules.parse(keys, 1)
 
 
-def test_what_a_schedule_is_is_seen_from_its_keys():
+def test_what_a_schedule_is_is_seen_from_its_keys() -> None:
     assert schedules.is_schedule({"from": 1})
     assert not schedules.is_schedule({"a": 1})
     assert not schedules.is_schedule(3)
 
 
-def test_a_learning_rate_follows_its_schedule_in_training(train):
+def test_a_learning_rate_follows_its_schedule_in_training(train: Train) -> None:
     """Iteration i uses the rate at the images seen before it; the end is reached after 4 iterations of 8 images."""
     from support.runs import metrics
 

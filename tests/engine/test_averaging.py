@@ -1,5 +1,7 @@
 """The moving average against its formula; what is averaged and what is copied."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from ganlab.engine.averaging import Average
 from ganlab.layers import spectral_norm
 
 
-def moved(network, seed):
+def moved(network, seed: int) -> None:
     """Other weights, as an optimizer would leave them: changed in place."""
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -18,7 +20,7 @@ def moved(network, seed):
                 tensor.copy_(torch.randn(tensor.shape, generator=random))
 
 
-def test_an_average_follows_its_formula_by_hand():
+def test_an_average_follows_its_formula_by_hand() -> None:
     """b = 2^(-images / half-life); in float64 by a loop."""
     network = nn.Linear(3, 2).double()
     average = Average({"g": network}, half_life_kimg=0.05, ramp_up=None)
@@ -31,7 +33,7 @@ def test_an_average_follows_its_formula_by_hand():
         assert_close(average["g"].weight.detach(), expected)
 
 
-def test_after_a_half_life_half_of_the_way_is_gone():
+def test_after_a_half_life_half_of_the_way_is_gone() -> None:
     average = Average({}, half_life_kimg=2.0, ramp_up=None)
     b = 1.0
     for _ in range(125):
@@ -39,7 +41,7 @@ def test_after_a_half_life_half_of_the_way_is_gone():
     assert b == pytest.approx(0.5)
 
 
-def test_the_ramp_up_bounds_the_half_life_by_a_share_of_the_images_seen():
+def test_the_ramp_up_bounds_the_half_life_by_a_share_of_the_images_seen() -> None:
     """StyleGAN2-ADA's training loop: half-life = min(half-life, images seen x ramp-up)."""
     average = Average({}, half_life_kimg=10.0, ramp_up=0.05)
     assert average.decay(0, 64) == 0
@@ -48,7 +50,7 @@ def test_the_ramp_up_bounds_the_half_life_by_a_share_of_the_images_seen():
 
 
 @pytest.mark.parametrize(("options", "images"), [({"half_life_kimg": 0.0}, 10**6), ({"start_kimg": 2.0}, 1999)])
-def test_without_averaging_and_before_the_start_it_is_a_copy(options, images):
+def test_without_averaging_and_before_the_start_it_is_a_copy(options: dict[str, Any], images: int) -> None:
     network = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
     average = Average({"g": network}, **options)
     moved(network, 1)
@@ -61,9 +63,9 @@ def test_without_averaging_and_before_the_start_it_is_a_copy(options, images):
     assert copies == ("half_life_kimg" in options)
 
 
-def test_batch_norm_statistics_are_averaged_and_every_other_buffer_is_copied():
+def test_batch_norm_statistics_are_averaged_and_every_other_buffer_is_copied() -> None:
     class Network(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.norm = nn.BatchNorm1d(2)
             self.register_buffer("alpha", torch.zeros(3))
@@ -83,7 +85,7 @@ def test_batch_norm_statistics_are_averaged_and_every_other_buffer_is_copied():
         assert torch.equal(average["g"].get_buffer(name), network.get_buffer(name))
 
 
-def test_spectral_norm_vectors_are_copied_and_stay_unit_vectors():
+def test_spectral_norm_vectors_are_copied_and_stay_unit_vectors() -> None:
     """An averaged vector is none, and the averaged network explodes (docs/frameworks.md)."""
     network = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
     spectral_norm.attach(network)
@@ -103,14 +105,14 @@ def test_spectral_norm_vectors_are_copied_and_stay_unit_vectors():
         assert_close(average["g"].get_buffer(name).norm(), torch.tensor(1.0))
 
 
-def test_averages_stay_in_evaluation_mode_and_need_no_gradients():
+def test_averages_stay_in_evaluation_mode_and_need_no_gradients() -> None:
     average = Average({"g": nn.Linear(2, 2)})
     average.train()
     assert not average["g"].training
     assert not any(p.requires_grad for p in average.parameters())
 
 
-def test_an_average_survives_a_change_of_dtype():
+def test_an_average_survives_a_change_of_dtype() -> None:
     """Moving a module gives its buffers new tensors."""
     network = nn.BatchNorm1d(2)
     average = Average({"g": network}, half_life_kimg=0)
@@ -123,7 +125,7 @@ def test_an_average_survives_a_change_of_dtype():
 
 
 @pytest.mark.parametrize("option", ["half_life_kimg", "ramp_up", "start_kimg"])
-def test_a_negative_number_is_refused(option):
+def test_a_negative_number_is_refused(option: str) -> None:
     with pytest.raises(ValueError, match=f"{option} must not be negative, got -1"):
         Average({}, **{option: -1.0})
 

@@ -46,7 +46,9 @@ def test_what_ganlab_writes_is_a_record() -> None:
         ("selected_on", "no", "selected_on must be true or false"),
     ],
 )
-def test_a_line_of_another_form_is_refused_by_its_number_and_place(tmp_path: Path, path: str, value: Any, words: str):
+def test_a_line_of_another_form_is_refused_by_its_number_and_place(
+    tmp_path: Path, path: str, value: Any, words: str
+) -> None:
     scores.append(tmp_path, record(100))
     one: Any = copy.deepcopy(record(200))
     *parents, last = path.split(".")

@@ -30,7 +30,7 @@ def fill(case: str, network: nn.Module) -> dict[str, list[int]]:
 class Stub(types.ModuleType):
     """A module that is empty, and of which anything can be imported."""
 
-    __path__: ClassVar[list[str]] = []
+    __path__: ClassVar[list[str]] = []  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):

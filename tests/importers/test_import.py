@@ -191,7 +191,9 @@ def test_changing_any_tensor_of_a_file_changes_the_imported_output(case: str, im
                     assert abs(influence) > 1e-12 * size, f"{name}: {theirs}"
 
 
-def test_the_command_line_imports_samples_and_says_what_is_missing(tmp_path: Path, capsys) -> None:
+def test_the_command_line_imports_samples_and_says_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write("huggingface_deep", tmp_path / "files", read("huggingface_deep"))
     out = tmp_path / "run"
     assert cli.dispatch(["import", str(tmp_path / "files/pytorch_model.bin"), f"out={out}"]) == 0

@@ -270,7 +270,7 @@ def test_what_cannot_be_imported_is_one_sentence(tmp_path: Path) -> None:
         ([6, 3, 1], 13, (13, 13)),
     ],
 )
-def test_widths_are_those_that_give_the_channels(channels, hidden, expected) -> None:
+def test_widths_are_those_that_give_the_channels(channels: list[int], hidden: int, expected: tuple[int, int]) -> None:
     found = widths(channels, "x", hidden)
     assert (found["width"], found["max_width"]) == expected
 

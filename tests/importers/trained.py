@@ -103,7 +103,8 @@ def save(
     for network, state in networks.items():
         arrays[network] = torch.cat([kept(value) for value in state.values()]).numpy()
     path = FOLDER / f"{case}.npz"
-    np.savez_compressed(path, about=np.array(json.dumps({**about, "kept": names})), **arrays)
+    stored: dict[str, Any] = {**arrays, "about": np.array(json.dumps({**about, "kept": names}))}
+    np.savez_compressed(path, **stored)
     ends = {name: f"{values[0]:.3g} .. {values[-1]:.3g}" for name, values in losses.items()}
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB, losses {ends}")
 

@@ -65,7 +65,7 @@ def kept(output: np.ndarray) -> np.ndarray:
     return flat[:: step + (step > 0 and step % 2 == 0) or 1]
 
 
-def save(case: str, about: dict[str, Any], outputs: dict[str, np.ndarray]) -> None:
+def save(case: str, about: dict[str, Any], outputs: dict[str, Any]) -> None:
     FIXTURES.mkdir(exist_ok=True)
     np.savez_compressed(FIXTURES / f"{case}.npz", about=json.dumps(about), **outputs)
 

@@ -110,7 +110,9 @@ def test_the_frames_are_piped_to_ffmpeg(tmp_path: Path, monkeypatch: pytest.Monk
     assert [path.name for path in out.parent.iterdir()] == ["walk.mp4"]
 
 
-def test_an_ffmpeg_that_fails_is_one_sentence_and_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+def test_an_ffmpeg_that_fails_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = "open(sys.argv[-1], 'w').write('half'); sys.stderr.write('first\\nNo encoder.\\n'); sys.exit(1)"
     pretend(tmp_path, code)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.runs import TINY, picture
+from support.runs import TINY, Start, picture
 
 import ganlab
 from ganlab import cli
@@ -63,7 +63,9 @@ def test_an_npz_has_the_images_of_a_grid_and_their_classes_as_other_codes_read_t
     assert os.listdir(tmp_path / "new") == ["x.npz"]
 
 
-def test_a_folder_has_the_same_images_by_class_and_number(run: Run, tmp_path: Path, capsys) -> None:
+def test_a_folder_has_the_same_images_by_class_and_number(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sample(run, f"{tmp_path}/x/", "count=12", "start=95", "seed=3")
     images = in_folder(tmp_path / "x")
     assert list(images) == sorted(f"{number % 10}/{number:06d}.png" for number in range(95, 107))
@@ -74,7 +76,9 @@ def test_a_folder_has_the_same_images_by_class_and_number(run: Run, tmp_path: Pa
     assert "12 images of iteration 4" in capsys.readouterr().out
 
 
-def test_samples_do_not_depend_on_the_batch_they_are_made_in(run: Run, tmp_path: Path, monkeypatch) -> None:
+def test_samples_do_not_depend_on_the_batch_they_are_made_in(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sample(run, tmp_path / "a.npz", "count=20")
     monkeypatch.setattr(export, "BATCH", 7)
     sample(run, tmp_path / "b.npz", "count=20")
@@ -192,7 +196,7 @@ def test_an_interrupted_npz_leaves_the_one_before_it(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["x.npz"]
 
 
-def test_an_interrupted_folder_says_how_many_images_it_has(tmp_path: Path, capsys) -> None:
+def test_an_interrupted_folder_says_how_many_images_it_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         export.write_folder(samples(200, 128), tmp_path / "x")
     assert "x is not complete: it has 128 of 200 images." in capsys.readouterr().err
@@ -204,11 +208,11 @@ def test_an_interrupted_folder_says_how_many_images_it_has(tmp_path: Path, capsy
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_of_an_image(
-    run: Run, tmp_path: Path, monkeypatch, capsys
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replace, left = os.replace, [6]  # samples.json and five images
 
-    def full(a, b):
+    def full(a, b) -> None:
         left[0] -= 1
         if left[0] < 0:
             raise OSError(28, "No space left on device")
@@ -241,7 +245,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_terminated_command_leaves_nothing_half_written(command, finished: Path, tmp_path: Path) -> None:
+def test_a_terminated_command_leaves_nothing_half_written(command: Start, finished: Path, tmp_path: Path) -> None:
     started = command("sample", str(finished), "count=1000000", f"out={tmp_path / 'x.npz'}")
     started.wait_for(lambda: any(part.stat().st_size > 20_000 for part in tmp_path.glob(".x.npz.*.part")))
     started.signal(signal.SIGTERM)

@@ -1,11 +1,13 @@
 """Interpolations, rows by truncation and standing statistics."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.runs import Train
 from torch.testing import assert_close
 
 import ganlab
@@ -17,7 +19,7 @@ from ganlab.sampling import captions, generation
 
 
 @pytest.fixture(scope="module")
-def big(tmp_path_factory):
+def big(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("big") / "run"
     return ganlab.train(
         ["model=biggan", "data.image_size=32", "generator.width=2", "discriminator.width=2", "data.batch_size=8",
@@ -25,7 +27,7 @@ def big(tmp_path_factory):
     )  # fmt: skip
 
 
-def opened(path):
+def opened(path: Path):
     with Image.open(path) as picture:
         picture.load()
         return picture.size, getattr(picture, "n_frames", 1), np.asarray(picture.convert("RGB"))
@@ -46,7 +48,7 @@ def test_a_linear_path_moves_at_a_constant_speed() -> None:
 
 
 @pytest.mark.parametrize("end", [[2.0, 0.0], [-2.0, 0.0]])
-def test_a_spherical_path_between_parallel_points_is_linear(end) -> None:
+def test_a_spherical_path_between_parallel_points_is_linear(end: list[float]) -> None:
     a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([end])
     assert_close(latent_space.interpolate(a, b, 5), latent_space.interpolate(a, b, 5, "linear"))
 
@@ -101,7 +103,9 @@ def with_names(images, columns, names):
     return captions.beside(generation.grid(images, columns), names)[0].numpy()
 
 
-def test_the_command_line_draws_interpolations_and_truncations(big, tmp_path, capsys) -> None:
+def test_the_command_line_draws_interpolations_and_truncations(
+    big, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["sample", str(big.folder), "kind=interpolation", "count=3", "steps=5", "between=classes", "labels=[3,8]"]
     assert cli.dispatch([*words, "standing_statistics=2", f"out={tmp_path / 'a.png'}"]) == 0
     assert "15 images of iteration 2" in capsys.readouterr().out
@@ -115,7 +119,7 @@ def test_the_command_line_draws_interpolations_and_truncations(big, tmp_path, ca
     assert np.array_equal(opened(tmp_path / "b.png")[2][:, :, 0], expected)
 
 
-def test_rows_of_an_interpolation_have_the_class_that_they_are_of(big, tmp_path) -> None:
+def test_rows_of_an_interpolation_have_the_class_that_they_are_of(big, tmp_path: Path) -> None:
     assert cli.dispatch(["sample", str(big.folder), "kind=interpolation", "count=2", "labels=[3,8]",
                          f"out={tmp_path / 'a.png'}"]) == 0  # fmt: skip
     images = latent_space.interpolation(big, 2, 8, labels=[3, 8])
@@ -144,13 +148,13 @@ def test_rows_of_an_interpolation_have_the_class_that_they_are_of(big, tmp_path)
         (["truncation=-1"], "truncation must be a positive number"),
     ],
 )
-def test_wrong_options_are_refused_in_one_sentence(big, words, sentence) -> None:
+def test_wrong_options_are_refused_in_one_sentence(big, words: list[str], sentence: str) -> None:
     with pytest.raises(GanlabError) as caught:
         cli.dispatch(["sample", str(big.folder), *words])
     assert sentence in str(caught.value)
 
 
-def test_classes_are_interpolated_only_where_they_are_embedded(finished, train) -> None:
+def test_classes_are_interpolated_only_where_they_are_embedded(finished: Path, train: Train) -> None:
     with pytest.raises(GanlabError, match="needs a generator that embeds its classes, and dcgan"):
         latent_space.interpolation(ganlab.load(finished), between="classes")
     plain = ganlab.load(train("data.num_classes=0", steps=1))

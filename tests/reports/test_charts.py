@@ -20,7 +20,9 @@ from ganlab.reports.charts import Series
         (0, 0, [-1, -0.5, 0, 0.5, 1]),
     ],
 )
-def test_ticks_are_round_numbers_that_span_the_range(low, high, expected):
+def test_ticks_are_round_numbers_that_span_the_range(
+    low: float, high: float, expected: list[float] | list[int]
+) -> None:
     assert charts.ticks(low, high, 5) == pytest.approx(expected)
 
 
@@ -28,7 +30,7 @@ def test_ticks_are_round_numbers_that_span_the_range(low, high, expected):
     ("value", "text"),
     [(12345678.0, "12,345,678"), (0.012345, "0.01235"), (-2.5, "−2.5"), (None, "–"), (3.0, "3"), (1e-7, "1e−07")],
 )
-def test_numbers_have_four_digits(value, text):
+def test_numbers_have_four_digits(value: float | None, text: str) -> None:
     assert charts.number(value) == text
 
 
@@ -36,7 +38,7 @@ def parsed(chart):
     return ElementTree.fromstring(chart[: chart.index("</svg>") + 6])
 
 
-def test_points_lie_where_their_numbers_say():
+def test_points_lie_where_their_numbers_say() -> None:
     svg = parsed(charts.lines([Series("fid", [(0, 10), (5, 20), (10, 30)])], "kimg", "fid"))
     points = [tuple(map(float, p.split(","))) for p in svg.find("polyline").get("points").split()]
     left, right = charts.LEFT, charts.WIDTH - charts.RIGHT
@@ -45,7 +47,7 @@ def test_points_lie_where_their_numbers_say():
     assert [t.text for t in svg.iter("title")] == ["fid: 10 at 0", "fid: 20 at 5", "fid: 30 at 10"]
 
 
-def test_what_is_not_finite_is_left_out_and_an_interval_is_drawn_around_the_line():
+def test_what_is_not_finite_is_left_out_and_an_interval_is_drawn_around_the_line() -> None:
     band = [(0, 1, 3), (1, None, 5), (2, 0, 2)]
     svg = parsed(charts.lines([Series("a", [(0, 2), (1, float("nan")), (2, 1)], band)], "x", "y", ("real", 9.0)))
     assert len(svg.find("polyline").get("points").split()) == 2
@@ -54,7 +56,7 @@ def test_what_is_not_finite_is_left_out_and_an_interval_is_drawn_around_the_line
     assert "No finite values" in charts.lines([Series("a", [(0, float("inf"))])], "x", "y")
 
 
-def test_one_point_is_a_chart_too_and_names_are_escaped():
+def test_one_point_is_a_chart_too_and_names_are_escaped() -> None:
     chart = charts.lines([Series("a<b", [(3, 3)]), Series("c&d", [(3, 4)])], "x", "y<z")
     parsed(chart)
     assert "a&lt;b" in chart
@@ -72,7 +74,9 @@ CURVES = {
 
 
 @pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
-def test_labels_touch_neither_lines_nor_points_nor_each_other(curve):
+def test_labels_touch_neither_lines_nor_points_nor_each_other(
+    curve: list[tuple[float, ...]] | list[tuple[float, float]] | list[tuple[int, float]] | list[tuple[int, int]],
+) -> None:
     """Of the labels' boxes, some points on each piece of the line: by trying, not by the formula that places them."""
     labels = [str(i / 10) for i in range(8)]
     svg = parsed(charts.lines([Series("t", curve, labels=labels, written=True)], "is", "fid"))
@@ -95,7 +99,7 @@ def test_labels_touch_neither_lines_nor_points_nor_each_other(curve):
         assert not any(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for b in boxes[:i])
 
 
-def test_of_points_that_lie_on_each_other_not_all_are_labelled_and_the_level_stands_off_the_line():
+def test_of_points_that_lie_on_each_other_not_all_are_labelled_and_the_level_stands_off_the_line() -> None:
     svg = parsed(
         charts.lines(
             [Series("t", [(1, 5), (1.001, 5.001), (1.002, 5), (9, 5.3)], labels="abcd", written=True)],

@@ -46,7 +46,9 @@ def test_within_the_uncertainty_nothing_is_better_or_worse() -> None:
         ((2.0, None), (2.0, None), "higher", ""),
     ],
 )
-def test_a_difference_is_told_where_it_exceeds_both_half_widths_together(one, other, better: str, said: str) -> None:
+def test_a_difference_is_told_where_it_exceeds_both_half_widths_together(
+    one: tuple[float | None, ...], other: tuple[float | None, ...], better: str, said: str
+) -> None:
     assert difference(value(*one, better=better), value(*other)) == said
 
 

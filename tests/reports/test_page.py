@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -29,30 +30,30 @@ class Checked(HTMLParser):
 
     VOID = frozenset({"meta", "img", "br"})
 
-    def __init__(self, html):
+    def __init__(self, html) -> None:
         super().__init__()
         self.open, self.fetched, self.text = [], [], []
         self.feed(html)
         assert not self.open
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag, attributes) -> None:
         if tag not in self.VOID:
             self.open.append(tag)
         self.fetched += [v for k, v in attributes if k in ("src", "href") and not v.startswith("data:")]
         assert tag not in ("script", "link")
 
-    def handle_startendtag(self, tag, attributes):
+    def handle_startendtag(self, tag, attributes) -> None:
         pass
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data) -> None:
         self.text.append(data)
 
 
 @pytest.fixture
-def written(tmp_path):
+def written(tmp_path: Path):
     def write(*records):
         for one in records:
             scores.append(tmp_path, one)
@@ -65,7 +66,7 @@ def written(tmp_path):
     return write
 
 
-def test_the_page_shows_every_score_its_interval_and_the_real_images_own(written):
+def test_the_page_shows_every_score_its_interval_and_the_real_images_own(written) -> None:
     _, text = written(record(1000, details=DETAILS, warnings=["Too few images."]))
     for part in ("fid", "9.55", "9.05 to 10.05", "9.50", "Too few images.", "held-out accuracy 98.7 %"):
         assert part in text
@@ -73,7 +74,7 @@ def test_the_page_shows_every_score_its_interval_and_the_real_images_own(written
         assert part in text
 
 
-def test_curves_are_drawn_over_training_and_over_truncation(written):
+def test_curves_are_drawn_over_training_and_over_truncation(written) -> None:
     html, text = written(*(record(i) for i in (0, 500, 1000)), *(record(1000, t) for t in (0.3, 1.0)), record(1000))
     assert "Over training" in text
     assert "Over truncation" in text
@@ -84,12 +85,12 @@ def test_curves_are_drawn_over_training_and_over_truncation(written):
     ]  # fmt: skip
 
 
-def test_truncated_scores_are_no_points_of_the_curve_over_training(written):
+def test_truncated_scores_are_no_points_of_the_curve_over_training(written) -> None:
     _, text = written(record(0), record(500, 0.5))
     assert "Over training" not in text
 
 
-def test_the_curve_over_training_stays_when_the_newest_evaluations_are_a_sweep(written):
+def test_the_curve_over_training_stays_when_the_newest_evaluations_are_a_sweep(written) -> None:
     html, text = written(*(record(i) for i in (0, 500, 1000)), record(1000, 0.3), record(1000, 0.7))
     assert "Over training" in text
     assert sorted(len(p.split()) for p in re.findall(r'polyline class="line s1" points="([^"]*)"', html)) == [
@@ -102,7 +103,7 @@ def headline(text):
     return re.search(r"Iteration \d+(?:, truncation [\d.]+)?", text)[0]
 
 
-def test_a_sweep_is_drawn_and_what_stands_first_is_the_checkpoint_as_it_is(written):
+def test_a_sweep_is_drawn_and_what_stands_first_is_the_checkpoint_as_it_is(written) -> None:
     """A truncation of 1 draws latents from within one deviation: it is far from none."""
     assert headline(written(record(500), record(500, 0.7))[1]) == "Iteration 500, truncation 0.7"
     assert headline(written(record(500, 1.0))[1]) == "Iteration 500"
@@ -110,7 +111,7 @@ def test_a_sweep_is_drawn_and_what_stands_first_is_the_checkpoint_as_it_is(writt
     assert headline(written(record(500, 0.6))[1]) == "Iteration 500, truncation 0.6"
 
 
-def test_what_was_measured_again_is_listed_once(written):
+def test_what_was_measured_again_is_listed_once(written) -> None:
     held_out = record(1000, subject={"kind": "real", "split": "validation"})
     _, text = written(record(500), held_out, record(1000), {**held_out, "time": "2026-11-21T12:00:00"})
     assert text.count("Real images (validation)") == 1
@@ -118,30 +119,30 @@ def test_what_was_measured_again_is_listed_once(written):
     assert text.count("Iteration 500") == 1
 
 
-def test_one_sample_is_no_plural(written):
+def test_one_sample_is_no_plural(written) -> None:
     one = record(0)
     one["protocol"] = {**one["protocol"], "samples": 1, "reference": {"split": "test", "count": 1}}
     assert "1 sample against 1 test image " in f"{written(one)[1]} ".replace("·", " ").replace("  ", " ")
 
 
-def test_different_protocols_have_sections_of_their_own(written):
+def test_different_protocols_have_sections_of_their_own(written) -> None:
     html, text = written(record(0), record(1000, protocol="fast"))
     assert re.findall("<h2>(.*?)</h2>", html) == ["Protocol fast", "Protocol digits"]
     assert "Over training" not in text
     assert "different protocols" in text
 
 
-def test_a_score_that_chose_the_checkpoint_is_marked(written):
+def test_a_score_that_chose_the_checkpoint_is_marked(written) -> None:
     assert "selected on" in written(record(1000, selected_on=True))[1]
 
 
-def test_pictures_are_inside_the_page_and_only_those_of_the_run(written, tmp_path):
+def test_pictures_are_inside_the_page_and_only_those_of_the_run(written, tmp_path: Path) -> None:
     Image.new("RGB", (8, 8), "red").save(tmp_path / "samples.png")
     html, _ = written(record(1000, pictures={"samples": "samples.png", "neighbours": "../secret.png", "gone": "x.png"}))
     assert html.count("data:image/png;base64,") == 1
 
 
-def test_names_are_text_and_no_markup(written):
+def test_names_are_text_and_no_markup(written) -> None:
     values = {"fid": value(None), "<img src=x>": value(1.0)}
     html, text = written(record(1000, values=values, protocol="<script>"))
     assert "<img src=x>" in text
@@ -151,7 +152,7 @@ def test_names_are_text_and_no_markup(written):
 EVIL = "</td></pre><script>alert(1)</script><img src=x onerror='alert(2)'>"
 
 
-def test_nothing_that_comes_from_the_folder_is_markup(written, tmp_path):
+def test_nothing_that_comes_from_the_folder_is_markup(written, tmp_path: Path) -> None:
     """Every text of a record, and the files of the run beside it."""
     values = {name: {**value(1.0, 0.2), "about": EVIL, "meaning": EVIL} for name in (EVIL, "fid")}
     values["is"] = value(2.0, better=EVIL)
@@ -176,7 +177,7 @@ def test_nothing_that_comes_from_the_folder_is_markup(written, tmp_path):
     assert text.count("alert(1)") > 20
 
 
-def test_each_number_says_what_it_is_and_what_has_no_better_or_worse_is_folded(written):
+def test_each_number_says_what_it_is_and_what_has_no_better_or_worse_is_folded(written) -> None:
     values = {
         "fid": {**value(9.0, 0.5), "meaning": "How far images are.", "about": "of 100"},
         "std": value(0.2, better="none"),
@@ -191,7 +192,7 @@ def test_each_number_says_what_it_is_and_what_has_no_better_or_worse_is_folded(w
     assert ">ppl<" not in html  # it says nothing here
 
 
-def test_the_page_begins_with_the_headline(written):
+def test_the_page_begins_with_the_headline(written) -> None:
     real = record(1000, subject={"kind": "real", "split": "validation"}, values={"fid": value(4.0, 0.5)})
     html, text = written(record(0), record(1000), real)
     before = html.index('<section class="headline">')
@@ -199,23 +200,23 @@ def test_the_page_begins_with_the_headline(written):
     assert "Real images that it was not trained on score 4.00: the generated images are worse by 5.55." in text
 
 
-def test_charts_beyond_two_rows_are_folded(written):
+def test_charts_beyond_two_rows_are_folded(written) -> None:
     values = {f"score {i}": value(1.0 + i) for i in range(9)}
     html, _ = written(record(0, values=values), record(500, values=values))
     captions = [html.index(f"<figcaption>score {i} ") for i in range(9)]
     assert captions[5] < html.index("<summary>3 more</summary>") < captions[6]
 
 
-def test_a_folder_without_scores_is_refused(tmp_path):
+def test_a_folder_without_scores_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GanlabError, match="has no scores yet: run `ganlab evaluate"):
         page.write(tmp_path)
 
 
-def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores.append(tmp_path, record(0))
     before = page.write(tmp_path).read_bytes()
 
-    def full(*_):
+    def full(*_) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
@@ -231,7 +232,7 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 @pytest.mark.parametrize(("mode", "bright"), [("light", True), ("dark", False)])
-def test_a_real_browser_lays_it_out_without_overflow(tmp_path, mode, bright):
+def test_a_real_browser_lays_it_out_without_overflow(tmp_path: Path, mode: str, bright: bool) -> None:
     """The document is as wide as the window, also a narrow one; and dark where the user wants it dark."""
     for iteration in (0, 500, 1000):
         scores.append(tmp_path, record(iteration, details=DETAILS, warnings=["A sentence."]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.disk import fill
-from support.runs import TINY, assert_bit_equal, state
+from support.runs import TINY, Train, assert_bit_equal, state
 
 from ganlab import cli
 from ganlab.core.errors import GanlabError
@@ -20,11 +20,11 @@ LAST = Path("checkpoints/last.ckpt")
 
 
 @pytest.fixture(scope="module")
-def last(finished):
+def last(finished: Path):
     return (finished / LAST).read_bytes()
 
 
-def test_a_run_keeps_last_and_a_bounded_number_of_older_checkpoints(finished):
+def test_a_run_keeps_last_and_a_bounded_number_of_older_checkpoints(finished: Path) -> None:
     names = sorted(path.name for path in (finished / "checkpoints").iterdir())
     assert names == ["last.ckpt", "step_000000002.ckpt", "step_000000003.ckpt"]
     for name, iteration in zip(names, (4, 2, 3), strict=True):
@@ -32,12 +32,12 @@ def test_a_run_keeps_last_and_a_bounded_number_of_older_checkpoints(finished):
 
 
 @pytest.mark.parametrize("keep", [0, 1])
-def test_fewer_may_be_kept(train, keep):
+def test_fewer_may_be_kept(train: Train, keep: int) -> None:
     folder = train("checkpoint.every_steps=1", f"checkpoint.keep={keep}")
     assert len(list((folder / "checkpoints").iterdir())) == 1 + keep
 
 
-def test_a_checkpoint_loads_with_weights_only_and_has_lightnings_keys(finished):
+def test_a_checkpoint_loads_with_weights_only_and_has_lightnings_keys(finished: Path) -> None:
     checkpoint = torch.load(finished / LAST, weights_only=True)
     assert {"state_dict", "optimizer_states", "global_step", "epoch", "pytorch-lightning_version"} <= set(checkpoint)
     assert checkpoint["global_step"] == 4
@@ -47,14 +47,14 @@ def test_a_checkpoint_loads_with_weights_only_and_has_lightnings_keys(finished):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
-def test_a_checkpoint_cut_short_is_recognised(tmp_path, last, share):
+def test_a_checkpoint_cut_short_is_recognised(tmp_path: Path, last, share: float) -> None:
     path = tmp_path / "cut.ckpt"
     path.write_bytes(last[: int(share * len(last))])
     with pytest.raises(GanlabError, match="is no whole checkpoint"):
         checkpoints.load(path)
 
 
-def test_one_flipped_byte_anywhere_is_recognised_or_changes_nothing(tmp_path, finished, last):
+def test_one_flipped_byte_anywhere_is_recognised_or_changes_nothing(tmp_path: Path, finished: Path, last) -> None:
     """A zip file has bytes that no content depends on: padding, times, attributes."""
     path, whole, recognised = tmp_path / "flipped.ckpt", checkpoints.load(finished / LAST), 0
     headers = range(len(last) - 400, len(last), 7)  # the directory at the end
@@ -71,7 +71,7 @@ def test_one_flipped_byte_anywhere_is_recognised_or_changes_nothing(tmp_path, fi
     assert recognised > len(offsets) // 4
 
 
-def test_one_flipped_byte_in_a_weight_is_recognised(tmp_path, finished, last):
+def test_one_flipped_byte_in_a_weight_is_recognised(tmp_path: Path, finished: Path, last) -> None:
     """torch does not compare the checksums that it writes."""
     with zipfile.ZipFile(finished / LAST) as archive:
         weights = [member for member in archive.infolist() if "/data/" in member.filename]
@@ -85,7 +85,7 @@ def test_one_flipped_byte_in_a_weight_is_recognised(tmp_path, finished, last):
 
 
 class Evil:
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = path
 
     def __reduce__(self):
@@ -93,7 +93,7 @@ class Evil:
 
 
 @pytest.mark.parametrize("kind", ["torch", "legacy", "pickle"])
-def test_a_checkpoint_that_would_run_code_runs_nothing(tmp_path, copied, kind):
+def test_a_checkpoint_that_would_run_code_runs_nothing(tmp_path: Path, copied: Path, kind: str) -> None:
     path, trace = copied / LAST, tmp_path / "it ran"
     content = {"state_dict": {}, "ganlab": Evil(f"'{trace}'")}
     if kind == "pickle":
@@ -118,13 +118,15 @@ def test_a_checkpoint_that_would_run_code_runs_nothing(tmp_path, copied, kind):
         {"ganlab": {"progress": None, "phase": None, "optimistic": {}}, "state_dict": {"a": 1}, "optimizer_states": []},
     ],
 )
-def test_a_foreign_torch_file_is_recognised(tmp_path, content):
+def test_a_foreign_torch_file_is_recognised(tmp_path: Path, content) -> None:
     torch.save(content, tmp_path / "foreign.ckpt")
     with pytest.raises(GanlabError, match="is no checkpoint of ganlab"):
         checkpoints.load(tmp_path / "foreign.ckpt")
 
 
-def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_with_a_message(copied, finished, capfd):
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_with_a_message(
+    copied: Path, finished: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (copied / LAST).write_bytes((copied / LAST).read_bytes()[:-100])
     assert cli.dispatch(["resume", str(copied), "trainer.max_steps=4"]) == 0
     err = capfd.readouterr().err
@@ -135,7 +137,7 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_with_a_message(
     assert len(list((copied / "checkpoints").iterdir())) == 3
 
 
-def test_sampling_says_that_it_used_an_older_checkpoint(copied, capfd):
+def test_sampling_says_that_it_used_an_older_checkpoint(copied: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (copied / LAST).write_bytes(b"")
     assert cli.dispatch(["sample", str(copied), "count=4"]) == 0
     captured = capfd.readouterr()
@@ -143,7 +145,9 @@ def test_sampling_says_that_it_used_an_older_checkpoint(copied, capfd):
     assert "images of iteration 3" in captured.out
 
 
-def test_when_no_checkpoint_is_whole_everybody_names_the_one_way_out_which_keeps_what_there_is(copied, capfd, tmp_path):
+def test_when_no_checkpoint_is_whole_everybody_names_the_one_way_out_which_keeps_what_there_is(
+    copied: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     """`resume` said to start again, and `train` to resume."""
     for path in (copied / "checkpoints").iterdir():
         path.write_bytes(path.read_bytes()[:1000])
@@ -162,7 +166,7 @@ def test_when_no_checkpoint_is_whole_everybody_names_the_one_way_out_which_keeps
     assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
 
 
-def test_the_checkpoint_of_another_model_is_refused_by_the_names_that_do_not_fit(copied, train):
+def test_the_checkpoint_of_another_model_is_refused_by_the_names_that_do_not_fit(copied: Path, train: Train) -> None:
     other = train("generator.width=6", name="other")
     (copied / LAST).write_bytes((other / LAST).read_bytes())
     for attempt in (lambda: Run(copied), lambda: session.resume(copied, {"trainer.max_steps": 9})):
@@ -172,7 +176,7 @@ def test_the_checkpoint_of_another_model_is_refused_by_the_names_that_do_not_fit
             attempt()
 
 
-def test_a_checkpoint_of_a_gpu_is_read_where_there_is_none(tmp_path, finished):
+def test_a_checkpoint_of_a_gpu_is_read_where_there_is_none(tmp_path: Path, finished: Path) -> None:
     """Storages name their device in the pickle; Lightning asks for no map_location."""
     path = tmp_path / "gpu.ckpt"
     with zipfile.ZipFile(finished / LAST) as old, zipfile.ZipFile(path, "w") as new:
@@ -189,8 +193,8 @@ def test_a_checkpoint_of_a_gpu_is_read_where_there_is_none(tmp_path, finished):
 # --- names
 
 
-def test_every_state_that_a_kill_between_two_renames_leaves_has_its_newest_checkpoint_found(tmp_path):
-    def put(name):
+def test_every_state_that_a_kill_between_two_renames_leaves_has_its_newest_checkpoint_found(tmp_path: Path) -> None:
+    def put(name) -> None:
         (tmp_path / name).write_text(name)
 
     for name in ("step_000000001.ckpt", "step_000000010.ckpt", "step_000000002.ckpt"):
@@ -205,7 +209,7 @@ def test_every_state_that_a_kill_between_two_renames_leaves_has_its_newest_check
     assert (tmp_path / "step_000000012.ckpt").read_text() == "last.ckpt"
 
 
-def test_what_an_interrupted_write_left_behind_is_removed(copied):
+def test_what_an_interrupted_write_left_behind_is_removed(copied: Path) -> None:
     left = [
         copied / "checkpoints/.next.ckpt.0123456789ab.part",
         copied / ".config.yaml.0123456789ab.part",
@@ -218,7 +222,7 @@ def test_what_an_interrupted_write_left_behind_is_removed(copied):
     assert (copied / ".mine.part").exists()
 
 
-def test_the_number_of_files_does_not_grow(train):
+def test_the_number_of_files_does_not_grow(train: Train) -> None:
     folder = train("checkpoint.every_steps=1", "sample.every_steps=1", "sample.keep=4", steps=30)
     count = len(list(folder.rglob("*")))
     session.resume(folder, {"trainer.max_steps": 60})
@@ -230,11 +234,11 @@ def test_the_number_of_files_does_not_grow(train):
 # --- a full disk
 
 
-def when(monkeypatch, iteration, act):
+def when(monkeypatch: pytest.MonkeyPatch, iteration, act) -> None:
     """Do something before the checkpoint of an iteration is written."""
     save = saving.Saving._save
 
-    def patched(self, trainer, module):
+    def patched(self, trainer, module) -> None:
         if module.progress.iteration == iteration:
             act()
         save(self, trainer, module)
@@ -243,7 +247,9 @@ def when(monkeypatch, iteration, act):
 
 
 @pytest.mark.parametrize("leave", [0, 40_000])
-def test_a_full_disk_stops_no_training_and_the_last_good_checkpoint_stays(small_disk, train, monkeypatch, capfd, leave):
+def test_a_full_disk_stops_no_training_and_the_last_good_checkpoint_stays(
+    small_disk: Path, train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], leave: int
+) -> None:
     when(monkeypatch, 3, lambda: fill(small_disk, leave))
     folder = train("checkpoint.every_steps=1", "sample.every_steps=1", f"run.dir={small_disk}/run", steps=6)
     err = capfd.readouterr().err
@@ -266,7 +272,9 @@ def test_a_full_disk_stops_no_training_and_the_last_good_checkpoint_stays(small_
     assert state(folder)["ganlab"]["progress"]["iteration"] == 6
 
 
-def test_a_disk_that_is_full_for_a_while_loses_one_checkpoint(small_disk, train, monkeypatch):
+def test_a_disk_that_is_full_for_a_while_loses_one_checkpoint(
+    small_disk: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     when(monkeypatch, 3, lambda: fill(small_disk))
     when(monkeypatch, 4, lambda: os.unlink(small_disk / "ballast"))
     folder = train("checkpoint.every_steps=1", "checkpoint.keep=1", f"run.dir={small_disk}/run", steps=5)
@@ -274,18 +282,18 @@ def test_a_disk_that_is_full_for_a_while_loses_one_checkpoint(small_disk, train,
     assert state(folder, "step_000000004.ckpt")["ganlab"]["progress"]["iteration"] == 4
 
 
-def test_a_disk_that_is_full_from_the_start_is_refused_in_one_sentence(small_disk, train):
+def test_a_disk_that_is_full_from_the_start_is_refused_in_one_sentence(small_disk: Path, train: Train) -> None:
     fill(small_disk)
     with pytest.raises(GanlabError, match=r"config.yaml cannot be written: No space left on device"):
         train(f"run.dir={small_disk}/run")
 
 
-def test_a_folder_that_cannot_be_written_is_refused_in_one_sentence(train):
+def test_a_folder_that_cannot_be_written_is_refused_in_one_sentence(train: Train) -> None:
     with pytest.raises(GanlabError, match="The run folder /proc/run cannot be made"):
         train("run.dir=/proc/run")
 
 
-def test_a_write_that_fails_is_remembered_and_not_raised(tmp_path):
+def test_a_write_that_fails_is_remembered_and_not_raised(tmp_path: Path) -> None:
     """Other ranks wait for the one that writes."""
     io = checkpoints.AtomicCheckpointIO()
     (tmp_path / "a file").write_text("")
@@ -296,13 +304,13 @@ def test_a_write_that_fails_is_remembered_and_not_raised(tmp_path):
     assert [p.name for p in tmp_path.glob("*.ckpt")] == ["last.ckpt"]
 
 
-def test_a_programming_error_while_saving_is_not_taken_for_a_full_disk(tmp_path):
+def test_a_programming_error_while_saving_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"pickle|local object"):
         checkpoints.AtomicCheckpointIO().save_checkpoint({"a": lambda: 1}, tmp_path / "last.ckpt")
     assert not list(tmp_path.iterdir())
 
 
-def test_weights_that_are_not_finite_are_never_saved(train, capfd):
+def test_weights_that_are_not_finite_are_never_saved(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(
         GanlabError, match=r"The run has diverged: .* at iteration \d+.*Checkpoints hold finite numbers only.*lr"
     ):
@@ -315,7 +323,7 @@ def test_weights_that_are_not_finite_are_never_saved(train, capfd):
         )
 
 
-def test_a_run_that_diverges_keeps_its_last_good_checkpoint(copied):
+def test_a_run_that_diverges_keeps_its_last_good_checkpoint(copied: Path) -> None:
     with pytest.raises(GanlabError, match="The run has diverged"):
         session.resume(
             copied,
@@ -326,7 +334,9 @@ def test_a_run_that_diverges_keeps_its_last_good_checkpoint(copied):
     assert all(torch.isfinite(t).all() for t in checkpoint["state_dict"].values() if t.is_floating_point())
 
 
-def test_a_blow_up_that_leaves_the_weights_finite_stops_the_run_and_keeps_the_last_good_checkpoint(train, tmp_path):
+def test_a_blow_up_that_leaves_the_weights_finite_stops_the_run_and_keeps_the_last_good_checkpoint(
+    train: Train, tmp_path: Path
+) -> None:
     """Squares of large gradients overflow in Adam's moments, after which it makes steps of zero."""
     rates = ("optimizer.generator.lr=1e6", "optimizer.discriminator.lr=1e6", "loss=wgan_gp")
     with pytest.raises(GanlabError, match=r"The run has diverged: the moments of the \w+'s optimizer are NaN or inf"):
@@ -339,8 +349,10 @@ def test_a_blow_up_that_leaves_the_weights_finite_stops_the_run_and_keeps_the_la
 
 
 @pytest.mark.parametrize("what", ["buffer", "average", "moment", "optimistic"])
-def test_any_number_of_a_checkpoint_that_is_not_finite_is_refused(train, monkeypatch, what):
-    def spoil(module):
+def test_any_number_of_a_checkpoint_that_is_not_finite_is_refused(
+    train: Train, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def spoil(module) -> None:
         places = {
             "buffer": lambda: next(b for b in module.game.buffers() if b.is_floating_point()),
             "average": lambda: next(module.average.parameters()),
@@ -351,7 +363,7 @@ def test_any_number_of_a_checkpoint_that_is_not_finite_is_refused(train, monkeyp
 
     save = saving.Saving._save
 
-    def patched(self, trainer, module):
+    def patched(self, trainer, module) -> None:
         with torch.no_grad():
             spoil(module)
         save(self, trainer, module)
@@ -363,11 +375,11 @@ def test_any_number_of_a_checkpoint_that_is_not_finite_is_refused(train, monkeyp
         train("game.update=optimistic", steps=1)
 
 
-def test_large_finite_weights_are_saved(train, monkeypatch):
+def test_large_finite_weights_are_saved(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     """The square of 1e30 is infinite in float32, and a sum of squares was looked at."""
     save = saving.Saving._save
 
-    def patched(self, trainer, module):
+    def patched(self, trainer, module) -> None:
         with torch.no_grad():
             next(module.average.parameters()).view(-1)[0] = 1e30
             next(module.game.parameters()).view(-1)[0] = 1e30

@@ -1,5 +1,7 @@
 """``init=RUN``: a run begins with another one's weights and recipe."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -16,7 +18,7 @@ SMALL = ("trainer.accelerator=cpu", "data.batch_size=8", "sample.count=10", "che
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
+def base(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("base") / "run"
     return ganlab.train(
         [*SMALL, "model=biggan", "data.image_size=32", "generator.width=2", "discriminator.width=2",
@@ -57,7 +59,7 @@ def test_the_recipe_is_the_runs_unless_the_command_line_says_otherwise(base) -> 
     assert composed["trainer"]["max_steps"] != 3
 
 
-def test_another_class_count_starts_the_embeddings_afresh_and_nothing_else(base, tmp_path) -> None:
+def test_another_class_count_starts_the_embeddings_afresh_and_nothing_else(base, tmp_path: Path) -> None:
     from PIL import Image
 
     for label in range(3):
@@ -80,7 +82,7 @@ def test_another_class_count_starts_the_embeddings_afresh_and_nothing_else(base,
     assert sum(value.shape != before[name].shape for name, value in after.items()) == 4
 
 
-def test_the_average_goes_on_from_where_it_was(base, tmp_path) -> None:
+def test_the_average_goes_on_from_where_it_was(base, tmp_path: Path) -> None:
     """After an iteration of b images it is lerp(average, weights, 1 - 2^(-b / half-life)), not a copy."""
     tuned = ganlab.train([*SMALL, f"init={base.folder}", "trainer.max_steps=1", f"run.dir={tmp_path / 'run'}"])
     decay = 0.5 ** (8 / 10_000)
@@ -93,7 +95,7 @@ def test_the_average_goes_on_from_where_it_was(base, tmp_path) -> None:
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["init"] == str(base.folder)
 
 
-def test_spectral_norm_may_be_taken_off_and_put_on(base, tmp_path) -> None:
+def test_spectral_norm_may_be_taken_off_and_put_on(base, tmp_path: Path) -> None:
     """Without it weights are W/σ: the same images. Put on again, W/σ has σ = 1 if the vectors had converged."""
     plain = begun(base, "reg=none")[0].module
     z, y = torch.randn(4, base.generator.latent_dim), torch.tensor([0, 3, 5, 9])
@@ -113,7 +115,7 @@ def test_spectral_norm_may_be_taken_off_and_put_on(base, tmp_path) -> None:
         (["model=dcgan"], "its weights do not fit these networks"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused_by_name(base, words, sentence) -> None:
+def test_weights_that_do_not_fit_are_refused_by_name(base, words: list[str], sentence: str) -> None:
     with pytest.raises(GanlabError) as caught:
         begun(base, *words)
     assert sentence in str(caught.value)
@@ -128,7 +130,9 @@ def test_weights_that_do_not_fit_are_refused_by_name(base, words, sentence) -> N
         (["-m", "init=a,b"], "begins with one run's weights"),
     ],
 )
-def test_what_is_no_run_is_refused_in_one_sentence(words, sentence, capsys, tmp_path, monkeypatch) -> None:
+def test_what_is_no_run_is_refused_in_one_sentence(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):
         cli.main(["train", *words])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -34,7 +35,9 @@ def contents(folder: Path) -> dict[str, object]:
     "evaluation", "evaluation.jsonl", "evaluation.html", "tensorboard", "checkpoints/last.ckpt", "samples/inner",
 ])  # fmt: skip
 @pytest.mark.parametrize("words", COMMANDS, ids=[words[0] for words in COMMANDS])
-def test_a_folder_with_a_link_in_it_is_refused_and_nothing_is_changed(copied, tmp_path, name, words):
+def test_a_folder_with_a_link_in_it_is_refused_and_nothing_is_changed(
+    copied: Path, tmp_path: Path, name: str, words: tuple[str, ...]
+) -> None:
     mine, link = tmp_path / "mine", copied / name
     if link.exists():
         link.rename(mine)
@@ -47,7 +50,7 @@ def test_a_folder_with_a_link_in_it_is_refused_and_nothing_is_changed(copied, tm
     assert contents(tmp_path) == before
 
 
-def test_the_folder_itself_may_be_a_link_and_wandbs_own_links_stay(copied, tmp_path):
+def test_the_folder_itself_may_be_a_link_and_wandbs_own_links_stay(copied: Path, tmp_path: Path) -> None:
     (copied / "wandb" / "offline-run-1").mkdir(parents=True)
     (copied / "wandb" / "latest-run").symlink_to("offline-run-1")
     (tmp_path / "newest").symlink_to(copied)
@@ -59,7 +62,9 @@ def test_the_folder_itself_may_be_a_link_and_wandbs_own_links_stay(copied, tmp_p
 
 @pytest.mark.parametrize("key", ["data.component", "seed", "trainer.max_steps", "run.max_kimg"])
 @pytest.mark.parametrize("words", [*COMMANDS, ("train",)], ids=lambda words: words[0])
-def test_no_interpolation_of_a_configuration_is_resolved(copied, monkeypatch, capsys, words, key):
+def test_no_interpolation_of_a_configuration_is_resolved(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], key: str
+) -> None:
     monkeypatch.setenv("SECRET", "hunter2")
     path = copied / "config.yaml"
     config = yaml.safe_load(path.read_text())
@@ -75,7 +80,7 @@ def test_no_interpolation_of_a_configuration_is_resolved(copied, monkeypatch, ca
     assert "hunter2" not in str(error.value) + capsys.readouterr().out
 
 
-def test_init_from_such_a_run_resolves_nothing_either(copied, monkeypatch):
+def test_init_from_such_a_run_resolves_nothing_either(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "hunter2")
     path = copied / "config.yaml"
     path.write_text(path.read_text().replace("initialization: normal", "initialization: ${oc.env:SECRET}"))
@@ -85,7 +90,7 @@ def test_init_from_such_a_run_resolves_nothing_either(copied, monkeypatch):
     assert "hunter2" not in str(error.value)
 
 
-def test_numbers_and_words_of_a_configuration_are_what_they_were(tmp_path):
+def test_numbers_and_words_of_a_configuration_are_what_they_were(tmp_path: Path) -> None:
     values = {
         "a": 1e-8,
         "b": "1e-3",
@@ -108,7 +113,7 @@ def test_numbers_and_words_of_a_configuration_are_what_they_were(tmp_path):
     "tensorboard.save_dir=OUT", "tensorboard.name=../../out", "tensorboard.version=../../../out",
     "tensorboard.sub_dir=../../../../out", "tensorboard.name=OUT",
 ])  # fmt: skip
-def test_tensorboard_writes_below_the_run(copied, tmp_path, word):
+def test_tensorboard_writes_below_the_run(copied: Path, tmp_path: Path, word: str) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is missing")
     key, value = word.replace("OUT", str(tmp_path / "out")).split("=")
     logger, option = key.split(".")
@@ -123,7 +128,7 @@ def test_tensorboard_writes_below_the_run(copied, tmp_path, word):
     {"save_dir": "/tmp"}, {"dir": "/tmp"}, {"settings": {"base_url": "https://example.org"}}, {"save_code": True},
     {"id": "../../out"}, {"resume_from": "x"},
 ])  # fmt: skip
-def test_wandb_writes_below_the_run_and_sends_to_whom_the_user_chose(tmp_path, options):
+def test_wandb_writes_below_the_run_and_sends_to_whom_the_user_chose(tmp_path: Path, options: dict[str, Any]) -> None:
     pytest.importorskip("wandb", reason="wandb is missing")
     with pytest.raises(GanlabError, match=r"logger\.wandb(\.id must| has no option)"):
         loggers.make({"wandb": {"offline": True, **options}}, tmp_path, {})
@@ -132,7 +137,7 @@ def test_wandb_writes_below_the_run_and_sends_to_whom_the_user_chose(tmp_path, o
 # --- run.dir=FOLDER
 
 
-def test_a_folder_of_somebody_elses_files_is_no_place_for_a_run(tmp_path):
+def test_a_folder_of_somebody_elses_files_is_no_place_for_a_run(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "config.yaml").write_text("services: {web: {image: nginx}}\n")
@@ -151,7 +156,7 @@ def test_a_folder_of_somebody_elses_files_is_no_place_for_a_run(tmp_path):
         assert contents(tmp_path) == before
 
 
-def test_a_folder_with_links_is_no_place_for_a_run(tmp_path):
+def test_a_folder_with_links_is_no_place_for_a_run(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     run_folder.write_config(tmp_path / "run", compose.read(TINY))
     (tmp_path / "run" / "metrics.jsonl").symlink_to(tmp_path / "mine")
@@ -161,7 +166,7 @@ def test_a_folder_with_links_is_no_place_for_a_run(tmp_path):
     assert (tmp_path / "mine").read_text() == "mine"
 
 
-def test_a_run_takes_an_empty_folder_and_one_in_which_a_run_was_killed_while_it_started(tmp_path):
+def test_a_run_takes_an_empty_folder_and_one_in_which_a_run_was_killed_while_it_started(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     (folder / "checkpoints").mkdir(parents=True)
     (folder / ".lock").touch()
@@ -172,7 +177,7 @@ def test_a_run_takes_an_empty_folder_and_one_in_which_a_run_was_killed_while_it_
         run_folder.new(str(folder))
 
 
-def test_a_pipe_in_a_run_is_not_waited_for(copied):
+def test_a_pipe_in_a_run_is_not_waited_for(copied: Path) -> None:
     os.unlink(copied / "config.yaml")
     os.mkfifo(copied / "config.yaml")
     done = subprocess.run(["timeout", "60", "ganlab", "sample", str(copied)], capture_output=True, text=True)

@@ -44,7 +44,7 @@ def content():
     return {"state_dict": weights, "numbers": list(range(500))}
 
 
-def test_a_checkpoint_is_written_or_its_failure_known_at_every_size_of_the_disk(small_disk, content):
+def test_a_checkpoint_is_written_or_its_failure_known_at_every_size_of_the_disk(small_disk: Path, content) -> None:
     """torch says of some sizes only that a position is not the expected one, and has no errno for any."""
     io, path = checkpoints.AtomicCheckpointIO(), small_disk / "last.ckpt"
     outcomes = []
@@ -63,7 +63,7 @@ def test_a_checkpoint_is_written_or_its_failure_known_at_every_size_of_the_disk(
     assert 10 < sum(outcomes) < 35
 
 
-def test_a_limit_of_a_files_size_is_a_failure_too(tmp_path, content):
+def test_a_limit_of_a_files_size_is_a_failure_too(tmp_path: Path, content) -> None:
     io, path = checkpoints.AtomicCheckpointIO(), tmp_path / "last.ckpt"
     path.write_text("the one before")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -85,7 +85,9 @@ NEEDED = 40  # pages of a run
 @pytest.mark.parametrize(
     "every", [7, pytest.param(1, marks=pytest.mark.slow)], ids=["some sizes", "each size, page by page"]
 )
-def test_a_run_ends_well_or_says_what_is_lost_at_every_size_of_the_disk(small_disk, capfd, every):
+def test_a_run_ends_well_or_says_what_is_lost_at_every_size_of_the_disk(
+    small_disk: Path, capfd: pytest.CaptureFixture[str], every: int
+) -> None:
     folder, codes = small_disk / "run", []
     for pages in range(0, NEEDED + every, every):
         fill(small_disk, pages * PAGE)
@@ -118,7 +120,7 @@ def last_line(text):
     return text.rstrip("\n").splitlines()[-1]
 
 
-def test_a_run_in_python_whose_last_checkpoint_is_lost_raises(tmp_path):
+def test_a_run_in_python_whose_last_checkpoint_is_lost_raises(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, before[1]))
     try:
@@ -129,7 +131,7 @@ def test_a_run_in_python_whose_last_checkpoint_is_lost_raises(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_output_that_goes_to_a_full_disk_stops_no_training(tmp_path, monkeypatch):
+def test_output_that_goes_to_a_full_disk_stops_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = open("/dev/full", "w", buffering=1)  # noqa: SIM115
     with monkeypatch.context() as patched:
         patched.setattr("sys.stdout", full)
@@ -141,7 +143,7 @@ def test_output_that_goes_to_a_full_disk_stops_no_training(tmp_path, monkeypatch
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_an_answer_that_goes_to_a_full_disk_is_a_failure():
+def test_an_answer_that_goes_to_a_full_disk_is_a_failure() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "ganlab", "--version"], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1

@@ -2,17 +2,18 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from support.disk import fill
-from support.runs import TINY, metrics
+from support.runs import TINY, Train, metrics
 
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.runs import loggers, session
 
 
-def events(folder):
+def events(folder: Path):
     """(tag, step, value) of all scalars and (tag, step) of all images."""
     reader = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is missing"
@@ -24,7 +25,7 @@ def events(folder):
     return scalars, images
 
 
-def check_tensorboard(folder):
+def check_tensorboard(folder: Path) -> None:
     scalars, images = events(folder)
     lines = metrics(folder)
     for name in ("discriminator/adversarial", "generator/adversarial", "generator/learning_rate"):
@@ -33,7 +34,7 @@ def check_tensorboard(folder):
     assert images == [("samples", step, 20 + 2 + 34, 2 + 10 * 34) for step in (16, 32)]  # a caption, an image a row
 
 
-def check_wandb(folder):
+def check_wandb(folder: Path) -> None:
     runs = list((folder / "wandb").glob("offline-run-*"))
     assert len(runs) == 1
     assert next(runs[0].glob("*.wandb")).stat().st_size > 1000
@@ -41,13 +42,13 @@ def check_wandb(folder):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_tensorboard_gets_scalars_and_grids_at_the_images_seen(train):
+def test_tensorboard_gets_scalars_and_grids_at_the_images_seen(train: Train) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is missing")
     check_tensorboard(train("logger=tensorboard", "sample.every_steps=2"))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_tensorboard_gets_the_configuration_as_hyper_parameters(train):
+def test_tensorboard_gets_the_configuration_as_hyper_parameters(train: Train) -> None:
     plugin = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2", reason="tensorboard is missing")
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     folder = train("logger=tensorboard", "seed=3")
@@ -63,7 +64,7 @@ def test_tensorboard_gets_the_configuration_as_hyper_parameters(train):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # W&B's own
-def test_both_at_once_with_wandb_offline(train, monkeypatch):
+def test_both_at_once_with_wandb_offline(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is missing")
     wandb = pytest.importorskip("wandb", reason="wandb is missing")
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -75,7 +76,7 @@ def test_both_at_once_with_wandb_offline(train, monkeypatch):
     check_wandb(folder)
 
 
-def test_a_resumed_run_goes_on_with_the_wandb_run_that_it_had(tmp_path):
+def test_a_resumed_run_goes_on_with_the_wandb_run_that_it_had(tmp_path: Path) -> None:
     assert loggers._wandb_run(tmp_path) is None
     for order, name in enumerate(("offline-run-20261121_084500-first", "run-20261121_090000-a-second", "latest-run")):
         (tmp_path / "wandb" / name).mkdir(parents=True)
@@ -83,7 +84,7 @@ def test_a_resumed_run_goes_on_with_the_wandb_run_that_it_had(tmp_path):
     assert loggers._wandb_run(tmp_path) == "a-second"
 
 
-def test_wandb_without_a_login_is_refused(train, tmp_path, monkeypatch):
+def test_wandb_without_a_login_is_refused(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wandb", reason="wandb is missing")
     for name in [n for n in os.environ if n.startswith("WANDB_")]:
         monkeypatch.delenv(name)
@@ -95,23 +96,25 @@ def test_wandb_without_a_login_is_refused(train, tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
-def test_an_unknown_logger_or_option_is_refused(tmp_path):
+def test_an_unknown_logger_or_option_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GanlabError, match=r"No logger is called 'tensorbord'. Did you mean 'tensorboard'"):
         loggers.make({"tensorbord": {}}, tmp_path, {})
     with pytest.raises(GanlabError, match=r"the same time|has no option|must be"):
         loggers.make({"wandb": 3}, tmp_path, {})
 
 
-def test_no_logger_is_a_choice(tmp_path):
+def test_no_logger_is_a_choice(tmp_path: Path) -> None:
     assert loggers.make({}, tmp_path, {}) == []
     assert loggers.make(None, tmp_path, {}) == []
 
 
-def test_a_logger_whose_disk_is_full_stops_no_training(train, monkeypatch, capfd):
+def test_a_logger_whose_disk_is_full_stops_no_training(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is missing")
     from lightning.pytorch.loggers import TensorBoardLogger
 
-    def full(*arguments, **options):
+    def full(*arguments, **options) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(TensorBoardLogger, "log_metrics", full)
@@ -122,7 +125,9 @@ def test_a_logger_whose_disk_is_full_stops_no_training(train, monkeypatch, capfd
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("pages", [3, 7])
-def test_tensorboard_on_a_full_disk_stops_no_training_and_prints_no_traceback(small_disk, train, capfd, pages):
+def test_tensorboard_on_a_full_disk_stops_no_training_and_prints_no_traceback(
+    small_disk: Path, train: Train, capfd: pytest.CaptureFixture[str], pages: int
+) -> None:
     """Its thread fails, its methods raise that or make something else of it."""
     pytest.importorskip("tensorboard", reason="tensorboard is missing")
     train(f"run.dir={small_disk / 'run'}", "logger=tensorboard", steps=1)  # what it imports is imported

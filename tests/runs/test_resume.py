@@ -2,11 +2,12 @@
 
 import random
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 from support.killing import killed
-from support.runs import TINY, assert_bit_equal, metrics, state
+from support.runs import TINY, Start, Train, assert_bit_equal, metrics, state
 
 from ganlab import cli
 from ganlab.config import compose
@@ -41,12 +42,12 @@ OPTIONS = {
 }
 
 
-def files(folder):
+def files(folder: Path):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_a_resumed_run_equals_one_that_never_stopped(train, options):
+def test_a_resumed_run_equals_one_that_never_stopped(train: Train, options: list[str]) -> None:
     whole = train(*options, name="whole", steps=7)
     parts = train(*options, name="parts", steps=3)
     session.resume(parts, {"trainer.max_steps": 7})
@@ -56,7 +57,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(train, options):
     assert state(whole)["ganlab"]["progress"]["images_seen"] > 0
 
 
-def test_a_resumed_run_of_a_game_without_a_discriminator_equals_one_that_never_stopped(tmp_path):
+def test_a_resumed_run_of_a_game_without_a_discriminator_equals_one_that_never_stopped(tmp_path: Path) -> None:
     words = [word for word in TINY if not word.startswith("discriminator")]
     words += ["game=introvae", "encoder.width=4", "game.update=optimistic"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -66,7 +67,7 @@ def test_a_resumed_run_of_a_game_without_a_discriminator_equals_one_that_never_s
     assert_bit_equal(state(parts), state(whole))
 
 
-def test_state_that_a_resumed_run_needs_is_not_constant(train):
+def test_state_that_a_resumed_run_needs_is_not_constant(train: Train) -> None:
     """The comparison above would prove nothing about numbers that do not move."""
     folder = train(
         *OPTIONS["vib's dual variable"],
@@ -99,14 +100,16 @@ KILLS = [
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory):
 
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
     return session.start(compose.read([*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"])).folder
 
 
 @pytest.mark.parametrize(("moment", "count"), KILLS)
-def test_a_run_killed_at_this_moment_resumes_as_if_nothing_had_happened(tmp_path, uninterrupted, moment, count):
+def test_a_run_killed_at_this_moment_resumes_as_if_nothing_had_happened(
+    tmp_path: Path, uninterrupted, moment: str, count: int
+) -> None:
     folder = tmp_path / "run"
     code = killed([*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"], moment, count)
     assert code == -signal.SIGKILL
@@ -120,7 +123,9 @@ def test_a_run_killed_at_this_moment_resumes_as_if_nothing_had_happened(tmp_path
     assert len(list((folder / run_folder.CHECKPOINTS).iterdir())) <= 2
 
 
-def test_a_run_killed_at_random_times_again_and_again_resumes_as_if_nothing_had_happened(tmp_path, uninterrupted):
+def test_a_run_killed_at_random_times_again_and_again_resumes_as_if_nothing_had_happened(
+    tmp_path: Path, uninterrupted
+) -> None:
     chance = random.Random(0)
     for trial in range(4):
         folder = tmp_path / str(trial)
@@ -138,7 +143,9 @@ def test_a_run_killed_at_random_times_again_and_again_resumes_as_if_nothing_had_
 
 
 @pytest.mark.parametrize("count", [10, 11])
-def test_a_run_killed_between_the_renames_of_its_last_checkpoint_is_finished(tmp_path, uninterrupted, count):
+def test_a_run_killed_between_the_renames_of_its_last_checkpoint_is_finished(
+    tmp_path: Path, uninterrupted, count: int
+) -> None:
     folder = tmp_path / "run"
     words = [*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"]
     assert killed(words, "before a rename", count) == -signal.SIGKILL
@@ -151,7 +158,9 @@ def test_a_run_killed_between_the_renames_of_its_last_checkpoint_is_finished(tmp
         assert_bit_equal(state(folder, name), state(uninterrupted, name))
 
 
-def test_a_run_killed_before_its_first_checkpoint_says_so_and_can_be_started_again(tmp_path, capfd):
+def test_a_run_killed_before_its_first_checkpoint_says_so_and_can_be_started_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "run"
     words = [*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"]
     assert killed(words, "while writing", 1) == -signal.SIGKILL
@@ -161,7 +170,7 @@ def test_a_run_killed_before_its_first_checkpoint_says_so_and_can_be_started_aga
 
 
 @pytest.mark.slow
-def test_the_installed_command_survives_sigkill(tmp_path, command, uninterrupted):
+def test_the_installed_command_survives_sigkill(tmp_path: Path, command: Start, uninterrupted) -> None:
     folder = tmp_path / "run"
     words = [*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"]
     running = command("train", *words)
@@ -176,11 +185,11 @@ def test_the_installed_command_survives_sigkill(tmp_path, command, uninterrupted
 # --- what may change when a run is resumed, and what may not
 
 
-def resume(folder, *words):
+def resume(folder: Path, *words):
     return cli.dispatch(["resume", str(folder), *words])
 
 
-def test_a_finished_run_says_so_and_goes_on_when_given_more(copied):
+def test_a_finished_run_says_so_and_goes_on_when_given_more(copied: Path) -> None:
     with pytest.raises(
         GanlabError, match=r"has done 4 of trainer.max_steps=4 iterations, so it is finished.*trainer.max_steps=8"
     ):
@@ -191,7 +200,7 @@ def test_a_finished_run_says_so_and_goes_on_when_given_more(copied):
     assert [line["iteration"] for line in metrics(copied)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_run_that_has_shown_its_images_says_so(train):
+def test_a_run_that_has_shown_its_images_says_so(train: Train) -> None:
     folder = train("run.max_kimg=0.016", steps=100)
     with pytest.raises(GanlabError, match=r"has done 0.016 of run.max_kimg=0.016 kimg, so it is finished"):
         resume(folder)
@@ -226,7 +235,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("word", REFUSED)
-def test_options_that_do_not_fit_a_begun_run_are_refused_with_the_reason(copied, word):
+def test_options_that_do_not_fit_a_begun_run_are_refused_with_the_reason(copied: Path, word: str) -> None:
     before = {name: (copied / name).stat().st_mtime_ns for name in files(copied)}
     words = [word] if word.startswith("trainer.max_steps") else [word, "trainer.max_steps=8"]
     with pytest.raises(GanlabError) as caught:
@@ -237,7 +246,7 @@ def test_options_that_do_not_fit_a_begun_run_are_refused_with_the_reason(copied,
     }, "a refused resume changes nothing"
 
 
-def test_options_that_change_a_regularizers_modules_are_refused_by_their_name(train):
+def test_options_that_change_a_regularizers_modules_are_refused_by_their_name(train: Train) -> None:
     folder = train("reg=vib", "reg.vib.channels=4")
     with pytest.raises(
         GanlabError, match=r"reg.vib.channels cannot change from 4 to 8: the weights in the checkpoint belong"
@@ -246,7 +255,7 @@ def test_options_that_change_a_regularizers_modules_are_refused_by_their_name(tr
     assert resume(folder, "reg.vib.information=0.2", "trainer.max_steps=6") == 0
 
 
-def test_a_changed_learning_rate_counts(copied):
+def test_a_changed_learning_rate_counts(copied: Path) -> None:
     """torch's optimizers bring their old rates out of the checkpoint."""
     assert (
         resume(
@@ -261,7 +270,7 @@ def test_a_changed_learning_rate_counts(copied):
     assert rates == [2e-4] * 4 + [5e-4] * 2
 
 
-def test_a_run_folder_may_be_moved(copied, tmp_path):
+def test_a_run_folder_may_be_moved(copied: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     copied.rename(moved)
     assert resume(moved, "trainer.max_steps=5") == 0
@@ -269,7 +278,7 @@ def test_a_run_folder_may_be_moved(copied, tmp_path):
     assert not copied.exists()
 
 
-def test_a_run_is_not_resumed_while_another_process_trains_it(copied):
+def test_a_run_is_not_resumed_while_another_process_trains_it(copied: Path) -> None:
     with run_folder.claimed(copied, again=True), pytest.raises(GanlabError, match="Another process is training in"):
         resume(copied, "trainer.max_steps=6")
     assert resume(copied, "trainer.max_steps=6") == 0

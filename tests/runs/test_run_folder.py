@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.runs import naming, run_folder
 
 
-def test_a_run_has_the_files_that_the_design_names(finished):
+def test_a_run_has_the_files_that_the_design_names(finished: Path) -> None:
     assert sorted(path.name for path in finished.iterdir()) == [
         "checkpoints",
         "config.yaml",
@@ -21,20 +22,22 @@ def test_a_run_has_the_files_that_the_design_names(finished):
     ]
 
 
-def test_the_stored_configuration_is_complete(finished):
+def test_the_stored_configuration_is_complete(finished: Path) -> None:
     config = run_folder.read_config(finished)
     assert (config["data"]["image_size"], config["data"]["image_channels"], config["data"]["num_classes"]) == (8, 1, 10)
     assert config["run"]["dir"] == str(finished)
     assert "${" not in (finished / "config.yaml").read_text()
 
 
-def test_the_environment_names_versions_and_machine(finished):
+def test_the_environment_names_versions_and_machine(finished: Path) -> None:
     environment = json.loads((finished / "environment.json").read_text())
     assert {"ganlab", "torch", "lightning"} <= set(environment["packages"])
     assert {"time", "command", "python", "platform", "threads", "cuda"} <= set(environment)
 
 
-def test_a_run_is_named_for_the_time_and_what_it_is_and_two_at_once_get_two_folders(tmp_path, monkeypatch):
+def test_a_run_is_named_for_the_time_and_what_it_is_and_two_at_once_get_two_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     started = datetime(2026, 11, 26, 14, 0, 0)
     monkeypatch.setattr(run_folder, "datetime", SimpleNamespace(now=lambda: started))
@@ -47,7 +50,9 @@ def test_a_run_is_named_for_the_time_and_what_it_is_and_two_at_once_get_two_fold
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [one.name], "an empty claim is given back"
 
 
-def test_a_folder_that_another_took_between_looking_and_making_is_left_to_it(tmp_path, monkeypatch):
+def test_a_folder_that_another_took_between_looking_and_making_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     taken = tmp_path / "runs" / "same second"
     taken.mkdir(parents=True)
@@ -57,13 +62,13 @@ def test_a_folder_that_another_took_between_looking_and_making_is_left_to_it(tmp
         assert folder.name == "another"
 
 
-def test_what_a_failed_start_made_is_taken_back_with_the_folders_above_it(tmp_path):
+def test_what_a_failed_start_made_is_taken_back_with_the_folders_above_it(tmp_path: Path) -> None:
     with pytest.raises(GanlabError), run_folder.claimed(tmp_path / "a" / "b" / "run"):
         raise GanlabError("something else is wrong")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_was_there_stays(tmp_path):
+def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with run_folder.claimed(tmp_path / "mine"):
         pass
@@ -71,7 +76,7 @@ def test_a_folder_that_was_there_stays(tmp_path):
     assert not list((tmp_path / "mine").iterdir())
 
 
-def test_a_home_folder_is_understood(monkeypatch, tmp_path):
+def test_a_home_folder_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert run_folder.new("~/run") == tmp_path / "run"
 
@@ -87,11 +92,11 @@ def test_a_home_folder_is_understood(monkeypatch, tmp_path):
         (("experiment=digits_introvae",), "sngan_digits_introvae_0"),
     ],
 )
-def test_a_name_has_safe_characters_and_bounded_parts(words, expected):
+def test_a_name_has_safe_characters_and_bounded_parts(words: tuple[str, ...], expected: str) -> None:
     assert naming.name(compose.read(words)) == expected
 
 
-def test_a_folder_that_is_the_current_one_has_its_own_name(tmp_path, monkeypatch):
+def test_a_folder_that_is_the_current_one_has_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cats").mkdir()
     monkeypatch.chdir(tmp_path / "cats")
     assert naming.name(compose.read(["data=folder", "data.path=."])) == "sngan_cats_hinge_0"

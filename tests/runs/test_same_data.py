@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,14 +18,14 @@ from ganlab.data import contents
 from ganlab.runs import checkpoints, session
 
 
-def picture(path, seed, size=8):
+def picture(path: Path, seed: int, size=8) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     values = np.random.default_rng(seed).integers(0, 256, (size, size), np.uint8)
     Image.fromarray(values).save(path)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory: pytest.TempPathFactory):
     """A folder with images of two classes, and a run of two iterations on them."""
     folder = tmp_path_factory.mktemp("trained")
     for name in ("cats", "dogs"):
@@ -34,33 +35,33 @@ def trained(tmp_path_factory):
     return folder
 
 
-def run(folder, *options):
+def run(folder: Path, *options) -> None:
     words = [*TINY, "data=folder", f"data.path={folder / 'images'}", "data.image_size=8", "data.image_channels=1"]
     session.start(compose.read([*words, "trainer.max_steps=2", f"run.dir={folder / 'run'}", *options]))
 
 
 @pytest.fixture
-def again(trained, tmp_path):
+def again(trained, tmp_path: Path):
     """A copy of both whose run is to be resumed with the copied images."""
     shutil.copytree(trained, tmp_path / "copy")
     return tmp_path / "copy"
 
 
-def resume(folder, *options, steps=4):
+def resume(folder: Path, *options, steps: int = 4):
     overrides = {key: yaml.safe_load(value) for key, value in (option.split("=") for option in options)}
     changed = {"trainer.max_steps": steps, "data.path": str(folder / "images"), **overrides}
     return session.resume(folder / "run", changed)
 
 
-def remove(folder):
+def remove(folder: Path) -> None:
     (folder / "images/dogs/4.png").unlink()
 
 
-def add(folder):
+def add(folder: Path) -> None:
     picture(folder / "images/cats/5.png", 10)
 
 
-def alter(folder):
+def alter(folder: Path) -> None:
     path = folder / "images/cats/1.png"
     before = path.stat()
     values = np.array(Image.open(path))
@@ -69,17 +70,17 @@ def alter(folder):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def enlarge(folder):
+def enlarge(folder: Path) -> None:
     for number, path in enumerate(sorted(folder.glob("images/*/*.png"))):
         picture(path, number, size=16)
 
 
-def exchange(folder):
+def exchange(folder: Path) -> None:
     cat, dog = folder / "images/cats/0.png", folder / "images/dogs/9.png"
     cat.rename(dog)
 
 
-def rename(folder):
+def rename(folder: Path) -> None:
     (folder / "images/cats").rename(folder / "images/zebras")
 
 
@@ -94,7 +95,9 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_other_data_is_refused_with_what_differs_unless_it_is_accepted(again, capfd, change):
+def test_other_data_is_refused_with_what_differs_unless_it_is_accepted(
+    again, capfd: pytest.CaptureFixture[str], change
+) -> None:
     change(again)
     before = (again / "run/checkpoints/last.ckpt").read_bytes()
     with pytest.raises(GanlabError) as caught:
@@ -108,7 +111,7 @@ def test_other_data_is_refused_with_what_differs_unless_it_is_accepted(again, ca
     assert "data.changed" not in (again / "run/config.yaml").read_text()
 
 
-def test_the_same_images_with_other_times_and_names_are_the_same_data(again):
+def test_the_same_images_with_other_times_and_names_are_the_same_data(again) -> None:
     for path in again.glob("images/*/*.png"):
         os.utime(path, (1, 1))
         path.rename(path.with_stem(f"image {path.stem}"))
@@ -116,7 +119,7 @@ def test_the_same_images_with_other_times_and_names_are_the_same_data(again):
     assert state(again / "run")["ganlab"]["progress"]["iteration"] == 4
 
 
-def test_labels_that_an_unconditional_run_does_not_use_may_change(again):
+def test_labels_that_an_unconditional_run_does_not_use_may_change(again) -> None:
     shutil.rmtree(again / "run")
     run(again, "data.num_classes=0")
     rename(again)
@@ -127,7 +130,7 @@ def test_labels_that_an_unconditional_run_does_not_use_may_change(again):
     resume(again)
 
 
-def test_an_older_checkpoint_does_not_say_what_it_was_trained_on(again):
+def test_an_older_checkpoint_does_not_say_what_it_was_trained_on(again) -> None:
     path = again / "run/checkpoints/last.ckpt"
     content = torch.load(path, weights_only=True)
     del content["ganlab"]["data"]
@@ -137,7 +140,7 @@ def test_an_older_checkpoint_does_not_say_what_it_was_trained_on(again):
     assert checkpoints.load(path)["ganlab"]["data"]["images"] == 9
 
 
-def test_of_packed_images_the_files_are_looked_at(again, monkeypatch, tmp_path):
+def test_of_packed_images_the_files_are_looked_at(again, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
     shutil.rmtree(again / "run")
     run(again, "data.memory_budget_mib=0")
@@ -149,19 +152,19 @@ def test_of_packed_images_the_files_are_looked_at(again, monkeypatch, tmp_path):
         resume(again, steps=6)
 
 
-def test_the_run_says_what_it_is_trained_on(trained):
+def test_the_run_says_what_it_is_trained_on(trained) -> None:
     data = json.loads((trained / "run/environment.json").read_text())["data"]
     assert data["images"] == 10
     assert data["classes"] == ["cats", "dogs"]
     assert data == state(trained / "run")["ganlab"]["data"]
 
 
-def test_the_option_has_one_value(again):
+def test_the_option_has_one_value(again) -> None:
     with pytest.raises(GanlabError, match=r"data.changed must be accept, got 'maybe'"):
         resume(again, "data.changed=maybe")
 
 
 @pytest.mark.parametrize("before", [3, [], {"images": {}}, {"classes": 5, "kind": "pixels"}])
-def test_what_a_checkpoint_says_may_be_anything(before):
+def test_what_a_checkpoint_says_may_be_anything(before) -> None:
     now = {"images": 1, "found_size": None, "classes": [], "images_of_classes": [], "kind": "pixels", "contents": "a"}
     assert contents.differences(before, now)

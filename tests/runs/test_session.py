@@ -1,7 +1,9 @@
 """One session of training from a configuration to what is said at its end."""
 
+from pathlib import Path
+
 import pytest
-from support.runs import TINY, metrics, state
+from support.runs import TINY, Train, metrics, state
 
 from ganlab import cli
 from ganlab.config import compose
@@ -9,7 +11,9 @@ from ganlab.core.errors import GanlabError
 from ganlab.runs import run_folder, session
 
 
-def test_a_session_says_where_the_run_is_its_grid_and_its_speed(tmp_path, capfd):
+def test_a_session_says_where_the_run_is_its_grid_and_its_speed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "run"
     assert cli.dispatch(["train", *TINY, "trainer.max_steps=3", f"run.dir={folder}"]) == 0
     lines = capfd.readouterr().out.splitlines()[3:]  # after the three that say what is trained
@@ -20,7 +24,7 @@ def test_a_session_says_where_the_run_is_its_grid_and_its_speed(tmp_path, capfd)
     assert lines[-1].startswith(f"run: {folder} (0.0 kimg, ")
 
 
-def test_a_run_that_its_time_ends_says_so_and_how_to_go_on(train, capfd):
+def test_a_run_that_its_time_ends_says_so_and_how_to_go_on(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     folder = train("trainer.max_time={milliseconds:1}", "trainer.max_steps=-1", "run.max_kimg=1")
     iteration = state(folder)["ganlab"]["progress"]["iteration"]
     said = f"trainer.max_time ended the run after iteration {iteration}. Continue with: "
@@ -34,17 +38,19 @@ def test_a_run_that_its_time_ends_says_so_and_how_to_go_on(train, capfd):
 
 
 @pytest.mark.parametrize("profiler", ["simple", "advanced"])
-def test_what_a_profiler_measured_is_written_into_the_run(train, capfd, profiler):
+def test_what_a_profiler_measured_is_written_into_the_run(
+    train: Train, capfd: pytest.CaptureFixture[str], profiler: str
+) -> None:
     folder = train(f"trainer.profiler={profiler}")
     assert f"profile: {folder}/profile.txt\n" in capfd.readouterr().out
     assert "run_training_batch" in (folder / "profile.txt").read_text()
 
 
-def test_a_run_without_a_profiler_has_no_profile(finished):
+def test_a_run_without_a_profiler_has_no_profile(finished: Path) -> None:
     assert not (finished / "profile.txt").exists()
 
 
-def test_the_same_configuration_gives_the_same_run(train):
+def test_the_same_configuration_gives_the_same_run(train: Train) -> None:
     from support.runs import assert_bit_equal
 
     assert_bit_equal(state(train(name="a")), state(train(name="b")))
@@ -52,14 +58,14 @@ def test_the_same_configuration_gives_the_same_run(train):
     assert (other - state(train(name="d"))["state_dict"]["game.generator.linear.weight"]).abs().max() > 1e-3
 
 
-def test_a_run_of_a_configuration_in_a_folder_is_trained_there(tmp_path):
+def test_a_run_of_a_configuration_in_a_folder_is_trained_there(tmp_path: Path) -> None:
     content = compose.read([*TINY, "trainer.max_steps=2"])
     run_folder.write_config(tmp_path / "job", content)
     assert cli.dispatch(["train", str(tmp_path / "job")]) == 0
     assert state(tmp_path / "job")["ganlab"]["progress"]["iteration"] == 2
 
 
-def test_a_run_that_stopped_before_its_first_checkpoint_may_be_started_again_in_its_folder(tmp_path):
+def test_a_run_that_stopped_before_its_first_checkpoint_may_be_started_again_in_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run_folder.write_config(folder, compose.read(TINY))
     (folder / "metrics.jsonl").write_text('{"iteration": 9}\n')
@@ -69,10 +75,10 @@ def test_a_run_that_stopped_before_its_first_checkpoint_may_be_started_again_in_
     assert (folder / "notes.txt").read_text() == "mine"
 
 
-def test_too_little_memory_is_said_with_what_to_do(train, monkeypatch):
+def test_too_little_memory_is_said_with_what_to_do(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from ganlab.engine.module import GANModule
 
-    def full(*arguments):
+    def full(*arguments) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(GANModule, "training_step", full)
@@ -80,10 +86,10 @@ def test_too_little_memory_is_said_with_what_to_do(train, monkeypatch):
         train("accumulate=2")
 
 
-def test_other_errors_of_the_program_are_not_swallowed(train, monkeypatch):
+def test_other_errors_of_the_program_are_not_swallowed(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from ganlab.engine.module import GANModule
 
-    def broken(*arguments):
+    def broken(*arguments) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(GANModule, "training_step", broken)
@@ -91,7 +97,7 @@ def test_other_errors_of_the_program_are_not_swallowed(train, monkeypatch):
         train()
 
 
-def test_changing_a_configuration_leaves_the_original_alone():
+def test_changing_a_configuration_leaves_the_original_alone() -> None:
     before = {"a": {"b": 1}, "trainer": {}}
     assert session.changed(before, {"a.b": 2, "trainer.max_steps": 3}) == {"a": {"b": 2}, "trainer": {"max_steps": 3}}
     assert before == {"a": {"b": 1}, "trainer": {}}

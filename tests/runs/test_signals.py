@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +21,7 @@ ENDLESS = (*TINY, "trainer.max_steps=1000000", "checkpoint.every_steps=1", "run.
 
 
 @pytest.fixture
-def ganlab(tmp_path):
+def ganlab(tmp_path: Path):
     """``ganlab("train", ...)``: starts the command line; what is left at the end is killed."""
     started = []
 
@@ -42,7 +43,9 @@ def ganlab(tmp_path):
         (signal.SIGHUP, signal.SIGINT),
     ],
 )
-def test_a_second_signal_ends_a_run_in_the_middle_of_an_iteration(ganlab, tmp_path, first, second):
+def test_a_second_signal_ends_a_run_in_the_middle_of_an_iteration(
+    ganlab, tmp_path: Path, first: signal.Signals, second: signal.Signals
+) -> None:
     """It was ignored if it was SIGTERM, and torch.compile may take minutes."""
     running = ganlab("train", *ENDLESS, prepare=forked.stuck_in_an_iteration)
     running.wait_for((tmp_path / "stuck").exists)
@@ -57,7 +60,7 @@ def test_a_second_signal_ends_a_run_in_the_middle_of_an_iteration(ganlab, tmp_pa
     assert state(tmp_path / "run")["ganlab"]["progress"]["iteration"] == 1
 
 
-def test_many_signals_print_no_traceback(ganlab, tmp_path):
+def test_many_signals_print_no_traceback(ganlab, tmp_path: Path) -> None:
     running = ganlab("train", *ENDLESS)
     running.wait_for((tmp_path / "run/checkpoints/last.ckpt").exists)
     for _ in range(5):
@@ -69,7 +72,7 @@ def test_many_signals_print_no_traceback(ganlab, tmp_path):
     assert "Traceback" not in err
 
 
-def test_the_end_of_a_terminal_stops_a_run_in_good_order(ganlab, tmp_path):
+def test_the_end_of_a_terminal_stops_a_run_in_good_order(ganlab, tmp_path: Path) -> None:
     """Its progress line cannot be printed any more, which is no reason to lose the checkpoint."""
     master, terminal = pty.openpty()
     running = ganlab(
@@ -86,7 +89,7 @@ def test_the_end_of_a_terminal_stops_a_run_in_good_order(ganlab, tmp_path):
     assert state(tmp_path / "run")["ganlab"]["progress"]["iteration"] > 0
 
 
-def test_a_run_under_nohup_outlives_its_terminal(ganlab, tmp_path):
+def test_a_run_under_nohup_outlives_its_terminal(ganlab, tmp_path: Path) -> None:
     running = ganlab("train", *ENDLESS, prepare=forked.without_hang_up)
     running.wait_for((tmp_path / "run/checkpoints/last.ckpt").exists)
     running.signal(signal.SIGHUP)
@@ -97,7 +100,7 @@ def test_a_run_under_nohup_outlives_its_terminal(ganlab, tmp_path):
 
 
 @pytest.mark.parametrize("signals", [1, 2])
-def test_a_run_that_waits_for_another_machine_can_be_stopped(ganlab, tmp_path, signals):
+def test_a_run_that_waits_for_another_machine_can_be_stopped(ganlab, tmp_path: Path, signals: int) -> None:
     """torch waits for it where no handler of Python's is called."""
     words = (*ENDLESS, "trainer.num_nodes=2")
     running = ganlab(
@@ -122,7 +125,7 @@ def _node(node, port):
     return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **rank}
 
 
-def test_a_rank_that_is_killed_ends_the_run_with_one_sentence(ganlab, tmp_path):
+def test_a_rank_that_is_killed_ends_the_run_with_one_sentence(ganlab, tmp_path: Path) -> None:
     port = _free_port()
     words = (*ENDLESS, "trainer.num_nodes=2")
     ranks = [ganlab("train", *words, name=f"node{node}", environment=_node(node, port)) for node in (0, 1)]
@@ -137,7 +140,9 @@ def test_a_rank_that_is_killed_ends_the_run_with_one_sentence(ganlab, tmp_path):
                              f"{tmp_path / 'run'}")  # fmt: skip
 
 
-def test_a_process_that_waits_for_a_rank_that_has_ended_is_ended_with_a_sentence(monkeypatch, capfd):
+def test_a_process_that_waits_for_a_rank_that_has_ended_is_ended_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Where the ranks work together on GPUs, they may wait forever."""
     codes, sent = [], []
     monkeypatch.setattr(strategy, "GRACE_SECONDS", 0.01)
@@ -154,7 +159,7 @@ def test_a_process_that_waits_for_a_rank_that_has_ended_is_ended_with_a_sentence
     )
 
 
-def test_in_a_library_nobody_is_ended():
+def test_in_a_library_nobody_is_ended() -> None:
     watch = Watch()
     watch.handled(signal.SIGINT)
     watch.handled(signal.SIGINT)

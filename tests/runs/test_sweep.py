@@ -1,6 +1,7 @@
 """Sweeps: which jobs there are, that a wrong value stops the first, that a failing one stops no other."""
 
 import signal
+from pathlib import Path
 
 import pytest
 from support.runs import TINY
@@ -10,11 +11,11 @@ from ganlab.runs import run_folder, sweep
 
 
 @pytest.fixture
-def codes(monkeypatch):
+def codes(monkeypatch: pytest.MonkeyPatch):
     """Exit codes that the jobs will have; each job writes nothing."""
     planned, started = [], []
 
-    def start(folder, interrupted):
+    def start(folder: Path, interrupted):
         started.append(folder)
         return planned.pop(0) if planned else 0
 
@@ -22,11 +23,11 @@ def codes(monkeypatch):
     return planned, started
 
 
-def run(tmp_path, *options):
+def run(tmp_path: Path, *options):
     return sweep.run([*TINY, f"run.dir={tmp_path / 'sweep'}", *options])
 
 
-def test_a_job_is_called_after_what_the_sweep_varies(tmp_path, codes):
+def test_a_job_is_called_after_what_the_sweep_varies(tmp_path: Path, codes) -> None:
     assert run(tmp_path, "reg=none,sn", "seed=0,1") == 0
     names = ["0_reg-none_seed-0", "1_reg-none_seed-1", "2_reg-sn_seed-0", "3_reg-sn_seed-1"]
     assert [folder.name for folder in codes[1]] == names
@@ -37,20 +38,20 @@ def test_a_job_is_called_after_what_the_sweep_varies(tmp_path, codes):
         assert list(config["reg"]) == (["sn"] if "reg-sn" in folder.name else [])
 
 
-def test_a_list_is_one_value(tmp_path, codes):
+def test_a_list_is_one_value(tmp_path: Path, codes) -> None:
     assert run(tmp_path, "reg=none,[sn,ortho]") == 0
     assert [list(run_folder.read_config(f)["reg"]) for f in codes[1]] == [[], ["sn", "ortho"]]
 
 
 @pytest.mark.parametrize("option", ["loss=hinge,wasserstien", "seed=0,1,x", "reg=none,sn,snn", "data.batch_size=8,0"])
-def test_a_wrong_last_value_stops_the_sweep_before_its_first_job(tmp_path, codes, option):
+def test_a_wrong_last_value_stops_the_sweep_before_its_first_job(tmp_path: Path, codes, option: str) -> None:
     with pytest.raises(GanlabError):
         run(tmp_path, option)
     assert codes[1] == []
     assert not (tmp_path / "sweep").exists()
 
 
-def test_a_failing_job_does_not_stop_the_others(tmp_path, codes, capfd):
+def test_a_failing_job_does_not_stop_the_others(tmp_path: Path, codes, capfd: pytest.CaptureFixture[str]) -> None:
     codes[0].extend([0, 2, 0])
     assert run(tmp_path, "seed=0,1,2") == 1
     assert len(codes[1]) == 3
@@ -82,7 +83,7 @@ def test_a_job_that_was_killed_in_another_process_has_no_exit_code_and_failed(tm
 
 
 @pytest.mark.parametrize("code", [130, 143])
-def test_an_interrupted_job_ends_the_sweep(tmp_path, codes, code, capfd):
+def test_an_interrupted_job_ends_the_sweep(tmp_path: Path, codes, code: int, capfd: pytest.CaptureFixture[str]) -> None:
     codes[0].extend([0, code])
     assert run(tmp_path, "seed=0,1,2") == code
     assert len(codes[1]) == 2
@@ -93,7 +94,7 @@ def test_an_interrupted_job_ends_the_sweep(tmp_path, codes, code, capfd):
 class Job:
     """A process that ends in good order at SIGTERM; the sweep is interrupted while it waits for it."""
 
-    def __init__(self, interruption, code):
+    def __init__(self, interruption, code) -> None:
         self.interruption, self.code, self.told = interruption, code, 0
 
     def wait(self):
@@ -102,14 +103,16 @@ class Job:
             raise error
         return self.code
 
-    def terminate(self):
+    def terminate(self) -> None:
         self.told += 1
 
 
 @pytest.mark.parametrize(
     ("interruption", "noted"), [(KeyboardInterrupt(), [130]), (SystemExit(143), [143]), (None, [])]
 )
-def test_what_interrupts_a_sweep_is_passed_on_to_its_job(tmp_path, monkeypatch, interruption, noted):
+def test_what_interrupts_a_sweep_is_passed_on_to_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interruption, noted: list[int]
+) -> None:
     job = Job(interruption, 130 if interruption else 0)
     monkeypatch.setattr(sweep.subprocess, "Popen", lambda *a, **k: job)
     interrupted = []
@@ -118,6 +121,8 @@ def test_what_interrupts_a_sweep_is_passed_on_to_its_job(tmp_path, monkeypatch, 
     assert job.told == len(noted)
 
 
-def test_a_job_that_a_signal_killed_counts_as_a_shell_counts_it(tmp_path, monkeypatch):
+def test_a_job_that_a_signal_killed_counts_as_a_shell_counts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sweep.subprocess, "Popen", lambda *a, **k: Job(None, -signal.SIGKILL))
     assert sweep._start(tmp_path, []) == 137

@@ -1,11 +1,12 @@
 """Lightning's options: what is ganlab's is refused with ganlab's key, the others pass."""
 
 import inspect
+from typing import Any
 
 import lightning as L
 import pytest
 import torch
-from support.runs import state
+from support.runs import Train, state
 
 from ganlab.core.errors import GanlabError
 from ganlab.runs import trainer
@@ -19,19 +20,19 @@ def refusal(**options):
 
 
 @pytest.mark.parametrize("name", trainer.OWNED)
-def test_an_option_that_ganlab_owns_is_refused_with_the_key_that_does_it(name):
+def test_an_option_that_ganlab_owns_is_refused_with_the_key_that_does_it(name: str) -> None:
     assert refusal(**{name: 1}) == f"trainer.{name} is ganlab's own business: use {trainer.OWNED[name]}."
 
 
-def test_every_owned_option_is_one_of_lightnings():
+def test_every_owned_option_is_one_of_lightnings() -> None:
     assert set(trainer.OWNED) <= set(inspect.signature(L.Trainer).parameters)
 
 
-def test_an_unknown_option_is_refused_with_the_nearest():
+def test_an_unknown_option_is_refused_with_the_nearest() -> None:
     assert "no option 'max_stepz'. Did you mean 'max_steps'" in refusal(max_stepz=3)
 
 
-def test_all_problems_are_reported_at_once():
+def test_all_problems_are_reported_at_once() -> None:
     sentence = refusal(strategy="ddp", foo=1, precision="16-mixed", max_steps="x")
     assert all(
         part in sentence
@@ -40,21 +41,21 @@ def test_all_problems_are_reported_at_once():
 
 
 @pytest.mark.parametrize("precision", ["16-mixed", 16, "16-true", "bf16-true", "transformer-engine", "8"])
-def test_a_precision_that_is_not_tested_is_refused(precision):
+def test_a_precision_that_is_not_tested_is_refused(precision: int | str) -> None:
     assert f"trainer.precision={precision} is not supported" in refusal(precision=precision)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "32", 32, "64-true", 64, "bf16-mixed", None])
-def test_a_precision_that_is_tested_passes(precision):
+def test_a_precision_that_is_tested_passes(precision: int | str | None) -> None:
     trainer.make({"accelerator": "cpu", "precision": precision}, [], [], AtomicCheckpointIO())
 
 
-def test_bf16_trains_with_weights_of_32_bits(train):
+def test_bf16_trains_with_weights_of_32_bits(train: Train) -> None:
     weights = state(train("trainer.precision=bf16-mixed", "loss=wgan_gp", steps=2))["state_dict"]
     assert all(t.dtype is torch.float32 and torch.isfinite(t).all() for t in weights.values() if t.is_floating_point())
 
 
-def test_float64_trains_with_weights_of_64_bits(train):
+def test_float64_trains_with_weights_of_64_bits(train: Train) -> None:
     weights = state(train("trainer.precision=64-true", steps=1))["state_dict"]
     assert weights["game.generator.linear.weight"].dtype is torch.float64
 
@@ -75,7 +76,7 @@ def test_float64_trains_with_weights_of_64_bits(train):
         ({"max_time": "soon"}, "^trainer: "),
     ],
 )
-def test_what_this_machine_or_lightning_cannot_do_is_refused(options, words):
+def test_what_this_machine_or_lightning_cannot_do_is_refused(options: dict[str, Any], words: str) -> None:
     import re
 
     assert re.search(words, refusal(**options))
@@ -95,7 +96,7 @@ def test_what_this_machine_or_lightning_cannot_do_is_refused(options, words):
         {"profiler": "simple"},
     ],
 )
-def test_other_options_of_lightnings_pass(options):
+def test_other_options_of_lightnings_pass(options: dict[str, Any]) -> None:
     (name, value), made = (
         *options.items(),
         trainer.make({"accelerator": "cpu", **options}, [], [], AtomicCheckpointIO()),
@@ -104,7 +105,7 @@ def test_other_options_of_lightnings_pass(options):
         assert getattr(made, name) == value
 
 
-def test_limited_epochs_do_not_repeat_images(train):
+def test_limited_epochs_do_not_repeat_images(train: Train) -> None:
     """Lightning then starts the endless loader anew, which goes on where the run stands."""
     from support.runs import assert_bit_equal
 
@@ -112,7 +113,7 @@ def test_limited_epochs_do_not_repeat_images(train):
     assert_bit_equal(state(limited)["state_dict"], state(whole)["state_dict"])
 
 
-def test_max_time_ends_a_run_in_good_order(train):
+def test_max_time_ends_a_run_in_good_order(train: Train) -> None:
     folder = train("trainer.max_time=00:00:00:01", steps=1_000_000)
     stored = state(folder)
     assert 0 < stored["ganlab"]["progress"]["iteration"] < 1_000_000

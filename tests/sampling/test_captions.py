@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -57,7 +59,7 @@ def test_a_name_that_the_font_has_no_letters_for_gives_way_to_its_number(name: s
     assert captions.of_classes([1, 0, 2], ["zero", name]) == [text, "zero", "2"]
 
 
-def test_a_run_keeps_the_names_of_its_classes(tmp_path) -> None:
+def test_a_run_keeps_the_names_of_its_classes(tmp_path: Path) -> None:
     run_folder.write_class_names(tmp_path, ["0", "1"])
     assert not list(tmp_path.iterdir())  # numbers need no names
     run_folder.write_class_names(tmp_path, ["cat", "猫", "\udcff"])
@@ -65,6 +67,6 @@ def test_a_run_keeps_the_names_of_its_classes(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[", "{}", "[1, 2]", "3", '["a", null]', "[" * 100_000, "\xff"])
-def test_a_file_of_names_that_somebody_wrote_is_no_crash(tmp_path, content: str) -> None:
+def test_a_file_of_names_that_somebody_wrote_is_no_crash(tmp_path: Path, content: str) -> None:
     (tmp_path / "classes.json").write_text(content, encoding="latin-1")
     assert run_folder.class_names(tmp_path) == ()

@@ -1,9 +1,12 @@
 """Samples are functions of (seed, number); pictures of them can be opened and are laid out by class."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from support.runs import TINY, picture
+from torch import Tensor
 from torch.testing import assert_close
 
 import ganlab
@@ -14,23 +17,23 @@ from ganlab.sampling import captions, generation
 
 
 @pytest.fixture(scope="module")
-def run(finished):
+def run(finished: Path):
     return ganlab.load(finished)
 
 
 @pytest.fixture(scope="module")
-def unconditional(tmp_path_factory):
+def unconditional(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("unconditional") / "run"
     return ganlab.train([*TINY, "data.num_classes=0", "trainer.max_steps=2", f"run.dir={folder}"])
 
 
-def test_a_run_is_loaded_from_its_folder_or_taken_as_it_is(run, finished):
+def test_a_run_is_loaded_from_its_folder_or_taken_as_it_is(run, finished: Path) -> None:
     assert ganlab.load(run) is run
     assert ganlab.load(str(finished)).iteration == run.iteration == 4
     assert run.num_classes == 10
 
 
-def test_an_image_is_the_same_alone_in_a_batch_and_in_batches_of_other_sizes(run):
+def test_an_image_is_the_same_alone_in_a_batch_and_in_batches_of_other_sizes(run) -> None:
     images = run.sample(7, seed=5)
     assert images.shape == (7, *run.generator.image_shape)
     assert images.dtype == torch.float32
@@ -42,7 +45,7 @@ def test_an_image_is_the_same_alone_in_a_batch_and_in_batches_of_other_sizes(run
     assert (run.sample(7, seed=6) - images).abs().max() > 1e-3
 
 
-def test_image_17_of_seed_0_is_the_same_alone_and_in_a_batch(run, finished, tmp_path):
+def test_image_17_of_seed_0_is_the_same_alone_and_in_a_batch(run, finished: Path, tmp_path: Path) -> None:
     alone = run.sample(1, start=17)
     assert_close(alone[0], run.sample(20)[17], atol=1e-5, rtol=0)  # its class is drawn by its number too
     assert_close(run.sample(3, 4, start=16)[1], run.sample(18, 4)[17], atol=1e-5, rtol=0)
@@ -52,26 +55,26 @@ def test_image_17_of_seed_0_is_the_same_alone_and_in_a_batch(run, finished, tmp_
     assert (torch.from_numpy(np.asarray(picture(out)).copy()).int() - expected[0]).abs().max() <= 1  # a grey level
 
 
-def test_a_latent_is_the_same_whatever_was_asked_for_before():
+def test_a_latent_is_the_same_whatever_was_asked_for_before() -> None:
     whole = generation.latents(Normal(), 3, 6, 16)
     assert torch.equal(generation.latents(Normal(), 3, 2, 16, start=4), whole[4:])
     assert len(whole.unique()) == whole.numel()
 
 
-def test_sampling_changes_nothing_in_the_run(run):
+def test_sampling_changes_nothing_in_the_run(run) -> None:
     before = {name: tensor.clone() for name, tensor in run.module.state_dict().items()}
     run.sample(9)
     assert all(torch.equal(before[name], tensor) for name, tensor in run.module.state_dict().items())
     assert not run.generator.training
 
 
-def test_samples_come_from_the_averaged_weights(run):
+def test_samples_come_from_the_averaged_weights(run) -> None:
     z, y = generation.latents(Normal(), 0, 3, run.generator.latent_dim), torch.tensor([1, 2, 3])
     assert torch.equal(generation.generate(run.module.average["generator"], z, y), run.sample(3, [1, 2, 3]))
     assert not torch.equal(generation.generate(run.module.game.generator, z, y), run.sample(3, [1, 2, 3]))
 
 
-def test_labels_are_one_class_a_list_or_a_tensor(run):
+def test_labels_are_one_class_a_list_or_a_tensor(run) -> None:
     threes = run.sample(4, 3)
     assert_close(run.sample(4, [3, 3, 3, 3]), threes)
     assert_close(run.sample(4, torch.tensor([3, 3, 3, 3])), threes)
@@ -81,7 +84,7 @@ def test_labels_are_one_class_a_list_or_a_tensor(run):
     assert_close(run.sample(4), run.sample(4, drawn))
 
 
-def test_drawn_labels_are_uniform_over_the_classes():
+def test_drawn_labels_are_uniform_over_the_classes() -> None:
     """The count of a class is binomial(n, 1/4); five standard deviations."""
     counts = torch.bincount(generation.labels(0, 2000, 4), minlength=4)
     assert (counts - 500).abs().max() < 5 * (2000 * 0.25 * 0.75) ** 0.5
@@ -101,7 +104,9 @@ def test_drawn_labels_are_uniform_over_the_classes():
         ([[1, 2], 3], "one class or a list"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(run, labels, words):
+def test_labels_that_do_not_fit_are_refused(
+    run, labels: bool | float | list[int | list[int]] | list[int] | str, words: str
+) -> None:
     with pytest.raises(GanlabError, match=words):
         run.sample(4, labels)
 
@@ -120,18 +125,18 @@ def test_labels_that_do_not_fit_are_refused(run, labels, words):
         {"truncation": float("nan")},
     ],
 )
-def test_arguments_out_of_range_are_refused(run, arguments):
+def test_arguments_out_of_range_are_refused(run, arguments: dict[str, bool | float | str]) -> None:
     with pytest.raises(GanlabError, match=f"{next(iter(arguments))} must be|cannot be truncated"):
         run.sample(**{"count": 4, **arguments})
 
 
-def test_an_unconditional_model_takes_no_labels(unconditional):
+def test_an_unconditional_model_takes_no_labels(unconditional) -> None:
     assert unconditional.sample(3).shape[0] == 3
     with pytest.raises(GanlabError, match="labels were given, but the model is unconditional"):
         unconditional.sample(3, labels=1)
 
 
-def test_truncated_latents_stay_within_the_threshold():
+def test_truncated_latents_stay_within_the_threshold() -> None:
     z = generation.latents(Normal().truncated(0.5), 0, 50, 20)
     assert z.abs().max() <= 0.5
     # the middle of the normal density is nearly flat: a twentieth of the mass in each outer 2.5 per cent and more
@@ -139,13 +144,13 @@ def test_truncated_latents_stay_within_the_threshold():
     assert_close(z.mean(), torch.tensor(0.0), atol=5 * 0.29 / 1000**0.5, rtol=0)
 
 
-def test_truncation_changes_the_images(run):
+def test_truncation_changes_the_images(run) -> None:
     assert (run.sample(4, 1, truncation=0.3) - run.sample(4, 1)).abs().max() > 1e-4
 
 
-def test_a_generator_that_makes_nan_is_reported(run):
+def test_a_generator_that_makes_nan_is_reported(run) -> None:
     class Broken(torch.nn.Linear):
-        def forward(self, z, y=None):
+        def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
             return z.new_full((len(z), 1, 8, 8), float("nan"))
 
     with pytest.raises(GanlabError, match="makes NaN or infinite pixels"):
@@ -155,7 +160,7 @@ def test_a_generator_that_makes_nan_is_reported(run):
 # --- pictures
 
 
-def test_pixels_are_the_inverse_of_what_the_data_path_does():
+def test_pixels_are_the_inverse_of_what_the_data_path_does() -> None:
     levels = torch.arange(256)
     assert torch.equal(generation.to_uint8(levels / 127.5 - 1), levels.to(torch.uint8))
     assert generation.to_uint8(torch.tensor([-9.0, 9.0])).tolist() == [0, 255]
@@ -163,7 +168,7 @@ def test_pixels_are_the_inverse_of_what_the_data_path_does():
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (16, 40), (64, 33)])
-def test_a_grid_holds_every_image_at_its_place(tmp_path, channels, height, width):
+def test_a_grid_holds_every_image_at_its_place(tmp_path: Path, channels: int, height: int, width: int) -> None:
     images = torch.rand(5, channels, height, width) * 2 - 1
     canvas = generation.grid(images, columns=3)
     generation.write_png(canvas, tmp_path / "grid.png")
@@ -184,7 +189,7 @@ def test_a_grid_holds_every_image_at_its_place(tmp_path, channels, height, width
     ("count", "classes", "rows", "columns"),
     [(100, 10, 10, 10), (64, 10, 10, 6), (5, 10, 5, 1), (9, 0, 3, 3), (10, 0, 3, 4)],
 )
-def test_a_training_grid_has_one_row_a_class(count, classes, rows, columns):
+def test_a_training_grid_has_one_row_a_class(count: int, classes: int, rows: int, columns: int) -> None:
     labels, found = generation.rows_by_class(count, classes)
     assert found == columns
     if classes:
@@ -193,7 +198,7 @@ def test_a_training_grid_has_one_row_a_class(count, classes, rows, columns):
         assert labels is None
 
 
-def test_shorter_rows_end_in_white():
+def test_shorter_rows_end_in_white() -> None:
     labels = generation.in_turn([7, 2], 0, 5)
     assert labels == [7, 2, 7, 2, 7]
     images = torch.arange(5.0).view(5, 1, 1, 1)
@@ -202,11 +207,13 @@ def test_shorter_rows_end_in_white():
     assert laid.flatten().tolist() == [0, 2, 4, 1, 3, 1]
 
 
-def test_the_class_of_an_image_is_that_of_its_number_however_many_there_are():
+def test_the_class_of_an_image_is_that_of_its_number_however_many_there_are() -> None:
     assert generation.in_turn([7, 2, 4], 5, 9) == generation.in_turn([7, 2, 4], 0, 100)[5:9]
 
 
-def test_the_command_line_writes_what_it_was_asked_for(run, finished, tmp_path, capsys):
+def test_the_command_line_writes_what_it_was_asked_for(
+    run, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "deep" / "grid.png"
     words = ["sample", str(finished), "count=64", "truncation=0.7", "labels=3", "seed=1", f"out={out}"]
     assert cli.dispatch(words) == 0
@@ -215,7 +222,7 @@ def test_the_command_line_writes_what_it_was_asked_for(run, finished, tmp_path, 
     assert np.array_equal(np.asarray(picture(out)), expected[0].numpy())
 
 
-def test_without_labels_the_command_line_makes_one_row_a_class(run, copied):
+def test_without_labels_the_command_line_makes_one_row_a_class(run, copied: Path) -> None:
     assert cli.dispatch(["sample", str(copied), "count=64"]) == 0
     shown = np.asarray(picture(copied / "samples" / "sample_seed0.png"))
     images = run.sample(64, [number % 10 for number in range(64)])
@@ -227,18 +234,18 @@ def test_without_labels_the_command_line_makes_one_row_a_class(run, copied):
     assert np.array_equal(shown[:, beside:], expected)
 
 
-def test_ten_images_of_ten_classes_are_one_row_a_class_too(copied):
+def test_ten_images_of_ten_classes_are_one_row_a_class_too(copied: Path) -> None:
     assert cli.dispatch(["sample", str(copied), "count=10"]) == 0
     assert picture(copied / "samples" / "sample_seed0.png").height == 2 + 10 * 34
 
 
-def test_the_class_of_one_image_alone_is_that_of_its_number(run, copied):
+def test_the_class_of_one_image_alone_is_that_of_its_number(run, copied: Path) -> None:
     assert cli.dispatch(["sample", str(copied), "count=1", "start=17", "columns=1"]) == 0
     shown = np.asarray(picture(copied / "samples" / "sample_seed0.png")).astype(int)
     assert abs(shown - generation.grid(run.sample(1, 7, start=17), 1)[0].numpy()).max() <= 1
 
 
-def test_a_list_of_classes_makes_one_row_each(copied):
+def test_a_list_of_classes_makes_one_row_each(copied: Path) -> None:
     assert cli.dispatch(["sample", str(copied), "count=6", "labels=[1,0,2]", "seed=3"]) == 0
     shown = picture(copied / "samples/sample_seed3.png")
     names = captions.beside(generation.grid(torch.ones(6, 1, 8, 8), 2), ["1", "0", "2"])
@@ -270,7 +277,9 @@ def test_a_list_of_classes_makes_one_row_each(copied):
         (["--fast"], "no flag --fast"),
     ],
 )
-def test_wrong_options_of_sample_are_refused_in_one_sentence(copied, words, expected, capsys):
+def test_wrong_options_of_sample_are_refused_in_one_sentence(
+    copied: Path, words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = sorted(copied.rglob("*"))
     with pytest.raises(SystemExit) as caught:
         cli.main(["sample", str(copied), *words])
@@ -281,14 +290,14 @@ def test_wrong_options_of_sample_are_refused_in_one_sentence(copied, words, expe
     assert sorted(copied.rglob("*")) == before
 
 
-def test_training_grids_show_the_same_latents_every_time(finished, run):
+def test_training_grids_show_the_same_latents_every_time(finished: Path, run) -> None:
     pictures = sorted((finished / "samples").iterdir())
     assert [p.name for p in pictures] == ["iteration_000000002.png", "iteration_000000004.png"]
     expected = captions.beside(generation.grid(run.sample(10, list(range(10))), 1), list("0123456789"))
     assert np.array_equal(np.asarray(picture(pictures[-1])), expected[0].numpy())
 
 
-def test_training_returns_a_run(tmp_path):
+def test_training_returns_a_run(tmp_path: Path) -> None:
     made = ganlab.train(
         [*TINY, "data.image_size=[32,64]", "data.image_channels=3", "trainer.max_steps=1", f"run.dir={tmp_path / 'r'}"]
     )

@@ -77,11 +77,11 @@ def stuck_in_an_iteration() -> None:
 
     evaluate = GANModule._evaluate
 
-    def patched(self: GANModule, *arguments: Any) -> None:
+    def patched(self: GANModule, slot: Any, reals: Any) -> None:
         if self.progress.iteration == 1:
             Path("stuck").touch()
             time.sleep(600)
-        evaluate(self, *arguments)
+        evaluate(self, slot, reals)
 
     GANModule._evaluate = patched  # type: ignore[method-assign]
 
@@ -126,7 +126,7 @@ def _run(
 
     torch.set_num_threads(1)
     if "RANK" in environment:  # Lightning has looked when it was imported
-        rank_zero_only.rank = int(environment["RANK"])
+        rank_zero_only.rank = int(environment["RANK"])  # type: ignore[attr-defined]
     if prepare is not None:
         prepare()
     sys.argv = ["ganlab", *words]

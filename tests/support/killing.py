@@ -91,7 +91,7 @@ def _while_writing(count: int) -> None:
         file.flush()
         _die()
 
-    torch.save = half
+    torch.save = half  # type: ignore[assignment]
 
 
 def _is_checkpoint(source: Any, target: Any) -> bool:

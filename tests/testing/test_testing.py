@@ -4,23 +4,25 @@ import copy
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganlab import testing
+from ganlab.contracts.game import Game, Turn
 from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.view import View
 from ganlab.core.randomness import noise
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.testing import ToyDiscriminator, ToyGenerator
 
 
-def test_toy_networks_keep_their_contracts():
+def test_toy_networks_keep_their_contracts() -> None:
     for shape in ((3, 8, 8), (2,)):
         skipped = testing.check_generator(ToyGenerator(shape)) + testing.check_discriminator(ToyDiscriminator(shape))
         assert len(skipped) == (2 if len(shape) == 1 else 0)
 
 
-def test_checks_change_neither_what_they_are_given_nor_torchs_generator():
+def test_checks_change_neither_what_they_are_given_nor_torchs_generator() -> None:
     for check, module in (
         (testing.check_generator, ToyGenerator()),
         (testing.check_discriminator, ToyDiscriminator()),
@@ -102,19 +104,19 @@ BROKEN_LOSSES = {
 
 
 @pytest.mark.parametrize(("broken", "message"), BROKEN_LOSSES.values(), ids=BROKEN_LOSSES)
-def test_a_broken_loss_is_found(broken, message):
+def test_a_broken_loss_is_found(broken, message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         testing.check_loss(broken)
 
 
-def test_a_loss_that_says_so_may_saturate():
+def test_a_loss_that_says_so_may_saturate() -> None:
     saturating = loss(generator=lambda *, real_logits=None, fake_logits: -soft(fake_logits).mean())
     saturating.saturates = ("generator",)
     testing.check_loss(saturating)
 
 
-def test_a_loss_may_ask_for_images_and_features():
-    def generator(*, fake_logits, real_images, fake_images, real_features, fake_features):
+def test_a_loss_may_ask_for_images_and_features() -> None:
+    def generator(*, fake_logits: Tensor, real_images: Tensor, fake_images: Tensor, real_features, fake_features):
         distance = (real_images - fake_images).square().mean() + (real_features - fake_features).square().mean()
         return soft(-fake_logits).mean() + distance
 
@@ -122,64 +124,64 @@ def test_a_loss_may_ask_for_images_and_features():
 
 
 class Alone(Regularizer):
-    def terms(self, turn, view):
+    def terms(self, turn: Turn, view: View) -> dict[str, Tensor]:
         if not turn.has("discriminator"):
             return {}
         return {"discriminator": {"alone": self.value(view)}}
 
 
 class Detached(Alone):
-    def value(self, view):
+    def value(self, view: View) -> Tensor:
         logits = view.logits(view.reals)
         return (logits * logits.detach()).mean()
 
 
 class Vector(Alone):
-    def value(self, view):
+    def value(self, view: View) -> Tensor:
         return view.logits(view.reals)
 
 
 class Single(Alone):
-    def value(self, view):
+    def value(self, view: View) -> Tensor:
         return view.logits(view.reals).square().mean().float()
 
 
 class Infinite(Alone):
-    def value(self, view):
+    def value(self, view: View) -> Tensor:
         return view.logits(view.reals).mean() / 0
 
 
 class Unkeyed(Alone):
     random = torch.Generator()
 
-    def value(self, view):
+    def value(self, view: View) -> Tensor:
         return view.logits(view.reals).mean() * torch.rand((), generator=self.random)
 
 
 class Amnesiac(Alone):
     count = 0
 
-    def value(self, view):
+    def value(self, view: View) -> Tensor:
         return view.logits(view.reals).mean() * (1 + self.count)
 
-    def after_step(self, turn):
+    def after_step(self, turn: Turn) -> None:
         self.count += 1  # no buffer: lost by a state dict
 
 
 class Exploding(Regularizer):
-    def gradients(self, turn, gradients):
+    def gradients(self, turn: Turn, gradients) -> None:
         for group in gradients.values():
             for gradient in group:
                 gradient.fill_(float("nan"))
 
 
 class Elsewhere(Alone):
-    def terms(self, turn, view):
+    def terms(self, turn: Turn, view: View) -> dict[str, Tensor]:
         return {"encoder": {"alone": view.z.sum()}}
 
 
 class Rude(Regularizer):
-    def attach(self, game):
+    def attach(self, game: Game) -> None:
         raise ValueError
 
 
@@ -197,18 +199,29 @@ class Rude(Regularizer):
         (Rude, "a refusal must say its reason"),
     ],
 )
-def test_a_broken_regularizer_is_found(broken, message):
+def test_a_broken_regularizer_is_found(
+    broken: type[Amnesiac]
+    | type[Detached]
+    | type[Elsewhere]
+    | type[Exploding]
+    | type[Infinite]
+    | type[Rude]
+    | type[Single]
+    | type[Unkeyed]
+    | type[Vector],
+    message: str,
+) -> None:
     with pytest.raises(AssertionError, match=message):
         testing.check_regularizer(broken())
 
 
-def test_a_regularizer_may_hold_something_constant_if_it_says_so():
+def test_a_regularizer_may_hold_something_constant_if_it_says_so() -> None:
     assert testing.check_regularizer(Detached(), exact_gradient=False) == []
 
 
-def test_a_refusal_is_reported_with_its_reason():
+def test_a_refusal_is_reported_with_its_reason() -> None:
     class Images(Regularizer):
-        def attach(self, game):
+        def attach(self, game: Game) -> None:
             if len(game.generator.image_shape) < 3:
                 raise ValueError("it needs images")
 
@@ -218,52 +231,52 @@ def test_a_refusal_is_reported_with_its_reason():
 class Plain(ToyGenerator):
     """The toy generator, but for one line."""
 
-    def forward(self, z, y=None):
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return self.change(super().forward(z, y))
 
-    def change(self, x):
+    def change(self, x: Tensor) -> Tensor:
         return x
 
 
 class Cut(Plain):
-    def change(self, x):
+    def change(self, x: Tensor) -> Tensor:
         return x[:, :, 1:]
 
 
 class Rounded(Plain):
-    def change(self, x):
+    def change(self, x: Tensor) -> Tensor:
         return x.float()
 
 
 class Noisy(Plain):
-    def change(self, x):
+    def change(self, x: Tensor) -> Tensor:
         return x + 0.1 * noise("noise", x, x.shape, per_rank=True)
 
 
 class Unseeded(Plain):
     random = torch.Generator()
 
-    def change(self, x):
+    def change(self, x: Tensor) -> Tensor:
         return x + torch.rand(x.shape, generator=self.random)
 
 
 class BatchBound(Plain):
-    def change(self, x):
+    def change(self, x: Tensor) -> Tensor:
         return x - x.mean(0)
 
 
 class Restless(Plain):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("passes", torch.zeros(()))
 
-    def change(self, x):
+    def change(self, x: Tensor) -> Tensor:
         self.passes += 1
         return x
 
 
 class Constant(Plain):
-    def change(self, x):
+    def change(self, x: Tensor) -> Tensor:
         return x.detach() + 0 * x
 
 
@@ -283,28 +296,37 @@ class Deaf(Plain):
         (Deaf, "the output does not depend on which of the 3 labels is given"),
     ],
 )
-def test_a_broken_generator_is_found(broken, message):
+def test_a_broken_generator_is_found(
+    broken: type[BatchBound]
+    | type[Constant]
+    | type[Cut]
+    | type[Deaf]
+    | type[Restless]
+    | type[Rounded]
+    | type[Unseeded],
+    message: str,
+) -> None:
     with pytest.raises(AssertionError, match=message):
         testing.check_generator(broken())
 
 
-def test_a_generator_may_draw_keyed_noise():
+def test_a_generator_may_draw_keyed_noise() -> None:
     [reason] = testing.check_generator(Noisy())
     assert "the generator draws noise" in reason
 
 
 class TwoDimensional(ToyDiscriminator):
-    def head(self, features, y=None):
+    def head(self, features, y: Tensor | None = None) -> Tensor:
         return super().head(features, y)[:, None]
 
 
 class Apart(ToyDiscriminator):
-    def forward(self, x, y=None):
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return 2 * super().forward(x, y)
 
 
 class Miscounted(ToyDiscriminator):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.feature_channels = 7
 
@@ -313,7 +335,7 @@ class Square(torch.autograd.Function):
     """x^2, with a backward pass that cannot be differentiated rightly."""
 
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return x.square()
 
@@ -324,7 +346,7 @@ class Square(torch.autograd.Function):
 
 
 class OnceOnly(ToyDiscriminator):
-    def features(self, x, y=None):
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return Square.apply(self.body(x))
 
 
@@ -337,18 +359,20 @@ class OnceOnly(ToyDiscriminator):
         (OnceOnly, "the squared norm of the input gradient: its gradient along a direction is"),
     ],
 )
-def test_a_broken_discriminator_is_found(broken, message):
+def test_a_broken_discriminator_is_found(
+    broken: type[Apart] | type[Miscounted] | type[OnceOnly] | type[TwoDimensional], message: str
+) -> None:
     with pytest.raises(AssertionError, match=message):
         testing.check_discriminator(broken())
 
 
-def test_a_discriminator_without_a_head_is_checked_as_it_is():
+def test_a_discriminator_without_a_head_is_checked_as_it_is() -> None:
     class Energy(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.body = nn.Linear(3, 4)
 
-        def forward(self, x, y=None):
+        def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
             return F.softplus(self.body(x)).sum(1)
 
     with pytest.raises(AssertionError, match="say image_shape"):

@@ -1,13 +1,14 @@
 """Sample grids of a run: when, how many are kept, and what happens when they cannot be made."""
 
 import shutil
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.runs import picture
+from support.runs import Train, picture
 
 import ganlab
 from ganlab import cli
@@ -15,20 +16,20 @@ from ganlab.core.errors import GanlabError
 from ganlab.sampling import captions, generation
 
 
-def numbers(folder):
+def numbers(folder: Path):
     return sorted(int(path.stem.removeprefix("iteration_")) for path in (folder / "samples").glob("*"))
 
 
-def test_a_grid_is_made_every_so_often_and_at_the_end(train):
+def test_a_grid_is_made_every_so_often_and_at_the_end(train: Train) -> None:
     assert numbers(train("sample.every_steps=3", steps=7)) == [3, 6, 7]
 
 
-def test_when_there_are_too_many_every_second_one_goes_and_the_first_and_last_stay(train):
+def test_when_there_are_too_many_every_second_one_goes_and_the_first_and_last_stay(train: Train) -> None:
     """1 2 3 4 5 -> 1 3 5; 1 3 5 6 7 -> 1 5 7; 1 5 7 8 9 -> 1 7 9."""
     assert numbers(train("sample.every_steps=1", "sample.keep=4", steps=9)) == [1, 7, 9]
 
 
-def test_a_grid_at_the_end_is_not_made_twice(train, monkeypatch):
+def test_a_grid_at_the_end_is_not_made_twice(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from ganlab.sampling import generation
 
     calls = []
@@ -38,7 +39,7 @@ def test_a_grid_at_the_end_is_not_made_twice(train, monkeypatch):
     assert len(calls) == 2
 
 
-def test_a_grid_has_one_row_a_class_with_its_name(train):
+def test_a_grid_has_one_row_a_class_with_its_name(train: Train) -> None:
     folder = train("sample.count=30", steps=1)
     shown = np.asarray(picture(folder / "samples/iteration_000000001.png"))
     run = ganlab.load(folder)
@@ -48,7 +49,7 @@ def test_a_grid_has_one_row_a_class_with_its_name(train):
     assert np.array_equal(shown, expected)
 
 
-def test_a_grid_names_the_folders_of_the_photos(train, tmp_path):
+def test_a_grid_names_the_folders_of_the_photos(train: Train, tmp_path: Path) -> None:
     """The run keeps the names: pictures have them when the photos are gone."""
     for number, name in enumerate(["cat", "a dog"]):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -64,7 +65,7 @@ def test_a_grid_names_the_folders_of_the_photos(train, tmp_path):
     assert np.array_equal(np.asarray(picture(folder / "samples/sample_seed0.png"))[:, :beside], shown[:, :beside])
 
 
-def test_points_of_a_plane_are_no_picture(train):
+def test_points_of_a_plane_are_no_picture(train: Train) -> None:
     """A generator whose images have neither one nor three channels makes none; the run goes on."""
     from ganlab.runs.callbacks.grids import Grids
 
@@ -83,7 +84,9 @@ def test_points_of_a_plane_are_no_picture(train):
     assert grids.last is None
 
 
-def test_a_folder_that_cannot_be_written_is_reported_and_training_goes_on(train, finished, tmp_path, capfd):
+def test_a_folder_that_cannot_be_written_is_reported_and_training_goes_on(
+    train: Train, finished: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "run").mkdir()
     shutil.copy(finished / "config.yaml", tmp_path / "run")
     (tmp_path / "run" / "samples").write_text("a file")
@@ -92,7 +95,7 @@ def test_a_folder_that_cannot_be_written_is_reported_and_training_goes_on(train,
     assert (folder / "checkpoints/last.ckpt").is_file()
 
 
-def test_truncation_is_checked_before_training(train, tmp_path):
+def test_truncation_is_checked_before_training(train: Train, tmp_path: Path) -> None:
     with pytest.raises(GanlabError, match=r"cannot be truncated|must be"):
         train("sample.truncation=.inf")
     assert not (tmp_path / "run").exists()

@@ -2,10 +2,11 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
-from support.runs import metrics
+from support.runs import Train, metrics
 
 from ganlab.core.errors import GanlabError
 from ganlab.runs import session
@@ -13,7 +14,7 @@ from ganlab.runs import session
 ROW = b'{"iteration": 1}\n'
 
 
-def test_lines_are_whole_numbers_of_the_interval_and_the_last_iteration_on_the_kimg_axis(train):
+def test_lines_are_whole_numbers_of_the_interval_and_the_last_iteration_on_the_kimg_axis(train: Train) -> None:
     folder = train("trainer.log_every_n_steps=3", "game.discriminator_steps=2", steps=7)
     lines = metrics(folder)
     assert [line["iteration"] for line in lines] == [3, 6, 7]
@@ -23,13 +24,15 @@ def test_lines_are_whole_numbers_of_the_interval_and_the_last_iteration_on_the_k
 
 
 @pytest.mark.parametrize(("length", "last"), [([], 4), (["run.max_kimg=0.017", "trainer.max_steps=-1"], 3)])
-def test_the_last_iteration_is_logged_though_the_run_is_shorter_than_the_interval(train, length, last):
+def test_the_last_iteration_is_logged_though_the_run_is_shorter_than_the_interval(
+    train: Train, length: list[str], last: int
+) -> None:
     lines = metrics(train("trainer.log_every_n_steps=50", *length))
     assert [line["iteration"] for line in lines] == [last]
     assert {"discriminator/adversarial", "generator/adversarial"} <= set(lines[0])
 
 
-def test_what_was_written_after_the_checkpoint_is_forgotten_and_written_again_once(copied):
+def test_what_was_written_after_the_checkpoint_is_forgotten_and_written_again_once(copied: Path) -> None:
     path = copied / "metrics.jsonl"
     before = metrics(copied)
     (copied / "checkpoints/last.ckpt").unlink()  # the run goes on at 3
@@ -52,7 +55,7 @@ def test_what_was_written_after_the_checkpoint_is_forgotten_and_written_again_on
         b'{"iteration": 1, "k',
     ],
 )
-def test_damaged_lines_are_dropped_and_the_others_kept(copied, damage):
+def test_damaged_lines_are_dropped_and_the_others_kept(copied: Path, damage: bytes) -> None:
     path = copied / "metrics.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + damage + (b"" if damage.endswith(b"\n") else b"\n") + b"".join(lines[1:]))
@@ -60,7 +63,9 @@ def test_damaged_lines_are_dropped_and_the_others_kept(copied, damage):
     assert [line["iteration"] for line in metrics(copied)] == [1, 2, 3, 4, 5]
 
 
-def test_metrics_that_cannot_be_written_are_reported_once_and_training_goes_on(train, finished, tmp_path, capfd):
+def test_metrics_that_cannot_be_written_are_reported_once_and_training_goes_on(
+    train: Train, finished: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "run" / "metrics.jsonl").mkdir(parents=True)
     shutil.copy(finished / "config.yaml", tmp_path / "run")
     folder = train()
@@ -69,7 +74,7 @@ def test_metrics_that_cannot_be_written_are_reported_once_and_training_goes_on(t
     assert (folder / "checkpoints/last.ckpt").is_file()
 
 
-def test_a_number_that_is_none_is_written_as_null_and_stops_the_run(train, tmp_path):
+def test_a_number_that_is_none_is_written_as_null_and_stops_the_run(train: Train, tmp_path: Path) -> None:
     with pytest.raises(GanlabError, match=r"The run has diverged: (generator|discriminator)'s \w+ is (nan|inf)"):
         train("optimizer.generator.lr=1e30", "optimizer.discriminator.lr=1e30", steps=40)
     last = metrics(tmp_path / "run")[-1]
@@ -79,7 +84,9 @@ def test_a_number_that_is_none_is_written_as_null_and_stops_the_run(train, tmp_p
         json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
 
 
-def test_the_progress_line_adds_up_what_each_player_minimises_and_nothing_else(train, capfd):
+def test_the_progress_line_adds_up_what_each_player_minimises_and_nothing_else(
+    train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
     """vib notes its KL and beta as well, which are no terms of the objective."""
     folder = train("reg=vib", "reg.vib.channels=4")
     line = next(part for part in capfd.readouterr().out.splitlines() if part.startswith("iteration 4/4"))
@@ -89,7 +96,7 @@ def test_the_progress_line_adds_up_what_each_player_minimises_and_nothing_else(t
     assert abs(last["discriminator/vib_kl"]) > 1e-3
 
 
-def test_scalars_are_read_only_when_they_are_logged(train, monkeypatch):
+def test_scalars_are_read_only_when_they_are_logged(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading one makes the host wait for a GPU."""
     reads = []
     original = torch.Tensor.tolist

@@ -4,11 +4,12 @@ import functools
 import json
 import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
-from support.runs import TINY, assert_bit_equal, metrics, state
+from support.runs import TINY, Start, Train, assert_bit_equal, metrics, state
 
 from ganlab import cli
 from ganlab.engine.module import GANModule
@@ -16,11 +17,11 @@ from ganlab.runs import session
 from ganlab.runs.callbacks.stopping import Stopping
 
 
-def at(monkeypatch, iteration, act):
+def at(monkeypatch: pytest.MonkeyPatch, iteration, act) -> None:
     """Do something in the middle of an iteration."""
     evaluate, done = GANModule._evaluate, []
 
-    def patched(self, slot, reals):
+    def patched(self, slot, reals) -> None:
         evaluate(self, slot, reals)
         if self.progress.iteration == iteration and not done:
             done.append(1)
@@ -31,8 +32,14 @@ def at(monkeypatch, iteration, act):
 
 @pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
 def test_a_signal_finishes_the_iteration_writes_a_checkpoint_and_says_how_to_go_on(
-    train, monkeypatch, tmp_path, capfd, number, code, name
-):
+    train: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    code: int,
+    name: str,
+) -> None:
     whole = train("accumulate=2", name="whole", steps=6)
     at(monkeypatch, 2, lambda: signal.raise_signal(number))
     words = [*TINY, "accumulate=2", "trainer.max_steps=6", f"run.dir={tmp_path / 'run'}"]
@@ -50,14 +57,16 @@ def test_a_signal_finishes_the_iteration_writes_a_checkpoint_and_says_how_to_go_
     assert metrics(tmp_path / "run") == metrics(whole)
 
 
-def test_resuming_can_be_interrupted_too(copied, monkeypatch):
+def test_resuming_can_be_interrupted_too(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, 5, lambda: signal.raise_signal(signal.SIGTERM))
     assert cli.dispatch(["resume", str(copied), "trainer.max_steps=20"]) == 143
     assert state(copied)["ganlab"]["progress"]["iteration"] == 6
 
 
-def test_a_second_ctrl_c_stops_at_once_and_the_last_checkpoint_stays(copied, monkeypatch):
-    def twice():
+def test_a_second_ctrl_c_stops_at_once_and_the_last_checkpoint_stays(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
@@ -69,8 +78,8 @@ def test_a_second_ctrl_c_stops_at_once_and_the_last_checkpoint_stays(copied, mon
     assert signal.getsignal(signal.SIGINT) is cli._leave, "Ctrl-C works as before"
 
 
-def test_sigterm_after_ctrl_c_stops_at_once_too(copied, monkeypatch):
-    def both():
+def test_sigterm_after_ctrl_c_stops_at_once_too(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def both() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
 
@@ -81,24 +90,24 @@ def test_sigterm_after_ctrl_c_stops_at_once_too(copied, monkeypatch):
     assert state(copied)["ganlab"]["progress"]["iteration"] == 5
 
 
-def test_ctrl_c_beats_lightnings_min_steps(train, monkeypatch):
+def test_ctrl_c_beats_lightnings_min_steps(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, 1, lambda: signal.raise_signal(signal.SIGINT))
     folder = train("trainer.min_steps=30", steps=30)
     assert state(folder)["ganlab"]["progress"]["iteration"] == 2
 
 
-def test_handlers_are_put_back(train):
+def test_handlers_are_put_back(train: Train) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     train()
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_training_runs_in_a_thread_that_may_not_set_handlers(train):
+def test_training_runs_in_a_thread_that_may_not_set_handlers(train: Train) -> None:
     import threading
 
     failures = []
 
-    def attempt():
+    def attempt() -> None:
         try:
             train()
         except BaseException as error:
@@ -117,7 +126,9 @@ def test_training_runs_in_a_thread_that_may_not_set_handlers(train):
     ("options", "images_an_iteration"),
     [([], 8), (["game.discriminator_steps=3"], 24), (["accumulate=4"], 8), (["game.update=extragradient"], 8)],
 )
-def test_global_step_counts_iterations_though_there_are_several_optimizers(train, options, images_an_iteration):
+def test_global_step_counts_iterations_though_there_are_several_optimizers(
+    train: Train, options: list[str], images_an_iteration: int
+) -> None:
     """Lightning issue 17958: it grows by one a step of each optimizer. Silencing it leans on the
     private names ``_on_before_step`` and ``_on_after_step`` of Lightning's optimizer wrappers."""
     folder = train(*options, "reg=r1", "reg.r1.interval_steps=2", steps=5)
@@ -131,7 +142,7 @@ def test_global_step_counts_iterations_though_there_are_several_optimizers(train
     assert [line["iteration"] for line in metrics(folder)] == [1, 2, 3, 4, 5]
 
 
-def test_global_step_counts_iterations_of_a_single_optimizer(train, monkeypatch):
+def test_global_step_counts_iterations_of_a_single_optimizer(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from ganlab.contracts.turn import Turn
     from ganlab.games.standard import Standard
 
@@ -141,7 +152,7 @@ def test_global_step_counts_iterations_of_a_single_optimizer(train, monkeypatch)
     original = Standard.__init__
 
     @functools.wraps(original)
-    def alone(self, **options):
+    def alone(self, **options) -> None:
         original(self, **options)
         del self.players["generator"]
 
@@ -151,16 +162,16 @@ def test_global_step_counts_iterations_of_a_single_optimizer(train, monkeypatch)
 
 
 @pytest.mark.parametrize(("kimg", "iterations"), [(0.016, 2), (0.017, 3), (0.001, 1)])
-def test_max_kimg_stops_after_the_iteration_that_reaches_it(train, kimg, iterations):
+def test_max_kimg_stops_after_the_iteration_that_reaches_it(train: Train, kimg: float, iterations: int) -> None:
     assert state(train(f"run.max_kimg={kimg}", steps=50))["ganlab"]["progress"]["iteration"] == iterations
 
 
-def test_max_kimg_counts_the_discriminators_images(train):
+def test_max_kimg_counts_the_discriminators_images(train: Train) -> None:
     folder = train("run.max_kimg=0.04", "game.discriminator_steps=2", steps=50)
     assert state(folder)["ganlab"]["progress"]["images_seen"] == 48
 
 
-def test_steps_that_end_a_run_before_its_kimg_are_pointed_out(train, capfd):
+def test_steps_that_end_a_run_before_its_kimg_are_pointed_out(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     train("run.max_kimg=1", steps=2)
     assert (
         "trainer.max_steps=2 ended the run before run.max_kimg=1. Continue with: ganlab resume"
@@ -168,24 +179,26 @@ def test_steps_that_end_a_run_before_its_kimg_are_pointed_out(train, capfd):
     )
 
 
-def test_no_iterations_at_all_are_a_run_too(train):
+def test_no_iterations_at_all_are_a_run_too(train: Train) -> None:
     folder = train(steps=0)
     assert (folder / "config.yaml").is_file()
     assert metrics_or_none(folder) == []
 
 
-def metrics_or_none(folder):
+def metrics_or_none(folder: Path):
     path = folder / "metrics.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
-def test_a_signal_that_comes_while_the_ranks_agree_is_heeded_at_the_next_iteration(monkeypatch):
+def test_a_signal_that_comes_while_the_ranks_agree_is_heeded_at_the_next_iteration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It was lost: the ranks agreed on what they had before it, and that was taken for all there was."""
     stopping = Stopping()
     stopping._group = object()
     arriving = [signal.SIGTERM]
 
-    def all_reduce(flag, **options):
+    def all_reduce(flag, **options) -> None:
         if arriving:
             stopping._receive(arriving.pop(), None)
 
@@ -200,7 +213,7 @@ def test_a_signal_that_comes_while_the_ranks_agree_is_heeded_at_the_next_iterati
     assert stopping.received == signal.SIGTERM
 
 
-def test_stopping_knows_no_signal_at_first():
+def test_stopping_knows_no_signal_at_first() -> None:
     assert Stopping().received is None
 
 
@@ -208,7 +221,7 @@ def test_stopping_knows_no_signal_at_first():
 
 
 @pytest.mark.slow
-def test_the_installed_command_heeds_ctrl_c_in_training_and_before_it(tmp_path, command):
+def test_the_installed_command_heeds_ctrl_c_in_training_and_before_it(tmp_path: Path, command: Start) -> None:
     """Both at once, since most of their time is spent on imports."""
     folder = tmp_path / "run"
     running = command("train", *TINY, "trainer.max_steps=100000", "checkpoint.every_steps=3", f"run.dir={folder}")
@@ -232,7 +245,7 @@ def test_the_installed_command_heeds_ctrl_c_in_training_and_before_it(tmp_path, 
 
 
 @pytest.mark.slow
-def test_a_sweep_runs_each_job_once_and_stops_when_it_is_interrupted(tmp_path, command):
+def test_a_sweep_runs_each_job_once_and_stops_when_it_is_interrupted(tmp_path: Path, command: Start) -> None:
     """Two ranks a job: nobody but the sweep itself may start the second job."""
     sweep = tmp_path / "sweep"
     words = [w for w in TINY if not w.startswith("checkpoint")]

@@ -184,7 +184,7 @@ NOT_AVERAGED = {name: replace(case, averaged=False, iterations=1) for name, case
 APART = {"own statistics": Case(across_ranks=False, iterations=1)}
 
 
-def network(kind: str, name: str | None, num_classes: int) -> nn.Module:
+def network(kind: str, name: str | None, num_classes: int) -> Any:
     torch.manual_seed(randomness.key(kind, 7))
     if name is None:
         return (NormalizedGenerator if kind == "generator" else NormalizedDiscriminator)(num_classes)
@@ -258,14 +258,16 @@ def _play(case: Case) -> dict[str, Any]:
     clip = {} if case.clip is None else {"discriminator": case.clip}
     engine = Engine(game, regularizers, rate=case.rate, setting=setting, clip=clip, accumulate=2)
     average, distributed.average = distributed.average, distributed.average if case.averaged else lambda tensors: None
-    draw_on_rank, Stream.draw_on_rank = Stream.draw_on_rank, Stream.draw if case.sliced else Stream.draw_on_rank
+    draw_on_rank = Stream.draw_on_rank
+    Stream.draw_on_rank = Stream.draw if case.sliced else draw_on_rank  # type: ignore[method-assign]
     try:
         data = images(num_classes=case.num_classes, shape=generator.image_shape)
         engine.play(data)
         first = engine.gradients[:]
         engine.play(data, case.iterations - 1)
     finally:
-        distributed.average, Stream.draw_on_rank = average, draw_on_rank
+        distributed.average = average
+        Stream.draw_on_rank = draw_on_rank  # type: ignore[method-assign]
     weights = {name: flat(player.parameters()) for name, player in game.players.items()}
     return {"gradients": first, "weights": weights, "state": engine.state()}
 
@@ -314,8 +316,8 @@ def broadcast() -> dict[str, Tensor]:
 
     torch.manual_seed(distributed.rank())
     module = NormalizedGenerator().to(memory_format=torch.channels_last)
-    module.norm.running_mean.normal_()
-    module.norm.num_batches_tracked.fill_(distributed.rank() + 5)
+    module.get_buffer("norm.running_mean").normal_()
+    module.get_buffer("norm.num_batches_tracked").fill_(distributed.rank() + 5)
     found = {"before": module.conv.weight.detach().clone()}
     strategy = ReplicaStrategy()
     strategy.model = module
