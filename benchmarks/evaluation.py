@@ -168,11 +168,11 @@ def neighbours(samples: int, dims: str, number: str, rounds: int, warmup: int) -
     for dim in map(int, dims.split(",")):
         for kind in ("overlapping", "inside"):
             real, fake = clouds(kind, samples, dim)
-            mine, others = prdc(real, fake), numpy_prdc(*(x.numpy().astype(number) for x in (real, fake)))
-            about = {"samples": samples, "dim": dim, "clouds": kind, "number": number}
+            ours, theirs = (x.numpy().astype(number) for x in (real, fake))
+            mine, others = prdc(real, fake), numpy_prdc(ours, theirs)
+            about: dict[str, Any] = {"samples": samples, "dim": dim, "clouds": kind, "number": number}
             about["difference"] = max(abs(mine[name] - others[name]) / max(others[name], 1) for name in mine)
-            arrays = [x.numpy().astype(number) for x in (real, fake)]
-            yield {**about, **in_turns(lambda: prdc(real, fake), lambda: numpy_prdc(*arrays), rounds, warmup)}  # noqa: B023
+            yield {**about, **in_turns(lambda: prdc(real, fake), lambda: numpy_prdc(ours, theirs), rounds, warmup)}  # noqa: B023
 
 
 def main(words: list[str]) -> None:
