@@ -1,6 +1,8 @@
 """A run that is killed at any moment and resumed equals one that never stopped, bit for bit on a CPU."""
 
+import contextlib
 import random
+import shutil
 import signal
 from pathlib import Path
 
@@ -140,6 +142,57 @@ def test_a_run_killed_at_random_times_again_and_again_resumes_as_if_nothing_had_
                 assert "finished" in str(error)
             assert_bit_equal(state(folder), state(uninterrupted))
             assert metrics(folder) == metrics(uninterrupted)
+
+
+EACH = ["before another file's replacement"] + [
+    pytest.param(moment, marks=pytest.mark.slow) for moment in ("before any replacement", "after any replacement")
+]
+
+
+def go_on(folder, words):
+    """What the user would do."""
+    try:
+        session.resume(folder)
+    except GanlabError as error:
+        if "so it is finished" not in str(error):
+            assert cli.dispatch(["train", *words]) == 0
+
+
+@pytest.mark.parametrize("moment", EACH)
+def test_a_run_killed_in_the_moment_of_each_files_replacement_goes_on_as_if_nothing_had_happened(
+    tmp_path, uninterrupted, moment
+):
+    for count in range(1, 100):
+        folder = tmp_path / str(count)
+        words = [*TINY, *ROBUST, "sample.every_steps=4", f"trainer.max_steps={STEPS}", f"run.dir={folder}"]
+        if (code := killed(words, moment, count)) == 0:
+            break
+        assert code == -signal.SIGKILL
+        go_on(folder, words)
+        assert_bit_equal(state(folder), state(uninterrupted))
+        assert metrics(folder) == metrics(uninterrupted)
+        assert not [name for name in files(folder) if name.endswith(".part") or "next" in name]
+    assert count > 4  # config.yaml, environment.json and two grids at least
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["before any replacement", "after any replacement"])
+def test_resuming_killed_in_the_moment_of_each_files_replacement_can_be_repeated(tmp_path, uninterrupted, moment):
+    begun = tmp_path / "begun"
+    assert cli.dispatch(["train", *TINY, *ROBUST, "trainer.max_steps=4", f"run.dir={begun}"]) == 0
+    for count in range(1, 100):
+        folder = tmp_path / str(count)
+        shutil.copytree(begun, folder)
+        words = ["resume", str(folder), f"trainer.max_steps={STEPS}"]
+        if (code := killed(words, moment, count)) == 0:
+            break
+        assert code == -signal.SIGKILL
+        with contextlib.suppress(GanlabError):  # it is finished
+            cli.dispatch(words)
+        assert_bit_equal(state(folder), state(uninterrupted))
+        assert metrics(folder) == metrics(uninterrupted)
+        assert not [name for name in files(folder) if name.endswith(".part") or "next" in name]
+    assert count > 3
 
 
 @pytest.mark.parametrize("count", [10, 11])

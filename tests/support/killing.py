@@ -13,7 +13,11 @@ from typing import Any, NoReturn
 
 
 def killed(words: Sequence[str], moment: str, count: int | float) -> int | None:
-    """Train with these options in a process that dies at the ``count``-th ``moment``, see `MOMENTS`; its exit code."""
+    """Train with these options in a process that dies at the ``count``-th ``moment``, see `MOMENTS`; its exit code.
+
+    Args:
+        words: Options of ``train``, or ``resume``, a folder and options.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["support.killing", "ganlab.runs.session", "ganlab.config.compose"])
     here = os.getcwd()
@@ -35,12 +39,11 @@ def killed(words: Sequence[str], moment: str, count: int | float) -> int | None:
 def _train(words: list[str], moment: str, count: Any) -> None:
     import torch
 
-    from ganlab.config import compose
-    from ganlab.runs import session
+    from ganlab import cli
 
     torch.set_num_threads(1)
     MOMENTS[moment](count)
-    session.start(compose.read(words))
+    cli.dispatch(words if words[0] == "resume" else ["train", *words])
 
 
 def _die() -> NoReturn:
@@ -106,6 +109,18 @@ def _after_a_rename(count: int) -> None:
     _before(os, "replace", count, _is_checkpoint, after=True)
 
 
+def _before_any_replacement(count: int) -> None:
+    _before(os, "replace", count)
+
+
+def _after_any_replacement(count: int) -> None:
+    _before(os, "replace", count, after=True)
+
+
+def _before_another_files_replacement(count: int) -> None:
+    _before(os, "replace", count, lambda source, target: not _is_checkpoint(source, target))
+
+
 def _before_a_surplus_one_goes(count: int) -> None:
     _before(Path, "unlink", count, lambda path, **options: path.name.startswith("step_"))
 
@@ -137,6 +152,9 @@ MOMENTS: dict[str, Callable[[Any], None]] = {
     "while writing": _while_writing,
     "before a rename": _before_a_rename,
     "after a rename": _after_a_rename,
+    "before any replacement": _before_any_replacement,
+    "after any replacement": _after_any_replacement,
+    "before another file's replacement": _before_another_files_replacement,
     "before a surplus one goes": _before_a_surplus_one_goes,
     "in a line of metrics": _in_a_line_of_metrics,
     "after seconds": _after_seconds,

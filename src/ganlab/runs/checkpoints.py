@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -61,15 +62,18 @@ class _RemembersFailure:
         self._failure: OSError | None = None
 
     def write(self, data: Any) -> int:
-        if self._failure is None:
-            try:
-                self._file.write(data)
-            except OSError as error:
-                self._failure = error
+        self._try(lambda: self._file.write(data))
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing: the file is flushed when it is complete."""
+        self._try(self._file.flush)
+
+    def _try(self, act: Callable[[], Any]) -> None:
+        if self._failure is None:
+            try:
+                act()
+            except OSError as error:
+                self._failure = error
 
     def raise_failure(self) -> None:
         """Raise the failure, if there was one."""

@@ -159,6 +159,12 @@ def claimed(folder: str | os.PathLike[str] | None, again: bool = False, name: st
                 break
 
 
+def clean(folder: Path) -> None:
+    """Remove what interrupted writes have left in a run."""
+    for part in (folder, folder / CHECKPOINTS, folder / SAMPLES):
+        files.clean(part)
+
+
 def existing(folder: str | os.PathLike[str]) -> Path:
     """The folder of a run.
 

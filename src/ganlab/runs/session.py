@@ -107,8 +107,10 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
         try:
             refuse_finished(folder, config, checkpoint)
         except GanlabError:
-            if path.name == checkpoints.NEXT and _writes():  # no later checkpoint would make it the last one
-                checkpoints.settle(path.parent, config["checkpoint"]["keep"])
+            if _writes():  # nothing would do it later
+                run_folder.clean(folder)
+                if path.name == checkpoints.NEXT:
+                    checkpoints.settle(path.parent, config["checkpoint"]["keep"])
             raise
         built = experiment.build(config)
         other_data = same_data.refuse_other(built, checkpoint, folder, accepts)

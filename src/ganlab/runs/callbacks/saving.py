@@ -8,11 +8,10 @@ from typing import Any
 
 import lightning as L
 
-from ganlab.core import files
 from ganlab.engine.module import GANModule
-from ganlab.runs import checkpoints, finite
+from ganlab.runs import checkpoints, finite, run_folder
 from ganlab.runs.checkpoints import AtomicCheckpointIO
-from ganlab.runs.run_folder import CHECKPOINTS, SAMPLES
+from ganlab.runs.run_folder import CHECKPOINTS
 
 
 class Saving(L.Callback):
@@ -42,8 +41,7 @@ class Saving(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
-            for folder in (self.folder, self.folder.parent, self.folder.parent / SAMPLES):
-                files.clean(folder)
+            run_folder.clean(self.folder.parent)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
