@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 import torch
-from support.distributed.cases import CLASSES, COMBINATIONS, GAMES, Case, play, reg
-from support.engine import distance
+from support.distributed.cases import CLASSES, COMBINATIONS, FELT, GAMES, REGULARIZERS, Case, play, reg
+from support.engine import Engine, distance, pair
+from torch import Tensor
+
+from ganlab.contracts.regularizer import Regularizer, overrides
+from ganlab.contracts.turn import Turn
+from ganlab.core import registry
+from ganlab.games.standard import Standard
+from ganlab.losses.non_saturating import NonSaturating
 
 CASES = {
     "standard with r1": Case(reg=reg("r1"), num_classes=CLASSES),
@@ -19,6 +27,8 @@ CASES = {
     "ebgan with diff_augment": replace(GAMES["game=ebgan"], augment={"diff_augment": {}}),
     "extragradient": COMBINATIONS["extragradient"],
     **{name: COMBINATIONS[name] for name in ("diff_augment with r1", "ada with all transformations")},
+    **{name: REGULARIZERS[name] for name in ("reg=ortho", "reg=singular_value", "reg=sn", "reg=l2", "reg=vib")},
+    "clamped singular values": COMBINATIONS["clamped singular values"],
 }
 
 
@@ -34,3 +44,33 @@ def test_under_bf16_every_step_is_that_of_float32_but_for_rounding(name: str) ->
         assert (player, rounded.dtype) == (other, torch.float32)
         assert 0 < distance(rounded, exact) < (1.5 if augmented and player == "discriminator" else 0.1), player
     assert all(weights.dtype == torch.float32 for weights in found["weights"].values())
+
+
+def steps(make: Callable[[], Regularizer]) -> list[Tensor]:
+    """The weights after a step of both players whose own gradients are 0.1 everywhere."""
+    torch.manual_seed(0)
+    generator, discriminator = pair()
+    engine = Engine(Standard(generator=generator, discriminator=discriminator, loss=NonSaturating()), {"it": make()})
+    for parameter in engine.game.parameters():
+        parameter.grad = torch.full_like(parameter, 0.1)
+    engine.module.player_optimizers.step(Turn(("discriminator", "generator")))
+    return [parameter.detach() for parameter in engine.game.parameters()]
+
+
+def of_steps() -> Iterator[str]:
+    for name in registry.names("reg"):
+        made = registry.load("reg", name)()
+        if any(overrides(made, hook) for hook in ("gradients", "after_step")):
+            yield name
+
+
+@pytest.mark.parametrize("name", list(of_steps()))
+def test_under_bf16_gradients_and_weights_are_changed_in_float32(name: str) -> None:
+    def make() -> Regularizer:
+        found: Regularizer = registry.load("reg", name)(**FELT.get(name, {}))
+        return found
+
+    expected = steps(make)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = steps(make)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -96,6 +97,11 @@ class PlayerOptimizers:
         Args:
             final: False: a step that will be taken back, after which regularizers do nothing.
         """
+        device = next(p.device.type for p in chain.from_iterable(self.parameters.values()))
+        with torch.autocast(device, enabled=False):  # gradients and weights are float32, whatever the passes were
+            self._step(turn, final)
+
+    def _step(self, turn: Turn, final: bool) -> None:
         gradients = {player: self._gradients(player) for player in turn.players}
         distributed.average(g for group in gradients.values() for g in group)
         for change in self._hooks.gradients:
