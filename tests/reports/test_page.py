@@ -13,7 +13,7 @@ from support.records import record, value
 
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import scores
-from ganlab.reports import page
+from ganlab.reports import page, table
 
 DETAILS = {
     "is": {"splits": {"1": {"mean": 9.1, "std": 0.0}, "10": {"mean": 8.7, "std": 0.3}},
@@ -256,3 +256,39 @@ def test_a_real_browser_lays_it_out_without_overflow(tmp_path: Path, mode: str, 
                    capture_output=True, timeout=120, check=True)  # fmt: skip
     with Image.open(picture) as image:
         assert (image.convert("L").resize((1, 1)).getpixel((0, 0)) > 128) == bright
+
+
+def leaves(node, path=()):
+    for key, inner in node.items() if isinstance(node, dict) else enumerate(node):
+        yield (*path, key)
+        if isinstance(inner, (dict, list)):
+            yield from leaves(inner, (*path, key))
+
+
+def test_whatever_somebody_writes_into_a_line_is_shown_or_refused_in_a_sentence(tmp_path):
+    """Each value of a record in turn is replaced by something of another type."""
+    good = record(100, details=DETAILS, pictures={"samples": "evaluation/a.png"}, warnings=["w"])
+    refused = 0
+    for path in leaves(good):
+        for wrong in ("good", None, 3, True, [], {"a": "b"}):
+            changed = json.loads(json.dumps(good))
+            node = changed
+            for key in path[:-1]:
+                node = node[key]
+            node[path[-1]] = wrong
+            (tmp_path / scores.FILE).write_text(json.dumps(changed) + "\n" + json.dumps(record(200)) + "\n")
+            for read in (lambda: page.write(tmp_path), lambda: table.table(scores.read(tmp_path))):
+                try:
+                    read()
+                except GanlabError as error:
+                    refused += 1
+                    assert scores.FILE in str(error)
+    assert refused > 100
+
+
+def test_words_for_numbers_are_named_by_their_line(tmp_path):
+    wrong = record(100)
+    wrong["values"]["fid"]["value"] = "good"
+    (tmp_path / scores.FILE).write_text(f"{json.dumps(record(1))}\n{json.dumps(wrong)}\n")
+    with pytest.raises(GanlabError, match=r"jsonl, line 2: values.fid.value must be a number, got 'good'. Correct"):
+        scores.read(tmp_path)
