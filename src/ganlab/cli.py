@@ -113,8 +113,7 @@ def _of_an_escaped(error: Exception, words: Sequence[str]) -> int:
     if short_of_memory(error):
         if streams.is_first_rank():
             print(
-                f"ganlab: There is too little memory: {sentence(error)} Lower the numbers that take it, such as "
-                f"data.batch_size, or raise accumulate.",
+                f"ganlab: There is too little memory: {sentence(error)} Lower the numbers that take it.",
                 file=sys.stderr,
             )
         return 2

@@ -284,11 +284,3 @@ def test_whatever_somebody_writes_into_a_line_is_shown_or_refused_in_a_sentence(
                     refused += 1
                     assert scores.FILE in str(error)
     assert refused > 100
-
-
-def test_words_for_numbers_are_named_by_their_line(tmp_path):
-    wrong = record(100)
-    wrong["values"]["fid"]["value"] = "good"
-    (tmp_path / scores.FILE).write_text(f"{json.dumps(record(1))}\n{json.dumps(wrong)}\n")
-    with pytest.raises(GanlabError, match=r"jsonl, line 2: values.fid.value must be a number, got 'good'. Correct"):
-        scores.read(tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 
 from ganlab import growth
-from ganlab.assembly import run_data
+from ganlab.assembly import clipping, run_data, size_check
 from ganlab.config import compatibility, schema
 from ganlab.config.parts import Part, as_typed, check_options, to_schedule
 from ganlab.config.schema import COMPONENT
@@ -66,9 +65,13 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     data: RunData | None = None
     if with_data:
         config, source = completed(config, components)
-        data = run_data.prepared(config, source)
     else:
         run_data.refuse_incomplete(config)
+    size_check.refuse_batches(config)
+    networks_of = {kind: components[kind] for kind in registry.NETWORKS if kind in components}
+    size_check.refuse_networks(networks_of, lambda: _networks(config, components))
+    if with_data:
+        data = run_data.prepared(config, source)
     images = None if data is None else _told_labels(data.images, config["data"]["num_classes"])
 
     given = _networks(config, components)
@@ -110,7 +113,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
         channels_last=config["channels_last"],
         mirror=config["data"]["mirror"],
         dequantize=config["data"]["dequantize"],
-        clip=_clip(config, game),
+        clip=clipping.limits(config, game),
         compile=config["compile"],
         log_every_steps=config["trainer"].get("log_every_n_steps", 50),
         max_steps=config["trainer"]["max_steps"],
@@ -202,7 +205,7 @@ def _attach(key: str, regularizer: Any, game: Game, config: Config) -> None:
         raise GanlabError(f"{key}: {type(regularizer).__name__} is no ganlab.Regularizer, so it has no hooks.")
     try:
         _with_seed(config, f"{key}.attach", lambda: regularizer.attach(game))
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # RuntimeError: of shapes, or an allocation that failed
         raise GanlabError(f"{key}: {sentence(error)}") from error
 
 
@@ -303,29 +306,16 @@ def _optimizers(
 def _optimizer_factory(part: Part, arguments: dict[str, Any]) -> Callable[..., Any]:
     def make(parameters: Any) -> Any:
         try:
-            return part.component(list(parameters), **arguments)
+            made = part.component(list(parameters), **arguments)
         except ValueError as error:
             raise GanlabError(f"{part.key}: {sentence(error)}") from error
+        if lacking := registry.unfinished("optimizer", made):
+            raise GanlabError(f"{part.key}: {lacking}")
+        return made
 
     probe = [nn.Parameter(torch.zeros(1))]
     make(probe)  # a rate out of range is to be refused now, not when training starts
     return make
-
-
-def _clip(config: Config, game: Game) -> dict[str, float]:
-    node = config.get("clip") or {}
-    if not isinstance(node, Mapping):
-        raise GanlabError(f"clip must be a limit for each player, such as clip.generator=1.0, got {node!r}.")
-    limits = {player: value for player, value in node.items() if value is not None}
-    for player, value in limits.items():
-        if player not in game.players:
-            raise GanlabError(
-                f"clip.{player}: the game has no such player.{suggestion(player, game.players)} "
-                f"Players: {', '.join(game.players)}."
-            )
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= sys.float_info.max:
-            raise GanlabError(f"clip.{player} must be a positive number or null, got {value!r}.")
-    return limits
 
 
 def loader(built: Experiment, device: torch.device) -> Loader:

@@ -25,6 +25,7 @@ AUGMENT = "augment"
 class Part:
     """A component, its checked arguments, and where it stands in the configuration."""
 
+    kind: str
     key: str
     component: Any
     arguments: dict[str, Any]
@@ -49,9 +50,12 @@ class Part:
 
     def _constructed(self, changing: Mapping[str, float], where: str) -> Any:
         try:
-            return self.component(**{**self.arguments, **changing})
+            built = self.component(**{**self.arguments, **changing})
         except (ValueError, ArithmeticError, RuntimeError) as error:  # torch's own are RuntimeErrors
             raise GanlabError(f"{where}: {sentence(error)}") from error
+        if lacking := registry.unfinished(self.kind, built):
+            raise GanlabError(f"{where}: {lacking}")
+        return built
 
     def scheduled(self, built: Any, images_per_step: int | None) -> list[Scheduled]:
         """What makes the numbers of ``built`` follow their schedules."""
@@ -79,7 +83,7 @@ def read_part(kind: str, key: str, node: Any) -> Part:
     component = registry.load(kind, node[COMPONENT])
     values = {name: value for name, value in node.items() if name != COMPONENT}
     arguments, problems = schema.check(kind, component, values, key)
-    return Part(key, component, arguments, problems)
+    return Part(kind, key, component, arguments, problems)
 
 
 def raise_problems(parts: list[Part]) -> None:

@@ -50,7 +50,7 @@ KEYS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
 
 
 def check(config: dict[str, Any]) -> None:
-    """Types and ranges.
+    """Types and ranges; whole numbers that are written as floats become integers, in place.
 
     Raises:
         GanlabError: With all problems at once, one sentence each.
@@ -69,6 +69,8 @@ def check(config: dict[str, Any]) -> None:
         except ValueError as error:
             problems.append(f"{key} {error}.")
             continue
+        if type(value) is int:
+            node[last] = value  # 2.0 is written for 2
         if not allowed(value):
             problems.append(f"{key} must be {words}, got {node[last]!r}.")
     for section in ("run", "checkpoint", "sample", "evaluate"):

@@ -29,6 +29,7 @@ class Kind:
         optional: Whether ``none`` is a choice.
         of_run: Whether a run's configuration names it; others belong to commands of their own.
         word: What is typed before ``=``, where that is not the kind.
+        has: Attributes and methods that every one of them has.
     """
 
     group: str
@@ -38,27 +39,32 @@ class Kind:
     optional: bool = False
     of_run: bool = True
     word: str = ""
+    has: tuple[str, ...] = ()
 
 
 _NETWORK = ("image_size", "image_channels", "num_classes")
 _OF_CODES = (*_NETWORK, "latent_dim")
+_MODULE = ("parameters", "buffers", "train")
+_OF_DATA = ("labels", "class_names", "num_classes", "native_size", "native_channels", "held_out", "image", "name")
 NETWORKS = ("generator", "discriminator", "encoder", "statistics")  # kinds that a game may take
 
 KINDS = {
-    "generator": Kind("ganlab.generators", "generator", _NETWORK),
-    "discriminator": Kind("ganlab.discriminators", "discriminator", _NETWORK, optional=True),
-    "encoder": Kind("ganlab.encoders", "encoder", _OF_CODES, optional=True),
-    "statistics": Kind("ganlab.statistics", "statistics network", _OF_CODES, optional=True),
-    "loss": Kind("ganlab.losses", "adversarial loss", optional=True),
+    "generator": Kind("ganlab.generators", "generator", _NETWORK, has=(*_MODULE, "latent_dim")),
+    "discriminator": Kind("ganlab.discriminators", "discriminator", _NETWORK, optional=True, has=_MODULE),
+    "encoder": Kind("ganlab.encoders", "encoder", _OF_CODES, optional=True, has=_MODULE),
+    "statistics": Kind("ganlab.statistics", "statistics network", _OF_CODES, optional=True, has=_MODULE),
+    "loss": Kind("ganlab.losses", "adversarial loss", optional=True, has=("discriminator", "generator")),
     "reg": Kind("ganlab.regularizers", "regularizer", many=True, optional=True),
     "augment": Kind("ganlab.augmentations", "augmentation", optional=True),
-    "game": Kind("ganlab.games", "game", (*NETWORKS, "loss")),
+    "game": Kind("ganlab.games", "game", (*NETWORKS, "loss"), has=("players", "turns", "objective")),
     "growth": Kind("ganlab.growths", "schedule of growth", ("image_sizes", "players", "batch_size"), optional=True),
-    "data": Kind("ganlab.datasets", "data set"),
-    "prior": Kind("ganlab.priors", "prior of the latents"),
-    "optimizer": Kind("ganlab.optimizers", "optimizer", ("params",)),
-    "metric": Kind("ganlab.metrics", "metric of an evaluation", many=True, of_run=False, word="metrics"),
-    "features": Kind("ganlab.features", "feature extractor", of_run=False),
+    "data": Kind("ganlab.datasets", "data set", has=(*_OF_DATA, "fingerprint", "__len__")),
+    "prior": Kind("ganlab.priors", "prior of the latents", has=("__call__",)),
+    "optimizer": Kind("ganlab.optimizers", "optimizer", ("params",), has=("step", "zero_grad", "param_groups")),
+    "metric": Kind(
+        "ganlab.metrics", "metric of an evaluation", many=True, of_run=False, word="metrics", has=("summaries", "score")
+    ),
+    "features": Kind("ganlab.features", "feature extractor", of_run=False, has=("prepare", "extract")),
 }
 RUN_KINDS = {name: kind for name, kind in KINDS.items() if kind.of_run}
 
@@ -133,6 +139,17 @@ def load(kind: str, name: str) -> Any:
             f"{type(component).__name__}, and a class or function is wanted. Mend or uninstall {distribution(point)}."
         )
     return component
+
+
+def unfinished(kind: str, built: Any) -> str | None:
+    """What an object of a component lacks to be one of its kind, as a sentence without its key; None: nothing."""
+    missing = [name for name in KINDS[kind].has if not hasattr(built, name)]
+    if not missing:
+        return None
+    return (
+        f"{type(built).__name__} has no {' and no '.join(missing)}, and so is no {KINDS[kind].what}; this is for its "
+        f"author to mend."
+    )
 
 
 def distribution(point: EntryPoint) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 
 from ganlab.config import catalog, schema
+from ganlab.config.parts import raise_problems, read_part
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.extractor import Extractor
 from ganlab.contracts.metric import Metric
-from ganlab.core import registry
 from ganlab.core.errors import GanlabError, one_of, suggestion
 from ganlab.data.splits import SPLITS
 
@@ -205,12 +205,6 @@ def _converted(key: str, value: Any) -> Any:
 
 
 def _made(kind: str, name: str, key: str, options: Mapping[str, Any]) -> Any:
-    component = registry.load(kind, name)
-    arguments, problems = schema.check(kind, component, options, key)
-    if problems:
-        raise GanlabError(" ".join(problems))
-    try:
-        return component(**arguments)
-    except ValueError as error:
-        text = " ".join(str(error).split())
-        raise GanlabError(f"{key}: {text}{'' if text.endswith('.') else '.'}") from error
+    part = read_part(kind, key, {**options, COMPONENT: name})
+    raise_problems([part])
+    return part.make()
