@@ -3,7 +3,9 @@
 import copy
 import json
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.run import Run
 
 
-def refused(capsys, *words):
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     """The sentence with which a command line is refused."""
     with pytest.raises(SystemExit) as caught:
         cli.main(list(words))
@@ -164,7 +166,7 @@ WRONG = {
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with data that is wrong in several ways."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("not a folder")
@@ -185,7 +187,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("line", WRONG)
 def test_what_is_wrong_is_said_in_one_sentence_and_nothing_is_left_behind(
-    place, capsys: pytest.CaptureFixture[str], line: str
+    place: Path, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
     before = sorted(place.rglob("*"))
     command, *words = line.split()
@@ -199,7 +201,7 @@ def test_what_is_wrong_is_said_in_one_sentence_and_nothing_is_left_behind(
     assert sorted(place.rglob("*")) == before
 
 
-def test_several_mistakes_are_all_reported(place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_mistakes_are_all_reported(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sentence = refused(capsys, "train", "seed=x", "checkpoint.keep=-1", "run.dir=run")
     assert "seed must be" in sentence
     assert "checkpoint.keep must be" in sentence
@@ -213,7 +215,7 @@ def test_a_folder_that_holds_a_run_is_not_trained_over(copied: Path, capsys: pyt
     assert {path: path.stat().st_mtime_ns for path in copied.rglob("*")} == before
 
 
-def test_labels_that_the_model_needs_and_the_data_lacks_make_it_unconditional(place) -> None:
+def test_labels_that_the_model_needs_and_the_data_lacks_make_it_unconditional(place: Path) -> None:
     folder = session.start(
         compose.read([*TINY, "data=folder", "data.path=flat", "trainer.max_steps=1", "run.dir=run"])
     ).folder
@@ -223,7 +225,7 @@ def test_labels_that_the_model_needs_and_the_data_lacks_make_it_unconditional(pl
 # --- a config.yaml that somebody has edited
 
 
-def edited(folder: Path, change) -> None:
+def edited(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = folder / "config.yaml"
     content = yaml.safe_load(path.read_text())
     change(content)
@@ -268,7 +270,7 @@ def test_a_config_that_is_none_is_refused(
     assert not (tmp_path / "ran").exists()
 
 
-def leaves(node, path: Path = ()):
+def leaves(node: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for key, value in node.items():
         yield (*path, key)
         if isinstance(value, dict):
@@ -309,12 +311,12 @@ def test_whatever_an_edited_config_holds_ends_in_a_sentence_or_works(
     assert not tracebacks, "\n".join(tracebacks)
 
 
-def _read_for_sampling(content, folder: Path) -> None:
+def _read_for_sampling(content: dict[str, Any], folder: Path) -> None:
     run_folder.check(content, folder)
     experiment.build(content, with_data=False)
 
 
-def _read_for_resuming(content, folder: Path) -> None:
+def _read_for_resuming(content: dict[str, Any], folder: Path) -> None:
     run_folder.check(content, folder)
     trainer.check(content.get("trainer"))
     parts.check_options(content)
@@ -337,7 +339,7 @@ def test_an_import_path_in_a_config_is_not_imported(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    def spring(content) -> None:
+    def spring(content: dict[str, Any]) -> None:
         node = content[kind]["generator"] if kind == "optimizer" else content[kind]
         node.update(component="trap:Trap", _target_="trap.Trap")
 

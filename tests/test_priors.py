@@ -1,10 +1,12 @@
 """Priors against moments of their distributions, and truncation against drawing again."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch.testing import assert_close
 
 from ganlab.core.errors import GanlabError
@@ -14,7 +16,7 @@ from ganlab.priors import Normal, Truncated, Uniform, truncate
 COUNT, DIM = 20_000, 50  # 1e6 numbers: a standard error of 1e-3 standard deviations
 
 
-def draw(prior, seed: int = 0, batch=COUNT, dim=DIM):
+def draw(prior: Any, seed: int = 0, batch: int = COUNT, dim: int = DIM) -> Tensor:
     return prior(Stream(seed).draw, batch, dim)
 
 
@@ -89,7 +91,7 @@ def test_truncating_a_prior_gives_it_given_that_no_number_exceeds_the_threshold(
 
 
 def test_a_prior_that_cannot_be_truncated_says_so() -> None:
-    def sphere(draw, batch, dim):
+    def sphere(draw: Callable[..., Tensor], batch: int, dim: int) -> Tensor:
         return torch.nn.functional.normalize(draw("latents", (batch, dim), "normal"))
 
     with pytest.raises(GanlabError, match="The prior function cannot be truncated"):

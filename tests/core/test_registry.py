@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ganlab.core.errors import GanlabError
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder for distributions made by hand; what it held is forgotten afterwards."""
     monkeypatch.syspath_prepend(str(tmp_path))
     registry.forget()

@@ -9,12 +9,12 @@ from support.runs import Train
 from ganlab.core import schedules
 
 
-def value(images, per_step=10, **keys):
+def value(images: float, per_step: int = 10, **keys: Any) -> float:
     return schedules.parse({k.rstrip("_"): v for k, v in keys.items()}, per_step)(images)
 
 
 def test_before_the_start_it_is_the_first_value_and_after_the_end_the_last() -> None:
-    keys = {"from_": 3.0, "to": 1.0, "start_kimg": 1, "end_kimg": 2}
+    keys: dict[str, Any] = {"from_": 3.0, "to": 1.0, "start_kimg": 1, "end_kimg": 2}
     assert [value(i, **keys) for i in (0, 1000, 2000, 9999)] == [3.0, 3.0, 1.0, 1.0]
 
 
@@ -22,7 +22,7 @@ def test_before_the_start_it_is_the_first_value_and_after_the_end_the_last() -> 
 def test_the_shapes_are_their_formulas(t: float) -> None:
     """linear a + t (b - a); cosine b + (a - b) (1 + cos pi t) / 2; exponential a (b / a)^t."""
     a, b = 2e-4, 5e-6
-    keys = {"from_": a, "to": b, "start_kimg": 1, "end_kimg": 5}
+    keys: dict[str, Any] = {"from_": a, "to": b, "start_kimg": 1, "end_kimg": 5}
     images = 1000 + 4000 * t
     assert value(images, **keys) == pytest.approx(a + t * (b - a))
     assert value(images, shape="cosine", **keys) == pytest.approx(b + (a - b) * (1 + math.cos(math.pi * t)) / 2)
@@ -30,14 +30,14 @@ def test_the_shapes_are_their_formulas(t: float) -> None:
 
 
 def test_steps_are_iterations_of_so_many_images() -> None:
-    keys = {"from_": 0.0, "to": 1.0, "start_steps": 2, "end_steps": 6}
+    keys: dict[str, Any] = {"from_": 0.0, "to": 1.0, "start_steps": 2, "end_steps": 6}
     assert value(2 * 24, per_step=24, **keys) == 0
     assert value(4 * 24, per_step=24, **keys) == pytest.approx(0.5)
     assert value(6 * 24, per_step=24, **keys) == 1
 
 
 def test_a_schedule_that_ends_where_it_starts_is_a_step() -> None:
-    keys = {"from_": 1.0, "to": 2.0, "start_kimg": 1, "end_kimg": 1}
+    keys: dict[str, Any] = {"from_": 1.0, "to": 2.0, "start_kimg": 1, "end_kimg": 1}
     assert (value(999, **keys), value(1000, **keys)) == (1.0, 2.0)
 
 

@@ -11,7 +11,7 @@ from ganlab.engine.averaging import Average
 from ganlab.layers import spectral_norm
 
 
-def moved(network, seed: int) -> None:
+def moved(network: nn.Module, seed: int) -> None:
     """Other weights, as an optimizer would leave them: changed in place."""
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -30,7 +30,7 @@ def test_an_average_follows_its_formula_by_hand() -> None:
         moved(network, step)
         average.follow(16 * step, 16)
         expected = b * expected + (1 - b) * network.weight.detach()
-        assert_close(average["g"].weight.detach(), expected)
+        assert_close(average["g"].get_parameter("weight").detach(), expected)
 
 
 def test_after_a_half_life_half_of_the_way_is_gone() -> None:
@@ -59,7 +59,7 @@ def test_without_averaging_and_before_the_start_it_is_a_copy(options: dict[str, 
         assert torch.equal(mine, theirs), name
     moved(network, 2)
     average.follow(2000, 16)
-    copies = torch.equal(average["g"][0].weight, network[0].weight)
+    copies = torch.equal(average["g"].get_parameter("0.weight"), network.get_parameter("0.weight"))
     assert copies == ("half_life_kimg" in options)
 
 
@@ -74,7 +74,7 @@ def test_batch_norm_statistics_are_averaged_and_every_other_buffer_is_copied() -
     network = Network()
     average = Average({"g": network}, half_life_kimg=0.016, ramp_up=None)  # b = 1/2 for 16 images
     moved(network, 0)
-    network.norm.num_batches_tracked.fill_(7)
+    network.get_buffer("norm.num_batches_tracked").fill_(7)
     before = {name: tensor.clone() for name, tensor in average["g"].named_buffers()}
     average.follow(0, 16)
     for name in ("norm.running_mean", "norm.running_var"):
@@ -121,7 +121,7 @@ def test_an_average_survives_a_change_of_dtype() -> None:
     average.double()
     moved(network, 0)
     average.follow(0, 1)
-    assert torch.equal(average["g"].running_mean, network.running_mean)
+    assert torch.equal(average["g"].get_buffer("running_mean"), network.get_buffer("running_mean"))
 
 
 @pytest.mark.parametrize("option", ["half_life_kimg", "ramp_up", "start_kimg"])
