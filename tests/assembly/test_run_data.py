@@ -132,6 +132,13 @@ def test_networks_without_a_size_in_common_are_refused() -> None:
         completed(networks={"image_sizes": [{24}, {16}]})
 
 
+def test_sizes_that_are_no_container_are_refused() -> None:
+    with pytest.raises(
+        GanlabError, match=r"image_sizes must be a container of numbers, such as range\(8, 129\), got 8"
+    ):
+        completed(networks={"image_sizes": [8]})
+
+
 def test_images_of_many_sizes_need_one_unless_the_networks_say_it() -> None:
     with pytest.raises(GanlabError, match=r"say which one to train on, as data\.image_size=64"):
         completed(Crowd())

@@ -99,6 +99,12 @@ def complete(
 
 def _side(image_sizes: Sequence[Container[int]], short_side: int | None) -> int:
     """The largest side that all networks allow and the images have, or the next larger one that they allow."""
+    for sizes in image_sizes:
+        if not isinstance(sizes, Container):
+            raise GanlabError(
+                f"A network's image_sizes must be a container of numbers, such as range(8, 129), got {sizes!r}; its "
+                f"author can change it. Set data.image_size meanwhile."
+            )
     bound = min(short_side or 1, LARGEST_SIZE)
     for side in (*range(bound, 0, -1), *range(bound + 1, MOST_SIZE + 1)):
         if all(side in sizes for sizes in image_sizes):

@@ -59,4 +59,4 @@ def headers(source: Dataset) -> list[Header]:
 def look(source: Dataset) -> Found:
     """How the images of ``source`` are stored: as it says, or else as a sample of them is."""
     sizes = [source.native_size] if source.native_size is not None else [size for size, _ in headers(source)]
-    return Found(tuple(sorted(sizes, key=lambda size: (min(size), size))), source.native_channels)
+    return Found(tuple(sorted(sizes, key=lambda size: (min(size), size))), 1 if source.native_channels == 1 else 3)

@@ -38,13 +38,14 @@ def _data(config: dict[str, Any], data: RunData) -> str:
     images, node = data.images, config["data"]
     found = None if data.source is None else look(data.source)
     channels, height, width = images.pixels.shape[1:]
-    parts = [f"{len(images):,} images"]
+    several = "s" if len(images) != 1 else ""
+    parts = [f"{len(images):,} image{several}"]
     trained = f"trained at {height}x{width}"
     if found is not None and found.sizes:
         first, last = (f"{h}x{w}" for h, w in (found.sizes[0], found.sizes[-1]))
         colour = {1: "grey", 3: "colour"}
         sizes = first if len(set(found.sizes)) == 1 else f"{first} to {last}"
-        parts = [f"{len(images):,} {colour.get(found.channels, '')} images of {sizes}".replace("  ", " ")]
+        parts = [f"{len(images):,} {colour[found.channels]} image{several} of {sizes}"]
         enlarged = min(height, width) > min(found.sizes[-1])
         trained = f"{'enlarged to' if enlarged else 'trained at'} {height}x{width}"
         trained += f" in {colour[channels]}" if channels != found.channels and channels in colour else ""
@@ -76,7 +77,7 @@ def _networks(built: Experiment) -> str:
     for name, regularizer in built.module.regularizers.items():
         shown = config[AUGMENT][COMPONENT] if name == AUGMENT else name
         for player, what in regularizer.acts_on(game).items():  # type: ignore[operator]
-            acts[player].append((shown, what))
+            acts.setdefault(player, []).append((shown, what))
     players = sorted(game.players, key=lambda player: "generator" not in game.players[player].modules)
     line = ""
     for label, details in (("networks (parameters)", True), ("networks", True), ("networks", False)):
