@@ -40,9 +40,9 @@ class SpectralNormalization(Regularizer):
     operator's: Sedghi et al. 2019 (arXiv:1805.10408), whose theorem 6 has it in closed form for circular padding.
 
     Args:
-        players: Whose networks; null: those that say so with an attribute ``spectral_normalization``, of a class or of
-            an object, for their papers (BigGAN's and SAGAN's generators do), and of the player ``discriminator``
-            those that do not say ``False``.
+        players: Whose networks; null: where the papers have it. Those are the networks with the attribute
+            ``spectral_normalization = True``, such as BigGAN's and SAGAN's generators, and those of the player
+            ``discriminator`` that do not have it as ``False``.
         iterations: Power iterations each time that the vectors move, at least 1.
         eps: Smallest length that a vector is divided by, positive; BigGAN's is 1e-6.
         evaluation: ``fresh``: in evaluation sigma is that of an iteration made from the stored vectors, as in
