@@ -27,11 +27,13 @@ def test_a_session_says_where_the_run_is_its_grid_and_its_speed(
 def test_a_run_that_its_time_ends_says_so_and_how_to_go_on(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     folder = train("trainer.max_time={milliseconds:1}", "trainer.max_steps=-1", "run.max_kimg=1")
     iteration = state(folder)["ganlab"]["progress"]["iteration"]
-    said = f"trainer.max_time ended the run after iteration {iteration}. Continue with: "
-    assert f"{said}ganlab resume {folder} trainer.max_time=null\n" in capfd.readouterr().out
+    said = f"trainer.max_time ended the run after iteration {iteration}. Continue for as long again with: "
+    assert f"{said}ganlab resume {folder}\n" in capfd.readouterr().out
     assert iteration < 20
     assert cli.dispatch(["resume", str(folder)]) == 0
     assert "trainer.max_time ended the run after iteration" in capfd.readouterr().out
+    before, iteration = iteration, state(folder)["ganlab"]["progress"]["iteration"]
+    assert iteration > before
     assert cli.dispatch(["resume", str(folder), "trainer.max_time=null", f"trainer.max_steps={iteration + 2}"]) == 0
     assert "max_time" not in capfd.readouterr().out
     assert state(folder)["ganlab"]["progress"]["iteration"] == iteration + 2

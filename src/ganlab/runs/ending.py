@@ -111,6 +111,6 @@ def _reason(outcome: Outcome, module: GANModule, trainer: L.Trainer) -> str | No
     ):
         return (
             f"trainer.max_time ended the run after iteration {module.progress.iteration}. "
-            f"Continue with: ganlab resume {outcome.folder} trainer.max_time=null"
+            f"Continue for as long again with: ganlab resume {outcome.folder}"
         )
     return None

@@ -189,7 +189,6 @@ def _quiet() -> None:
         ".*dataloader is not resumable.*",
         ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
         ".*ModelCheckpoint.*",
-        ".*callbacks used to create the checkpoint need to be provided.*",  # trainer.max_time=null in a resumed run
         ".*module.s. in eval mode at the start of training.*",
         ".*The number of training batches .* is smaller than the logging interval.*",
     ):
