@@ -9,7 +9,8 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Protocol
@@ -19,6 +20,7 @@ import pytest
 from pictures import Counting
 
 from ganlab.core.errors import GanlabError
+from ganlab.data import pack as module
 from ganlab.data.decode import decode
 from ganlab.data.pack import Pack, PackFile
 
@@ -168,6 +170,7 @@ def test_a_pack_larger_than_memory_can_be_opened(tmp_path: Path) -> None:
         sparse.truncate(count * 2**20)
         sparse.seek(count * 2**20)
         file._write_description(sparse, count, [])
+    file._remember_checked()  # zeros without end are not to be read
     packed = file.open()
     assert packed is not None
     assert packed.pixels.shape == (count, 1, 1024, 1024)
@@ -194,6 +197,74 @@ def test_a_damaged_pack_is_made_again(tmp_path: Path, damage: str) -> None:
     assert (tmp_path / "log").stat().st_size == 2 * COUNT
 
 
+def alter(path: Path, at: int, keep_time: bool = False) -> None:
+    """Flip a bit of a file in its place."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+    if keep_time:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("at", [0, COUNT * 32, COUNT * 64 - 1])
+@pytest.mark.parametrize("keep_time", [False, True])
+def test_pixels_that_were_altered_by_a_bit_are_packed_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, at: int, keep_time: bool
+) -> None:
+    monkeypatch.setattr("ganlab.data.pack._BLOCK_BYTES", 1000)
+    source = Counting(COUNT, log=tmp_path / "log")
+    path = pack(tmp_path, source).path
+    alter(path, at, keep_time)
+    assert_good(pack(tmp_path, source))
+    assert capsys.readouterr().err == f"{path} is not as it was packed: packing its images anew.\n"
+    assert_good(pack(tmp_path, source))
+    assert capsys.readouterr().err == ""
+    assert (tmp_path / "log").stat().st_size == 2 * COUNT
+
+
+def test_pixels_that_changed_on_the_disk_by_themselves_are_noticed_within_a_week(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a change leaves no trace in the file system."""
+    source = Counting(COUNT)
+    file = place(tmp_path, source)
+    path = pack(tmp_path, source).path
+    alter(path, 5)
+    file._remember_checked()
+    assert file.open() is not None
+    now = time.time()
+    monkeypatch.setattr("ganlab.data.pack.time", SimpleNamespace(time=lambda: now + 7 * 24 * 3600 + 1))
+    assert file.open() is None
+
+
+def test_a_pack_is_read_once_and_not_at_each_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Counting(COUNT)
+    pack(tmp_path, source)
+    place(tmp_path, source)._checked.unlink()
+    calls: list[str] = []
+    compare = module._as_packed
+
+    def counted(path: Path, count: int, checksums: Sequence[int], images: int) -> bool:
+        calls.append(path.name)
+        return compare(path, count, checksums, images)
+
+    monkeypatch.setattr(module, "_as_packed", counted)
+    for _ in range(3):
+        assert_good(pack(tmp_path, source))
+    assert len(calls) == 1
+
+
+def test_two_processes_that_find_an_altered_pack_make_it_once(tmp_path: Path, start: Start) -> None:
+    cache, log = tmp_path / "cache", tmp_path / "log"
+    alter(pack(cache, Counting(COUNT)).path, 100)
+    answers = [process.communicate(timeout=60) for process in [start(cache, log, pause=0.001) for _ in range(2)]]
+    assert [out for out, _ in answers] == [f"{COUNT} {sum(i % 251 for i in range(COUNT)) * 64}\n"] * 2
+    assert log.stat().st_size == COUNT
+
+
 def test_a_pack_is_used_from_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Counting(COUNT)
     pack(tmp_path, source)
@@ -202,6 +273,8 @@ def test_a_pack_is_used_from_a_cache_that_cannot_be_written(tmp_path: Path, monk
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr("ganlab.data.pack.FileLock", refuse)
+    monkeypatch.setattr("ganlab.data.pack.files.whole", refuse)
+    place(tmp_path, source)._checked.unlink()
     assert_good(pack(tmp_path, source))
     with pytest.raises(
         GanlabError, match=r"cannot be written \(Read-only file system\); set the environment variable GANLAB_CACHE"

@@ -17,7 +17,7 @@ from ganlab.assembly import experiment
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.data import contents
-from ganlab.runs import checkpoint_check, checkpoints, run_folder, session, trainer
+from ganlab.runs import checkpoint_check, checkpoints, fine_tuning, run_folder, session, trainer
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 
 LAST = Path("checkpoints/last.ckpt")
@@ -279,3 +279,40 @@ def test_a_checkpoint_that_does_not_fit_is_refused(copied: Path, command: str, d
     ):
         cli.dispatch([command, str(copied), *COMMANDS[command]])
     assert {path: path.read_bytes() for path in sorted(copied.rglob("*")) if path.is_file()} == before
+
+
+# --- init=RUN: the weights of a run that may have other options
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("regularized", ()), ("regularized", ("reg=vib",)), ("plain", ("reg=sn",))]
+)
+def test_init_from_a_checkpoint_takes_its_weights_or_is_refused(
+    cases: Any, monkeypatch: pytest.MonkeyPatch, name: str, options: tuple[str, ...]
+) -> None:
+    """With the same networks, and with spectral norm where the other run has none."""
+    case = cases(name)
+    words = [word for word in RUNS[name] if not options or not word.startswith(("reg=", "reg.r1"))]
+    built = experiment.build(compose.read([*words, *options]))
+    fresh = {key: value.clone() for key, value in built.module.state_dict().items()}
+    monkeypatch.setattr(fine_tuning.choice, "named", lambda run: (case.folder, "last"))
+
+    def weights(checkpoint: Any) -> dict[str, Any]:
+        monkeypatch.setattr(fine_tuning.choice, "opened", lambda folder, which: (None, checkpoint, []))
+        built.module.load_state_dict(fresh)
+        fine_tuning.start_from(built.module, built.config, "RUN")
+        return {key: value.clone() for key, value in built.module.state_dict().items() if "regularizers" not in key}
+
+    right = weights(case.whole)
+    for number, (place, value) in enumerate(leaves({"state_dict": case.whole["state_dict"]})):
+        for kind in ([REMOVED], retyped(value)[:-1], reshaped(value)):
+            new = kind[number % len(kind)]
+            checkpoint = changed(case.whole, place, new)
+            if not checkpoint_check.is_ours(checkpoint):
+                continue
+            try:
+                found = weights(checkpoint)
+            except GanlabError as error:
+                assert "init=RUN" in str(error)
+            else:
+                assert_bit_equal(found, right, str(place))

@@ -24,6 +24,7 @@ from ganlab.contracts.plan import Progress
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.importers.network import COUNTERS, Network, Tensors
 from ganlab.runs import checkpoints, run_folder
+from ganlab.runs.checkpoint_check import is_plain
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 
 SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".npz")
@@ -185,7 +186,9 @@ def _read(path: Path) -> Any:
             with np.load(path, allow_pickle=False) as file:
                 return {name: torch.from_numpy(np.array(file[name])) for name in file.files}
         with torch.serialization.safe_globals(importers.stand_ins()):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        _refuse_strange(content)
+        return content
     except Exception as error:  # whatever a torn or foreign file makes pickle, zipfile or torch raise
         first = (str(error).splitlines() or [""])[0][:120]
         raise GanlabError(
@@ -206,6 +209,15 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
             values = torch.frombuffer(body[start:end], dtype=SAFE[entry["dtype"]]) if end > start else torch.empty(0)
             tensors[name] = values.reshape(entry["shape"])
     return tensors
+
+
+def _refuse_strange(content: Any) -> None:
+    """Tensors that are sparse, quantized, complex or on no device are no weights of any format."""
+    if isinstance(content, Tensor) and (not is_plain(content) or content.is_complex()):
+        raise ValueError("a tensor is sparse, quantized, complex or on no device")
+    inner = content.values() if isinstance(content, Mapping) else content if isinstance(content, (list, tuple)) else ()
+    for part in inner:
+        _refuse_strange(part)
 
 
 def _unwrapped(content: Any) -> tuple[dict[str, Tensor], int]:
@@ -278,6 +290,11 @@ def _fill(ours: nn.Module, network: Network, path: Path) -> None:
         f"{network.sources[key]} is {tuple(value.shape)} instead of {tuple(wanted[key].shape)}"
         for key, value in network.state.items()
         if key in wanted and value.shape != wanted[key].shape
+    ]
+    shapes += [
+        f"{network.sources[key]} is {value.dtype}"
+        for key, value in network.state.items()
+        if key in wanted and wanted[key].is_floating_point() and not value.is_floating_point()
     ]
     problems = []
     for what, names in (("lacks", missing), ("has no place for", surplus), ("does not fit:", shapes)):

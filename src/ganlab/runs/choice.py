@@ -33,7 +33,7 @@ def named(run: str | os.PathLike[str], which: Which = NEWEST) -> tuple[Path, Whi
         return run_folder.existing(run), which
     if which != NEWEST:
         raise GanlabError(f"{run} and checkpoint={which} name a checkpoint each: leave one of them out.")
-    return path.absolute().parent.parent, path.absolute()
+    return run_folder.existing(path.absolute().parent.parent), path.absolute()
 
 
 def opened(folder: Path, which: Which) -> tuple[Path, dict[str, Any], list[str]]:

@@ -19,6 +19,7 @@ from ganlab.core import registry
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
 from ganlab.runs import choice, run_folder
+from ganlab.runs.checkpoint_check import is_plain
 
 PREFIXES = ("game.", "average.")
 ORIGINAL, LEFT, RIGHT = (f"parametrizations.weight.{name}" for name in ("original", "0.u", "0.v"))
@@ -86,8 +87,7 @@ def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list
     before = run_folder.read_config(folder)["data"]["num_classes"]
     now = settings["data"]["num_classes"]
     ours = {key: value for key, value in module.state_dict().items() if key.startswith(PREFIXES)}
-    theirs = {key: value for key, value in checkpoint["state_dict"].items() if key.startswith(PREFIXES)}
-    theirs = _normalized_alike(theirs, ours)
+    theirs = _normalized_alike(_as_numbers(checkpoint["state_dict"], ours, run), ours)
     fresh = [
         key for key in ours if key in theirs and before and now and _by_class(ours[key], theirs[key], now - before)
     ]
@@ -98,6 +98,11 @@ def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list
             f"{key} is {tuple(theirs[key].shape)} instead of {tuple(value.shape)}"
             for key, value in ours.items()
             if key in theirs and key not in fresh and theirs[key].shape != value.shape
+        ),
+        *(
+            f"{key} is {theirs[key].dtype} instead of {value.dtype}"
+            for key, value in ours.items()
+            if key in theirs and theirs[key].dtype != value.dtype
         ),
     ]
     if misfits:
@@ -119,16 +124,30 @@ def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list
     return messages
 
 
-def _stand_at_the_beginning(module: GANModule, theirs: Mapping[str, Any] | None, run: str) -> list[str]:
+def _as_numbers(stored: Mapping[str, Tensor], ours: Mapping[str, Tensor], run: str) -> dict[str, Tensor]:
+    """The networks' tensors of a checkpoint, which may hold anything, in the precision of ``ours``."""
+    found = {key: value for key, value in stored.items() if key.startswith(PREFIXES)}
+    for key, value in found.items():
+        like, floats = ours.get(key), value.dtype in (torch.float32, torch.float64)
+        counts = not value.ndim if like is None else value.dtype == like.dtype
+        if not is_plain(value) or not (floats or counts):
+            raise GanlabError(f"init={run}: {key} is no plain tensor of single or double precision.")
+        if floats:
+            found[key] = value.detach().to(torch.get_default_dtype() if like is None else like.dtype)
+    return found
+
+
+def _stand_at_the_beginning(module: GANModule, theirs: Any, run: str) -> list[str]:
     """A new run begins where its own growth does, or at full size, whatever stage the other run had come to."""
     networks = [n for player in module.game.players.values() for n in player.modules.values() if isinstance(n, Grows)]
     stage = module.game.stage(0)
     for network in (*networks, *module.average.values()):
         if isinstance(network, Grows):
             network.set_stage(*((network.levels, 1.0) if stage is None else (stage.level, stage.alpha)))
-    if theirs is None or stage is not None or all(theirs["level"] == network.levels for network in networks):
+    level = theirs.get("level") if isinstance(theirs, Mapping) else None
+    if type(level) is not int or stage is not None or not 0 <= level < max((n.levels for n in networks), default=0):
         return []
-    height, width = theirs["image_size"]
+    height, width = networks[0].image_size_at(level)
     return [f"{run} has grown to {height}x{width} only: what belongs to larger images is as good as new."]
 
 
@@ -140,12 +159,21 @@ def _by_class(ours: Tensor, theirs: Tensor, more_classes: int) -> bool:
     return differences == [more_classes]
 
 
+def _has_vectors(tensors: Mapping[str, Tensor], module: str) -> bool:
+    """Tell whether a layer has a weight and the vectors of its spectral norm, which a checkpoint may have otherwise."""
+    weight, u, v = (tensors.get(f"{module}.{name}") for name in (ORIGINAL, LEFT, RIGHT))
+    if weight is None or u is None or weight.ndim < 2:
+        return False
+    matrix = weight.flatten(1)
+    return u.shape == matrix.shape[:1] and (v is None or v.shape == matrix.shape[1:])
+
+
 def _normalized_alike(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """With spectral norm where ``ours`` has it, and without it elsewhere: the networks compute the same."""
     found = dict(theirs)
     for key in theirs:
         module, _, last = key.rpartition(".")
-        if last == "weight" and key not in ours and f"{module}.{ORIGINAL}" in ours:
+        if last == "weight" and key not in ours and f"{module}.{ORIGINAL}" in ours and theirs[key].ndim > 1:
             weight = found.pop(key)
             matrix = weight.flatten(1)
             u = F.normalize(ours[f"{module}.{LEFT}"], dim=0)
@@ -156,7 +184,7 @@ def _normalized_alike(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) 
             found[f"{module}.{ORIGINAL}"], found[f"{module}.{LEFT}"] = weight, u
         elif key.endswith(f".{ORIGINAL}") and key not in ours:
             module = key.removesuffix(f".{ORIGINAL}")
-            if f"{module}.weight" in ours:
+            if f"{module}.weight" in ours and _has_vectors(theirs, module):
                 weight, u = found.pop(key), found.pop(f"{module}.{LEFT}")
                 matrix = weight.flatten(1)
                 if f"{module}.{RIGHT}" in found:
@@ -168,7 +196,7 @@ def _normalized_alike(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) 
     for key in ours:  # vectors that only one of both stores
         if key.endswith(f".{RIGHT}") and key not in found:
             module = key.removesuffix(f".{RIGHT}")
-            if f"{module}.{ORIGINAL}" in found and f"{module}.{LEFT}" in found:
+            if _has_vectors(found, module):
                 matrix = found[f"{module}.{ORIGINAL}"].flatten(1)
                 found[key] = F.normalize(matrix.t() @ found[f"{module}.{LEFT}"], dim=0)
     return {key: value for key, value in found.items() if not (key.endswith(f".{RIGHT}") and key not in ours)}
