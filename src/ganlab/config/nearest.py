@@ -19,9 +19,9 @@ def keys(key: str, config: Mapping[str, Any]) -> list[str]:
     last = key.rpartition(".")[2]
     same = [full for full in _full(config, "") if full.rpartition(".")[2] == last and full != key]
     parts = [first, *rest]
-    shorter = {".".join(parts[:i] + parts[i + 1 :]) for i in range(1, len(rest))}
+    shorter = {".".join(parts[:i] + parts[i + 1 :]) for i in range(len(rest))}
     for found in (
-        [full for full in same if full in shorter],
+        [full for full in same if full in shorter and "." in full],
         [full for full in same if len(rest) > 1 and full.endswith(f".{'.'.join(rest)}")],
         [full for full in same if full.startswith(f"{first}.")],
         same,

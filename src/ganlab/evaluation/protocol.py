@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ganlab.config import catalog, schema
+from ganlab.config import catalog, nearest, schema
 from ganlab.config.parts import raise_problems, read_part
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.extractor import Extractor
@@ -74,16 +74,18 @@ class Protocol:
         changed = replace(self, **fields)
         for key in values.keys() - plain.keys():
             owner, _, option = key.partition(".")
-            if owner == "features":
+            if owner == "features" and "." not in option:
                 changed = replace(changed, features={**changed.features, option: values[key]})
             elif owner in changed.metrics:
                 options = {**changed.metrics[owner], option: values[key]}
                 changed = replace(changed, metrics={**changed.metrics, owner: options})
             else:
-                owners = ["features", *changed.metrics]
+                nodes = {"features": schema.node("features", str(changed.features[COMPONENT]))}
+                nodes.update({name: schema.node("metric", name) for name in changed.metrics})
+                near = nearest.suggestion(key, nodes) or suggestion(owner, nodes)
                 raise GanlabError(
-                    f"{key!r} has no effect: {owner!r} is none of this evaluation's metrics."
-                    f"{suggestion(owner, owners)} Metrics: {', '.join(changed.metrics)}."
+                    f"{key!r} is no option of this evaluation.{near} They are features.OPTION and METRIC.OPTION, of "
+                    f"{', '.join(changed.metrics)}."
                 )
         changed._check()
         return changed
