@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from support.disk import fill
 from support.runs import TINY
 
 from ganlab.core.errors import GanlabError
@@ -58,6 +59,16 @@ def test_a_failing_job_does_not_stop_the_others(tmp_path: Path, codes, capfd: py
     out = capfd.readouterr().out
     assert "2 of 3 jobs finished." in out
     assert "exit 2" in out
+
+
+def test_jobs_whose_configuration_cannot_be_written_have_failed(small_disk, codes, capfd):
+    fill(small_disk)
+    assert sweep.run([*TINY, f"run.dir={small_disk / 'sweep'}", "seed=0,1"]) == 1
+    captured = capfd.readouterr()
+    assert captured.err.count("config.yaml cannot be written: No space left on device.\n") == 2
+    assert "Traceback" not in captured.err
+    assert "0 of 2 jobs finished." in captured.out
+    assert codes[1] == []
 
 
 @pytest.mark.parametrize(("ends", "code"), [((0, 0), 0), ((0, 2), 1), ((2, 137), 1)])

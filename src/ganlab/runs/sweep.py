@@ -64,11 +64,15 @@ def run(options: Sequence[str]) -> int:
         folder = Path(runtime.runtime.output_dir)
         print(f"job {len(jobs)}: {name}", flush=True)
         resolved: Any = OmegaConf.to_container(composed, resolve=True)
-        run_folder.write_config(folder, {**resolved, "run": {**resolved["run"], "dir": str(folder)}})
         here = os.getpid() == process
         if not here:  # hydra/launcher=joblib and the like; a job that is killed leaves no second line
             files.append(elsewhere, _line(folder, None))
-        code = _start(folder, interrupted)
+        try:
+            run_folder.write_config(folder, {**resolved, "run": {**resolved["run"], "dir": str(folder)}})
+            code = _start(folder, interrupted)
+        except GanlabError as error:  # Hydra would print a traceback
+            print(f"ganlab: {error}", file=sys.stderr, flush=True)
+            code = error.exit_code
         if here:
             jobs.append((str(folder), code))
         else:
