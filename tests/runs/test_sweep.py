@@ -61,13 +61,25 @@ def test_a_failing_job_does_not_stop_the_others(tmp_path: Path, codes, capfd: py
     assert "exit 2" in out
 
 
-def test_jobs_whose_configuration_cannot_be_written_have_failed(small_disk, codes, capfd):
-    fill(small_disk)
-    assert sweep.run([*TINY, f"run.dir={small_disk / 'sweep'}", "seed=0,1"]) == 1
+def test_jobs_whose_configuration_cannot_be_written_have_failed(small_disk, codes, capfd, monkeypatch):
+    def full(folder, config):
+        fill(small_disk)
+        return write(folder, config)
+
+    write = run_folder.write_config
+    monkeypatch.setattr(run_folder, "write_config", full)
+    assert sweep.run([*TINY, f"run.dir={small_disk / 'sweep'}", "seed=0"]) == 1
     captured = capfd.readouterr()
-    assert captured.err.count("config.yaml cannot be written: No space left on device.\n") == 2
+    assert captured.err.count("config.yaml cannot be written: No space left on device.\n") == 1
     assert "Traceback" not in captured.err
-    assert "0 of 2 jobs finished." in captured.out
+    assert "0 of 1 jobs finished." in captured.out
+    assert codes[1] == []
+
+
+def test_a_sweep_whose_folder_cannot_be_written_is_refused_in_one_sentence(small_disk, codes):
+    fill(small_disk)
+    with pytest.raises(GanlabError, match=r"The sweep's folder .*/sweep cannot be written: No space left on device\."):
+        sweep.run([*TINY, f"run.dir={small_disk / 'sweep'}", "seed=0,1"])
     assert codes[1] == []
 
 

@@ -24,12 +24,13 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 import ganlab
 from ganlab.config import catalog, compose, parts
 from ganlab.core import files, streams
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, sentence
 from ganlab.core.stop_signals import WATCH, heeded
 from ganlab.runs import fine_tuning, run_folder
 
@@ -82,15 +83,22 @@ def run(options: Sequence[str]) -> int:
         if interrupted:
             raise _Interrupted
 
-    command_line = sys.argv
-    sys.argv = [command_line[0], "--multirun", *_lines(parsed, folder_of_sweep)]
+    command_line, sys.argv = sys.argv, [sys.argv[0], "--multirun", *_lines(parsed, folder_of_sweep)]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors are raised; without it Hydra prints a traceback, and exits
     GlobalHydra.instance().clear()
     try:
         hydra.main(version_base="1.3", config_path=str(catalog.conf_dir()), config_name="train")(job)()
     except _Interrupted:
         pass
+    except OSError as error:
+        raise GanlabError(
+            f"The sweep's folder {folder_of_sweep} cannot be written: {error.strerror or error}."
+        ) from error
+    except HydraException as error:
+        raise GanlabError(f"The sweep cannot be run: {sentence(error)}") from error
     finally:
         sys.argv = command_line
+        os.environ.pop("HYDRA_FULL_ERROR", None)
     jobs += _read(elsewhere)
     if not jobs and not interrupted:
         raise GanlabError("The sweep has no jobs: one of its values is an empty list.")
