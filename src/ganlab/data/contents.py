@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import torch
+import numpy as np
 
 from ganlab.contracts.dataset import Dataset
 from ganlab.data.prepare import Images
@@ -24,7 +24,7 @@ def describe(source: Dataset, images: Images) -> dict[str, Any]:
     Args:
         images: As the run takes them: without labels if it is unconditional.
     """
-    counts = [] if images.labels is None else torch.bincount(images.labels, minlength=images.num_classes).tolist()
+    counts = [] if images.labels is None else np.bincount(images.labels, minlength=images.num_classes).tolist()
     return {
         "images": len(images),
         "found_size": None if source.native_size is None else list(source.native_size),

@@ -9,6 +9,7 @@ import torch
 from support.runs import Train, metrics
 
 from ganlab.core.errors import GanlabError
+from ganlab.engine.module import GANModule
 from ganlab.runs import session
 
 ROW = b'{"iteration": 1}\n'
@@ -101,5 +102,7 @@ def test_scalars_are_read_only_when_they_are_logged(train: Train, monkeypatch: p
     reads = []
     original = torch.Tensor.tolist
     monkeypatch.setattr(torch.Tensor, "tolist", lambda self: reads.append(1) or original(self))
+    start = GANModule.on_train_start
+    monkeypatch.setattr(GANModule, "on_train_start", lambda self: (reads.clear(), start(self)))
     train("trainer.log_every_n_steps=4", "sample.every_steps=100", steps=8)
     assert len(reads) == 2
