@@ -7,6 +7,7 @@ import yaml
 from hydra._internal import config_loader_impl
 from support.distributions import install
 
+from ganlab import cli
 from ganlab.assembly import run_data
 from ganlab.config import catalog, component_source, compose, parts, schema
 from ganlab.core import registry
@@ -248,3 +249,26 @@ def test_the_configuration_is_plain_and_complete() -> None:
     for network in ("generator", "discriminator"):
         parameters = inspect.signature(registry.load(network, composed[network]["component"])).parameters
         assert composed[network].keys() == {"component", *parameters} - {*registry.KINDS[network].given}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"- a\n- b\n", r"The preset loss/mine is a list, and a mapping of options is wanted"),
+        (b"5\n", r"A preset in ./conf or of a package cannot be composed"),
+        (b"defaults: 5\n", r"A preset in ./conf or of a package cannot be composed"),
+        (b"defaults:\n  - {a: {b: c}}\n", r"A preset in ./conf or of a package cannot be composed"),
+        (b"\xff\xfe", r"A preset in ./conf or of a package cannot be composed"),
+        (b"a: &x [*x]\n", r"A preset in ./conf or of a package cannot be composed"),
+    ],
+)
+def test_presets_that_are_none_are_refused_and_listed(
+    text: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conf" / "loss").mkdir(parents=True)
+    (tmp_path / "conf" / "loss" / "mine.yaml").write_bytes(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GanlabError, match=said):
+        compose.read(["loss=mine"])
+    for command in ("list", "show"):
+        assert cli.dispatch([command, "loss", *(["mine"] if command == "show" else [])]) == 0

@@ -6,6 +6,7 @@ are YAML files in ganlab's ``conf/``, in the user's ``./conf`` and in plug-ins, 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -192,10 +193,9 @@ def signature(kind: str, name: str) -> Signature:
     if point is None:
         component = registry.load(kind, name)
         return signatures.live(component, schema.options(kind, component))
-    try:
-        found = signatures.read(point.module, point.attr)
-    except AttributeError:  # its entry point is no MODULE:CLASS, which to load it says
+    if not point.pattern.match(point.value):  # no MODULE:CLASS, which to load it says
         return Signature()
+    found = signatures.read(point.module, point.attr)
     if found.options is None:
         return found
     given = registry.KINDS[kind].given
@@ -218,7 +218,8 @@ def preset(group: str, file: Path) -> Preset:
     try:
         text = file.read_text(encoding="utf-8")
         content = yaml.safe_load(text) or {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        json.dumps(content, default=str)  # a ValueError if its references go in a circle
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         return Preset("", f"{file} cannot be read: {' '.join(str(error).split())[:60]}")
     package, title = group.replace("/", "."), ""
     for line in text.splitlines():
@@ -230,14 +231,14 @@ def preset(group: str, file: Path) -> Preset:
         title = title or ("" if header else line.lstrip("# ").strip())
     if not isinstance(content, dict):
         return Preset(text, title)
-    defaults = content.pop("defaults", None) or []
-    parts = tuple(part for entry in defaults for part in _entry(group, entry))
+    defaults = content.pop("defaults", None)
+    parts = tuple(part for e in (defaults if isinstance(defaults, list) else []) for part in _entry(group, e))
     return Preset(text, title, parts, dict(_leaves(content, package)))
 
 
 def _entry(group: str, entry: Any) -> list[tuple[str, str]]:
     """An entry of a Hydra defaults list as (group, name)."""
-    if isinstance(entry, Mapping):
+    if isinstance(entry, Mapping) and entry:
         (where, names), *_ = entry.items()
         where = str(where).removeprefix("override ").removeprefix("optional ").partition("@")[0].strip()
         absolute = where.startswith("/") or group in ("", "experiment")

@@ -15,15 +15,16 @@ from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from ganlab.config import catalog, component_source, nearest, schema
 from ganlab.config.companions import companions
 from ganlab.core import registry
-from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.errors import GanlabError, sentence, suggestion
 
 NAMED_ONCE = ("reg", "logger")  # groups that take several names, each once
 OPEN_NODES = ("trainer", "clip", "logger")  # any key may be set here; who reads them checks them
@@ -63,7 +64,7 @@ def read(overrides: Sequence[str]) -> dict[str, Any]:
         try:
             plain = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException as error:
-            raise GanlabError(f"The configuration cannot be resolved: {_one_line(error)}") from error
+            raise GanlabError(f"The configuration cannot be resolved: {sentence(_one_line(error))}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 
@@ -172,6 +173,19 @@ class _Loader(ConfigLoaderImpl):
         self.merged = defaults
         return super()._compose_config_from_defaults_list(defaults, repo)
 
+    def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
+        """Refuse presets that are lists: Hydra would put one in a component's place, where it means nothing."""
+        loaded = super()._load_single_config(default, repo)
+        node: Any = loaded.config
+        if default.package and default.package != "_global_":
+            node = OmegaConf.select(node, default.package)
+        if isinstance(node, ListConfig):
+            raise ConfigCompositionException(
+                f"The preset {default.config_path} is a list, and a mapping of options is wanted: write key: value, "
+                f"and what it composes below defaults:."
+            )
+        return loaded
+
 
 def _listening_loader() -> _Loader:
     """A `_Loader`, with which `compose` works from now on."""
@@ -212,11 +226,14 @@ def _hydras_errors_in_our_words() -> Iterator[None]:
             f"Known: {', '.join(options) or 'none'}."
         ) from error
     except HydraException as error:
-        raise GanlabError(_explained(_one_line(error))) from error
+        raise GanlabError(sentence(_explained(_one_line(error)))) from error
     except OmegaConfBaseException as error:
-        raise GanlabError(_one_line(error)) from error
+        raise GanlabError(sentence(_one_line(error))) from error
     except YAMLError as error:
-        raise GanlabError(f"A preset is no YAML: {' '.join(str(error).split())}") from error
+        raise GanlabError(f"A preset is no YAML: {sentence(error)}") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:  # whatever Hydra
+        # makes of a preset that is a number, no text, or a loop of references
+        raise GanlabError(f"A preset in ./conf or of a package cannot be composed: {sentence(error)}") from error
 
 
 def _explained(message: str) -> str:
