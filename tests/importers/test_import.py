@@ -357,3 +357,22 @@ def test_a_file_cannot_run_code(tmp_path: Path) -> None:
     torch.save({"output_layer.0.gain": Evil()}, tmp_path / "G.pth")
     assert "no plain tensors that torch can read safely" in refused(tmp_path / "G.pth")
     assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("other", [
+    torch.zeros(2), torch.zeros(()), torch.zeros(1, 128, 7), torch.zeros(0, 3, 3, 3),
+    torch.zeros(3, 3, dtype=torch.complex64), torch.zeros(2, 2, device="meta"), None,
+])  # fmt: skip
+def test_tensors_of_a_known_name_and_a_strange_form_are_refused(tmp_path: Path, other: torch.Tensor | None) -> None:
+    """None: whole numbers in the place of weights."""
+    case = "biggan_cifar"
+    write(case, tmp_path / "files", read(case))
+    path = tmp_path / "files" / "G.pth"
+    content = torch.load(path, weights_only=True)
+    content["linear.weight"] = content["linear.weight"].long() if other is None else other
+    torch.save(content, path)
+    with pytest.raises(
+        GanlabError, match=r"their shapes are not that format's|no plain tensors|does not fit|lacks|has no"
+    ):
+        conversion.make_run(str(tmp_path / "files"), None, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -82,7 +83,9 @@ def make_run(
         raise GanlabError(
             f"format={format_name} is not known.{suggestion(format_name, formats)} Formats: {', '.join(formats)}."
         )
-    chosen, parts = recognise(_files(path), {format_name: formats[format_name]} if format_name else formats, path)
+    files = _files(path)
+    with _of_foreign_shapes(path):
+        chosen, parts = recognise(files, {format_name: formats[format_name]} if format_name else formats, path)
     options = options or {}
     for name in options:
         if name not in dict(importers.options(chosen)):
@@ -93,18 +96,19 @@ def make_run(
     if "generator" not in by_role and "average" not in by_role:
         raise GanlabError(f"{path} has a discriminator only; give the folder that its generator is in as well.")
     messages = []
-    if "discriminator" in by_role and hasattr(chosen, "classes"):
-        classes = chosen.classes(by_role["discriminator"].tensors)
-        for each in by_role.values():
-            each.tensors.classes = classes
     part = by_role.get("generator", by_role.get("average"))
     assert part is not None
-    generator = chosen.generator(part.tensors, **options)
-    average = chosen.generator(by_role["average"].tensors, **options) if "average" in by_role else generator
     discriminator = None
-    if "discriminator" in by_role:
-        discriminator = chosen.discriminator(by_role["discriminator"].tensors, generator.image)
-    else:
+    with _of_foreign_shapes(path):
+        if "discriminator" in by_role and hasattr(chosen, "classes"):
+            classes = chosen.classes(by_role["discriminator"].tensors)
+            for each in by_role.values():
+                each.tensors.classes = classes
+        generator = chosen.generator(part.tensors, **options)
+        average = chosen.generator(by_role["average"].tensors, **options) if "average" in by_role else generator
+        if "discriminator" in by_role:
+            discriminator = chosen.discriminator(by_role["discriminator"].tensors, generator.image)
+    if discriminator is None:
         messages.append(f"{path} has no discriminator: the run's has fresh weights.")
     if "generator" not in by_role:
         messages.append(f"{path} has the averaged generator only: the run's generator starts from it.")
@@ -117,6 +121,18 @@ def make_run(
     with run_folder.claimed(out, name=chosen.NAME) as folder:
         _write(module, folder)
     return Imported(folder, chosen.NAME, tuple(messages))
+
+
+@contextmanager
+def _of_foreign_shapes(path: str) -> Iterator[None]:
+    """A format reads a network's options from names and shapes, and a file may have its names with any shapes."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise GanlabError(
+            f"{path} names its tensors as a known format does, and their shapes are not that format's "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:100]})."
+        ) from error
 
 
 def recognise(
