@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,7 +147,7 @@ def test_interpolates_of_a_gradient_penalty_lie_between_faded_fakes_and_faded_re
     assert spread.abs().max() < 2 * stage.alpha  # at full strength pixels of noise are up to 2 apart from the mean
 
 
-def played(**options: object) -> tuple[Engine, Images]:
+def played(**options: Any) -> tuple[Engine, Images]:
     """Levels 4, 8 and 16: batches of 8 at 4 pixels and of 4 later; 8 images stable, 16 fading."""
     torch.manual_seed(0)
     generator, discriminator = GrowingGenerator(16, 1), GrowingDiscriminator(16, 1)
@@ -160,7 +161,8 @@ def played(**options: object) -> tuple[Engine, Images]:
 
 def test_levels_that_are_not_in_use_have_no_gradient_no_optimizer_state_and_do_not_move() -> None:
     engine, data = played(clip={"generator": 0.5})
-    generator, average = engine.game.generator, engine.module.average["generator"]
+    networks: tuple[Any, ...] = (engine.game.generator, engine.module.average["generator"])
+    generator, average = networks
     before = {name: p.detach().clone() for name, p in generator.named_parameters()}
     engine.play(data, 2)  # 4 pixels, stable
     unused = [name for name in before if ".1." in name or ".2." in name]
@@ -175,18 +177,20 @@ def test_levels_that_are_not_in_use_have_no_gradient_no_optimizer_state_and_do_n
 
 def test_optimizers_forget_at_each_change_of_phase_and_the_average_goes_on() -> None:
     engine, data = played()
+    networks: tuple[Any, ...] = (engine.game.generator, engine.module.average["generator"])
+    generator, average = networks
     steps, averages, phases = [], [], []
     for _ in range(8):
         engine.play(data, 1)
-        first = engine.game.generator.first.weight  # in use at every stage
+        first = generator.first.weight  # in use at every stage
         steps.append(int(engine.module.player_optimizers.by_player["generator"].state[first]["step"]))
-        averages.append(engine.module.average["generator"].first.weight.detach().clone())
+        averages.append(average.first.weight.detach().clone())
         phases.append(engine.module.stage.phase)  # type: ignore[union-attr]
     assert phases == [0, 0, 1, 1, 2, 2, 2, 3]  # after 0, 8 (an edge is stable), 16, 20, 24, 28, 32, 36 images
     assert steps == [1, 2, 1, 2, 1, 2, 3, 1]
     for one, other in itertools.pairwise(averages):
         assert 0 < (one - other).abs().max() < 0.01
-    assert (averages[-1] - engine.game.generator.first.weight).abs().max() > 1e-5
+    assert (averages[-1] - generator.first.weight).abs().max() > 1e-5
 
 
 def test_averages_may_begin_anew_with_each_level_as_in_gan_zoo() -> None:
@@ -195,12 +199,13 @@ def test_averages_may_begin_anew_with_each_level_as_in_gan_zoo() -> None:
     engine.module.average.half_life_kimg = 1.0
     options = {"stable_kimg": 0.008, "fade_kimg": 0.016, "batch_sizes": {4: 8}, "restart_average": True}
     engine.game.growth = progressive(16, 4, **options)
+    networks: tuple[Any, ...] = (engine.game.generator, engine.module.average["generator"])
+    generator, average = networks
     apart, levels = [], []
     for _ in range(8):
-        before = engine.game.generator.first.weight.detach().clone()
+        before = generator.first.weight.detach().clone()
         engine.play(data, 1)
-        average = engine.module.average["generator"].first.weight.detach()
-        apart.append(float((average - before).abs().max()))
+        apart.append(float((average.first.weight.detach() - before).abs().max()))
         levels.append(engine.module.stage.level)  # type: ignore[union-attr]
     anew = [1, *(one != other for one, other in itertools.pairwise(levels))]
     assert sum(anew) == 3
@@ -212,11 +217,12 @@ def test_at_a_change_of_phase_the_optimistic_update_forgets_its_last_step_too() 
     but for eps: no weight moves farther than that. Later on some do."""
     engine, data = played()
     engine.game.update = "optimistic"
+    generator: Any = engine.game.generator
     farthest = []
     for _ in range(8):
-        before = engine.game.generator.first.weight.detach().clone()
+        before = generator.first.weight.detach().clone()
         engine.play(data, 1)
-        farthest.append(float((engine.game.generator.first.weight.detach() - before).abs().max()))
+        farthest.append(float((generator.first.weight.detach() - before).abs().max()))
     begins = [True, False, True, False, True, False, False, True]
     for moved, begin in zip(farthest, begins, strict=True):
         assert (moved == pytest.approx(1e-3, rel=0.01)) == begin, farthest
@@ -224,9 +230,10 @@ def test_at_a_change_of_phase_the_optimistic_update_forgets_its_last_step_too() 
 
 def test_the_average_stands_where_the_networks_stand() -> None:
     engine, data = played()
+    networks: tuple[Any, ...] = (engine.game.generator, engine.module.average["generator"])
+    one, other = networks
     for _ in range(12):
         engine.play(data, 1)
-        one, other = engine.game.generator, engine.module.average["generator"]
         assert (one.level, one.fading, one.alpha) == (other.level, other.fading, other.alpha)
         assert one.alpha == pytest.approx(engine.module.stage.alpha)  # type: ignore[union-attr]
         assert other(torch.zeros(1, 3)).shape[2:] == engine.module.stage.image_size  # type: ignore[union-attr]

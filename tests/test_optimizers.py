@@ -87,7 +87,7 @@ def test_moments_of_a_checkpoint_may_have_other_strides_than_the_weights() -> No
     trained(first, weights)
     others = parameters(torch.channels_last)
     with torch.no_grad():
-        torch._foreach_copy_(others, weights)
+        torch._foreach_copy_([*others], [*weights])
     second = adam(others, lr=0.02)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     assert_close(trained(second, others), trained(first, weights))

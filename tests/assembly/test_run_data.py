@@ -19,7 +19,7 @@ class Birds(Dataset):
     """Three grey images with two classes."""
 
     labels = np.array([0, 1, 1])
-    class_names = ("robin", "wren")
+    class_names: tuple[str, ...] = ("robin", "wren")
     native_size: tuple[int, int] | None = (6, 6)
     native_channels = 1
     held_out = 0.25

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ganlab.config import compose, parts
 from ganlab.core.errors import GanlabError
 
-CHOSEN = {
+CHOSEN: dict[tuple[str, ...], dict[str, Any]] = {
     ("game=bigan",): {"discriminator": "sngan", "encoder": "sngan", "statistics": None, "loss": "hinge"},
     ("game=bigan", "model=dcgan"): {"discriminator": "dcgan", "encoder": "dcgan"},
     ("game=bigan", "model=dcgan", "encoder=mlp"): {"encoder": "mlp"},

@@ -106,7 +106,7 @@ def test_every_option_of_every_group_composes() -> None:
 
 def test_none_is_an_option_of_every_optional_group() -> None:
     optional = [group for group in catalog.groups() if catalog.is_optional(group)]
-    empty = {"discriminator": {}, "loss": {}}  # the only ones of which a run has some by default
+    empty: dict[str, Any] = {"discriminator": {}, "loss": {}}  # the only ones of which a run has some by default
     assert compose.read([f"{group}=none" for group in optional]) == {**compose.read([]), **empty}
 
 
@@ -176,9 +176,12 @@ def test_a_bundle_is_the_loss_and_its_penalty() -> None:
 def test_hydra_finds_out_once_what_a_run_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is most of what a command line takes; the refusal of doubles needs it as well."""
     found, find = [], config_loader_impl.create_defaults_list
-    monkeypatch.setattr(
-        config_loader_impl, "create_defaults_list", lambda **given: found.append(find(**given)) or found[-1]
-    )
+
+    def finding(**given: Any) -> Any:
+        found.append(find(**given))
+        return found[-1]
+
+    monkeypatch.setattr(config_loader_impl, "create_defaults_list", finding)
     compose.read(["loss=wgan_gp", "reg=sn"])
     assert len(found) == 1
 

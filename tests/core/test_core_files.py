@@ -3,6 +3,7 @@
 import os
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from ganlab.core.errors import GanlabError
 ROW = b'{"iteration": 1}\n'
 
 
-def names(folder: Path):
+def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -67,7 +68,7 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
     lambda path: files.keep_lines(path, lambda line: False),
 ])  # fmt: skip
 @pytest.mark.parametrize("there", [True, False])
-def test_a_link_is_neither_read_nor_appended_to(tmp_path: Path, act, there: bool) -> None:
+def test_a_link_is_neither_read_nor_appended_to(tmp_path: Path, act: Callable[[Path], object], there: bool) -> None:
     mine, link = tmp_path / "mine", tmp_path / "metrics.jsonl"
     if there:
         mine.write_bytes(ROW)
@@ -79,7 +80,7 @@ def test_a_link_is_neither_read_nor_appended_to(tmp_path: Path, act, there: bool
 
 
 @pytest.mark.parametrize("act", [files.read, lambda path: files.append(path, ROW)])
-def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, act) -> None:
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, act: Callable[[Path], object]) -> None:
     os.mkfifo(tmp_path / "metrics.jsonl")
     with pytest.raises(OSError, match="it is no plain file"):
         act(tmp_path / "metrics.jsonl")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -145,7 +146,12 @@ def view(shares: torch.Tensor, count: int) -> View:
 def test_every_draw_of_an_iteration_has_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[object, ...]] = []
     made = randomness.generator
-    monkeypatch.setattr(randomness, "generator", lambda device, *parts: (drawn.append(parts), made(device, *parts))[1])
+
+    def drawing(device: Any, *parts: Any) -> torch.Generator:
+        drawn.append(parts)
+        return made(device, *parts)
+
+    monkeypatch.setattr(randomness, "generator", drawing)
     game = Standard(
         generator=NormalizedGenerator(), discriminator=NormalizedDiscriminator(), loss=NonSaturating(),
         discriminator_steps=2,

@@ -204,14 +204,14 @@ def test_running_state_moves_once_a_micro_batch_in_its_own_turn_or_in_every_pass
     setting = Setting(Normal(), 3, every_forward=every_forward)
     sn = SpectralNormalization(players=BOTH)
     engine = Engine(game, {"sn": sn}, rate=0.0, setting=setting, accumulate=2)
-    norms = {
+    norms: dict[str, Any] = {
         name: spectral_norm.attached(network)[0]
         for name, network in (("discriminator", game.discriminator), ("generator", game.generator))
     }
     starts = {name: norm[0].u.clone() for name, norm in norms.items()}
     engine.play(images())
     for name, count in (("discriminator", of_discriminator), ("generator", of_generator)):
-        network = game.get_submodule(name)
+        network: Any = game.get_submodule(name)
         assert network.norm.num_batches_tracked == count, name
         matrix, u = norms[name].original.detach().flatten(1), starts[name]
         found = norms[name][0].u
@@ -224,12 +224,13 @@ def test_running_state_moves_once_a_micro_batch_in_its_own_turn_or_in_every_pass
 def test_a_discriminators_running_statistics_are_those_of_the_reals() -> None:
     """running ← 0.9·0 + 0.1·mean, of its pass over reals; its passes over fakes leave them alone."""
     game = standard()
-    before = copy.deepcopy(game.discriminator)
+    discriminator: Any = game.discriminator
+    before = copy.deepcopy(discriminator)
     engine = Engine(game)
     seen = engine.reals("discriminator")
     engine.play(images())
     expected = 0.1 * before.conv(seen[0]).mean((0, 2, 3))
-    torch.testing.assert_close(game.discriminator.norm.running_mean, expected.detach())
+    torch.testing.assert_close(discriminator.norm.running_mean, expected.detach())
 
 
 # --- passes and gradients that are shared
@@ -240,7 +241,8 @@ def passes(regularizers: dict[str, Regularizer], compute: Callable[[Engine], Non
     engine = Engine(standard(batch_norm=False), regularizers, rate=0.0)
     counts = {"passes": 0, "gradients": 0}
     playing: list[str] = []
-    features, gradient, evaluate = engine.game.discriminator.features, torch.autograd.grad, engine.module._evaluate
+    discriminator: Any = engine.game.discriminator
+    features, gradient, evaluate = discriminator.features, torch.autograd.grad, engine.module._evaluate
 
     def counted(x: Tensor, y: Tensor | None = None) -> Tensor:
         counts["passes"] += playing[-1] == "discriminator"
@@ -250,7 +252,7 @@ def passes(regularizers: dict[str, Regularizer], compute: Callable[[Engine], Non
         counts["gradients"] += 1
         return gradient(*args, **kwargs)
 
-    engine.game.discriminator.features = counted
+    discriminator.features = counted
     engine.module._evaluate = lambda slot, reals: (playing.append(slot.turn.players[0]), evaluate(slot, reals))[1]  # type: ignore[method-assign,func-returns-value]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.autograd, "grad", grad)
@@ -467,8 +469,9 @@ def maximum_entropy() -> MEG:
 def with_encoder() -> BiGAN:
     game = standard(batch_norm=False)
     encoder = mlp.Encoder(8, 1, LATENTS, width=4, depth=1)
-    networks = {"generator": game.generator, "discriminator": game.discriminator, "encoder": encoder}
-    return BiGAN(**networks, loss=NonSaturating(), width=5)
+    return BiGAN(
+        generator=game.generator, discriminator=game.discriminator, encoder=encoder, loss=NonSaturating(), width=5
+    )
 
 
 COMPILED: dict[str, tuple[Callable[[], Game], Callable[[], dict[str, Regularizer]]]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -63,6 +62,8 @@ def test_each_discriminator_step_gets_images_of_its_own() -> None:
 def test_labels_stay_with_their_images_and_pixels_stay_bytes() -> None:
     batch = next(iter(loader(game())))
     (pixels,), (labels,) = batch["images"], batch["labels"]
+    assert pixels is not None
+    assert labels is not None
     assert pixels.dtype == torch.uint8
     assert torch.equal(pixels[:, 0, 0, 0].long(), labels)
     assert next(iter(loader(game(), data=numbered(labels=False))))["labels"] == [None]
@@ -70,10 +71,10 @@ def test_labels_stay_with_their_images_and_pixels_stay_bytes() -> None:
 
 def test_a_loader_that_starts_at_an_iteration_reads_on_as_if_it_had_never_stopped() -> None:
     played = game(steps=2)
-    whole = list(islice(loader(played), 7))
+    whole: list[dict[str, Any]] = list(islice(loader(played), 7))
     progress = Progress()
     for done in range(7):
-        resumed = next(iter(loader(played, progress)))
+        resumed: dict[str, Any] = next(iter(loader(played, progress)))
         assert all(torch.equal(a, b) for a, b in zip(resumed["images"], whole[done]["images"], strict=True)), done
         progress = plan(played, progress, BATCH).advance(progress)
 
@@ -84,7 +85,7 @@ def test_micro_batches_of_all_ranks_together_are_those_of_one_process(
     monkeypatch: pytest.MonkeyPatch, world: int, accumulate: int
 ) -> None:
     expected = [torch.tensor(batch).view(accumulate, -1) for batch in batches(loader(game(), accumulate=accumulate), 5)]
-    parts: list[Iterator[Any]] = []
+    parts: list[list[torch.Tensor]] = []
     for rank in range(world):
         monkeypatch.setattr(distributed, "world_size", lambda: world)
         monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
@@ -131,7 +132,7 @@ def test_mirroring_flips_about_half_of_the_images_left_to_right_and_no_others() 
 def test_dequantized_pixels_are_their_grey_level_and_uniform_noise_of_one() -> None:
     """(x + u)/128 - 1 with u ~ U[0, 1); the published codes write 2·(x/256 - 1/2) + U[0, 1/128)."""
 
-    def reals(**options: bool) -> torch.Tensor:
+    def reals(**options: Any) -> torch.Tensor:
         engine = Engine(game(steps=2), accumulate=2, batch_size=40, dequantize=True, **options)
         seen = engine.reals("discriminator")
         engine.play(data)

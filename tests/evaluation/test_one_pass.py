@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -282,6 +282,16 @@ def test_generated_image_i_is_that_of_latent_i_truncated_in_w_with_labels_by_the
     assert not source.rows(0, 2)[2]
 
 
+def seeing(answer: Callable[..., Any], look: Callable[..., object]) -> Callable[..., Any]:
+    """``answer``, with a look at what it is given."""
+
+    def looked_at(*given: Any) -> Any:
+        look(*given)
+        return answer(*given)
+
+    return looked_at
+
+
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
     world: int, real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -308,8 +318,7 @@ def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
 
         monkeypatch.setattr(one_pass, "_gathered", gather)
         source = fakes()
-        rows = source.rows
-        source.rows = lambda start, stop, rows=rows: (seen.extend(range(start, stop)), rows(start, stop))[1]
+        source.rows = seeing(source.rows, lambda start, stop: seen.extend(range(start, stop)))
         many = evaluator.score(source, Context())
     assert sorted(seen) == list(range(120))
     assert sorted(Own.measured) == list(range(37))
@@ -325,7 +334,7 @@ def test_nothing_is_kept_on_a_device_without_float64(
     where = {name: one_pass.where_kept(torch.device(name)).type for name in ("mps", "cuda", "cpu")}
     assert where == {"mps": "cpu", "cuda": "cuda", "cpu": "cpu"}
     evaluator, source = made(real, tmp_path, "kid", "is", "brighter"), fakes(count=20)
-    seen = []
+    seen: list[str] = []
     monkeypatch.setattr(one_pass, "where_kept", lambda device: torch.device("meta"))
     monkeypatch.setattr(
         _Sum, "update", lambda self, b: seen.extend(x.device.type for x in (b.images, b.features, b.logits))
@@ -344,8 +353,7 @@ def test_networks_are_asked_by_one_rank_alone(real: RunData, tmp_path: Path, mon
     assert distributed.world_size() == 2
     seen: list[int] = []
     source = fakes()
-    rows = source.rows
-    source.rows = lambda start, stop: (seen.append(distributed.world_size()), rows(start, stop))[1]
+    source.rows = seeing(source.rows, lambda *_: seen.append(distributed.world_size()))
     original = Brighter.score
 
     def score(self: Brighter, kept: Mapping[Role, Kept], context: Context) -> Score:
@@ -354,7 +362,9 @@ def test_networks_are_asked_by_one_rank_alone(real: RunData, tmp_path: Path, mon
 
     monkeypatch.setattr(Brighter, "score", score)
     monkeypatch.setattr(Own, "score", lambda self, kept, context: Score({}))
-    monkeypatch.setattr(Own, "measure", lambda *_: (seen.append(distributed.world_size()), torch.zeros(1))[1])
+    monkeypatch.setattr(
+        Own, "measure", seeing(lambda *_: torch.zeros(1), lambda *_: seen.append(distributed.world_size()))
+    )
     made(real, tmp_path, "brighter", "own").score(source, Context())
     assert seen == [1, 1, 1, 1]  # two batches of 37
     assert (distributed.world_size(), distributed.rank()) == (2, 0)
@@ -377,11 +387,10 @@ def test_held_out_images_are_those_of_the_reference_or_of_the_test_split(
 def test_metrics_are_told_whether_the_classes_are_the_datas_own(
     own: bool, real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = []
+    told: list[bool] = []
     monkeypatch.setattr(Pooled, "own_classes", own)
-    monkeypatch.setattr(
-        Brighter, "score", lambda self, kept, context: (told.append(context.own_classifier), Score({}))[1]
-    )
+    score = seeing(lambda *_: Score({}), lambda self, kept, context: told.append(context.own_classifier))
+    monkeypatch.setattr(Brighter, "score", score)
     made(real, tmp_path, "fid", "brighter").score(fakes())
     assert told == [own]
 
@@ -400,7 +409,7 @@ def test_an_extractor_that_gives_nan_is_refused(real: RunData, tmp_path: Path, m
     for place in (0, 1):  # features, logits
 
         def broken(self: Pooled, images: Tensor, place: int = place) -> Any:
-            found = extract(self, images)
+            found: Any = extract(self, images)
             found[place][-1] = torch.inf
             return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_no_altered_line_breaks_the_page(tmp_path: Path) -> None:
         "per_class": {"classes": [{"class": "zero", "fake": 100, "real": 30, "fid": 7.25}]},
     }, pictures={"samples": "x.png"}, warnings=["a"])  # fmt: skip
 
-    def leaves(node: Any, path: tuple = ()):
+    def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         if path:
             yield path
         inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()

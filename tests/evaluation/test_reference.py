@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,8 @@ def test_a_summary_is_read_as_it_was_written_and_an_altered_one_is_not(tmp_path:
 @pytest.mark.parametrize("names", [("mu", "sigma"), ("mean", "cov")])
 def test_statistics_of_the_common_formats(names: tuple[str, str], tmp_path: Path) -> None:
     sigma = np.cov(np.random.RandomState(0).randn(3, 9))
-    np.savez(tmp_path / "s.npz", **dict(zip(names, (np.arange(3.0), sigma), strict=True)))
+    arrays: dict[str, Any] = dict(zip(names, (np.arange(3.0), sigma), strict=True))
+    np.savez(tmp_path / "s.npz", **arrays)
     moments, digest = given(str(tmp_path / "s.npz"), 3)
     assert torch.equal(moments["mean"][0], torch.arange(3.0, dtype=torch.float64))
     torch.testing.assert_close(moments["scatter"][0] / (moments["count"] - 1), torch.from_numpy(sigma))
@@ -60,7 +62,7 @@ def test_statistics_of_the_common_formats(names: tuple[str, str], tmp_path: Path
         ({}, "holds nothing"),
     ],
 )
-def test_wrong_statistics_are_one_sentence(arrays: dict[str, np.ndarray], sentence: str, tmp_path: Path) -> None:
+def test_wrong_statistics_are_one_sentence(arrays: dict[str, Any], sentence: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", **arrays)
     with pytest.raises(GanlabError, match=sentence) as caught:
         given(str(tmp_path / "s.npz"), 3)

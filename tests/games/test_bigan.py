@@ -36,10 +36,10 @@ def step(played: BiGAN, before: BiGAN, names: tuple[str, ...]) -> list[Tensor]:
 
 def assert_gradients(found: list[Tensor], loss: Tensor, before: BiGAN, names: tuple[str, ...]) -> None:
     parameters = [p for name in names for p in getattr(before, name).parameters()]
-    expected = torch.autograd.grad(loss, parameters, allow_unused=True)
-    expected = [torch.zeros_like(p) if g is None else g for g, p in zip(expected, parameters, strict=True)]
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    expected = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, parameters, strict=True)]
     assert any(g.any() for g in expected)
-    torch.testing.assert_close(found, list(expected), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("stochastic", [False, True])

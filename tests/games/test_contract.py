@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from ganlab.contracts.game import Game
 from ganlab.contracts.growth import Stage
 from ganlab.contracts.plan import plan
+from ganlab.contracts.points import Points
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.turn import Objectives, Turn
 from ganlab.contracts.view import View
@@ -115,9 +116,7 @@ def test_two_players_share_one_evaluation_and_each_gets_only_its_own_gradient() 
         assert_same(moved(before, after), gradient(sum(expected[name].values(), torch.zeros(())), before))
 
 
-def points_of(images: Tensor) -> object:
-    from ganlab.contracts.points import Points
-
+def points_of(images: Tensor) -> Points:
     return Points(images, None, "real")
 
 
@@ -167,7 +166,8 @@ class Consensus(Regularizer):
 
     def terms(self, turn: Turn, view: View) -> Objectives:
         gradients = [g for player in turn.players for g in view.player_gradient(player, create_graph=True)]
-        return {player: {"consensus": 0.5 * sum(g.square().sum() for g in gradients)} for player in turn.players}
+        squares = sum((g.square().sum() for g in gradients), torch.zeros(()))
+        return {player: {"consensus": 0.5 * squares} for player in turn.players}
 
 
 class OneTurn(Standard):
@@ -194,6 +194,8 @@ def test_consensus_optimization_sees_the_gradients_of_all_players() -> None:
 
 class PathLength(Regularizer):
     """(||J^T y|| - a)², a running mean a; its own lazy turn on half the batch; arXiv:1912.04958, eq. 4."""
+
+    mean: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -264,6 +266,9 @@ def test_top_k_changes_what_the_loss_sees_in_the_generators_turn_only() -> None:
 
 class ADA(Regularizer):
     """Images are scaled with probability p; p follows the sign of the real logits; arXiv:2006.06676."""
+
+    p: Tensor
+    signs: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ MASKED = {"dropout", "lipschitz_consistency"}  # other masks: torch draws one fo
 
 
 @pytest.fixture(autouse=True)
-def _in_double():
+def _in_double() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
@@ -67,9 +68,10 @@ def build(one_pass: bool, reg: dict[str, dict[str, Any]] | None = None, **option
 def test_ten_iterations_equal_a_plain_loop_of_one_pass() -> None:
     """BigGAN-PyTorch's step: D(cat(G(z), x)), so that σ and batch statistics are common and move once."""
     engine = build(True, {"sn": FELT["sn"]}, batch_norm=True, every_forward=True, loss=Hinge(), discriminator_steps=2)
-    generator, discriminator = copy.deepcopy(engine.game.generator), copy.deepcopy(engine.game.discriminator)
+    networks: list[Any] = [engine.game.generator, engine.game.discriminator]
+    generator, discriminator = copy.deepcopy(networks)
     data = images(num_classes=CLASSES)
-    served: list[tuple[Tensor, Tensor]] = []
+    served: list[tuple[Tensor, Any]] = []
     engine.watch(lambda turn, view: served.append((view.reals.images, view.reals.labels)) if turn.reals else None)
     engine.play(data, 10)
 
@@ -82,7 +84,7 @@ def test_ten_iterations_equal_a_plain_loop_of_one_pass() -> None:
         weights = list(network.parameters())
         with torch.no_grad():
             for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
-                weight -= RATE * gradient
+                weight.sub_(RATE * gradient)
 
     for iteration in range(10):
         seen = 2 * BATCH * iteration
@@ -95,7 +97,7 @@ def test_ten_iterations_equal_a_plain_loop_of_one_pass() -> None:
             descend(F.relu(1 - real).mean() + F.relu(1 + fake).mean(), discriminator)
         z, y = drawn(2, seen)
         descend(-discriminator(generator(z, y), y).mean(), generator)
-    for ours, plain in ((engine.game.generator, generator), (engine.game.discriminator, discriminator)):
+    for ours, plain in zip(networks, (generator, discriminator), strict=True):
         for name, value in plain.state_dict().items():
             torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-10, atol=1e-12, msg=name)
 
@@ -134,7 +136,8 @@ def test_every_update_rule_and_accumulation_have_it(update: str, accumulate: int
 def passes(engine: Engine) -> list[int]:
     """How many images each pass of the discriminator was over."""
     sizes: list[int] = []
-    engine.game.discriminator.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    discriminator: Any = engine.game.discriminator
+    discriminator.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
     engine.play(images(num_classes=CLASSES), 1)
     return sizes
 
@@ -149,14 +152,15 @@ def test_the_discriminator_is_called_once_a_turn() -> None:
 def vector_moves(one_pass: bool) -> int:
     """How often a vector of the discriminator's moved in its turn, with ``state_updates=every_forward``."""
     engine = build(one_pass, {"sn": FELT["sn"]}, every_forward=True)
-    found: list[int] = []
+    found: list[bool] = []
     iterate = spectral_norm._iterate
 
     def counting(norms: Any, weights: Any) -> Any:
         found.extend(norm is first and norm.stores for norm in norms)
         return iterate(norms, weights)
 
-    first = spectral_norm.attached(engine.game.discriminator)[0][0]
+    discriminator: Any = engine.game.discriminator
+    first: Any = spectral_norm.attached(discriminator)[0][0]
     spectral_norm._iterate = counting
     try:
         engine.play(images(num_classes=CLASSES), 1)
@@ -220,7 +224,7 @@ def test_a_loss_that_does_not_score_both_is_refused() -> None:
 # --- labels of the fakes
 
 
-def labels_in_turns(engine: Engine, iterations: int = 1) -> list[tuple[str, Tensor, Tensor | None]]:
+def labels_in_turns(engine: Engine, iterations: int = 1) -> list[tuple[str, Any, Any]]:
     """Who played, the labels of the fakes, and those of the reals, of each micro-batch."""
     found = []
 

@@ -46,7 +46,7 @@ def test_the_players_step_with_the_gradients_of_the_authors_code(player: str) ->
         torch.stack(list(terms.values())).sum().backward()
     trained = {"energy": energy} if player == "discriminator" else {"generator": generator, "statistics": statistics}
     for name, network in trained.items():
-        found = thinned([p.grad for p in network.parameters()])
+        found = thinned([p.grad for p in network.parameters()])  # type: ignore[misc]
         expected = EXPECTED[f"{'energy' if player == 'discriminator' else 'generator'}/{name}"]
         error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
         assert error < 1e-5, (name, error)
@@ -67,8 +67,9 @@ def test_the_score_penalty_is_that_of_the_whole_image_unless_it_is_asked_for_by_
 
 def test_a_statistics_network_that_knows_nothing_costs_log_2() -> None:
     generator, energy, statistics = networks()
-    torch.nn.init.zeros_(statistics.output.weight)
-    torch.nn.init.zeros_(statistics.output.bias)
+    output: Any = statistics.output
+    torch.nn.init.zeros_(output.weight)
+    torch.nn.init.zeros_(output.bias)
     game = MEG(generator=generator, discriminator=energy, statistics=statistics)
     turn = game.turns()[1]
     assert float(game.objective(turn, view_of(game, turn))["generator"]["information"].detach()) == pytest.approx(
