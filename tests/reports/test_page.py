@@ -200,6 +200,14 @@ def test_the_page_begins_with_the_headline(written) -> None:
     assert "Real images that it was not trained on score 4.00: the generated images are worse by 5.55." in text
 
 
+def test_the_headline_is_of_generated_images_whatever_protocol_held_out_ones_had(written) -> None:
+    """Where fewer images are held out than are generated, they are scored under a protocol of their own, and last."""
+    held_out = record(400, protocol="few", time="2026-11-21T10:00:00", values={"fid": value(1.5)})
+    real = {**held_out, "subject": {"kind": "real", "split": "test"}}
+    html, _ = written(record(400, values={"fid": value(77.0)}), real)
+    assert "FID 77" in html[html.index('class="headline"') : html.index("</section>")]
+
+
 def test_charts_beyond_two_rows_are_folded(written) -> None:
     values = {f"score {i}": value(1.0 + i) for i in range(9)}
     html, _ = written(record(0, values=values), record(500, values=values))

@@ -86,7 +86,7 @@ def _beside_real(name: str, value: Value, held_out: Record | None) -> str:
     elif value.get("real") is not None:
         own, which = {"value": value["real"]}, "The real images that it is compared with have"
     else:
-        return "How real images score was not measured; real=true does so where some are held out."
+        return "No real images were scored under this protocol; real=true does so where as many are held out."
     found = difference(value, own)
     apart = f"the generated images are {found}" if found else "the difference is within the uncertainty"
     return f"{which} {written(own)}: {apart}."

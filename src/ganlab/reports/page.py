@@ -44,12 +44,19 @@ def write(folder: Path) -> Path:
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record["protocol_hash"], []).append(record)
-    newest_first = sorted(groups.values(), key=lambda group: group[-1]["time"], reverse=True)
+    newest_first = sorted(groups.values(), key=_of_generated, reverse=True)
     note = "" if len(groups) == 1 else "<p>Scores of different protocols have sections of their own.</p>"
     newest, latest = newest_first[0], _latest(newest_first[0])
     body = headline(latest, _held_out(newest, latest), newest) + note
     body += "".join(section(group, folder) for group in newest_first) + run_facts(folder)
     return save(folder / FILE, f"Evaluation of {folder.name}", body)
+
+
+def _of_generated(group: Sequence[Record]) -> tuple[bool, str]:
+    """The order of protocols, the last used last; first those that only real images were scored under: where fewer
+    images are held out than are generated, they have a protocol of their own."""
+    generated = [record for record in group if record["subject"]["kind"] != "real"]
+    return bool(generated), str((generated or group)[-1]["time"])
 
 
 def section(group: Sequence[Record], folder: Path) -> str:

@@ -117,7 +117,7 @@ def _real(folder: Path, evaluator: Evaluator, say: Callable[[Mapping[str, Any]],
     other = next((s for s in ("validation", "test") if s != protocol.reference and len(evaluator.real.splits[s])), None)
     if other is None:
         raise GanlabError("real=true scores held-out images, and the data has none: train with data.held_out=0.1.")
-    rows = sources.shuffled(evaluator.real.splits[other], protocol.seed)
+    rows = sources.shuffled(evaluator.real.splits[other], protocol.seed)[: protocol.samples or None]
     result = evaluator.score(sources.of_images(evaluator.real.images, rows))
     record = result.record({"kind": "real", "split": other})
     say(record)
