@@ -6,8 +6,10 @@ import copy
 import json
 import shutil
 import struct
+from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,11 +19,14 @@ from PIL import Image
 from ganlab import cli, importers
 from ganlab.core.errors import GanlabError
 from ganlab.importers import conversion, huggingface
-from ganlab.importers.network import Tensors
+from ganlab.importers.network import Network, Tensors
 from ganlab.layers import spectral_norm
 from ganlab.models import sagan
 from ganlab.priors import Truncated
 from ganlab.runs.run import Run
+
+About = dict[str, Any]
+Imported = Callable[[str], tuple[About, Path, Run]]
 
 CASES = sorted(file.stem for file in FIXTURES.glob("*.npz"))
 ROLES = {"G.pth": "generator", "D.pth": "discriminator", "G_ema.pth": "average", "netG_7_steps.pth": "generator",
@@ -33,11 +38,11 @@ def error(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 @pytest.fixture(scope="module")
-def imported(tmp_path_factory: pytest.TempPathFactory):
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Imported:
     """``imported(case)``: what the fixture says, the folder of files, and the run made of it."""
-    made: dict = {}
+    made: dict[str, tuple[About, Path, Run]] = {}
 
-    def make(case: str) -> tuple[dict, Path, Run]:
+    def make(case: str) -> tuple[About, Path, Run]:
         if case not in made:
             folder = tmp_path_factory.mktemp(case)
             about = read(case)
@@ -50,21 +55,21 @@ def imported(tmp_path_factory: pytest.TempPathFactory):
     return make
 
 
-def ask(network: torch.nn.Module, case: str, about: dict, step: int | None = None) -> torch.Tensor:
+def ask(network: torch.nn.Module, case: str, about: About, step: int | None = None) -> torch.Tensor:
     """What a network of ours says to the inputs of ``case``, in the precision of its weights."""
     z, x, y = inputs(case, about["latent_dim"], about["size"], about["classes"], step)
     with torch.no_grad():
         return thinned(network((z if hasattr(network, "latent_dim") else x).to(next(network.parameters()).dtype), y))
 
 
-def moved(network: torch.nn.Module, theirs) -> torch.Tensor:
+def moved(network: torch.nn.Module, theirs: Callable[[str], str]) -> list[torch.Tensor]:
     """The tensors that move in training mode, by their names in the file, as the fixture holds them."""
     state = {theirs(key): value for key, value in network.state_dict().items()}
     return [kept(value) for name, value in sorted(state.items()) if moves(name)]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_outputs_and_state_equal_those_of_the_official_network(case: str, imported) -> None:
+def test_outputs_and_state_equal_those_of_the_official_network(case: str, imported: Imported) -> None:
     """Every parameter and buffer is random. In evaluation and in training mode: ‖a − b‖ ≤ 1e-5 ‖b‖ in single
     precision; in channels-last maps torch sums batch statistics plainly, see `importing`. Fixtures and converted
     weights are rounded to single, so 5e-7 in double, also for each tensor of the state after three passes.
@@ -81,7 +86,7 @@ def test_outputs_and_state_equal_those_of_the_official_network(case: str, import
             (torch.float32, torch.channels_last, 5e-5),
             (torch.float64, torch.contiguous_format, 5e-7),
         ):
-            network = copy.deepcopy(network_of(run, role)).to(precision, memory_format=layout)
+            network = copy.deepcopy(network_of(run, role)).to(precision).to(memory_format=layout)
             assert error(ask(network, case, about), about[f"{name}/eval"]) <= tolerance
             if f"{name}/train" not in about:
                 continue
@@ -95,14 +100,14 @@ def test_outputs_and_state_equal_those_of_the_official_network(case: str, import
             for value, want in zip(found, expected, strict=True):
                 assert error(value, want) <= tolerance
     if "G_ema.pth" not in about["files"]:  # the average is then the generator
-        assert torch.equal(ask(run.generator, case, about), ask(run.module.game.generator, case, about))
+        assert torch.equal(ask(run.generator, case, about), ask(network_of(run, "generator"), case, about))
 
 
 def network_of(run: Run, role: str) -> torch.nn.Module:
     return run.generator if role == "average" else getattr(run.module.game, role)
 
 
-def convert(about: dict, role: str, tensors: Tensors):
+def convert(about: About, role: str, tensors: Tensors) -> Network:
     chosen = importers.formats()[about["format"]]
     return (
         chosen.discriminator(tensors, (about["size"], 3, about["classes"]))
@@ -111,10 +116,10 @@ def convert(about: dict, role: str, tensors: Tensors):
     )
 
 
-def test_sagan_is_the_network_of_biggans_authors_script(imported) -> None:
+def test_sagan_is_the_network_of_biggans_authors_script(imported: Imported) -> None:
     """Their script makes it of BigGAN's classes, and so does the import: `sagan` takes that state and does the same."""
     about, _, run = imported("biggan_thin")
-    theirs = run.module.game.generator
+    theirs = network_of(run, "generator")
     ours = sagan.Generator(128, 3, about["classes"], latent_dim=9, width=2, attention=16)
     spectral_norm.attach(ours, eps=1e-6)
     ours.load_state_dict(theirs.state_dict())
@@ -130,11 +135,14 @@ def parts_of(network: torch.nn.Module) -> dict[str, torch.nn.Module]:
     return found
 
 
-def passed(network: torch.nn.Module, parts: dict[str, torch.nn.Module], x: torch.Tensor, y: torch.Tensor | None):
+def passed(
+    network: torch.nn.Module, parts: dict[str, torch.nn.Module], x: torch.Tensor, y: torch.Tensor | None
+) -> tuple[dict[str, tuple[Any, ...]], dict[str, torch.Tensor], dict[str, torch.Tensor], torch.Tensor]:
     """What each part was given, what it made of it, the slope of r·output there, and the output's length."""
-    given, made = {}, {}
+    given: dict[str, tuple[Any, ...]] = {}
+    made: dict[str, torch.Tensor] = {}
 
-    def note(module: torch.nn.Module, inputs: tuple, out: torch.Tensor) -> torch.Tensor:
+    def note(module: torch.nn.Module, inputs: tuple[Any, ...], out: torch.Tensor) -> torch.Tensor:
         part = next(name for name, each in parts.items() if each is module)
         given[part], made[part] = inputs, out
         return out.clone()  # what comes next changes some outputs in place
@@ -154,7 +162,7 @@ def matters_not(name: str, value: torch.Tensor) -> bool:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_changing_any_tensor_of_a_file_changes_the_imported_output(case: str, imported) -> None:
+def test_changing_any_tensor_of_a_file_changes_the_imported_output(case: str, imported: Imported) -> None:
     """To first order: ⟨∂(r·out)/∂part, Δpart⟩ ≠ 0, r random, Δpart by asking again only the part that has the tensor.
 
     In double precision, where some tensors of a saturated picture show as well. One tensor of each part is changed
@@ -163,6 +171,7 @@ def test_changing_any_tensor_of_a_file_changes_the_imported_output(case: str, im
     about, _, run = imported(case)
     z, x, y = inputs(case, about["latent_dim"], about["size"], about["classes"])
     if case == "huggingface_deep":  # one image of it takes as long as three of the others
+        assert y is not None
         z, y = z[:1], y[:1]
     for name, shapes in about["files"].items():
         role = ROLES[name]
@@ -278,7 +287,7 @@ def refused(path: Path, *words: str) -> str:
 @pytest.mark.parametrize(
     "case", ["biggan_cifar", "biggan_deep", "mimicry_sagan_32", "mimicry_cgan_pd_32", "huggingface_deep"]
 )
-def test_a_tensor_too_many_or_too_few_is_named_as_in_the_file(case: str, imported) -> None:
+def test_a_tensor_too_many_or_too_few_is_named_as_in_the_file(case: str, imported: Imported) -> None:
     about, _, run = imported(case)
     for name, shapes in about["files"].items():
         role = ROLES[name]
@@ -351,7 +360,7 @@ def test_what_cannot_be_imported_is_one_sentence(files: Path, tmp_path: Path) ->
 
 def test_a_file_cannot_run_code(tmp_path: Path) -> None:
     class Evil:
-        def __reduce__(self):
+        def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (tmp_path / "evil",))
 
     torch.save({"output_layer.0.gain": Evil()}, tmp_path / "G.pth")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,12 @@ from ganlab import cli, importers
 from ganlab.core.errors import GanlabError
 from ganlab.importers import conversion
 from ganlab.importers.growing import widths
-from ganlab.importers.network import Tensors
+from ganlab.importers.network import Network, Tensors
 from ganlab.runs.run import Run
+
+About = dict[str, Any]
+Outputs = dict[str, np.ndarray]
+Imported = Callable[[str], tuple[About, Outputs, Run]]
 
 CASES = sorted(file.stem for file in FIXTURES.glob("*.npz"))
 TOLERANCE = {"gan_zoo": 1e-5, "pggan_tensorflow": 1e-4, "stylegan_tensorflow": 1e-4}  # ‖a − b‖ / ‖b‖
@@ -48,11 +53,13 @@ def picklable(thing: object) -> Iterator[None]:
         sys.modules.update({name: module for name, module in before.items() if name.partition(".")[0] == parts[0]})
 
 
-def write(case: str, folder: Path, alpha: float = 1.0, **config: object) -> Path:
+def write(case: str, folder: Path, alpha: float = 1.0, **config: Any) -> Path:
     """The files as the other code saves them."""
     about, _ = read(case)
     folder.mkdir(parents=True, exist_ok=True)
-    states = {name: fill(f"{case}/{name}", shapes) for name, shapes in about["files"].items()}
+    states: dict[str, dict[str, Any]] = {
+        name: fill(f"{case}/{name}", shapes) for name, shapes in about["files"].items()
+    }
     if about["format"] == "gan_zoo":
         content = {name: {key: torch.from_numpy(v) for key, v in state.items()} for name, state in states.items()}
         content["avgG"] = content["netG"]
@@ -66,11 +73,11 @@ def write(case: str, folder: Path, alpha: float = 1.0, **config: object) -> Path
 
 
 @pytest.fixture(scope="module")
-def imported(tmp_path_factory: pytest.TempPathFactory):
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Imported:
     """``imported(case)``: what the fixture says, its outputs, and the run made of the files."""
-    made: dict = {}
+    made: dict[str, tuple[About, Outputs, Run]] = {}
 
-    def make(case: str) -> tuple[dict, dict, Run]:
+    def make(case: str) -> tuple[About, Outputs, Run]:
         if case not in made:
             folder = write(case, tmp_path_factory.mktemp(case) / "files")
             result = conversion.make_run(str(folder), None, str(folder.parent / "run"))
@@ -87,7 +94,7 @@ def torch_labels(name: str, count: int, classes: int) -> torch.Tensor | None:
     return None if y is None else torch.from_numpy(y)
 
 
-def asked(case: str, about: dict, role: str, network: torch.nn.Module, images_of_batch: int = IMAGES) -> torch.Tensor:
+def asked(case: str, about: About, role: str, network: Any, images_of_batch: int = IMAGES) -> torch.Tensor:
     """The network's output for the inputs of the fixture at the level where it stands."""
     like = next(network.parameters())
     if role == "generator":
@@ -104,10 +111,11 @@ def error(found: torch.Tensor, expected: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_outputs_equal_those_of_the_original_at_every_level_and_alpha(case: str, imported) -> None:
+def test_outputs_equal_those_of_the_original_at_every_level_and_alpha(case: str, imported: Imported) -> None:
     """Every variable is random: noise strengths, biases, the mean of w; G truncated with its stored noise."""
     about, outputs, run = imported(case)
-    game, tolerance = run.module.game, TOLERANCE[about["format"]]
+    game: Any = run.module.game
+    tolerance = TOLERANCE[about["format"]]
     assert game.generator.latent_dim == about["latent_dim"]
     assert game.generator.num_classes == about["classes"]
     with torch.no_grad():
@@ -124,14 +132,14 @@ def test_outputs_equal_those_of_the_original_at_every_level_and_alpha(case: str,
                 assert error(found, outputs[f"uneven D/{at}"]) <= tolerance, at
 
 
-def convert(about: dict, role: str, tensors: Tensors):
+def convert(about: About, role: str, tensors: Tensors) -> Network:
     chosen = importers.formats()[about["format"]]
     tensors.classes = about["classes"]
     image = (about["size"], about["channels"], about["classes"])
     return chosen.discriminator(tensors, image) if role == "discriminator" else chosen.generator(tensors)
 
 
-def given(case: str, name: str, shapes: dict) -> dict[str, torch.Tensor]:
+def given(case: str, name: str, shapes: dict[str, Any]) -> dict[str, torch.Tensor]:
     """The tensors of one network as its format's module gets them."""
     state = {key: torch.from_numpy(value) for key, value in fill(f"{case}/{name}", shapes).items()}
     if name.startswith("net"):
@@ -142,7 +150,7 @@ def given(case: str, name: str, shapes: dict) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("case", ["zoo_pggan", "tf_pggan", "tf_pggan_labels", "tf_stylegan_labels"])
-def test_changing_any_tensor_of_a_file_changes_the_imported_output(case: str, imported) -> None:
+def test_changing_any_tensor_of_a_file_changes_the_imported_output(case: str, imported: Imported) -> None:
     """At the level where it is in use; lod and alpha say where the network stands."""
     about, _, run = imported(case)
     for name, shapes in about["files"].items():
@@ -151,7 +159,7 @@ def test_changing_any_tensor_of_a_file_changes_the_imported_output(case: str, im
         state = given(case, name, shapes)
         original = convert(about, role, Tensors(state, name)).state
 
-        def outputs(changed: dict, network: torch.nn.Module = network, role: str = role) -> list[torch.Tensor]:
+        def outputs(changed: dict[str, torch.Tensor], network: Any = network, role: str = role) -> list[torch.Tensor]:
             network.load_state_dict({**network.state_dict(), **changed})
             found = []
             with torch.no_grad():
@@ -172,12 +180,12 @@ def test_changing_any_tensor_of_a_file_changes_the_imported_output(case: str, im
 
 
 @pytest.mark.parametrize("case", ["zoo_pggan_labels", "tf_pggan", "tf_stylegan_labels"])
-def test_a_tensor_too_many_or_too_few_is_named_as_in_the_file(case: str, imported) -> None:
+def test_a_tensor_too_many_or_too_few_is_named_as_in_the_file(case: str, imported: Imported) -> None:
     about, _, run = imported(case)
     for name, shapes in about["files"].items():
         role, state = ROLES[name], given(case, name, shapes)
 
-        def refusal(tensors: dict, name: str = name, role: str = role) -> str:
+        def refusal(tensors: dict[str, torch.Tensor], name: str = name, role: str = role) -> str:
             with pytest.raises(GanlabError) as caught:
                 found = convert(about, role, Tensors(tensors, name))
                 conversion._fill(getattr(run.module.game, role), found, Path(name))
@@ -201,7 +209,8 @@ def test_a_network_in_the_middle_of_its_growth_stands_where_it_stood(tmp_path: P
             arrays = {**file, "lod": np.float32(1.7)}
         np.savez(tmp_path / "tf" / name, **arrays)
     run = Run(conversion.make_run(str(tmp_path / "tf"), None, str(tmp_path / "run")).folder)
-    for network in (run.module.game.generator, run.module.game.discriminator, run.generator):
+    networks: tuple[Any, ...] = (run.module.game.generator, run.module.game.discriminator, run.generator)
+    for network in networks:
         assert network.level == 2
         assert float(network.alpha) == pytest.approx(0.3)
     with torch.no_grad():
@@ -254,7 +263,7 @@ def test_what_cannot_be_imported_is_one_sentence(tmp_path: Path) -> None:
         ("lossCriterion", "DCGAN", "ends in tanh (lossCriterion=DCGAN)"),
         ("attribKeysOrder", {"a": 0, "b": 1}, "several attributes"),
     ):
-        folder = write("zoo_pggan_labels", tmp_path / name, **{name: value})
+        folder = write("zoo_pggan_labels", tmp_path / name, 1.0, **{name: value})
         assert sentence in refused(folder / "zoo.pt")
     torch.save({"netG": {"main.weight": torch.zeros(1)}, "netD": {}}, tmp_path / "dcgan.pt")
     assert "unknown make" in refused(tmp_path / "dcgan.pt")

@@ -239,7 +239,7 @@ def play(
     load([("", module.average["generator"])], networks["G"].state)
     for name, regularizer in module.regularizers.items():
         if name == "vib":  # in double, and not what float32 makes of it
-            regularizer.beta.fill_(composed["reg"][name]["initial_beta"])
+            regularizer.get_buffer("beta").fill_(composed["reg"][name]["initial_beta"])
     module.player_optimizers.take(module.configure_optimizers())
     draws = Draws(case)
     monkeypatch.setattr(Stream, "draw", drawing(draws, composed["data"]["num_classes"]))
@@ -260,11 +260,11 @@ def play(
 def parts(module: GANModule, network: str) -> list[tuple[str, nn.Module]]:
     """What makes a network of theirs, each with the prefix of its tensors in `Translated.state`."""
     if network in ("G", "average"):
-        return [("", module.game.generator if network == "G" else module.average["generator"])]
+        return [("", module.game.get_submodule("generator") if network == "G" else module.average["generator"])]
     if network == "H":
-        return [("", module.game.statistics)]
+        return [("", module.game.get_submodule("statistics"))]
     others = {n: m for n, m in module.game.players["discriminator"].modules.items() if n != "discriminator"}
-    return [("", module.game.discriminator), *((f"{name}.", other) for name, other in others.items())]
+    return [("", module.game.get_submodule("discriminator")), *((f"{name}.", other) for name, other in others.items())]
 
 
 def load(modules: list[tuple[str, nn.Module]], state: dict[str, Tensor]) -> None:
@@ -304,7 +304,8 @@ def batches(
         stage = module.game.stage(module.progress.images_seen)
         size = data["image_size"] if stage is None else stage.image_size[0]
         fresh = [slot for slot in plan(module.game, module.progress, data["batch_size"]).slots if slot.fresh]
-        images, labels = [], []
+        images: list[Tensor | None] = []
+        labels: list[Tensor | None] = []
         for slot in fresh:
             pairs = [draws.reals(slot.batch // accumulate, size, data["num_classes"])
                      for _ in range(accumulate)]  # fmt: skip
