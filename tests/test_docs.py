@@ -135,7 +135,8 @@ def test_the_loss_of_contributing_passes_the_tests_that_are_written_there(monkey
 
 
 def test_every_page_is_found_from_the_readme() -> None:
-    reached, waiting = set(), [ROOT / "README.md"]
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md"]
     while waiting:
         page = waiting.pop()
         links = re.findall(r"\]\(([^)#]+\.md)", page.read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ import os
 import signal
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -214,7 +215,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_of_an_image(
 ) -> None:
     replace, left = os.replace, [6]  # samples.json and five images
 
-    def full(a, b) -> None:
+    def full(a: Any, b: Any) -> None:
         left[0] -= 1
         if left[0] < 0:
             raise OSError(28, "No space left on device")

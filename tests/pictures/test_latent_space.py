@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from support.runs import Train
+from torch import Tensor
 from torch.testing import assert_close
 
 import ganlab
@@ -15,11 +16,12 @@ from ganlab import cli
 from ganlab.core.errors import GanlabError
 from ganlab.layers.norm import BatchNorm
 from ganlab.pictures import latent_space
+from ganlab.runs.run import Run
 from ganlab.sampling import captions, generation
 
 
 @pytest.fixture(scope="module")
-def big(tmp_path_factory: pytest.TempPathFactory):
+def big(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("big") / "run"
     return ganlab.train(
         ["model=biggan", "data.image_size=32", "generator.width=2", "discriminator.width=2", "data.batch_size=8",
@@ -27,7 +29,7 @@ def big(tmp_path_factory: pytest.TempPathFactory):
     )  # fmt: skip
 
 
-def opened(path: Path):
+def opened(path: Path) -> tuple[tuple[int, int], int, np.ndarray]:
     with Image.open(path) as picture:
         picture.load()
         return picture.size, getattr(picture, "n_frames", 1), np.asarray(picture.convert("RGB"))
@@ -53,7 +55,7 @@ def test_a_spherical_path_between_parallel_points_is_linear(end: list[float]) ->
     assert_close(latent_space.interpolate(a, b, 5), latent_space.interpolate(a, b, 5, "linear"))
 
 
-def test_rows_between_latents_begin_and_end_with_the_seeds_own_samples(big) -> None:
+def test_rows_between_latents_begin_and_end_with_the_seeds_own_samples(big: Run) -> None:
     images = latent_space.interpolation(big, 2, 3, labels=4, seed=7)
     assert images.shape == (6, *big.generator.image_shape)
     samples = big.sample(4, 4, seed=7)
@@ -63,20 +65,20 @@ def test_rows_between_latents_begin_and_end_with_the_seeds_own_samples(big) -> N
     assert_close(images[1:2], generation.generate(big.generator, middle, torch.tensor([4])), atol=1e-5, rtol=0)
 
 
-def test_rows_between_classes_keep_the_latent(big) -> None:
+def test_rows_between_classes_keep_the_latent(big: Run) -> None:
     images = latent_space.interpolation(big, 2, 5, between="classes", labels=[3, 8], seed=7)
     assert_close(images[[0, 9]], big.sample(2, [3, 3], seed=7), atol=1e-5, rtol=0)
     assert_close(images[[4, 5]], big.sample(2, [8, 8], seed=7), atol=1e-5, rtol=0)
     assert (images[2] - images[0]).abs().max() > 1e-6
 
 
-def test_a_row_by_truncation_is_what_sampling_at_it_makes(big) -> None:
+def test_a_row_by_truncation_is_what_sampling_at_it_makes(big: Run) -> None:
     images = latent_space.by_truncation(big, [2.0, 0.5], 3, labels=1, seed=3)
     assert_close(images[:3], big.sample(3, 1, truncation=2.0, seed=3))
     assert_close(images[3:], big.sample(3, 1, truncation=0.5, seed=3))
 
 
-def test_standing_statistics_are_means_over_passes_of_fresh_latents_and_classes(big) -> None:
+def test_standing_statistics_are_means_over_passes_of_fresh_latents_and_classes(big: Run) -> None:
     """mean = (1/k) Σ meanᵢ of the first norm's input, which is the linear layer's output; then all is as before."""
     layers = [layer for layer in big.generator.modules() if isinstance(layer, BatchNorm)]
     before = [layer.running_mean.clone() for layer in layers]
@@ -99,12 +101,12 @@ def test_standing_statistics_are_means_over_passes_of_fresh_latents_and_classes(
         assert_close(big.sample(2, 1, truncation=0.7), inside)
 
 
-def with_names(images, columns, names):
+def with_names(images: Tensor, columns: int, names: list[str]) -> np.ndarray:
     return captions.beside(generation.grid(images, columns), names)[0].numpy()
 
 
 def test_the_command_line_draws_interpolations_and_truncations(
-    big, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    big: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["sample", str(big.folder), "kind=interpolation", "count=3", "steps=5", "between=classes", "labels=[3,8]"]
     assert cli.dispatch([*words, "standing_statistics=2", f"out={tmp_path / 'a.png'}"]) == 0
@@ -119,7 +121,7 @@ def test_the_command_line_draws_interpolations_and_truncations(
     assert np.array_equal(opened(tmp_path / "b.png")[2][:, :, 0], expected)
 
 
-def test_rows_of_an_interpolation_have_the_class_that_they_are_of(big, tmp_path: Path) -> None:
+def test_rows_of_an_interpolation_have_the_class_that_they_are_of(big: Run, tmp_path: Path) -> None:
     assert cli.dispatch(["sample", str(big.folder), "kind=interpolation", "count=2", "labels=[3,8]",
                          f"out={tmp_path / 'a.png'}"]) == 0  # fmt: skip
     images = latent_space.interpolation(big, 2, 8, labels=[3, 8])
@@ -148,7 +150,7 @@ def test_rows_of_an_interpolation_have_the_class_that_they_are_of(big, tmp_path:
         (["truncation=-1"], "truncation must be a positive number"),
     ],
 )
-def test_wrong_options_are_refused_in_one_sentence(big, words: list[str], sentence: str) -> None:
+def test_wrong_options_are_refused_in_one_sentence(big: Run, words: list[str], sentence: str) -> None:
     with pytest.raises(GanlabError) as caught:
         cli.dispatch(["sample", str(big.folder), *words])
     assert sentence in str(caught.value)

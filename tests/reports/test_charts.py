@@ -1,7 +1,9 @@
 """Charts: round ticks that span the data, and points where arithmetic puts them."""
 
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -34,7 +36,7 @@ def test_numbers_have_four_digits(value: float | None, text: str) -> None:
     assert charts.number(value) == text
 
 
-def parsed(chart):
+def parsed(chart: str) -> Any:
     return ElementTree.fromstring(chart[: chart.index("</svg>") + 6])
 
 
@@ -48,7 +50,7 @@ def test_points_lie_where_their_numbers_say() -> None:
 
 
 def test_what_is_not_finite_is_left_out_and_an_interval_is_drawn_around_the_line() -> None:
-    band = [(0, 1, 3), (1, None, 5), (2, 0, 2)]
+    band: list[Any] = [(0, 1, 3), (1, None, 5), (2, 0, 2)]
     svg = parsed(charts.lines([Series("a", [(0, 2), (1, float("nan")), (2, 1)], band)], "x", "y", ("real", 9.0)))
     assert len(svg.find("polyline").get("points").split()) == 2
     assert len(svg.find("polygon").get("points").split()) == 4
@@ -75,7 +77,7 @@ CURVES = {
 
 @pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
 def test_labels_touch_neither_lines_nor_points_nor_each_other(
-    curve: list[tuple[float, ...]] | list[tuple[float, float]] | list[tuple[int, float]] | list[tuple[int, int]],
+    curve: Sequence[tuple[float, float]],
 ) -> None:
     """Of the labels' boxes, some points on each piece of the line: by trying, not by the formula that places them."""
     labels = [str(i / 10) for i in range(8)]

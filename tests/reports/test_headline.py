@@ -47,7 +47,7 @@ def test_within_the_uncertainty_nothing_is_better_or_worse() -> None:
     ],
 )
 def test_a_difference_is_told_where_it_exceeds_both_half_widths_together(
-    one: tuple[float | None, ...], other: tuple[float | None, ...], better: str, said: str
+    one: tuple[float, float | None], other: tuple[float, float | None], better: str, said: str
 ) -> None:
     assert difference(value(*one, better=better), value(*other)) == said
 

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from ganlab.assembly import run_data
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
 from ganlab.reports import inception_demo
+from ganlab.reports.inception_demo import Demo
 
 
 @pytest.fixture(scope="module")
-def real():
+def real() -> RunData:
     return run_data.open_data(compose.read(["data=digits"]))
 
 
 @pytest.fixture(scope="module")
-def found(real: Tensor, tmp_path_factory: pytest.TempPathFactory):
+def found(real: RunData, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     return inception_demo.inception_score(real, tmp_path_factory.mktemp("cache"))
 
 
@@ -41,7 +41,7 @@ def test_scores_on_the_line_are_those_of_the_integrals() -> None:
     assert scores["the data themselves"] == min(scores.values())
 
 
-def test_each_fault_is_seen_by_the_scores_that_can_see_it(found) -> None:
+def test_each_fault_is_seen_by_the_scores_that_can_see_it(found: Demo) -> None:
     values, classes = found.values, 10
     real, copied, one, sure, noise = (
         values[name] for name in ("held-out images", "training images", "one image a class", "optimised noise", "noise")
@@ -60,19 +60,19 @@ def test_each_fault_is_seen_by_the_scores_that_can_see_it(found) -> None:
     assert values["letters"]["h_y_given_x"] > 3 * real["h_y_given_x"]
 
 
-def test_more_splits_of_the_same_images_score_less(found) -> None:
+def test_more_splits_of_the_same_images_score_less(found: Demo) -> None:
     for splits in found.splits.values():
         means = [splits[n][0] for n in inception_demo.SPLITS]
         assert means == sorted(means, reverse=True)
     assert found.splits["held-out images"][1][0] == pytest.approx(found.values["held-out images"]["is"])
 
 
-def test_noise_that_one_classifier_is_sure_of_does_not_convince_another(found) -> None:
+def test_noise_that_one_classifier_is_sure_of_does_not_convince_another(found: Demo) -> None:
     name = "optimised noise"
     assert found.second[name] < found.values[name]["is"] - 1
 
 
-def test_what_is_printed_and_the_page_say_the_same(found, tmp_path: Path) -> None:
+def test_what_is_printed_and_the_page_say_the_same(found: Demo, tmp_path: Path) -> None:
     text, path = inception_demo.text(found), inception_demo.write(found, tmp_path)
     html = path.read_text(encoding="utf-8")
     for name, values in found.values.items():
@@ -86,7 +86,7 @@ def test_what_is_printed_and_the_page_say_the_same(found, tmp_path: Path) -> Non
     assert html.count("data:image/png") == len(found.sets)
 
 
-def test_data_without_labels_or_without_held_out_images_is_refused(real, tmp_path: Path) -> None:
+def test_data_without_labels_or_without_held_out_images_is_refused(real: RunData, tmp_path: Path) -> None:
     nothing = {name: rows[:0] if name == "test" else rows for name, rows in real.splits.items()}
     with pytest.raises(GanlabError, match="needs labelled data of which a part is held out"):
         inception_demo.inception_score(RunData(real.images, nothing, real.make_fingerprint), tmp_path)

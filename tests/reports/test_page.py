@@ -4,8 +4,10 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -25,36 +27,41 @@ DETAILS = {
 }  # fmt: skip
 
 
+Write = Callable[..., tuple[str, str]]  # of records: the page and its text
+
+
 class Checked(HTMLParser):
     """Tags that are opened are closed, and nothing is fetched."""
 
     VOID = frozenset({"meta", "img", "br"})
 
-    def __init__(self, html) -> None:
+    def __init__(self, html: str) -> None:
         super().__init__()
-        self.open, self.fetched, self.text = [], [], []
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+        self.text: list[str] = []
         self.feed(html)
         assert not self.open
 
-    def handle_starttag(self, tag, attributes) -> None:
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         if tag not in self.VOID:
             self.open.append(tag)
-        self.fetched += [v for k, v in attributes if k in ("src", "href") and not v.startswith("data:")]
+        self.fetched += [v for k, v in attributes if k in ("src", "href") and v and not v.startswith("data:")]
         assert tag not in ("script", "link")
 
-    def handle_startendtag(self, tag, attributes) -> None:
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         pass
 
-    def handle_endtag(self, tag) -> None:
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data) -> None:
+    def handle_data(self, data: str) -> None:
         self.text.append(data)
 
 
 @pytest.fixture
-def written(tmp_path: Path):
-    def write(*records):
+def written(tmp_path: Path) -> Write:
+    def write(*records: dict[str, Any]) -> tuple[str, str]:
         for one in records:
             scores.append(tmp_path, one)
         html = page.write(tmp_path).read_text(encoding="utf-8")
@@ -66,7 +73,7 @@ def written(tmp_path: Path):
     return write
 
 
-def test_the_page_shows_every_score_its_interval_and_the_real_images_own(written) -> None:
+def test_the_page_shows_every_score_its_interval_and_the_real_images_own(written: Write) -> None:
     _, text = written(record(1000, details=DETAILS, warnings=["Too few images."]))
     for part in ("fid", "9.55", "9.05 to 10.05", "9.50", "Too few images.", "held-out accuracy 98.7 %"):
         assert part in text
@@ -74,7 +81,7 @@ def test_the_page_shows_every_score_its_interval_and_the_real_images_own(written
         assert part in text
 
 
-def test_curves_are_drawn_over_training_and_over_truncation(written) -> None:
+def test_curves_are_drawn_over_training_and_over_truncation(written: Write) -> None:
     html, text = written(*(record(i) for i in (0, 500, 1000)), *(record(1000, t) for t in (0.3, 1.0)), record(1000))
     assert "Over training" in text
     assert "Over truncation" in text
@@ -85,12 +92,12 @@ def test_curves_are_drawn_over_training_and_over_truncation(written) -> None:
     ]  # fmt: skip
 
 
-def test_truncated_scores_are_no_points_of_the_curve_over_training(written) -> None:
+def test_truncated_scores_are_no_points_of_the_curve_over_training(written: Write) -> None:
     _, text = written(record(0), record(500, 0.5))
     assert "Over training" not in text
 
 
-def test_the_curve_over_training_stays_when_the_newest_evaluations_are_a_sweep(written) -> None:
+def test_the_curve_over_training_stays_when_the_newest_evaluations_are_a_sweep(written: Write) -> None:
     html, text = written(*(record(i) for i in (0, 500, 1000)), record(1000, 0.3), record(1000, 0.7))
     assert "Over training" in text
     assert sorted(len(p.split()) for p in re.findall(r'polyline class="line s1" points="([^"]*)"', html)) == [
@@ -99,11 +106,13 @@ def test_the_curve_over_training_stays_when_the_newest_evaluations_are_a_sweep(w
     assert "Over training, truncation 0.5" in written(record(0, 0.5), record(500, 0.5), record(1000, 0.5))[1]
 
 
-def headline(text):
-    return re.search(r"Iteration \d+(?:, truncation [\d.]+)?", text)[0]
+def headline(text: str) -> str:
+    found = re.search(r"Iteration \d+(?:, truncation [\d.]+)?", text)
+    assert found is not None
+    return found[0]
 
 
-def test_a_sweep_is_drawn_and_what_stands_first_is_the_checkpoint_as_it_is(written) -> None:
+def test_a_sweep_is_drawn_and_what_stands_first_is_the_checkpoint_as_it_is(written: Write) -> None:
     """A truncation of 1 draws latents from within one deviation: it is far from none."""
     assert headline(written(record(500), record(500, 0.7))[1]) == "Iteration 500, truncation 0.7"
     assert headline(written(record(500, 1.0))[1]) == "Iteration 500"
@@ -111,7 +120,7 @@ def test_a_sweep_is_drawn_and_what_stands_first_is_the_checkpoint_as_it_is(writt
     assert headline(written(record(500, 0.6))[1]) == "Iteration 500, truncation 0.6"
 
 
-def test_what_was_measured_again_is_listed_once(written) -> None:
+def test_what_was_measured_again_is_listed_once(written: Write) -> None:
     held_out = record(1000, subject={"kind": "real", "split": "validation"})
     _, text = written(record(500), held_out, record(1000), {**held_out, "time": "2026-11-21T12:00:00"})
     assert text.count("Real images (validation)") == 1
@@ -119,30 +128,30 @@ def test_what_was_measured_again_is_listed_once(written) -> None:
     assert text.count("Iteration 500") == 1
 
 
-def test_one_sample_is_no_plural(written) -> None:
+def test_one_sample_is_no_plural(written: Write) -> None:
     one = record(0)
     one["protocol"] = {**one["protocol"], "samples": 1, "reference": {"split": "test", "count": 1}}
     assert "1 sample against 1 test image " in f"{written(one)[1]} ".replace("·", " ").replace("  ", " ")
 
 
-def test_different_protocols_have_sections_of_their_own(written) -> None:
+def test_different_protocols_have_sections_of_their_own(written: Write) -> None:
     html, text = written(record(0), record(1000, protocol="fast"))
     assert re.findall("<h2>(.*?)</h2>", html) == ["Protocol fast", "Protocol digits"]
     assert "Over training" not in text
     assert "different protocols" in text
 
 
-def test_a_score_that_chose_the_checkpoint_is_marked(written) -> None:
+def test_a_score_that_chose_the_checkpoint_is_marked(written: Write) -> None:
     assert "selected on" in written(record(1000, selected_on=True))[1]
 
 
-def test_pictures_are_inside_the_page_and_only_those_of_the_run(written, tmp_path: Path) -> None:
+def test_pictures_are_inside_the_page_and_only_those_of_the_run(written: Write, tmp_path: Path) -> None:
     Image.new("RGB", (8, 8), "red").save(tmp_path / "samples.png")
     html, _ = written(record(1000, pictures={"samples": "samples.png", "neighbours": "../secret.png", "gone": "x.png"}))
     assert html.count("data:image/png;base64,") == 1
 
 
-def test_names_are_text_and_no_markup(written) -> None:
+def test_names_are_text_and_no_markup(written: Write) -> None:
     values = {"fid": value(None), "<img src=x>": value(1.0)}
     html, text = written(record(1000, values=values, protocol="<script>"))
     assert "<img src=x>" in text
@@ -152,7 +161,7 @@ def test_names_are_text_and_no_markup(written) -> None:
 EVIL = "</td></pre><script>alert(1)</script><img src=x onerror='alert(2)'>"
 
 
-def test_nothing_that_comes_from_the_folder_is_markup(written, tmp_path: Path) -> None:
+def test_nothing_that_comes_from_the_folder_is_markup(written: Write, tmp_path: Path) -> None:
     """Every text of a record, and the files of the run beside it."""
     values = {name: {**value(1.0, 0.2), "about": EVIL, "meaning": EVIL} for name in (EVIL, "fid")}
     values["is"] = value(2.0, better=EVIL)
@@ -160,7 +169,12 @@ def test_nothing_that_comes_from_the_folder_is_markup(written, tmp_path: Path) -
         "is": {"splits": {EVIL: {"mean": 9.1, "std": 0.0}}, "most_predicted": [{"class": EVIL, "share": 0.25}]},
         "per_class": {"classes": [{"class": EVIL, "fake": 100, "real": 30, "fid": 7.25}]},
     }
-    more = {"values": values, "details": details, "warnings": [EVIL], "pictures": {EVIL: "x.png", "a": EVIL}}
+    more: dict[str, Any] = {
+        "values": values,
+        "details": details,
+        "warnings": [EVIL],
+        "pictures": {EVIL: "x.png", "a": EVIL},
+    }
     protocol = {"name": EVIL, "samples": 3, "reference": {"split": EVIL, "statistics": EVIL}, "labels": EVIL,
                 "features": {"component": EVIL, "held_out_accuracy": EVIL}, "seed": EVIL}  # fmt: skip
     Image.new("RGB", (8, 8), "red").save(tmp_path / "x.png")
@@ -177,7 +191,7 @@ def test_nothing_that_comes_from_the_folder_is_markup(written, tmp_path: Path) -
     assert text.count("alert(1)") > 20
 
 
-def test_each_number_says_what_it_is_and_what_has_no_better_or_worse_is_folded(written) -> None:
+def test_each_number_says_what_it_is_and_what_has_no_better_or_worse_is_folded(written: Write) -> None:
     values = {
         "fid": {**value(9.0, 0.5), "meaning": "How far images are.", "about": "of 100"},
         "std": value(0.2, better="none"),
@@ -192,7 +206,7 @@ def test_each_number_says_what_it_is_and_what_has_no_better_or_worse_is_folded(w
     assert ">ppl<" not in html  # it says nothing here
 
 
-def test_the_page_begins_with_the_headline(written) -> None:
+def test_the_page_begins_with_the_headline(written: Write) -> None:
     real = record(1000, subject={"kind": "real", "split": "validation"}, values={"fid": value(4.0, 0.5)})
     html, text = written(record(0), record(1000), real)
     before = html.index('<section class="headline">')
@@ -200,7 +214,7 @@ def test_the_page_begins_with_the_headline(written) -> None:
     assert "Real images that it was not trained on score 4.00: the generated images are worse by 5.55." in text
 
 
-def test_the_headline_is_of_generated_images_whatever_protocol_held_out_ones_had(written) -> None:
+def test_the_headline_is_of_generated_images_whatever_protocol_held_out_ones_had(written: Write) -> None:
     """Where fewer images are held out than are generated, they are scored under a protocol of their own, and last."""
     held_out = record(400, protocol="few", time="2026-11-21T10:00:00", values={"fid": value(1.5)})
     real = {**held_out, "subject": {"kind": "real", "split": "test"}}
@@ -208,7 +222,7 @@ def test_the_headline_is_of_generated_images_whatever_protocol_held_out_ones_had
     assert "FID 77" in html[html.index('class="headline"') : html.index("</section>")]
 
 
-def test_charts_beyond_two_rows_are_folded(written) -> None:
+def test_charts_beyond_two_rows_are_folded(written: Write) -> None:
     values = {f"score {i}": value(1.0 + i) for i in range(9)}
     html, _ = written(record(0, values=values), record(500, values=values))
     captions = [html.index(f"<figcaption>score {i} ") for i in range(9)]
@@ -224,7 +238,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkey
     scores.append(tmp_path, record(0))
     before = page.write(tmp_path).read_bytes()
 
-    def full(*_) -> None:
+    def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
@@ -242,6 +256,7 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 @pytest.mark.parametrize(("mode", "bright"), [("light", True), ("dark", False)])
 def test_a_real_browser_lays_it_out_without_overflow(tmp_path: Path, mode: str, bright: bool) -> None:
     """The document is as wide as the window, also a narrow one; and dark where the user wants it dark."""
+    assert BROWSER is not None
     for iteration in (0, 500, 1000):
         scores.append(tmp_path, record(iteration, details=DETAILS, warnings=["A sentence."]))
     html = page.write(tmp_path).read_text(encoding="utf-8")
@@ -256,7 +271,9 @@ def test_a_real_browser_lays_it_out_without_overflow(tmp_path: Path, mode: str, 
     for width in (1200, 500):
         run = [*flags, f"--window-size={width},2400", "--dump-dom", measured.as_uri()]
         dom = subprocess.run(run, capture_output=True, text=True, timeout=120, check=True).stdout
-        document, window, charts = json.loads(re.search('data-found="(.*?)"', dom)[1])
+        found = re.search('data-found="(.*?)"', dom)
+        assert found is not None
+        document, window, charts = json.loads(found[1])
         assert document <= window
         assert charts == 4  # fid and is over training, the spectrum, FID over the sample size
     picture = tmp_path / "page.png"
@@ -266,19 +283,20 @@ def test_a_real_browser_lays_it_out_without_overflow(tmp_path: Path, mode: str, 
         assert (image.convert("L").resize((1, 1)).getpixel((0, 0)) > 128) == bright
 
 
-def leaves(node, path=()):
+def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     for key, inner in node.items() if isinstance(node, dict) else enumerate(node):
         yield (*path, key)
         if isinstance(inner, (dict, list)):
             yield from leaves(inner, (*path, key))
 
 
-def test_whatever_somebody_writes_into_a_line_is_shown_or_refused_in_a_sentence(tmp_path):
+def test_whatever_somebody_writes_into_a_line_is_shown_or_refused_in_a_sentence(tmp_path: Path) -> None:
     """Each value of a record in turn is replaced by something of another type."""
     good = record(100, details=DETAILS, pictures={"samples": "evaluation/a.png"}, warnings=["w"])
     refused = 0
     for path in leaves(good):
-        for wrong in ("good", None, 3, True, [], {"a": "b"}):
+        wrongs: tuple[Any, ...] = ("good", None, 3, True, [], {"a": "b"})
+        for wrong in wrongs:
             changed = json.loads(json.dumps(good))
             node = changed
             for key in path[:-1]:

@@ -249,7 +249,7 @@ def weights_on_no_device(content: dict[str, Any]) -> None:
     content["state_dict"][name] = content["state_dict"][name].to("meta")
 
 
-DAMAGES = {
+DAMAGES: dict[Callable[[dict[str, Any]], None], str] = {
     moments_of_two: r"optimizer of discriminator: \S+\.exp_avg is \(2,\) instead of",
     no_loops: "it has optimizers and no loops",
     last_steps_of_nobody: "it has a last step of 'generator', and the run has none",
@@ -269,7 +269,9 @@ COMMANDS = {
     (command, damage) for command, damage in itertools.product(COMMANDS, DAMAGES)
     if command == "resume" or damage not in OF_TRAINING
 ], ids=lambda each: getattr(each, "__name__", each))  # fmt: skip
-def test_a_checkpoint_that_does_not_fit_is_refused(copied: Path, command: str, damage: Callable[[Any], None]) -> None:
+def test_a_checkpoint_that_does_not_fit_is_refused(
+    copied: Path, command: str, damage: Callable[[dict[str, Any]], None]
+) -> None:
     content = torch.load(copied / LAST, weights_only=True)
     damage(content)
     torch.save(content, copied / LAST)

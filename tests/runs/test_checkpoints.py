@@ -3,7 +3,9 @@
 import os
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ LAST = Path("checkpoints/last.ckpt")
 
 
 @pytest.fixture(scope="module")
-def last(finished: Path):
+def last(finished: Path) -> bytes:
     return (finished / LAST).read_bytes()
 
 
@@ -47,14 +49,16 @@ def test_a_checkpoint_loads_with_weights_only_and_has_lightnings_keys(finished: 
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
-def test_a_checkpoint_cut_short_is_recognised(tmp_path: Path, last, share: float) -> None:
+def test_a_checkpoint_cut_short_is_recognised(tmp_path: Path, last: bytes, share: float) -> None:
     path = tmp_path / "cut.ckpt"
     path.write_bytes(last[: int(share * len(last))])
     with pytest.raises(GanlabError, match="is no whole checkpoint"):
         checkpoints.load(path)
 
 
-def test_one_flipped_byte_anywhere_is_recognised_or_changes_nothing(tmp_path: Path, finished: Path, last) -> None:
+def test_one_flipped_byte_anywhere_is_recognised_or_changes_nothing(
+    tmp_path: Path, finished: Path, last: bytes
+) -> None:
     """A zip file has bytes that no content depends on: padding, times, attributes."""
     path, whole, recognised = tmp_path / "flipped.ckpt", checkpoints.load(finished / LAST), 0
     headers = range(len(last) - 400, len(last), 7)  # the directory at the end
@@ -71,7 +75,7 @@ def test_one_flipped_byte_anywhere_is_recognised_or_changes_nothing(tmp_path: Pa
     assert recognised > len(offsets) // 4
 
 
-def test_one_flipped_byte_in_a_weight_is_recognised(tmp_path: Path, finished: Path, last) -> None:
+def test_one_flipped_byte_in_a_weight_is_recognised(tmp_path: Path, finished: Path, last: bytes) -> None:
     """torch does not compare the checksums that it writes."""
     with zipfile.ZipFile(finished / LAST) as archive:
         weights = [member for member in archive.infolist() if "/data/" in member.filename]
@@ -85,10 +89,10 @@ def test_one_flipped_byte_in_a_weight_is_recognised(tmp_path: Path, finished: Pa
 
 
 class Evil:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
         return os.system, (f"touch {self.path}",)
 
 
@@ -118,7 +122,7 @@ def test_a_checkpoint_that_would_run_code_runs_nothing(tmp_path: Path, copied: P
         {"ganlab": {"progress": None, "phase": None, "optimistic": {}}, "state_dict": {"a": 1}, "optimizer_states": []},
     ],
 )
-def test_a_foreign_torch_file_is_recognised(tmp_path: Path, content) -> None:
+def test_a_foreign_torch_file_is_recognised(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "foreign.ckpt")
     with pytest.raises(GanlabError, match="is no checkpoint of ganlab"):
         checkpoints.load(tmp_path / "foreign.ckpt")
@@ -194,7 +198,7 @@ def test_a_checkpoint_of_a_gpu_is_read_where_there_is_none(tmp_path: Path, finis
 
 
 def test_every_state_that_a_kill_between_two_renames_leaves_has_its_newest_checkpoint_found(tmp_path: Path) -> None:
-    def put(name) -> None:
+    def put(name: str) -> None:
         (tmp_path / name).write_text(name)
 
     for name in ("step_000000001.ckpt", "step_000000010.ckpt", "step_000000002.ckpt"):
@@ -234,11 +238,11 @@ def test_the_number_of_files_does_not_grow(train: Train) -> None:
 # --- a full disk
 
 
-def when(monkeypatch: pytest.MonkeyPatch, iteration, act) -> None:
+def when(monkeypatch: pytest.MonkeyPatch, iteration: int, act: Callable[[], object]) -> None:
     """Do something before the checkpoint of an iteration is written."""
     save = saving.Saving._save
 
-    def patched(self, trainer, module) -> None:
+    def patched(self: saving.Saving, trainer: Any, module: Any) -> None:
         if module.progress.iteration == iteration:
             act()
         save(self, trainer, module)
@@ -352,7 +356,7 @@ def test_a_blow_up_that_leaves_the_weights_finite_stops_the_run_and_keeps_the_la
 def test_any_number_of_a_checkpoint_that_is_not_finite_is_refused(
     train: Train, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    def spoil(module) -> None:
+    def spoil(module: Any) -> None:
         places = {
             "buffer": lambda: next(b for b in module.game.buffers() if b.is_floating_point()),
             "average": lambda: next(module.average.parameters()),
@@ -363,7 +367,7 @@ def test_any_number_of_a_checkpoint_that_is_not_finite_is_refused(
 
     save = saving.Saving._save
 
-    def patched(self, trainer, module) -> None:
+    def patched(self: saving.Saving, trainer: Any, module: Any) -> None:
         with torch.no_grad():
             spoil(module)
         save(self, trainer, module)
@@ -379,7 +383,7 @@ def test_large_finite_weights_are_saved(train: Train, monkeypatch: pytest.Monkey
     """The square of 1e30 is infinite in float32, and a sum of squares was looked at."""
     save = saving.Saving._save
 
-    def patched(self, trainer, module) -> None:
+    def patched(self: saving.Saving, trainer: Any, module: Any) -> None:
         with torch.no_grad():
             next(module.average.parameters()).view(-1)[0] = 1e30
             next(module.game.parameters()).view(-1)[0] = 1e30

@@ -1,6 +1,7 @@
 """``init=RUN``: a run begins with another one's weights and recipe."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,15 +11,17 @@ from torch.testing import assert_close
 import ganlab
 from ganlab import cli
 from ganlab.assembly import experiment
+from ganlab.assembly.experiment import Experiment
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.runs import fine_tuning
+from ganlab.runs.run import Run
 
 SMALL = ("trainer.accelerator=cpu", "data.batch_size=8", "sample.count=10", "checkpoint.every_steps=1", "seed=5")
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory):
+def base(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("base") / "run"
     return ganlab.train(
         [*SMALL, "model=biggan", "data.image_size=32", "generator.width=2", "discriminator.width=2",
@@ -28,14 +31,14 @@ def base(tmp_path_factory: pytest.TempPathFactory):
     )  # fmt: skip
 
 
-def begun(base, *words):
+def begun(base: Run, *words: str) -> tuple[Experiment, list[str]]:
     """The module of a run that begins with ``base``, before its first iteration, and what was said."""
     composed = compose.read(fine_tuning.with_inherited([*SMALL, f"init={base.folder}", *words]))
     built = experiment.build(composed)
     return built, fine_tuning.start_from(built.module, built.config, composed["init"])
 
 
-def test_networks_and_averages_are_those_of_the_run(base) -> None:
+def test_networks_and_averages_are_those_of_the_run(base: Run) -> None:
     built, messages = begun(base, "seed=9")
     assert messages == []
     before, after = base.module.state_dict(), built.module.state_dict()
@@ -46,7 +49,7 @@ def test_networks_and_averages_are_those_of_the_run(base) -> None:
     assert built.module.progress.iteration == 0
 
 
-def test_the_recipe_is_the_runs_unless_the_command_line_says_otherwise(base) -> None:
+def test_the_recipe_is_the_runs_unless_the_command_line_says_otherwise(base: Run) -> None:
     composed = begun(base, "loss=hinge", "optimizer.generator.lr=5e-4")[0].config
     assert composed["loss"] == {"component": "hinge", "margin": 1.0}
     assert composed["reg"] == base.config["reg"]
@@ -59,7 +62,7 @@ def test_the_recipe_is_the_runs_unless_the_command_line_says_otherwise(base) -> 
     assert composed["trainer"]["max_steps"] != 3
 
 
-def test_another_class_count_starts_the_embeddings_afresh_and_nothing_else(base, tmp_path: Path) -> None:
+def test_another_class_count_starts_the_embeddings_afresh_and_nothing_else(base: Run, tmp_path: Path) -> None:
     from PIL import Image
 
     for label in range(3):
@@ -82,7 +85,7 @@ def test_another_class_count_starts_the_embeddings_afresh_and_nothing_else(base,
     assert sum(value.shape != before[name].shape for name, value in after.items()) == 4
 
 
-def test_the_average_goes_on_from_where_it_was(base, tmp_path: Path) -> None:
+def test_the_average_goes_on_from_where_it_was(base: Run, tmp_path: Path) -> None:
     """After an iteration of b images it is lerp(average, weights, 1 - 2^(-b / half-life)), not a copy."""
     tuned = ganlab.train([*SMALL, f"init={base.folder}", "trainer.max_steps=1", f"run.dir={tmp_path / 'run'}"])
     decay = 0.5 ** (8 / 10_000)
@@ -95,13 +98,14 @@ def test_the_average_goes_on_from_where_it_was(base, tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["init"] == str(base.folder)
 
 
-def test_spectral_norm_may_be_taken_off_and_put_on(base, tmp_path: Path) -> None:
+def test_spectral_norm_may_be_taken_off_and_put_on(base: Run, tmp_path: Path) -> None:
     """Without it weights are W/σ: the same images. Put on again, W/σ has σ = 1 if the vectors had converged."""
     plain = begun(base, "reg=none")[0].module
     z, y = torch.randn(4, base.generator.latent_dim), torch.tensor([0, 3, 5, 9])
     with torch.no_grad():
         assert_close(plain.average["generator"](z, y), base.generator(z, y), atol=1e-5, rtol=1e-4)
-        assert_close(plain.eval().game.generator(z, y), base.module.game.generator(z, y), atol=1e-5, rtol=1e-4)
+        games: tuple[Any, Any] = (plain.eval().game, base.module.game)
+        assert_close(games[0].generator(z, y), games[1].generator(z, y), atol=1e-5, rtol=1e-4)
     normalized, _ = begun(base, "reg=sn", "reg.sn.players=[discriminator,generator]", "reg.sn.evaluation=stored")
     assert [key for key in normalized.module.state_dict() if key.endswith("0.v")]
 
@@ -115,7 +119,7 @@ def test_spectral_norm_may_be_taken_off_and_put_on(base, tmp_path: Path) -> None
         (["model=dcgan"], "its weights do not fit these networks"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused_by_name(base, words: list[str], sentence: str) -> None:
+def test_weights_that_do_not_fit_are_refused_by_name(base: Run, words: list[str], sentence: str) -> None:
     with pytest.raises(GanlabError) as caught:
         begun(base, *words)
     assert sentence in str(caught.value)

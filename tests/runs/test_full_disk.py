@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,18 +34,20 @@ RUN = [
 ]
 
 
-def words(*more):
+def words(*more: str) -> list[str]:
     return [word for word in RUN if not word.startswith("model=dcgan")] + list(more)
 
 
 @pytest.fixture
-def content():
+def content() -> dict[str, Any]:
     chance = torch.Generator().manual_seed(0)
     weights = {f"w{i}": torch.randn(7, i * i + 1, generator=chance) for i in range(20)}
     return {"state_dict": weights, "numbers": list(range(500))}
 
 
-def test_a_checkpoint_is_written_or_its_failure_known_at_every_size_of_the_disk(small_disk: Path, content) -> None:
+def test_a_checkpoint_is_written_or_its_failure_known_at_every_size_of_the_disk(
+    small_disk: Path, content: dict[str, Any]
+) -> None:
     """torch says of some sizes only that a position is not the expected one, and has no errno for any."""
     io, path = checkpoints.AtomicCheckpointIO(), small_disk / "last.ckpt"
     outcomes = []
@@ -63,7 +66,7 @@ def test_a_checkpoint_is_written_or_its_failure_known_at_every_size_of_the_disk(
     assert 10 < sum(outcomes) < 35
 
 
-def test_a_limit_of_a_files_size_is_a_failure_too(tmp_path: Path, content) -> None:
+def test_a_limit_of_a_files_size_is_a_failure_too(tmp_path: Path, content: dict[str, Any]) -> None:
     io, path = checkpoints.AtomicCheckpointIO(), tmp_path / "last.ckpt"
     path.write_text("the one before")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -116,7 +119,7 @@ def test_a_run_ends_well_or_says_what_is_lost_at_every_size_of_the_disk(
     assert codes[-1] == 0
 
 
-def last_line(text):
+def last_line(text: str) -> str:
     return text.rstrip("\n").splitlines()[-1]
 
 

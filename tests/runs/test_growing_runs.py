@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from support.killing import killed
-from support.runs import TINY, assert_bit_equal, metrics, picture, state
+from support.runs import TINY, Train, assert_bit_equal, metrics, picture, state
 
 import ganlab
 from ganlab import cli
@@ -84,7 +84,8 @@ def test_a_run_that_was_killed_in_a_fade_goes_on_bit_for_bit(whole: Path, tmp_pa
 def test_a_run_in_the_middle_of_its_growth_is_sampled_where_it_stands(halfway: Path) -> None:
     run = ganlab.load(halfway)
     assert run.sample(2).shape == (2, 1, 8, 8)
-    for network in (run.generator, run.module.game.generator, run.module.game.discriminator):
+    networks: tuple[Any, ...] = (run.generator, run.module.game.generator, run.module.game.discriminator)
+    for network in networks:
         assert (network.level, float(network.alpha)) == (1, pytest.approx((7 * 8 - 32) / 44))
     shown = picture(halfway / "samples/iteration_000000008.png").crop((2, 2, 34, 34))
     tile = torch.from_numpy(np.array(shown))[::4, ::4].float()
@@ -124,13 +125,13 @@ def test_the_benchmark_measures_a_stage(capsys: pytest.CaptureFixture[str]) -> N
         assert result["images_per_second"] * result["seconds_per_iteration"] == pytest.approx(batch)
 
 
-def test_without_growth_networks_that_can_grow_have_their_full_size(train: Callable[..., Path]) -> None:
+def test_without_growth_networks_that_can_grow_have_their_full_size(train: Train) -> None:
     folder = train(*PGGAN, steps=1)
     assert "stage" not in metrics(folder)[0]
     assert ganlab.load(folder).sample(1).shape == (1, 1, 8, 8)
 
 
-def test_learning_rates_follow_the_size(train: Callable[..., Path]) -> None:
+def test_learning_rates_follow_the_size(train: Train) -> None:
     options = ("growth.learning_rate_factors={8:1.5,512:3}", "optimizer.generator.lr={from:1e-3,to:5e-4,end_kimg:0.08}")
     lines = metrics(train(*GROWS, *options, steps=7))
     assert [line["discriminator/learning_rate"] for line in lines] == pytest.approx([1e-3] * 5 + [1.5e-3] * 2)
@@ -182,7 +183,7 @@ def test_images_that_no_level_divides_are_refused(capsys: pytest.CaptureFixture[
     assert "generator: " in capsys.readouterr().err
 
 
-def test_max_kimg_counts_the_images_of_every_batch(train: Callable[..., Path]) -> None:
+def test_max_kimg_counts_the_images_of_every_batch(train: Train) -> None:
     composed = compose.read([*GROWS, "growth.batch_sizes={4:16}"])
     game = experiment.build(composed).module.game
     progress = plan.Progress()

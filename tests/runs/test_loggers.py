@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.disk import fill
@@ -13,7 +14,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.runs import loggers, session
 
 
-def events(folder: Path):
+def events(folder: Path) -> tuple[list[tuple[str, int, float]], list[tuple[str, int, int, int]]]:
     """(tag, step, value) of all scalars and (tag, step) of all images."""
     reader = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is missing"
@@ -100,12 +101,12 @@ def test_an_unknown_logger_or_option_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GanlabError, match=r"No logger is called 'tensorbord'. Did you mean 'tensorboard'"):
         loggers.make({"tensorbord": {}}, tmp_path, {})
     with pytest.raises(GanlabError, match=r"the same time|has no option|must be"):
-        loggers.make({"wandb": 3}, tmp_path, {})
+        loggers.make({"wandb": 3}, tmp_path, {})  # type: ignore[dict-item]
 
 
 def test_no_logger_is_a_choice(tmp_path: Path) -> None:
     assert loggers.make({}, tmp_path, {}) == []
-    assert loggers.make(None, tmp_path, {}) == []
+    assert loggers.make(None, tmp_path, {}) == []  # type: ignore[arg-type]
 
 
 def test_a_logger_whose_disk_is_full_stops_no_training(
@@ -114,7 +115,7 @@ def test_a_logger_whose_disk_is_full_stops_no_training(
     pytest.importorskip("tensorboard", reason="tensorboard is missing")
     from lightning.pytorch.loggers import TensorBoardLogger
 
-    def full(*arguments, **options) -> None:
+    def full(*arguments: Any, **options: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(TensorBoardLogger, "log_metrics", full)

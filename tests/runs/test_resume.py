@@ -44,7 +44,7 @@ OPTIONS = {
 }
 
 
-def files(folder: Path):
+def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
@@ -102,7 +102,7 @@ KILLS = [
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory):
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
     return session.start(compose.read([*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"])).folder
@@ -110,7 +110,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.parametrize(("moment", "count"), KILLS)
 def test_a_run_killed_at_this_moment_resumes_as_if_nothing_had_happened(
-    tmp_path: Path, uninterrupted, moment: str, count: int
+    tmp_path: Path, uninterrupted: Path, moment: str, count: int
 ) -> None:
     folder = tmp_path / "run"
     code = killed([*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"], moment, count)
@@ -126,7 +126,7 @@ def test_a_run_killed_at_this_moment_resumes_as_if_nothing_had_happened(
 
 
 def test_a_run_killed_at_random_times_again_and_again_resumes_as_if_nothing_had_happened(
-    tmp_path: Path, uninterrupted
+    tmp_path: Path, uninterrupted: Path
 ) -> None:
     chance = random.Random(0)
     for trial in range(4):
@@ -149,7 +149,7 @@ EACH = ["before another file's replacement"] + [
 ]
 
 
-def go_on(folder, words):
+def go_on(folder: Path, words: list[str]) -> None:
     """What the user would do."""
     try:
         session.resume(folder)
@@ -160,8 +160,8 @@ def go_on(folder, words):
 
 @pytest.mark.parametrize("moment", EACH)
 def test_a_run_killed_in_the_moment_of_each_files_replacement_goes_on_as_if_nothing_had_happened(
-    tmp_path, uninterrupted, moment
-):
+    tmp_path: Path, uninterrupted: Path, moment: str
+) -> None:
     for count in range(1, 100):
         folder = tmp_path / str(count)
         words = [*TINY, *ROBUST, "sample.every_steps=4", f"trainer.max_steps={STEPS}", f"run.dir={folder}"]
@@ -177,7 +177,9 @@ def test_a_run_killed_in_the_moment_of_each_files_replacement_goes_on_as_if_noth
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before any replacement", "after any replacement"])
-def test_resuming_killed_in_the_moment_of_each_files_replacement_can_be_repeated(tmp_path, uninterrupted, moment):
+def test_resuming_killed_in_the_moment_of_each_files_replacement_can_be_repeated(
+    tmp_path: Path, uninterrupted: Path, moment: str
+) -> None:
     begun = tmp_path / "begun"
     assert cli.dispatch(["train", *TINY, *ROBUST, "trainer.max_steps=4", f"run.dir={begun}"]) == 0
     for count in range(1, 100):
@@ -197,7 +199,7 @@ def test_resuming_killed_in_the_moment_of_each_files_replacement_can_be_repeated
 
 @pytest.mark.parametrize("count", [10, 11])
 def test_a_run_killed_between_the_renames_of_its_last_checkpoint_is_finished(
-    tmp_path: Path, uninterrupted, count: int
+    tmp_path: Path, uninterrupted: Path, count: int
 ) -> None:
     folder = tmp_path / "run"
     words = [*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"]
@@ -223,7 +225,7 @@ def test_a_run_killed_before_its_first_checkpoint_says_so_and_can_be_started_aga
 
 
 @pytest.mark.slow
-def test_the_installed_command_survives_sigkill(tmp_path: Path, command: Start, uninterrupted) -> None:
+def test_the_installed_command_survives_sigkill(tmp_path: Path, command: Start, uninterrupted: Path) -> None:
     folder = tmp_path / "run"
     words = [*TINY, *ROBUST, f"trainer.max_steps={STEPS}", f"run.dir={folder}"]
     running = command("train", *words)
@@ -238,7 +240,7 @@ def test_the_installed_command_survives_sigkill(tmp_path: Path, command: Start, 
 # --- what may change when a run is resumed, and what may not
 
 
-def resume(folder: Path, *words):
+def resume(folder: Path, *words: str) -> int:
     return cli.dispatch(["resume", str(folder), *words])
 
 

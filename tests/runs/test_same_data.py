@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,16 +18,17 @@ from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.data import contents
 from ganlab.runs import checkpoints, session
+from ganlab.runs.session import Outcome
 
 
-def picture(path: Path, seed: int, size=8) -> None:
+def picture(path: Path, seed: int, size: int = 8) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     values = np.random.default_rng(seed).integers(0, 256, (size, size), np.uint8)
     Image.fromarray(values).save(path)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory):
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with images of two classes, and a run of two iterations on them."""
     folder = tmp_path_factory.mktemp("trained")
     for name in ("cats", "dogs"):
@@ -35,19 +38,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory):
     return folder
 
 
-def run(folder: Path, *options) -> None:
+def run(folder: Path, *options: str) -> None:
     words = [*TINY, "data=folder", f"data.path={folder / 'images'}", "data.image_size=8", "data.image_channels=1"]
     session.start(compose.read([*words, "trainer.max_steps=2", f"run.dir={folder / 'run'}", *options]))
 
 
 @pytest.fixture
-def again(trained, tmp_path: Path):
+def again(trained: Path, tmp_path: Path) -> Path:
     """A copy of both whose run is to be resumed with the copied images."""
     shutil.copytree(trained, tmp_path / "copy")
     return tmp_path / "copy"
 
 
-def resume(folder: Path, *options, steps: int = 4):
+def resume(folder: Path, *options: str, steps: int = 4) -> Outcome:
     overrides = {key: yaml.safe_load(value) for key, value in (option.split("=") for option in options)}
     changed = {"trainer.max_steps": steps, "data.path": str(folder / "images"), **overrides}
     return session.resume(folder / "run", changed)
@@ -84,7 +87,7 @@ def rename(folder: Path) -> None:
     (folder / "images/cats").rename(folder / "images/zebras")
 
 
-CHANGES = {
+CHANGES: dict[Callable[[Path], None], str] = {
     remove: "9 images instead of 10; 5, 4 images of the classes instead of 5, 5",
     add: "11 images instead of 10; 6, 5 images of the classes instead of 5, 5",
     alter: "the images' contents",
@@ -96,7 +99,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_other_data_is_refused_with_what_differs_unless_it_is_accepted(
-    again, capfd: pytest.CaptureFixture[str], change
+    again: Path, capfd: pytest.CaptureFixture[str], change: Callable[[Path], None]
 ) -> None:
     change(again)
     before = (again / "run/checkpoints/last.ckpt").read_bytes()
@@ -111,7 +114,7 @@ def test_other_data_is_refused_with_what_differs_unless_it_is_accepted(
     assert "data.changed" not in (again / "run/config.yaml").read_text()
 
 
-def test_the_same_images_with_other_times_and_names_are_the_same_data(again) -> None:
+def test_the_same_images_with_other_times_and_names_are_the_same_data(again: Path) -> None:
     for path in again.glob("images/*/*.png"):
         os.utime(path, (1, 1))
         path.rename(path.with_stem(f"image {path.stem}"))
@@ -119,7 +122,7 @@ def test_the_same_images_with_other_times_and_names_are_the_same_data(again) -> 
     assert state(again / "run")["ganlab"]["progress"]["iteration"] == 4
 
 
-def test_labels_that_an_unconditional_run_does_not_use_may_change(again) -> None:
+def test_labels_that_an_unconditional_run_does_not_use_may_change(again: Path) -> None:
     shutil.rmtree(again / "run")
     run(again, "data.num_classes=0")
     rename(again)
@@ -130,7 +133,7 @@ def test_labels_that_an_unconditional_run_does_not_use_may_change(again) -> None
     resume(again)
 
 
-def test_an_older_checkpoint_does_not_say_what_it_was_trained_on(again) -> None:
+def test_an_older_checkpoint_does_not_say_what_it_was_trained_on(again: Path) -> None:
     path = again / "run/checkpoints/last.ckpt"
     content = torch.load(path, weights_only=True)
     del content["ganlab"]["data"]
@@ -140,7 +143,7 @@ def test_an_older_checkpoint_does_not_say_what_it_was_trained_on(again) -> None:
     assert checkpoints.load(path)["ganlab"]["data"]["images"] == 9
 
 
-def test_of_packed_images_the_files_are_looked_at(again, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_of_packed_images_the_files_are_looked_at(again: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
     shutil.rmtree(again / "run")
     run(again, "data.memory_budget_mib=0")
@@ -152,19 +155,26 @@ def test_of_packed_images_the_files_are_looked_at(again, monkeypatch: pytest.Mon
         resume(again, steps=6)
 
 
-def test_the_run_says_what_it_is_trained_on(trained) -> None:
+def test_the_run_says_what_it_is_trained_on(trained: Path) -> None:
     data = json.loads((trained / "run/environment.json").read_text())["data"]
     assert data["images"] == 10
     assert data["classes"] == ["cats", "dogs"]
     assert data == state(trained / "run")["ganlab"]["data"]
 
 
-def test_the_option_has_one_value(again) -> None:
+def test_the_option_has_one_value(again: Path) -> None:
     with pytest.raises(GanlabError, match=r"data.changed must be accept, got 'maybe'"):
         resume(again, "data.changed=maybe")
 
 
 @pytest.mark.parametrize("before", [3, [], {"images": {}}, {"classes": 5, "kind": "pixels"}])
-def test_what_a_checkpoint_says_may_be_anything(before) -> None:
-    now = {"images": 1, "found_size": None, "classes": [], "images_of_classes": [], "kind": "pixels", "contents": "a"}
+def test_what_a_checkpoint_says_may_be_anything(before: Any) -> None:
+    now: dict[str, Any] = {
+        "images": 1,
+        "found_size": None,
+        "classes": [],
+        "images_of_classes": [],
+        "kind": "pixels",
+        "contents": "a",
+    }
     assert contents.differences(before, now)

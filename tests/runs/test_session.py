@@ -1,6 +1,7 @@
 """One session of training from a configuration to what is said at its end."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.runs import TINY, Train, metrics, state
@@ -80,7 +81,7 @@ def test_a_run_that_stopped_before_its_first_checkpoint_may_be_started_again_in_
 def test_too_little_memory_is_said_with_what_to_do(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from ganlab.engine.module import GANModule
 
-    def full(*arguments) -> None:
+    def full(*arguments: Any) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(GANModule, "training_step", full)
@@ -91,7 +92,7 @@ def test_too_little_memory_is_said_with_what_to_do(train: Train, monkeypatch: py
 def test_other_errors_of_the_program_are_not_swallowed(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from ganlab.engine.module import GANModule
 
-    def broken(*arguments) -> None:
+    def broken(*arguments: Any) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(GANModule, "training_step", broken)

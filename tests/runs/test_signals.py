@@ -6,8 +6,10 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from support import forked
@@ -21,11 +23,11 @@ ENDLESS = (*TINY, "trainer.max_steps=1000000", "checkpoint.every_steps=1", "run.
 
 
 @pytest.fixture
-def ganlab(tmp_path: Path):
+def ganlab(tmp_path: Path) -> Iterator[Callable[..., Forked]]:
     """``ganlab("train", ...)``: starts the command line; what is left at the end is killed."""
     started = []
 
-    def start(*words, **options):
+    def start(*words: str, **options: Any) -> Forked:
         started.append(Forked(words, tmp_path, **options))
         return started[-1]
 
@@ -44,7 +46,7 @@ def ganlab(tmp_path: Path):
     ],
 )
 def test_a_second_signal_ends_a_run_in_the_middle_of_an_iteration(
-    ganlab, tmp_path: Path, first: signal.Signals, second: signal.Signals
+    ganlab: Callable[..., Forked], tmp_path: Path, first: signal.Signals, second: signal.Signals
 ) -> None:
     """It was ignored if it was SIGTERM, and torch.compile may take minutes."""
     running = ganlab("train", *ENDLESS, prepare=forked.stuck_in_an_iteration)
@@ -60,7 +62,7 @@ def test_a_second_signal_ends_a_run_in_the_middle_of_an_iteration(
     assert state(tmp_path / "run")["ganlab"]["progress"]["iteration"] == 1
 
 
-def test_many_signals_print_no_traceback(ganlab, tmp_path: Path) -> None:
+def test_many_signals_print_no_traceback(ganlab: Callable[..., Forked], tmp_path: Path) -> None:
     running = ganlab("train", *ENDLESS)
     running.wait_for((tmp_path / "run/checkpoints/last.ckpt").exists)
     for _ in range(5):
@@ -72,7 +74,7 @@ def test_many_signals_print_no_traceback(ganlab, tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
-def test_the_end_of_a_terminal_stops_a_run_in_good_order(ganlab, tmp_path: Path) -> None:
+def test_the_end_of_a_terminal_stops_a_run_in_good_order(ganlab: Callable[..., Forked], tmp_path: Path) -> None:
     """Its progress line cannot be printed any more, which is no reason to lose the checkpoint."""
     master, terminal = pty.openpty()
     running = ganlab(
@@ -89,7 +91,7 @@ def test_the_end_of_a_terminal_stops_a_run_in_good_order(ganlab, tmp_path: Path)
     assert state(tmp_path / "run")["ganlab"]["progress"]["iteration"] > 0
 
 
-def test_a_run_under_nohup_outlives_its_terminal(ganlab, tmp_path: Path) -> None:
+def test_a_run_under_nohup_outlives_its_terminal(ganlab: Callable[..., Forked], tmp_path: Path) -> None:
     running = ganlab("train", *ENDLESS, prepare=forked.without_hang_up)
     running.wait_for((tmp_path / "run/checkpoints/last.ckpt").exists)
     running.signal(signal.SIGHUP)
@@ -100,7 +102,9 @@ def test_a_run_under_nohup_outlives_its_terminal(ganlab, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("signals", [1, 2])
-def test_a_run_that_waits_for_another_machine_can_be_stopped(ganlab, tmp_path: Path, signals: int) -> None:
+def test_a_run_that_waits_for_another_machine_can_be_stopped(
+    ganlab: Callable[..., Forked], tmp_path: Path, signals: int
+) -> None:
     """torch waits for it where no handler of Python's is called."""
     words = (*ENDLESS, "trainer.num_nodes=2")
     running = ganlab(
@@ -114,18 +118,18 @@ def test_a_run_that_waits_for_another_machine_can_be_stopped(ganlab, tmp_path: P
     assert running.end(seconds=5)[0] == 143
 
 
-def _free_port():
+def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
 
 
-def _node(node, port):
+def _node(node: int, port: int) -> dict[str, str]:
     rank = {"RANK": str(node), "NODE_RANK": str(node), "LOCAL_RANK": "0"}
     return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **rank}
 
 
-def test_a_rank_that_is_killed_ends_the_run_with_one_sentence(ganlab, tmp_path: Path) -> None:
+def test_a_rank_that_is_killed_ends_the_run_with_one_sentence(ganlab: Callable[..., Forked], tmp_path: Path) -> None:
     port = _free_port()
     words = (*ENDLESS, "trainer.num_nodes=2")
     ranks = [ganlab("train", *words, name=f"node{node}", environment=_node(node, port)) for node in (0, 1)]
@@ -144,12 +148,21 @@ def test_a_process_that_waits_for_a_rank_that_has_ended_is_ended_with_a_sentence
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Where the ranks work together on GPUs, they may wait forever."""
-    codes, sent = [], []
-    monkeypatch.setattr(strategy, "GRACE_SECONDS", 0.01)
-    monkeypatch.setattr(strategy.os, "_exit", lambda code: codes.append(code) or over.set())
+    codes: list[int] = []
+    sent: list[int] = []
     over = threading.Event()
-    launcher = strategy.ReplicaLauncher(SimpleNamespace(), 3, 1)
-    processes = [SimpleNamespace(poll=lambda code=code: code, pid=1, send_signal=sent.append) for code in (None, -9)]
+
+    def end(code: int) -> None:
+        codes.append(code)
+        over.set()
+
+    monkeypatch.setattr(strategy, "GRACE_SECONDS", 0.01)
+    monkeypatch.setattr(strategy.os, "_exit", end)
+    cluster: Any = SimpleNamespace()
+    launcher = strategy.ReplicaLauncher(cluster, 3, 1)
+    processes: list[Any] = [
+        SimpleNamespace(poll=lambda code=code: code, pid=1, send_signal=sent.append) for code in (None, -9)
+    ]
     launcher.procs = processes
     launcher._observe(over)
     assert codes == [1]

@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.disk import fill
@@ -10,13 +11,16 @@ from support.runs import TINY
 from ganlab.core.errors import GanlabError
 from ganlab.runs import run_folder, sweep
 
+Codes = tuple[list[int], list[Path]]
+
 
 @pytest.fixture
-def codes(monkeypatch: pytest.MonkeyPatch):
+def codes(monkeypatch: pytest.MonkeyPatch) -> Codes:
     """Exit codes that the jobs will have; each job writes nothing."""
-    planned, started = [], []
+    planned: list[int] = []
+    started: list[Path] = []
 
-    def start(folder: Path, interrupted):
+    def start(folder: Path, interrupted: list[int]) -> int:
         started.append(folder)
         return planned.pop(0) if planned else 0
 
@@ -24,11 +28,11 @@ def codes(monkeypatch: pytest.MonkeyPatch):
     return planned, started
 
 
-def run(tmp_path: Path, *options):
+def run(tmp_path: Path, *options: str) -> int:
     return sweep.run([*TINY, f"run.dir={tmp_path / 'sweep'}", *options])
 
 
-def test_a_job_is_called_after_what_the_sweep_varies(tmp_path: Path, codes) -> None:
+def test_a_job_is_called_after_what_the_sweep_varies(tmp_path: Path, codes: Codes) -> None:
     assert run(tmp_path, "reg=none,sn", "seed=0,1") == 0
     names = ["0_reg-none_seed-0", "1_reg-none_seed-1", "2_reg-sn_seed-0", "3_reg-sn_seed-1"]
     assert [folder.name for folder in codes[1]] == names
@@ -39,20 +43,22 @@ def test_a_job_is_called_after_what_the_sweep_varies(tmp_path: Path, codes) -> N
         assert list(config["reg"]) == (["sn"] if "reg-sn" in folder.name else [])
 
 
-def test_a_list_is_one_value(tmp_path: Path, codes) -> None:
+def test_a_list_is_one_value(tmp_path: Path, codes: Codes) -> None:
     assert run(tmp_path, "reg=none,[sn,ortho]") == 0
     assert [list(run_folder.read_config(f)["reg"]) for f in codes[1]] == [[], ["sn", "ortho"]]
 
 
 @pytest.mark.parametrize("option", ["loss=hinge,wasserstien", "seed=0,1,x", "reg=none,sn,snn", "data.batch_size=8,0"])
-def test_a_wrong_last_value_stops_the_sweep_before_its_first_job(tmp_path: Path, codes, option: str) -> None:
+def test_a_wrong_last_value_stops_the_sweep_before_its_first_job(tmp_path: Path, codes: Codes, option: str) -> None:
     with pytest.raises(GanlabError):
         run(tmp_path, option)
     assert codes[1] == []
     assert not (tmp_path / "sweep").exists()
 
 
-def test_a_failing_job_does_not_stop_the_others(tmp_path: Path, codes, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_failing_job_does_not_stop_the_others(
+    tmp_path: Path, codes: Codes, capfd: pytest.CaptureFixture[str]
+) -> None:
     codes[0].extend([0, 2, 0])
     assert run(tmp_path, "seed=0,1,2") == 1
     assert len(codes[1]) == 3
@@ -61,10 +67,12 @@ def test_a_failing_job_does_not_stop_the_others(tmp_path: Path, codes, capfd: py
     assert "exit 2" in out
 
 
-def test_jobs_whose_configuration_cannot_be_written_have_failed(small_disk, codes, capfd, monkeypatch):
-    def full(folder, config):
+def test_jobs_whose_configuration_cannot_be_written_have_failed(
+    small_disk: Path, codes: Codes, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, config: dict[str, Any]) -> None:
         fill(small_disk)
-        return write(folder, config)
+        write(folder, config)
 
     write = run_folder.write_config
     monkeypatch.setattr(run_folder, "write_config", full)
@@ -76,7 +84,7 @@ def test_jobs_whose_configuration_cannot_be_written_have_failed(small_disk, code
     assert codes[1] == []
 
 
-def test_a_sweep_whose_folder_cannot_be_written_is_refused_in_one_sentence(small_disk, codes):
+def test_a_sweep_whose_folder_cannot_be_written_is_refused_in_one_sentence(small_disk: Path, codes: Codes) -> None:
     fill(small_disk)
     with pytest.raises(GanlabError, match=r"The sweep's folder .*/sweep cannot be written: No space left on device\."):
         sweep.run([*TINY, f"run.dir={small_disk / 'sweep'}", "seed=0,1"])
@@ -84,7 +92,14 @@ def test_a_sweep_whose_folder_cannot_be_written_is_refused_in_one_sentence(small
 
 
 @pytest.mark.parametrize(("ends", "code"), [((0, 0), 0), ((0, 2), 1), ((2, 137), 1)])
-def test_jobs_that_a_launcher_runs_in_other_processes_are_counted(tmp_path, codes, capfd, monkeypatch, ends, code):
+def test_jobs_that_a_launcher_runs_in_other_processes_are_counted(
+    tmp_path: Path,
+    codes: Codes,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    ends: tuple[int, ...],
+    code: int,
+) -> None:
     """It was 0 of 0 jobs and exit code 0, whatever happened: what they noted was in those processes."""
     processes = iter(range(100))
     monkeypatch.setattr(sweep.os, "getpid", lambda: next(processes))
@@ -97,7 +112,9 @@ def test_jobs_that_a_launcher_runs_in_other_processes_are_counted(tmp_path, code
     assert run(tmp_path, "seed=0,1") == 0, "what an earlier sweep left in the folder does not count"
 
 
-def test_a_job_that_was_killed_in_another_process_has_no_exit_code_and_failed(tmp_path, capfd):
+def test_a_job_that_was_killed_in_another_process_has_no_exit_code_and_failed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / sweep.JOBS).write_text('["a", null]\n["b", null]\n["b", 0]\n')
     jobs = sweep._read(tmp_path / sweep.JOBS)
     assert jobs == [("a", None), ("b", 0)]
@@ -106,7 +123,9 @@ def test_a_job_that_was_killed_in_another_process_has_no_exit_code_and_failed(tm
 
 
 @pytest.mark.parametrize("code", [130, 143])
-def test_an_interrupted_job_ends_the_sweep(tmp_path: Path, codes, code: int, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupted_job_ends_the_sweep(
+    tmp_path: Path, codes: Codes, code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     codes[0].extend([0, code])
     assert run(tmp_path, "seed=0,1,2") == code
     assert len(codes[1]) == 2
@@ -117,10 +136,10 @@ def test_an_interrupted_job_ends_the_sweep(tmp_path: Path, codes, code: int, cap
 class Job:
     """A process that ends in good order at SIGTERM; the sweep is interrupted while it waits for it."""
 
-    def __init__(self, interruption, code) -> None:
+    def __init__(self, interruption: BaseException | None, code: int) -> None:
         self.interruption, self.code, self.told = interruption, code, 0
 
-    def wait(self):
+    def wait(self) -> int:
         if self.interruption is not None:
             error, self.interruption = self.interruption, None
             raise error
@@ -134,11 +153,11 @@ class Job:
     ("interruption", "noted"), [(KeyboardInterrupt(), [130]), (SystemExit(143), [143]), (None, [])]
 )
 def test_what_interrupts_a_sweep_is_passed_on_to_its_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interruption, noted: list[int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interruption: BaseException | None, noted: list[int]
 ) -> None:
     job = Job(interruption, 130 if interruption else 0)
     monkeypatch.setattr(sweep.subprocess, "Popen", lambda *a, **k: job)
-    interrupted = []
+    interrupted: list[int] = []
     assert sweep._start(tmp_path, interrupted) == job.code
     assert interrupted == noted
     assert job.told == len(noted)

@@ -13,7 +13,7 @@ from ganlab.runs import trainer
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 
 
-def refusal(**options):
+def refusal(**options: Any) -> str:
     with pytest.raises(GanlabError) as caught:
         trainer.make({"accelerator": "cpu", **options}, [], [], AtomicCheckpointIO())
     return str(caught.value)

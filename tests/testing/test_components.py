@@ -70,7 +70,7 @@ def regularizer(name: str) -> Any:
 
 
 def one_iteration(
-    generator: nn.Module, discriminator: nn.Module, loss: Any, regularizers: Mapping[str, Any], num_classes: int = 0
+    generator: Any, discriminator: nn.Module, loss: Any, regularizers: Mapping[str, Any], num_classes: int = 0
 ) -> None:
     """Play an iteration: every player's gradient exists and is finite, and weights stay finite."""
     game = registry.load("game", "standard")(generator=generator, discriminator=discriminator, loss=loss)
@@ -143,8 +143,8 @@ MATCHES = [(g, d, CLASSES * ((i + j) % 2)) for i, g in enumerate(GENERATORS) for
 def test_every_generator_plays_with_every_discriminator(generator: str, discriminator: str, num_classes: int) -> None:
     size = smallest(("generator", generator), ("discriminator", discriminator))
     names = {"generator": generator, "discriminator": discriminator}
-    networks = [network(kind, name, size, num_classes) for kind, name in names.items()]
-    one_iteration(*networks, make("loss", "non_saturating"), {}, num_classes)
+    made = {kind: network(kind, name, size, num_classes) for kind, name in names.items()}
+    one_iteration(made["generator"], made["discriminator"], make("loss", "non_saturating"), {}, num_classes)
 
 
 @pytest.mark.parametrize("name", REGULARIZERS)

@@ -1,6 +1,8 @@
 """The contract checks let right components pass and say what is wrong with the others."""
 
 import copy
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch.nn import functional as F
 from ganlab import testing
 from ganlab.contracts.game import Game, Turn
 from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Objectives
 from ganlab.contracts.view import View
 from ganlab.core.randomness import noise
 from ganlab.losses.non_saturating import NonSaturating
@@ -23,12 +26,13 @@ def test_toy_networks_keep_their_contracts() -> None:
 
 
 def test_checks_change_neither_what_they_are_given_nor_torchs_generator() -> None:
-    for check, module in (
+    checks: tuple[tuple[Callable[[Any], object], Any], ...] = (
         (testing.check_generator, ToyGenerator()),
         (testing.check_discriminator, ToyDiscriminator()),
         (testing.check_regularizer, Regularizer()),
         (testing.check_loss, NonSaturating()),
-    ):
+    )
+    for check, module in checks:
         before, random = copy.deepcopy(module), torch.random.get_rng_state()
         check(module)
         assert torch.equal(random, torch.random.get_rng_state())
@@ -38,16 +42,16 @@ def test_checks_change_neither_what_they_are_given_nor_torchs_generator() -> Non
                 assert torch.equal(tensor, before.state_dict()[name])
 
 
-def loss(discriminator=None, generator=None):
+def loss(discriminator: Callable[..., Tensor] | None = None, generator: Callable[..., Tensor] | None = None) -> Any:
     """Non-saturating, but for one of its two functions."""
-    made = type("Loss", (), {})()
+    made: Any = type("Loss", (), {})()
     right = NonSaturating()
     made.discriminator = discriminator or right.discriminator
     made.generator = generator or right.generator
     return made
 
 
-def soft(t):
+def soft(t: Tensor) -> Tensor:
     return F.softplus(t, threshold=40.0)
 
 
@@ -104,7 +108,7 @@ BROKEN_LOSSES = {
 
 
 @pytest.mark.parametrize(("broken", "message"), BROKEN_LOSSES.values(), ids=BROKEN_LOSSES)
-def test_a_broken_loss_is_found(broken, message: str) -> None:
+def test_a_broken_loss_is_found(broken: Any, message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         testing.check_loss(broken)
 
@@ -116,7 +120,9 @@ def test_a_loss_that_says_so_may_saturate() -> None:
 
 
 def test_a_loss_may_ask_for_images_and_features() -> None:
-    def generator(*, fake_logits: Tensor, real_images: Tensor, fake_images: Tensor, real_features, fake_features):
+    def generator(
+        *, fake_logits: Tensor, real_images: Tensor, fake_images: Tensor, real_features: Tensor, fake_features: Tensor
+    ) -> Tensor:
         distance = (real_images - fake_images).square().mean() + (real_features - fake_features).square().mean()
         return soft(-fake_logits).mean() + distance
 
@@ -124,10 +130,10 @@ def test_a_loss_may_ask_for_images_and_features() -> None:
 
 
 class Alone(Regularizer):
-    def terms(self, turn: Turn, view: View) -> dict[str, Tensor]:
+    def terms(self, turn: Turn, view: View) -> Objectives:
         if not turn.has("discriminator"):
             return {}
-        return {"discriminator": {"alone": self.value(view)}}
+        return {"discriminator": {"alone": self.value(view)}}  # type: ignore[operator]
 
 
 class Detached(Alone):
@@ -169,14 +175,14 @@ class Amnesiac(Alone):
 
 
 class Exploding(Regularizer):
-    def gradients(self, turn: Turn, gradients) -> None:
+    def gradients(self, turn: Turn, gradients: dict[str, list[Tensor]]) -> None:
         for group in gradients.values():
             for gradient in group:
                 gradient.fill_(float("nan"))
 
 
 class Elsewhere(Alone):
-    def terms(self, turn: Turn, view: View) -> dict[str, Tensor]:
+    def terms(self, turn: Turn, view: View) -> Objectives:
         return {"encoder": {"alone": view.z.sum()}}
 
 
@@ -222,7 +228,7 @@ def test_a_regularizer_may_hold_something_constant_if_it_says_so() -> None:
 def test_a_refusal_is_reported_with_its_reason() -> None:
     class Images(Regularizer):
         def attach(self, game: Game) -> None:
-            if len(game.generator.image_shape) < 3:
+            if len(cast(Any, game.generator).image_shape) < 3:
                 raise ValueError("it needs images")
 
     assert testing.check_regularizer(Images()) == ["a game with images of shape (2,): it needs images"]
@@ -268,6 +274,7 @@ class BatchBound(Plain):
 class Restless(Plain):
     def __init__(self) -> None:
         super().__init__()
+        self.passes: Tensor
         self.register_buffer("passes", torch.zeros(()))
 
     def change(self, x: Tensor) -> Tensor:
@@ -316,7 +323,7 @@ def test_a_generator_may_draw_keyed_noise() -> None:
 
 
 class TwoDimensional(ToyDiscriminator):
-    def head(self, features, y: Tensor | None = None) -> Tensor:
+    def head(self, features: Tensor, y: Tensor | None = None) -> Tensor:
         return super().head(features, y)[:, None]
 
 
@@ -335,12 +342,12 @@ class Square(torch.autograd.Function):
     """x^2, with a backward pass that cannot be differentiated rightly."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return x.square()
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return 2 * x.detach() * grad
 

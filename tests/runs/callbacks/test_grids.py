@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.sampling import captions, generation
 
 
-def numbers(folder: Path):
+def numbers(folder: Path) -> list[int]:
     return sorted(int(path.stem.removeprefix("iteration_")) for path in (folder / "samples").glob("*"))
 
 
@@ -34,7 +35,12 @@ def test_a_grid_at_the_end_is_not_made_twice(train: Train, monkeypatch: pytest.M
 
     calls = []
     write = generation.write_png
-    monkeypatch.setattr(generation, "write_png", lambda *a: calls.append(1) or write(*a))
+
+    def counted(*arguments: Any) -> None:
+        calls.append(1)
+        write(*arguments)
+
+    monkeypatch.setattr(generation, "write_png", counted)
     train("sample.every_steps=2", steps=4)
     assert len(calls) == 2
 
@@ -80,7 +86,7 @@ def test_points_of_a_plane_are_no_picture(train: Train) -> None:
         is_global_zero = True
 
     grids = Grids(__import__("pathlib").Path("nowhere"), every_steps=1, count=4, keep=2, truncation=None, seed=0)
-    grids._write(Trainer(), Module())
+    grids._write(Trainer(), Module())  # type: ignore[arg-type]
     assert grids.last is None
 
 

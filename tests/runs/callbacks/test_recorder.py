@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -101,8 +102,17 @@ def test_scalars_are_read_only_when_they_are_logged(train: Train, monkeypatch: p
     """Reading one makes the host wait for a GPU."""
     reads = []
     original = torch.Tensor.tolist
-    monkeypatch.setattr(torch.Tensor, "tolist", lambda self: reads.append(1) or original(self))
     start = GANModule.on_train_start
-    monkeypatch.setattr(GANModule, "on_train_start", lambda self: (reads.clear(), start(self)))
+
+    def counted(self: torch.Tensor) -> Any:
+        reads.append(1)
+        return original(self)
+
+    def from_here(self: GANModule) -> None:
+        reads.clear()
+        start(self)
+
+    monkeypatch.setattr(torch.Tensor, "tolist", counted)
+    monkeypatch.setattr(GANModule, "on_train_start", from_here)
     train("trainer.log_every_n_steps=4", "sample.every_steps=100", steps=8)
     assert len(reads) == 2

@@ -4,8 +4,10 @@ import functools
 import json
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -17,11 +19,12 @@ from ganlab.runs import session
 from ganlab.runs.callbacks.stopping import Stopping
 
 
-def at(monkeypatch: pytest.MonkeyPatch, iteration, act) -> None:
+def at(monkeypatch: pytest.MonkeyPatch, iteration: int, act: Callable[[], object]) -> None:
     """Do something in the middle of an iteration."""
-    evaluate, done = GANModule._evaluate, []
+    evaluate = GANModule._evaluate
+    done: list[int] = []
 
-    def patched(self, slot, reals) -> None:
+    def patched(self: GANModule, slot: Any, reals: Any) -> None:
         evaluate(self, slot, reals)
         if self.progress.iteration == iteration and not done:
             done.append(1)
@@ -152,7 +155,7 @@ def test_global_step_counts_iterations_of_a_single_optimizer(train: Train, monke
     original = Standard.__init__
 
     @functools.wraps(original)
-    def alone(self, **options) -> None:
+    def alone(self: Any, **options: Any) -> None:
         original(self, **options)
         del self.players["generator"]
 
@@ -185,7 +188,7 @@ def test_no_iterations_at_all_are_a_run_too(train: Train) -> None:
     assert metrics_or_none(folder) == []
 
 
-def metrics_or_none(folder: Path):
+def metrics_or_none(folder: Path) -> list[dict[str, Any]]:
     path = folder / "metrics.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
@@ -198,16 +201,19 @@ def test_a_signal_that_comes_while_the_ranks_agree_is_heeded_at_the_next_iterati
     stopping._group = object()
     arriving = [signal.SIGTERM]
 
-    def all_reduce(flag, **options) -> None:
+    def all_reduce(flag: Any, **options: Any) -> None:
         if arriving:
             stopping._receive(arriving.pop(), None)
 
     monkeypatch.setattr("torch.distributed.all_reduce", all_reduce)
-    trainer = SimpleNamespace(should_stop=False, fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(min_steps=None)))
+    trainer: Any = SimpleNamespace(
+        should_stop=False, fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(min_steps=None))
+    )
     monkeypatch.setattr(stopping, "_check_budget", lambda trainer, module: None)
     stopped = []
+    module: Any = None
     for _ in range(2):
-        stopping.on_train_batch_end(trainer, None, None, None, 0)
+        stopping.on_train_batch_end(trainer, module, None, None, 0)
         stopped.append(trainer.should_stop)
     assert stopped == [False, True]  # at once it would be this rank alone
     assert stopping.received == signal.SIGTERM
