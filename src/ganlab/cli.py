@@ -128,7 +128,7 @@ def _of_an_escaped(error: Exception, words: Sequence[str]) -> int:
 
 
 def _is_option(word: str) -> bool:
-    """Whether a word is an option as W&B's agents and other command lines write it: ``--seed=1``."""
+    """Tell if a word is an option as W&B's agents and other command lines write it: ``--seed=1``."""
     return word.startswith("--") and "=" in word[3:]
 
 
@@ -146,7 +146,7 @@ def _words(rest: Sequence[str]) -> list[str]:
 
 
 def _is_of_a_run(path: str) -> bool:
-    """Whether a path is a folder or a checkpoint: a run folder of a sweep may be called 0_reg=sn."""
+    """Tell if a path is a folder or a checkpoint: a run folder of a sweep may be called 0_reg=sn."""
     return os.path.isdir(path) or (path.endswith(".ckpt") and os.path.isfile(path))
 
 

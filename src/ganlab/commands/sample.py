@@ -156,7 +156,7 @@ def _check(chosen: dict[str, Any]) -> None:
 
 
 def _check_out(chosen: dict[str, Any]) -> None:
-    """Where it goes, by how ``out`` ends; what has no effect there is refused."""
+    """Return the place of the output, by the end of ``out``; refuse options without effect there."""
     kind, out = chosen["kind"], chosen["out"]
     suffixes = PICTURES.get(kind, (".png",))
     many = out is not None and kind == "grid" and (out.lower().endswith(("/", ".npz")) or os.path.isdir(out))

@@ -64,8 +64,7 @@ def _kind_of(name: str, names: dict[str, list[str]]) -> str:
 
 
 def _near(name: str, names: dict[str, list[str]]) -> str:
-    """What may have been meant, over all kinds: a name in other letters, one that is near or contains it, or what
-    is described by the word."""
+    """Suggest names over all kinds: near to the word, holding it, or described by it."""
     word = name.lower()
     pairs = [(group, known) for group, found in names.items() for known in found]
     similar = difflib.get_close_matches(word, {known.lower() for _, known in pairs}, n=2, cutoff=0.6)

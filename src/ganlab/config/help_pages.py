@@ -68,7 +68,7 @@ def train() -> str:
 
 
 def part(word: str) -> str:
-    """What `train` says about a group such as ``reg``, or about keys of every run such as those of ``checkpoint``.
+    """Return the help of `train` about a group such as ``reg``, or about keys of every run such as ``checkpoint``'s.
 
     Raises:
         GanlabError: If there is neither.

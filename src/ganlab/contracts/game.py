@@ -90,7 +90,7 @@ class Game(nn.Module):
         ]
 
     def objective(self, turn: Turn, view: View) -> Objectives:
-        """What each of the turn's players minimises on one micro-batch, without regularizers."""
+        """Return the objectives of the turn's players on one micro-batch, without regularizers."""
         raise NotImplementedError
 
     def complete(self, points: Points, view: View) -> Points:

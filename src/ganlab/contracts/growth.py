@@ -11,7 +11,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a growing game stands: a pure function of images seen.
+    """One state of a growing game: a pure function of images seen.
 
     Args:
         image_size: (H, W) of the real images that the stage asks for.
@@ -69,7 +69,7 @@ class Growth(Protocol):
         """Length of the schedule."""
 
     def stage(self, images_seen: int) -> Stage:
-        """Where the networks stand after so many images; a pure function."""
+        """Return the stage after so many images; a pure function."""
 
     @property
     def starts(self) -> Sequence[int]:

@@ -26,5 +26,5 @@ class Points:
 
     @property
     def company(self) -> tuple[Tensor | None, ...]:
-        """What the discriminator is told beside the image."""
+        """Give the conditions of the discriminator: labels, and codes if it judges pairs."""
         return (self.labels,) if self.codes is None else (self.labels, self.codes)

@@ -80,7 +80,7 @@ class Regularizer(nn.Module):
 
 
 def overrides(regularizer: Regularizer, hook: str) -> bool:
-    """Whether a regularizer implements ``hook`` itself, and its options make use of it."""
+    """Tell if a regularizer implements ``hook`` itself, and its options use it."""
     return hook not in regularizer.idle_hooks and getattr(type(regularizer), hook) is not getattr(Regularizer, hook)
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 Objectives = dict[str, dict[str, Tensor]]
-"""What each player minimises: player -> name of the term -> scalar."""
+"""Objectives of the players: player -> name of the term -> scalar."""
 
 
 @dataclass(frozen=True)

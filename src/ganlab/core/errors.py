@@ -29,13 +29,13 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def sentence(error: BaseException | str) -> str:
-    """What an error says, on one line and with a full stop."""
+    """Return the message of an error, on one line and with a full stop."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def short_of_memory(error: BaseException) -> bool:
-    """Whether an error is one of Python's, numpy's or torch's for an allocation that failed."""
+    """Tell if an error is one of Python's, numpy's or torch's for an allocation that failed."""
     text = str(error).lower()
     told = ("out of memory", "can't allocate memory", "not enough memory", "storage size calculation overflowed")
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(words in text for words in told))

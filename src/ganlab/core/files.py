@@ -102,7 +102,7 @@ def keep_lines(path: Path, wanted: Callable[[bytes], bool]) -> None:
 
 
 def read(path: Path) -> bytes:
-    """What a file holds.
+    """Read a file whole.
 
     Raises:
         OSError: If it cannot be read, or ``path`` is a link.

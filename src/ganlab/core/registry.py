@@ -142,7 +142,7 @@ def load(kind: str, name: str) -> Any:
 
 
 def unfinished(kind: str, built: Any) -> str | None:
-    """What an object of a component lacks to be one of its kind, as a sentence without its key; None: nothing."""
+    """Say what an object of a component lacks to be one of its kind, as a sentence without its key; None: nothing."""
     missing = [name for name in KINDS[kind].has if not hasattr(built, name)]
     if not missing:
         return None

@@ -1,4 +1,4 @@
-"""What escapes is a bug: its traceback goes into a file, and the user sees one line that names it."""
+"""Unexpected errors: the traceback goes into a file, and the user sees one line that names it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FOLDER = "GANLAB_RUN_FOLDER"  # the variable by which the processes of other ra
 
 @contextmanager
 def of_run(folder: Path) -> Iterator[None]:
-    """What escapes from inside is written into ``folder``, as long as that is there at the end."""
+    """Write unexpected errors of the block into ``folder``, as long as that is there at the end."""
     before = os.environ.get(_FOLDER)
     os.environ[_FOLDER] = str(folder)
     try:
@@ -65,7 +65,7 @@ def write(error: BaseException, words: Sequence[str]) -> Path | None:
 
 
 def _session() -> str:
-    """What all ranks of a run share, the port at which they meet; of one process when it failed."""
+    """Return the port at which the ranks of a run meet, or the time when its one process failed."""
     return os.environ.get("MASTER_PORT") or f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}"
 
 

@@ -1,4 +1,4 @@
-"""What a run is trained on, in a few numbers: so that going on with other images is noticed."""
+"""The data of a run in a few numbers, so that going on with other images is noticed."""
 
 from __future__ import annotations
 

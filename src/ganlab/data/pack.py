@@ -155,7 +155,7 @@ class PackFile:
             partial.unlink(missing_ok=True)
 
     def _is_checked(self) -> bool:
-        """Whether the pixels were compared with their checksums not long ago, and the file has not changed since."""
+        """Tell if the pixels were compared with their checksums not long ago, and the file has not changed since."""
         try:
             *state, then = json.loads(self._checked.read_bytes())
             return state == self._state() and bool(0 <= time.time() - then < _CHECKED_SECONDS)
@@ -174,7 +174,7 @@ class PackFile:
         return self.folder / f"{self.key}.checked"
 
     def _state(self) -> list[int]:
-        """What of a file changes with its content; the last one cannot be set back."""
+        """Return the facts of a file that change with its content; the last one cannot be set back."""
         found = self.path.stat()
         return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 

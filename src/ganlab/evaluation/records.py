@@ -11,7 +11,7 @@ _MOST = 1e300  # a whole number in JSON may be larger than any float
 
 
 def problem(record: Mapping[str, Any]) -> str | None:
-    """What keeps a line from being a record of an evaluation, or None."""
+    """Say why a line is no record of an evaluation; None if it is one."""
     for key, is_right, what in _FORM:
         if not is_right(record.get(key)):
             return f"{key} must be {what}, got {_short(record.get(key))}"

@@ -1,4 +1,4 @@
-"""What layers must know of the pass that is under way; the engine says it around each pass.
+"""The state of the pass that is under way, as layers need it; the engine sets it around each pass.
 
 Whether running state (batch-norm statistics, spectral-norm vectors) moves: by default the state of a
 player's networks moves in that player's own turn, once a micro-batch. A network used by itself behaves

@@ -1,4 +1,4 @@
-"""What `ganlab sample` makes, by kind: images, how many stand side by side, and a name for each row."""
+"""The pictures of `ganlab sample`, by kind: images, the number of columns, and a name for each row."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _reconstruction(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
 
 
 def _in_w(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """What is asked of a w space where noise is the same in every image unless something else is said."""
+    """Make the style of a picture of w space, with the same noise in every image unless the user says otherwise."""
     return {**{key: chosen[key] for key in ("psi", "cutoff")}, "noise": chosen["noise"] or "fixed"}
 
 

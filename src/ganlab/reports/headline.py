@@ -1,4 +1,4 @@
-"""What an evaluation found, in words: the score, that of real images, better or worse, and by how much."""
+"""The result of an evaluation in words: the score, that of real images, better or worse, and by how much."""
 
 from __future__ import annotations
 

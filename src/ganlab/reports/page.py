@@ -60,7 +60,7 @@ def _of_generated(group: Sequence[Record]) -> tuple[bool, str]:
 
 
 def section(group: Sequence[Record], folder: Path) -> str:
-    """What one protocol found, the newest evaluation first."""
+    """Write the section of one protocol, the newest evaluation first."""
     latest = _latest(group)
     held_out = _held_out(group, latest)
     protocol = latest["protocol"]
@@ -130,7 +130,7 @@ def _values(values: Mapping[str, Value], held_out: Mapping[str, Value]) -> str:
 
 
 def _words(value: Value) -> str:
-    """What a number says, which way is better, and how it was taken."""
+    """Say what a number means, which way is better, and how it was taken."""
     more = "; ".join(filter(None, [curves.BETTER.get(value.get("better", "none"), ""), value.get("about", "")]))
     return " ".join(filter(None, [value.get("meaning", ""), f"{more[:1].upper()}{more[1:]}." if more else ""]))
 

@@ -1,4 +1,4 @@
-"""What a run folder says of itself: grids, losses, the command line and the configuration."""
+"""Facts of a run for its page: grids, losses, the command line and the configuration."""
 
 from __future__ import annotations
 

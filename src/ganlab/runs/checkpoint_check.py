@@ -138,7 +138,7 @@ def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
 
 
 def _of_last_steps(module: GANModule, stored: Mapping[str, Any], trained: bool, dtypes: Dtypes) -> Problems:
-    """What the optimistic update keeps of each player."""
+    """Return the last steps of each player, which the optimistic update keeps."""
     steps = stored["optimistic"]
     if not isinstance(steps, Mapping):
         yield f"its last steps are {_short(steps)}"
@@ -225,7 +225,7 @@ def _of_optimizer(
 
 
 def _example_of_state(module: GANModule, player: str, parameter: Tensor) -> dict[str, Any]:
-    """What the player's optimizer keeps of a parameter of this shape, after one step."""
+    """Return the state that the player's optimizer has of a parameter of this shape, after one step."""
     like = nn.Parameter(torch.zeros_like(parameter, device="cpu"))
     like.grad = torch.zeros_like(like)
     optimizer = module.player_optimizers.factories[player](iter([like]))

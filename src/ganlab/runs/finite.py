@@ -37,7 +37,7 @@ def diverged(what: str, module: GANModule) -> str:
 
 
 def _groups(module: GANModule) -> Iterator[tuple[str, list[Tensor]]]:
-    """What a checkpoint holds, by what a message calls it."""
+    """Give the tensors of a checkpoint, by the name that a message uses."""
     state = module.state_dict()
     yield "weights", [value for key, value in state.items() if not key.startswith("average.")]
     yield "averaged weights", [value for key, value in state.items() if key.startswith("average.")]

@@ -1,4 +1,4 @@
-"""What a run that begins with another one's weights takes over from it although its data is other: said, or refused."""
+"""Runs that begin with another run's weights on other data: say, or refuse, what they take over."""
 
 from __future__ import annotations
 

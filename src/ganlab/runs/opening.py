@@ -23,7 +23,7 @@ WIDTH = 100
 
 
 def lines(built: Experiment, world_size: int, progress: Progress) -> list[str]:
-    """What is trained on, what is trained, and for how long; details are left out of what is wider than `WIDTH`.
+    """Return three lines: the data, the networks, the length; details are left out of a line wider than `WIDTH`.
 
     Args:
         built: With data.
@@ -131,7 +131,7 @@ def _length(built: Experiment, data: RunData, world_size: int, progress: Progres
 
 
 def _end(game: Game, batch_size: int, progress: Progress, steps: int | None, max_kimg: float | None) -> Progress | None:
-    """Where a run ends, phase by phase of its growth; None: nowhere."""
+    """Return the end of a run, phase by phase of its growth; None: it has none."""
     if steps is None and max_kimg is None:
         return None
     starts = [] if game.growth is None else list(game.growth.starts)

@@ -40,7 +40,7 @@ _Loader.add_implicit_resolver(
 
 
 def read(path: Path) -> Any:
-    """What a YAML file holds.
+    """Read a YAML file.
 
     Raises:
         OSError: If it cannot be read.

@@ -1,4 +1,4 @@
-"""What is said when the processes of a run do not meet, or one of them has ended."""
+"""Sentences for processes of a run that do not meet, or of which one has ended."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def lost(error: RuntimeError, trainer: L.Trainer, module: GANModule, folder: Pat
 
 
 def _of_communication(error: BaseException) -> bool:
-    """Whether an error was raised inside ``torch.distributed``: gloo's are plain RuntimeErrors."""
+    """Tell if an error was raised inside ``torch.distributed``: gloo's are plain RuntimeErrors."""
     trace, name = error.__traceback__, ""
     while trace is not None:
         name = trace.tb_frame.f_globals.get("__name__", "")

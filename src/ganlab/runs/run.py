@@ -66,7 +66,7 @@ class Run:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the data called the classes; empty where they have numbers alone."""
+        """Give the class names of the data; empty where classes have numbers alone."""
         return run_folder.class_names(self.folder)
 
     def sample(

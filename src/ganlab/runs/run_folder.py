@@ -33,7 +33,7 @@ NESTED = ("optimizer", "reg")
 
 
 def new(folder: str | None, name: str = "") -> Path:
-    """Where a new run goes: ``folder``, or one below ``runs`` that does not exist yet.
+    """Return the folder of a new run: ``folder``, or one below ``runs`` that does not exist yet.
 
     Args:
         name: What follows the time in the name of the folder, if none is given.
@@ -78,7 +78,7 @@ def _refuse_occupied(path: Path, folder: str) -> None:
 
 
 def _is_of_a_start(entry: Path) -> bool:
-    """Whether a run that is starting, or was killed while it did, leaves this in its folder before `CONFIG`."""
+    """Tell if a run that is starting, or was killed then, leaves this in its folder before `CONFIG`."""
     empty = entry.name == CHECKPOINTS and entry.is_dir() and not any(entry.iterdir())
     return empty or entry.name == LOCK or files.is_part(entry.name)
 
@@ -203,7 +203,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def check(config: Any, folder: Path) -> None:
-    """Whether a configuration that somebody may have edited has the form of one; values are checked by who reads them.
+    """Check the form of a configuration that somebody may have edited; its values are checked where they are read.
 
     Raises:
         GanlabError: If not.
@@ -250,7 +250,7 @@ def write_class_names(folder: Path, names: Sequence[str]) -> None:
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """What the data called the classes of a run; empty where they have numbers alone, or the file says nothing."""
+    """Read the class names of a run; empty where classes have numbers alone, or the file says nothing."""
     try:
         names = json.loads(files.read(folder / CLASSES))
     except (OSError, ValueError, RecursionError):

@@ -150,7 +150,7 @@ def _matching(override: Override, glob: Glob) -> list[str]:
 
 
 def _enumerable(override: Override) -> bool:
-    """Whether the values can be listed before Hydra runs: not those of an interval or a glob."""
+    """Tell if the values can be listed before Hydra runs: those of an interval or a glob cannot."""
     return override.is_sweep_override() and override.is_discrete_sweep() and not isinstance(override.value(), Glob)
 
 
@@ -178,7 +178,7 @@ def _line(folder: Path, code: int | None) -> bytes:
 
 
 def _read(path: Path) -> list[tuple[str, int | None]]:
-    """What jobs have written that ran in other processes; without an exit code where one began and did not end."""
+    """Read the outcomes of jobs that ran in other processes; one that began and did not end has no exit code."""
     lines = [json.loads(line) for line in files.read(path).splitlines()] if path.exists() else []
     return list({folder: (folder, code) for folder, code in lines}.values())
 

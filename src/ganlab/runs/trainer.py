@@ -120,8 +120,10 @@ def check(options: Any) -> None:
 
 
 def _problem(name: str, value: Any) -> list[str]:
-    """What is wrong with the type of an option, by the Trainer's signature without the objects that no configuration
-    can hold."""
+    """Say what is wrong with the type of an option.
+
+    The types are those of the Trainer's signature, without the objects that no configuration can hold.
+    """
     annotation = _WHOLE if name in _OF_EPOCHS else get_type_hints(L.Trainer.__init__)[name]
     members = get_args(annotation) or (annotation,)
     held = [m for m in members if m in _PLAIN or not isinstance(m, type) or get_origin(m) is not None]

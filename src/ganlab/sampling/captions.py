@@ -40,7 +40,7 @@ def beside(grid: Tensor, names: Sequence[str]) -> Tensor:
 
 
 def of_classes(labels: Sequence[int], names: Sequence[str]) -> list[str]:
-    """What to write for each class: its name where Pillow's own font, which is Latin, has the letters, else its number.
+    """Return a caption for each class: its name where Pillow's own font (Latin) has the letters, else its number.
 
     Accents are left out.
     """
