@@ -151,6 +151,14 @@ def test_pictures_are_inside_the_page_and_only_those_of_the_run(written: Write, 
     assert html.count("data:image/png;base64,") == 1
 
 
+def test_pictures_of_real_images_are_not_called_generated(written: Write, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "samples.png")
+    real = record(1000, pictures={"samples": "samples.png"}, subject={"kind": "real", "split": "validation"})
+    text = written(real)[1]
+    assert "Real images, unselected" in text
+    assert "Generated images" not in text
+
+
 def test_names_are_text_and_no_markup(written: Write) -> None:
     values = {"fid": value(None), "<img src=x>": value(1.0)}
     html, text = written(record(1000, values=values, protocol="<script>"))

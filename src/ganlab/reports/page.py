@@ -140,8 +140,9 @@ def _interval(value: Value) -> str:
 
 
 def _pictures(record: Record, folder: Path) -> str:
+    captions = {**PICTURES, "samples": "Real images, unselected"} if record["subject"]["kind"] == "real" else PICTURES
     found = [
-        picture(folder / path, PICTURES.get(name, name)) for name, path in record["pictures"].items() if _inside(path)
+        picture(folder / path, captions.get(name, name)) for name, path in record["pictures"].items() if _inside(path)
     ]
     return pictures("Images", found)
 
