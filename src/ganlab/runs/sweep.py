@@ -27,7 +27,6 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-import ganlab
 from ganlab.config import catalog, compose, parts
 from ganlab.core import files, streams
 from ganlab.core.errors import GanlabError, sentence
@@ -189,7 +188,7 @@ def _start(folder: Path, interrupted: list[int]) -> int:
     The job has a session of its own, so that a terminal sends Ctrl-C to the sweep alone: a second signal would end the
     job at once. A second one that the sweep gets is passed on as well.
     """
-    file = str(Path(ganlab.__file__).with_name("__main__.py"))  # not -m: it would import modules of the current folder
+    file = str(Path(__file__).parents[1] / "__main__.py")  # not -m: it would import modules of the current folder
     process = subprocess.Popen([sys.executable, file, "train", str(folder)], start_new_session=True)
 
     def end(number: int) -> None:
