@@ -84,8 +84,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What is imported once it is asked for: with ``python -m ganlab`` all that is imported here may come from the
-    current folder, see `ganlab.__main__`."""
+    """Import a name when it is first asked for.
+
+    With ``python -m ganlab`` everything that is imported here may come from the current folder, see `ganlab.__main__`.
+    """
     if name not in __all__:
         raise AttributeError(f"module 'ganlab' has no attribute {name!r}")
     home = "ganlab.core.registry" if name == "register" else "ganlab.contracts"
