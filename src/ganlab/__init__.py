@@ -70,6 +70,7 @@ __all__ = [
     "Points",
     "Regularizer",
     "Role",
+    "Run",
     "Score",
     "Stage",
     "Stream",
@@ -90,8 +91,8 @@ def __getattr__(name: str) -> Any:
     """
     if name not in __all__:
         raise AttributeError(f"module 'ganlab' has no attribute {name!r}")
-    home = "ganlab.core.registry" if name == "register" else "ganlab.contracts"
-    return getattr(importlib.import_module(home), name)
+    homes = {"Run": "ganlab.runs.run", "register": "ganlab.core.registry"}
+    return getattr(importlib.import_module(homes.get(name, "ganlab.contracts")), name)
 
 
 def __dir__() -> list[str]:
@@ -127,13 +128,12 @@ def load(
     """Load a run from its folder; a loaded run is returned as it is, unless another checkpoint or device is named.
 
     Args:
-        run: The folder, or a checkpoint in it.
-        checkpoint: ``last`` (the newest whole one), ``best``, an iteration, or the name or path of a file; None: last.
-        device: Where the networks are put: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``, a GPU if there is one;
-            None: the CPU.
+        run: A loaded run, or a folder or checkpoint, see `ganlab.Run`.
+        checkpoint: See `ganlab.Run`; None: the newest whole one.
+        device: See `ganlab.Run`; None: the CPU.
 
     Raises:
-        GanlabError: If the folder is no run, has no such checkpoint or none that is whole, or there is no such device.
+        GanlabError: As `ganlab.Run`.
     """
     from ganlab.runs import choice
     from ganlab.runs.run import Run

@@ -24,7 +24,8 @@ from ganlab.evaluation.engine import Result
 from ganlab.evaluation.protocol import preset
 from ganlab.reports import table
 from ganlab.runs import run_folder, scoring
-from ganlab.runs.subject import Subject, keep
+from ganlab.runs.run import Run
+from ganlab.runs.scoring import keep
 from ganlab.sampling import generation
 
 SMALL = ("features.dim=8", "features.width=4", "features.kimg=2", "kid.subset_size=20", "kid.subsets=5")
@@ -93,11 +94,11 @@ def test_metrics_checkpoints_and_truncation_are_chosen(copied: Path) -> None:
 def test_the_averaged_or_the_raw_generator_with_the_datas_labels_or_uniform_ones(copied: Path) -> None:
     built = experiment.build(run_folder.read_config(copied))
     built.module.setting.label_shares = torch.tensor([0.75, 0.25])
-    subject, chosen = Subject(copied, built), preset("digits")
+    run, chosen = Run.of(copied, built), preset("digits")
     scored = []
 
     class Asked:
-        protocol, real = chosen, subject.real
+        protocol, real = chosen, run.data
 
         def score(self, source: sources.Source, context: Context, truncation: float | None) -> None:
             scored.append((context.generator, source.count))
@@ -107,11 +108,11 @@ def test_the_averaged_or_the_raw_generator_with_the_datas_labels_or_uniform_ones
 
     for ema, samples in ((True, 0), (False, 7)):
         Asked.protocol = chosen.changed({"ema": ema, "samples": samples})
-        subject.evaluate(Asked(), None if ema else 0.5)  # type: ignore[arg-type]
-    test = len(subject.real.splits["test"])  # as many as the reference has
+        run.evaluate(Asked(), None if ema else 0.5)  # type: ignore[arg-type]
+    test = len(run.data.splits["test"])  # as many as the reference has
     assert scored == [(built.module.average["generator"], test), (built.module.game.generator, 7)]
-    assert subject._shares(chosen).tolist() == [0.75, 0.25]  # type: ignore[union-attr]
-    assert subject._shares(chosen.changed({"labels": "uniform"})).tolist() == [0.5, 0.5]  # type: ignore[union-attr]
+    assert run._shares(chosen).tolist() == [0.75, 0.25]  # type: ignore[union-attr]
+    assert run._shares(chosen.changed({"labels": "uniform"})).tolist() == [0.5, 0.5]  # type: ignore[union-attr]
 
 
 def test_a_folder_and_an_archive_of_images_are_scored(copied: Path, tmp_path: Path) -> None:

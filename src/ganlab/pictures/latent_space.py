@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ganlab.core.errors import GanlabError, one_of
 from ganlab.layers.norm import BatchNorm, standing_statistics
-from ganlab.priors import truncate
 from ganlab.runs.run import Run
 from ganlab.sampling import generation
 from ganlab.sampling.styles import Style
@@ -79,7 +78,7 @@ def interpolation(
             raise GanlabError(str(error)) from error
     if steps < 2 or rows < 1:
         raise GanlabError(f"An interpolation needs at least 2 steps and 1 row, got {steps} and {rows}.")
-    prior = _prior(run, truncation)
+    prior = run.prior(truncation)
     if between == "latents":
         ends = generation.latents(prior, seed, 2 * rows, run.generator.latent_dim)
         z = interpolate(ends[0::2], ends[1::2], steps, path).flatten(0, 1)
@@ -119,7 +118,7 @@ def by_truncation(
     y = chosen_classes(run, labels, columns, seed)
     for threshold in thresholds:
         with standing(run, passes, threshold, seed):
-            z = generation.latents(_prior(run, threshold), seed, columns, run.generator.latent_dim)
+            z = generation.latents(run.prior(threshold), seed, columns, run.generator.latent_dim)
             images.append(generation.generate(run.generator, z, y, seed=seed, style=style))
     return torch.cat(images)
 
@@ -142,7 +141,7 @@ def standing(run: Run, passes: int | None, truncation: float | None = None, seed
             "The generator has no batch norm, so it has no standing statistics: leave standing_statistics out."
         )
     before = [_statistics(layer) for layer in layers]
-    kept: dict[Any, Any] = run.__dict__.setdefault("_standing", {})
+    kept = run.standing
     key = (passes, truncation, seed)
     try:
         if key not in kept:
@@ -157,7 +156,7 @@ def standing(run: Run, passes: int | None, truncation: float | None = None, seed
 
 
 def _make(run: Run, passes: int, truncation: float | None, seed: int) -> None:
-    prior, device = _prior(run, truncation), next(run.generator.parameters()).device
+    prior, device = run.prior(truncation), next(run.generator.parameters()).device
     with standing_statistics(run.generator):
         for number in range(passes):
             start = STANDING_START + number * STANDING_BATCH
@@ -212,20 +211,11 @@ def latents_of(run: Run, truncation: float | None, seed: int, count: int) -> Ten
     Raises:
         GanlabError: If ``truncation`` is not positive.
     """
-    return generation.latents(_prior(run, truncation), seed, count, run.generator.latent_dim)
-
-
-def _prior(run: Run, truncation: float | None) -> Any:
-    prior: Any = run.module.setting.prior
-    if truncation is None:
-        return prior
-    if isinstance(truncation, bool) or not isinstance(truncation, (int, float)) or not truncation > 0:
-        raise GanlabError(f"truncation must be a positive number, got {truncation!r}.")
-    return truncate(prior, truncation)
+    return generation.latents(run.prior(truncation), seed, count, run.generator.latent_dim)
 
 
 def chosen_classes(run: Run, labels: int | Sequence[int] | None, count: int, seed: int) -> Tensor | None:
     """One class for each of ``count``; a shorter list is gone through again and again."""
     if isinstance(labels, Sequence) and labels:
         labels = [labels[i % len(labels)] for i in range(count)]
-    return run._labels(labels, count, seed)
+    return run.labels(labels, count, seed)

@@ -46,7 +46,7 @@ def pairs(run: Run, folder: str, count: int, labels: int | Sequence[int] | None 
             f"each, as labels=0."
         )
     encoder = run.module.average.get_submodule(path)
-    classes = run._labels(chosen, len(originals), seed=0)
+    classes = run.labels(chosen, len(originals), seed=0)
     with torch.no_grad():
         like = next(encoder.parameters())
         codes = [encoder(part.to(like))[0] for part in originals.split(64)]

@@ -19,11 +19,7 @@ Which = str | int | os.PathLike[str]
 
 
 def named(run: str | os.PathLike[str], which: Which = NEWEST) -> tuple[Path, Which]:
-    """The folder of a run and which of its checkpoints is meant.
-
-    Args:
-        run: The folder, or a checkpoint in it: ``RUN/checkpoints/best.ckpt``.
-        which: ``last``, or as in `path_of`.
+    """The folder of a run and which of its checkpoints is meant, by words as `ganlab.runs.run.Run` takes them.
 
     Raises:
         GanlabError: If there is no such run, or two checkpoints are named.
@@ -52,11 +48,7 @@ def opened(folder: Path, which: Which) -> tuple[Path, dict[str, Any], list[str]]
 
 
 def path_of(folder: Path, which: Which) -> Path:
-    """The file of a run's checkpoint that is named.
-
-    Args:
-        folder: The run.
-        which: ``best``, an iteration (100), a file's name (step_000000100, with or without .ckpt), or a path.
+    """The file of a run's checkpoint that is named, any but ``last``.
 
     Raises:
         GanlabError: If there is none.
@@ -87,12 +79,9 @@ def path_of(folder: Path, which: Which) -> Path:
 
 
 def several(folder: Path, which: Which) -> list[Path]:
-    """The checkpoints of a run that are to be evaluated: as in `opened`, or all that are whole, by iteration.
+    """The checkpoints of a run to evaluate: the one that is named, or ``all`` that are whole, by iteration.
 
     Damaged ones are passed over with a sentence where ``last`` or ``all`` are asked for.
-
-    Args:
-        which: ``all``, or as in `opened`.
 
     Raises:
         GanlabError: If there is none.
@@ -117,7 +106,7 @@ def several(folder: Path, which: Which) -> list[Path]:
 
 
 def device(name: str | torch.device) -> torch.device:
-    """``cpu``, ``cuda``, ``cuda:1``, ``mps``, ..., or ``auto``: a GPU if there is one.
+    """The device of this name; ``auto``: a GPU if there is one.
 
     Raises:
         GanlabError: If there is no such device here.

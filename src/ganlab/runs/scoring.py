@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ganlab.assembly import experiment
 from ganlab.core.errors import GanlabError
 from ganlab.data.cache import cache_folder
 from ganlab.data.run_images import RunData
 from ganlab.evaluation import scores, sources
-from ganlab.evaluation.engine import Evaluator
+from ganlab.evaluation.engine import Evaluator, Result
 from ganlab.evaluation.protocol import Protocol
-from ganlab.runs import checkpoint_check, checkpoints, choice, run_folder
+from ganlab.runs import choice, run_folder
 from ganlab.runs.checkpoints import BEST
-from ganlab.runs.subject import Subject, keep
+from ganlab.runs.run import Run
+from ganlab.sampling import generation
 
-
-def _load(subject: Subject, path: Path) -> None:
-    """Take the weights of a checkpoint; one that is damaged or of another model is refused."""
-    checkpoint = checkpoint_check.taken(subject.module, checkpoints.load(path), path)
-    subject.module.load_state_dict(checkpoint["state_dict"])
-    subject.module.on_load_checkpoint(checkpoint)
-    subject.module.eval()
+PICTURES = "evaluation"
 
 
 def evaluate_run(
@@ -52,16 +50,16 @@ def evaluate_run(
         GanlabError: For everything that a user can mend; records before it stay.
     """
     paths = choice.several(folder, which)
-    subject = Subject(folder, experiment.build(run_folder.read_config(folder)))
-    subject.module.eval().to(device)
-    evaluator = Evaluator(protocol, subject.real, device=device, cache=cache_folder(), statistics=statistics)
+    run = Run.of(folder, experiment.build(run_folder.read_config(folder)))
+    run.module.to(device)
+    evaluator = Evaluator(protocol, run.data, device=device, cache=cache_folder(), statistics=statistics)
     before = scores.read(folder)
     records = []
     for path in paths:
-        _load(subject, path)
+        run.load(path)
         for truncation in truncations or [protocol.truncation]:
-            result = subject.evaluate(evaluator, truncation)
-            record = result.record(subject.described(path.name, truncation))
+            result = run.evaluate(evaluator, truncation)
+            record = result.record(run.described(path.name, truncation))
             record["selected_on"] = _selected_on(record, before)
             say(record)
             records.append(keep(folder, record, result))
@@ -122,6 +120,54 @@ def _real(folder: Path, evaluator: Evaluator, say: Callable[[Mapping[str, Any]],
     record = result.record({"kind": "real", "split": other})
     say(record)
     return keep(folder, record, result)
+
+
+def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]:
+    """Write the pictures and append the line. Evaluations during training share one folder of pictures, which holds
+    those of the newest: it does not grow with the run.
+
+    Raises:
+        GanlabError: If they cannot be written.
+    """
+    shown = min(100, len(result.samples))
+    columns = min(10, max(1, shown))
+    # whole rows only: an empty place would be a white one
+    pictures: dict[str, tuple[Tensor, int]] = {"samples": (result.samples[: shown // columns * columns], columns)}
+    for score in result.scores.values():
+        for name, tiles in score.pictures.items():
+            rows = len(score.details.get(name, [])) or 1
+            pictures[name] = (tiles, max(1, len(tiles) // rows))
+    where = _pictures_folder(folder, record)
+    try:
+        for name, (tiles, columns) in pictures.items():
+            path = where / f"{name}.png"
+            try:
+                generation.write_png(generation.grid(tiles.float() / 127.5 - 1, columns), path)
+            except OSError as error:
+                raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
+            record["pictures"][name] = str(path.relative_to(folder))
+        scores.append(folder, record)
+    except GanlabError:
+        if not record["during_training"]:
+            shutil.rmtree(where, ignore_errors=True)  # of no line
+        raise
+    return record
+
+
+def _pictures_folder(folder: Path, record: Mapping[str, Any]) -> Path:
+    """A new folder, also where two processes evaluate one run at a time; that of training for what is measured then."""
+    if record["during_training"]:
+        return folder / PICTURES / "training"
+    for number in itertools.count():
+        path = folder / PICTURES / f"{record['time'].replace(':', '-')}_{record['protocol_hash']}_{number}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
+        return path
+    raise AssertionError
 
 
 def _selected_on(record: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:

@@ -23,8 +23,9 @@ from ganlab.reports import page
 from ganlab.reports.numbers import number
 from ganlab.runs import finite
 from ganlab.runs.checkpoints import BEST
+from ganlab.runs.run import Run
 from ganlab.runs.run_folder import CHECKPOINTS
-from ganlab.runs.subject import Subject, keep
+from ganlab.runs.scoring import keep
 
 
 def chosen(config: Mapping[str, Any]) -> Protocol:
@@ -58,25 +59,25 @@ class Evaluating(L.Callback):
     """
 
     def __init__(self, folder: Path, built: Experiment, every_kimg: float) -> None:
-        self.subject = Subject(folder, built)
+        self.run = Run.of(folder, built)
         self.protocol = chosen(built.config)
         self.every = 1000 * every_kimg
         self._evaluator: Evaluator | None = None
         self._seen = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        progress = self.subject.module.progress
+        progress = self.run.module.progress
         self._seen = progress.images_seen
         if trainer.is_global_zero:
-            scores.forget_after(self.subject.folder, progress.iteration)
+            scores.forget_after(self.run.folder, progress.iteration)
         # now, so that weights and scores that cannot be had stop a run before it began
-        self._evaluator = Evaluator(self.protocol, self.subject.real, device=pl_module.device, cache=cache_folder())
-        self.subject.refuse(self._evaluator)
+        self._evaluator = Evaluator(self.protocol, self.run.data, device=pl_module.device, cache=cache_folder())
+        self.run.refuse(self._evaluator)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        before, self._seen = self._seen, self.subject.module.progress.images_seen
+        before, self._seen = self._seen, self.run.module.progress.images_seen
         if self._seen // self.every > before // self.every:
             self._evaluate(trainer)
 
@@ -84,29 +85,29 @@ class Evaluating(L.Callback):
         assert self._evaluator is not None
         best = False
         try:
-            result = self.subject.evaluate(self._evaluator, self.protocol.truncation)
+            result = self.run.evaluate(self._evaluator, self.protocol.truncation)
             if trainer.is_global_zero:
                 best = self._keep(trainer, result)
-                page.write(self.subject.folder)
+                page.write(self.run.folder)
         except GanlabError as error:  # the run is worth more than a score
             if trainer.is_global_zero:
-                print(f"The evaluation at {self.subject.module.progress.kimg:g} kimg failed: {error}", file=sys.stderr)
+                print(f"The evaluation at {self.run.module.progress.kimg:g} kimg failed: {error}", file=sys.stderr)
         if distributed.world_size() > 1:
-            flag = torch.tensor(float(best), device=self.subject.module.device)
+            flag = torch.tensor(float(best), device=self.run.module.device)
             dist.broadcast(flag, src=0)
             best = bool(flag)
         if best:
-            finite.refuse_infinite(self.subject.module)
-            trainer.save_checkpoint(self.subject.folder / CHECKPOINTS / BEST)
+            finite.refuse_infinite(self.run.module)
+            trainer.save_checkpoint(self.run.folder / CHECKPOINTS / BEST)
             failure = getattr(trainer.strategy.checkpoint_io, "failure", None)
             if failure is not None and trainer.is_global_zero:
                 print(f"{BEST} cannot be written ({failure.strerror or failure}): training goes on.", file=sys.stderr)
 
     def _keep(self, trainer: L.Trainer, result: Any) -> bool:
         """Write the record, say the first number, and whether it is the best so far."""
-        folder = self.subject.folder
+        folder = self.run.folder
         before = [r for r in scores.read(folder) if r["during_training"]]
-        record = result.record(self.subject.described("", self.protocol.truncation), during_training=True)
+        record = result.record(self.run.described("", self.protocol.truncation), during_training=True)
         name, value = next(iter(record["values"].items()))
         loss = _loss(value)
         same = [r for r in before if r["protocol_hash"] == record["protocol_hash"]]
@@ -118,7 +119,7 @@ class Evaluating(L.Callback):
         print(f"{name} {written} at {record['subject']['kimg']:g} kimg{' (best)' if best else ''}", flush=True)
         for logger in trainer.loggers:
             numbers = {f"evaluation/{n}": v["value"] for n, v in record["values"].items() if v["value"] is not None}
-            logger.log_metrics(numbers, step=self.subject.module.progress.images_seen)
+            logger.log_metrics(numbers, step=self.run.module.progress.images_seen)
         return best
 
 
