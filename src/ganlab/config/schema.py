@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ganlab.core import registry, schedules
 from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.ranges import Filled, Range
 
 REQUIRED = "???"  # OmegaConf's mark of a value that must be given
 COMPONENT = "component"  # the key of a node that names its component
@@ -124,6 +125,8 @@ def convert(value: Any, annotation: Any) -> Any:
     origin, args = get_origin(annotation), get_args(annotation)
     if annotation is Any or annotation is inspect.Parameter.empty:
         return value
+    if origin is Annotated:
+        return _convert_in_range(value, *args)
     if origin in (Union, types.UnionType):
         return _convert_union(value, args)
     if origin is Literal:
@@ -172,6 +175,14 @@ def convert(value: Any, annotation: Any) -> Any:
     return value  # an annotation that only type checkers understand
 
 
+def _convert_in_range(value: Any, annotation: Any, *marks: Any) -> Any:
+    converted = convert(value, annotation)
+    for mark in marks:
+        if isinstance(mark, (Range, Filled)) and converted is not None and not mark.holds(converted):
+            raise ValueError(f"must be {mark}, got {value!r}")
+    return converted
+
+
 def _convert_union(value: Any, choices: Sequence[Any]) -> Any:
     reasons = []
     if value is None and type(None) in choices:
@@ -200,7 +211,10 @@ def _convert_sequence(value: Any, origin: Any, args: tuple[Any, ...]) -> Any:
 
 
 def _takes_float(annotation: Any) -> bool:
-    return annotation is float or float in get_args(annotation)
+    inner = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        inner = inner[:1]
+    return annotation is float or any(map(_takes_float, inner))
 
 
 def _near(value: Any, allowed: Sequence[Any]) -> str:
@@ -209,6 +223,6 @@ def _near(value: Any, allowed: Sequence[Any]) -> str:
 
 def _hints(component: Any) -> dict[str, Any]:
     try:
-        return get_type_hints(component.__init__ if inspect.isclass(component) else component)
+        return get_type_hints(component.__init__ if inspect.isclass(component) else component, include_extras=True)
     except NameError:  # an annotation that exists for type checkers only
         return {}
