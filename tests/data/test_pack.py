@@ -105,14 +105,14 @@ def test_a_killed_packer_leaves_nothing_that_is_taken_for_good(tmp_path: Path, s
     process = start(cache, log, stop=300)
     assert process.stdout is not None
     assert process.stdout.readline() == "reached\n"
-    partials = list(cache.glob("*.partial"))
+    partials = list(cache.glob(".*.part"))
     assert len(partials) == 1
     assert place(cache, Counting(COUNT)).open() is None
     kill(process)
     assert partials[0].exists()
     assert_good(pack(cache, Counting(COUNT, log=log)))
     assert log.stat().st_size == 300 + COUNT
-    assert not list(cache.glob("*.partial"))
+    assert not list(cache.glob(".*.part"))
 
 
 def test_two_processes_at_once_pack_once(tmp_path: Path, start: Start) -> None:
@@ -122,7 +122,7 @@ def test_two_processes_at_once_pack_once(tmp_path: Path, start: Start) -> None:
     assert [out for out, _ in answers] == [f"{COUNT} {sum(i % 251 for i in range(COUNT)) * 64}\n"] * 2
     assert log.stat().st_size == COUNT
     assert len(list(cache.glob("*.pack"))) == 1
-    assert not list(cache.glob("*.partial"))
+    assert not list(cache.glob(".*.part"))
     assert_good(pack(cache, Counting(COUNT)))
 
 
@@ -143,10 +143,10 @@ def test_what_killed_packers_left_for_other_sets_is_cleaned_up_unless_they_live(
     assert process.stdout is not None
     assert process.stdout.readline() == "reached\n"
     pack(cache, Counting(7))
-    assert len(list(cache.glob("*.partial"))) == 1  # of a process that is at work
+    assert len(list(cache.glob(".*.part"))) == 1  # of a process that is at work
     kill(process)
     pack(cache, Counting(8))
-    assert not list(cache.glob("*.partial"))
+    assert not list(cache.glob(".*.part"))
 
 
 @pytest.mark.parametrize("change", ["count", "content", "size", "channels"])
@@ -297,7 +297,7 @@ def test_a_disk_that_fills_up_leaves_no_partial_file(tmp_path: Path) -> None:
             pack(tmp_path, Counting(COUNT))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not [*tmp_path.glob("*.partial"), *tmp_path.glob("*.pack")]
+    assert not [*tmp_path.glob(".*.part"), *tmp_path.glob("*.pack")]
     assert_good(pack(tmp_path, Counting(COUNT)))
 
 
@@ -317,4 +317,4 @@ def test_ctrl_c_leaves_no_partial_file(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         pack(tmp_path, Interrupted(COUNT))
-    assert not [*tmp_path.glob("*.partial"), *tmp_path.glob("*.pack")]
+    assert not [*tmp_path.glob(".*.part"), *tmp_path.glob("*.pack")]

@@ -137,22 +137,15 @@ class PackFile:
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise OSError(errno.ENOSPC, f"{_gib(needed)} are needed and {_gib(free)} are free")
-        partial = self.folder / f"{self.key}.{os.getpid()}.partial"
-        try:
-            with partial.open("wb") as file, Progress(what, self.total) as progress:
-                count, failures, checksums = 0, [], _Checksums()
-                for chunk in chunks:
-                    file.write(chunk.pixels.data)
-                    checksums.update(chunk.pixels.data)
-                    count += len(chunk.pixels)
-                    failures += chunk.failures
-                    progress.update(chunk.total)
-                self._write_description(file, count, failures, checksums.found)
-                file.flush()
-                os.fsync(file.fileno())  # before the rename, or a crash could leave a name without contents
-            partial.replace(self.path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with files.whole(self.path, flush=True) as file, Progress(what, self.total) as progress:
+            count, failures, checksums = 0, [], _Checksums()
+            for chunk in chunks:
+                file.write(chunk.pixels.data)
+                checksums.update(chunk.pixels.data)
+                count += len(chunk.pixels)
+                failures += chunk.failures
+                progress.update(chunk.total)
+            self._write_description(file, count, failures, checksums.found)
 
     def _is_checked(self) -> bool:
         """Tell if the pixels were compared with their checksums not long ago, and the file has not changed since."""
@@ -285,8 +278,8 @@ def _locked(path: Path, waiting: str) -> Iterator[None]:
 
 def _remove_stale(folder: Path, own_key: str) -> None:
     """Remove what killed processes left half-written: a partial file whose lock is free belongs to nobody."""
-    for partial in folder.glob("*.partial"):
-        key = partial.name.split(".")[0]
+    for partial in folder.glob(".*.pack.*.part"):
+        key = partial.name.split(".")[1]
         if key == own_key:  # whose lock we hold
             partial.unlink(missing_ok=True)
             continue

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganlab.core import files
+from ganlab.core import files, json_lines
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation.protocol import first_difference
 from ganlab.evaluation.records import problem
@@ -18,16 +17,15 @@ Record = dict[str, Any]
 
 
 def append(folder: Path, record: Record) -> None:
-    """Add a line, whole or not at all; after a torn one of a process that was killed, it begins anew.
+    """Append a record, whole or not at all.
 
     Raises:
         GanlabError: If it cannot be written.
     """
-    line = (json.dumps(_plain(record), allow_nan=False) + "\n").encode()
     path = folder / FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files.append(path, line)
+        json_lines.append(path, record)
     except OSError as error:
         raise files.unwritable(path, error) from error
 
@@ -40,20 +38,16 @@ def read(folder: Path) -> list[Record]:
     """
     path = folder / FILE
     try:
-        content = files.read(path)
+        lines = list(json_lines.read(path))
     except FileNotFoundError:
         return []
     except OSError as error:
         raise GanlabError(f"{path} cannot be read: {error.strerror or error}.") from error
     records = []
-    for number, line in enumerate(content.splitlines(), start=1):
-        try:
-            record = json.loads(line, parse_constant=lambda _: None)
-        except (ValueError, RecursionError):
-            continue
+    for number, record in lines:
         if isinstance(record, dict) and "protocol" in record and "values" in record:
             if (wrong := problem(record)) is not None:
-                raise GanlabError(f"{path}: line {number} is no evaluation: {wrong}. Remove the line, or mend it.")
+                raise GanlabError(f"{path}: line {number} is no evaluation: {wrong}. Remove the line, or correct it.")
             records.append(record)
     return records
 
@@ -65,15 +59,11 @@ def forget_after(folder: Path, iteration: int) -> None:
         GanlabError: If it cannot be written.
     """
 
-    def earlier(line: bytes) -> bool:
-        try:
-            record = json.loads(line)
-            return not (record.get("during_training") and record["subject"]["iteration"] > iteration)
-        except (ValueError, KeyError, TypeError):
-            return False  # torn
+    def earlier(record: Mapping[str, Any]) -> bool:
+        return not (record.get("during_training") and record["subject"]["iteration"] > iteration)
 
     try:
-        files.keep_lines(folder / FILE, earlier)
+        json_lines.keep(folder / FILE, earlier)
     except OSError as error:
         raise files.unwritable(folder / FILE, error) from error
 
@@ -110,14 +100,3 @@ def title(record: Mapping[str, Any]) -> str:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN and no infinity."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+import torch
 from torch import Tensor
 
 from ganlab.core import files
@@ -131,17 +131,13 @@ def write_folder(samples: Samples, folder: Path) -> None:
             labels = samples.labels(start, start + len(pixels)) if samples.num_classes else None
             for i, image in enumerate(pixels):
                 inside = folder if labels is None else folder / f"{labels[i]:0{of_class}d}"
-                _write_image(image, inside / f"{start + i:0{digits}d}.png")
+                channels_first = torch.from_numpy(image).permute(2, 0, 1)
+                generation.write_png(channels_first, inside / f"{start + i:0{digits}d}.png")
                 done += 1
         _mark(folder, samples, complete=True)
     finally:
         if done < samples.count:
             print(f"{folder} is not complete: it has {done:,} of {samples.count:,} images.", file=sys.stderr)
-
-
-def _write_image(image: np.ndarray, path: Path) -> None:
-    with files.whole(path) as file:
-        Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(file, format="PNG")
 
 
 def _mark(folder: Path, samples: Samples, complete: bool) -> None:

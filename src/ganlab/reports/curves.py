@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganlab.core import files
+from ganlab.core import json_lines
 from ganlab.reports import charts, markup
 from ganlab.reports.charts import Series, number
 
@@ -45,16 +44,11 @@ def losses(folder: Path) -> str:
 def _scalars(folder: Path) -> dict[str, list[tuple[float, float]]]:
     """(kimg, value) by name."""
     try:
-        lines = files.read(folder / METRICS).splitlines()
+        rows = [row for _, row in json_lines.read(folder / METRICS, LINES)]
     except OSError:
         return {}
     found: dict[str, list[tuple[float, float]]] = {}
-    step = max(1, math.ceil(len(lines) / LINES))
-    for line in lines[(len(lines) - 1) % step :: step]:  # the last one is among them
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
+    for row in rows:
         if not isinstance(row, dict) or not _is_number(row.get("kimg")):
             continue
         for name, value in row.items():

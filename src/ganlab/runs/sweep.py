@@ -7,7 +7,6 @@ folder as a resolved ``config.yaml`` and started from there by ``ganlab train FO
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -28,7 +27,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from ganlab.config import catalog, compose, parts
-from ganlab.core import files, streams
+from ganlab.core import json_lines, streams
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.core.stop_signals import WATCH, heeded
 from ganlab.runs import fine_tuning, run_folder
@@ -66,7 +65,7 @@ def run(options: Sequence[str]) -> int:
         resolved: Any = OmegaConf.to_container(composed, resolve=True)
         here = os.getpid() == process
         if not here:  # hydra/launcher=joblib and the like; a job that is killed leaves no second line
-            files.append(elsewhere, _line(folder, None))
+            json_lines.append(elsewhere, [str(folder), None])
         try:
             run_folder.write_config(folder, {**resolved, "run": {**resolved["run"], "dir": str(folder)}})
             code = _start(folder, interrupted)
@@ -76,7 +75,7 @@ def run(options: Sequence[str]) -> int:
         if here:
             jobs.append((str(folder), code))
         else:
-            files.append(elsewhere, _line(folder, code))
+            json_lines.append(elsewhere, [str(folder), code])
         if code in {128 + number for number in heeded()}:
             interrupted.append(code)
         if interrupted:
@@ -172,14 +171,10 @@ def _lines(parsed: Sequence[Override], folder: Path) -> list[str]:
     return lines
 
 
-def _line(folder: Path, code: int | None) -> bytes:
-    return (json.dumps([str(folder), code]) + "\n").encode()
-
-
 def _read(path: Path) -> list[tuple[str, int | None]]:
     """Read the outcomes of jobs that ran in other processes; one that began and did not end has no exit code."""
-    lines = [json.loads(line) for line in files.read(path).splitlines()] if path.exists() else []
-    return list({folder: (folder, code) for folder, code in lines}.values())
+    lines = json_lines.read(path) if path.exists() else ()
+    return list({folder: (folder, code) for _, (folder, code) in lines}.values())
 
 
 def _start(folder: Path, interrupted: list[int]) -> int:

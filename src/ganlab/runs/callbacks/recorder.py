@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from ganlab.core import distributed, files
+from ganlab.core import distributed, files, json_lines
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
 from ganlab.runs.finite import diverged
@@ -85,9 +84,9 @@ class Recorder(L.Callback):
             stage = module.stage
             grown = {"stage": stage.level, "alpha": stage.alpha, "image_size": stage.image_size[0]}
             position, scalars = {**position, **grown}, {**scalars, **grown}
-        line = json.dumps({**position, **{k: _json_number(v) for k, v in scalars.items() if k not in position}})
+        rounded = {name: float(f"{value:.6g}") for name, value in scalars.items() if name not in position}
         try:
-            files.append(self.path, f"{line}\n".encode())
+            json_lines.append(self.path, {**position, **rounded})
         except OSError as error:
             self._complain(self.path, error)
         for logger in trainer.loggers:
@@ -106,18 +105,6 @@ class Recorder(L.Callback):
         """Drop lines that a killed run wrote after the checkpoint that is being continued."""
         try:
             files.append(self.path, b"")  # it is there from the beginning
-            files.keep_lines(self.path, lambda line: _is_from_before(line, iteration))
+            json_lines.keep(self.path, lambda line: bool(line["iteration"] <= iteration))
         except OSError as error:
             self._complain(self.path, error)
-
-
-def _is_from_before(line: bytes, iteration: int) -> bool:
-    """Whether a line is whole (the last one of a killed run may not be) and no later than ``iteration``."""
-    try:
-        return line.endswith(b"\n") and bool(json.loads(line)["iteration"] <= iteration)
-    except (ValueError, KeyError, TypeError):
-        return False
-
-
-def _json_number(value: float) -> float | None:
-    return float(f"{value:.6g}") if math.isfinite(value) else None
