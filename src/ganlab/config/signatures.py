@@ -10,13 +10,13 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
-import re
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
+from ganlab.config import docstrings
 from ganlab.config.schema import REQUIRED, Option, plain
 
 _FOLLOWED = 8  # imports and base classes in a row
@@ -42,18 +42,17 @@ class Signature:
     @property
     def summary(self) -> str:
         """The first sentence of the docstring, on one line."""
-        paragraph = " ".join(self.doc.partition("\n\n")[0].split())
-        return re.split(r"(?<=[.!?])\s+(?=[A-Z])", paragraph)[0]
+        return docstrings.summary(self.doc)
 
     @property
     def arguments(self) -> dict[str, str]:
         """What the docstring's ``Args`` section says of each parameter."""
-        return _arguments(self.doc)
+        return docstrings.arguments(self.doc)
 
     @property
     def body(self) -> str:
         """The docstring without its ``Args`` section."""
-        return re.sub(r"(?m)^(Args|Arguments):\n(?:(?: .*)?\n?)*", "", self.doc + "\n").strip()
+        return "\n\n".join(filter(None, docstrings.around(self.doc)))
 
 
 @dataclass(frozen=True)
@@ -268,20 +267,6 @@ def _value(where: _Module, node: ast.expr, steps: int = _FOLLOWED) -> Any:
             if found and any(isinstance(t, ast.Name) and t.id == node.attr for t in member.targets):
                 return _value(found[0], member.value, 0)
     return Expression(ast.unparse(node))
-
-
-def _arguments(doc: str) -> dict[str, str]:
-    section = re.search(r"(?m)^(?:Args|Arguments):\n((?:(?: .*)?\n?)*)", doc + "\n")
-    found: dict[str, str] = {}
-    names: list[str] = []
-    for line in inspect.cleandoc("\n" + section.group(1)).splitlines() if section else ():
-        start = re.match(r"([\w, *]+?)(?: \([^)]*\))?:\s+(.*)", line)
-        if start:
-            names = [name.strip(" *") for name in start.group(1).split(",")]
-            found.update(dict.fromkeys(names, start.group(2)))
-        else:
-            found.update({name: f"{found[name]} {line.strip()}".strip() for name in names})
-    return found
 
 
 def live(component: Any, options: dict[str, Option]) -> Signature:
