@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class GanlabError(Exception):
@@ -32,6 +32,18 @@ def sentence(error: BaseException | str) -> str:
     """Return the message of an error, on one line and with a full stop."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def few(items: Sequence[str], most: int = 3, between: str = ", ") -> str:
+    """``a, b, c and 4 more``: the first items of a list, and how many others there are."""
+    more = f" and {len(items) - most:,} more" if len(items) > most else ""
+    return between.join(items[:most]) + more
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """Return a text on one line, of at most ``most`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
 def short_of_memory(error: BaseException) -> bool:

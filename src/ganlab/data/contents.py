@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ganlab.contracts.dataset import Dataset
+from ganlab.core.errors import few
 from ganlab.data.prepare import Images
 
 IN_MEMORY, IN_FILES = "pixels", "files"
@@ -80,4 +81,4 @@ def _size(size: Any) -> str:
 
 def _names(names: Any) -> str:
     listed = [str(name)[:20] for name in names] if isinstance(names, list) else []
-    return ", ".join(listed[:10]) + (f" and {len(listed) - 10} more" if len(listed) > 10 else "") if listed else "none"
+    return few(listed, most=10) or "none"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ganlab.core.differences import said
+
 Record = dict[str, Any]
 _NUMBER = (int, float)
 _MOST = 1e300  # a whole number in JSON may be larger than any float
@@ -14,26 +16,26 @@ def problem(record: Mapping[str, Any]) -> str | None:
     """Say why a line is no record of an evaluation; None if it is one."""
     for key, is_right, what in _FORM:
         if not is_right(record.get(key)):
-            return f"{key} must be {what}, got {_short(record.get(key))}"
+            return f"{key} must be {what}, got {said(record.get(key))}"
     for name, value in record["values"].items():
         if not isinstance(value, dict):
-            return f"values.{name} must be a mapping, got {_short(value)}"
+            return f"values.{name} must be a mapping, got {said(value)}"
         for key in ("value", "low", "high", "real"):
             if key not in value or not _optional_number(value[key]):
-                return f"values.{name}.{key} must be a number, got {_short(value.get(key))}"
+                return f"values.{name}.{key} must be a number, got {said(value.get(key))}"
         for key in ("better", "about", "meaning"):
             if not isinstance(value.get(key, ""), str):
-                return f"values.{name}.{key} must be a text, got {_short(value.get(key))}"
+                return f"values.{name}.{key} must be a text, got {said(value.get(key))}"
     return _problem_of_subject(record["subject"])
 
 
 def _problem_of_subject(subject: Mapping[str, Any]) -> str | None:
     kind = subject.get("kind")
     if not isinstance(kind, str) or kind not in _SUBJECTS:
-        return f"subject.kind must be one of {', '.join(_SUBJECTS)}, got {_short(kind)}"
+        return f"subject.kind must be one of {', '.join(_SUBJECTS)}, got {said(kind)}"
     for key, (is_right, what) in _SUBJECTS[kind].items():
         if not is_right(subject.get(key)):
-            return f"subject.{key} must be {what}, got {_short(subject.get(key))}"
+            return f"subject.{key} must be {what}, got {said(subject.get(key))}"
     return None
 
 
@@ -60,11 +62,6 @@ def _is_texts(value: Any) -> bool:
 
 def _is_named_texts(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 _FORM: tuple[tuple[str, Callable[[Any], bool], str], ...] = (

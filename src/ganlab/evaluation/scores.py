@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.core import files, json_lines
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, shortened
 from ganlab.evaluation.protocol import first_difference
 from ganlab.evaluation.records import problem
 
@@ -81,10 +81,10 @@ def refuse_different(records: Sequence[Record], names: Sequence[str] = ()) -> No
     for record, name in zip(records[1:], names[1:], strict=True):
         found = first_difference(records[0]["protocol"], record["protocol"])
         if found is not None:
-            key, a, b = found
+            key, a, b = found[0], *(shortened(json.dumps(value)) for value in found[1:])
             raise GanlabError(
-                f"Scores of different protocols are not compared: {key} is {_short(a)} for {names[0]} and "
-                f"{_short(b)} for {name}. Evaluate both with one protocol."
+                f"Scores of different protocols are not compared: {key} is {a} for {names[0]} and "
+                f"{b} for {name}. Evaluate both with one protocol."
             )
 
 
@@ -95,8 +95,3 @@ def title(record: Mapping[str, Any]) -> str:
         truncation = subject.get("truncation")
         return f"iteration {subject['iteration']}" + (f", truncation {truncation:g}" if truncation else "")
     return f"real images ({subject['split']})" if subject["kind"] == "real" else str(subject["path"])
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

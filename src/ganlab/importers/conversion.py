@@ -22,15 +22,16 @@ from ganlab.assembly import experiment
 from ganlab.config import compose
 from ganlab.config.catalog import spell
 from ganlab.contracts.plan import Progress
-from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.differences import differences, is_plain
+from ganlab.core.errors import GanlabError, few, suggestion
 from ganlab.importers.network import COUNTERS, Network, Tensors
 from ganlab.runs import checkpoints, run_folder
-from ganlab.runs.checkpoint_check import is_plain
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 
 SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".npz")
 PICKLES = (".pkl", ".pickle")
 WRAPPINGS = ("model_state_dict", "state_dict")
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 SAFE = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
 
 
@@ -300,26 +301,18 @@ def _fill(ours: nn.Module, network: Network, path: Path) -> None:
         GanlabError: If tensors are missing, surplus or of another shape, by their names in the file.
     """
     wanted = ours.state_dict()
-    missing = [network.theirs(k) for k in wanted if k not in network.state and not COUNTERS.search(k)]
-    surplus = [*network.surplus, *(network.sources[key] for key in network.state if key not in wanted)]
-    shapes = [
-        f"{network.sources[key]} is {tuple(value.shape)} instead of {tuple(wanted[key].shape)}"
-        for key, value in network.state.items()
-        if key in wanted and value.shape != wanted[key].shape
-    ]
-    shapes += [
-        f"{network.sources[key]} is {value.dtype}"
-        for key, value in network.state.items()
-        if key in wanted and wanted[key].is_floating_point() and not value.is_floating_point()
-    ]
-    problems = []
-    for what, names in (("lacks", missing), ("has no place for", surplus), ("does not fit:", shapes)):
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            problems.append(f"{what} {', '.join(names[:3])}{more}")
+    names = {key: network.sources.get(key) or network.theirs(key) for key in {**wanted, **network.state}}
+    theirs = {names[key]: value for key, value in network.state.items()}
+    needed = {names[key]: value for key, value in wanted.items() if key in network.state or not COUNTERS.search(key)}
+    problems = list(differences("", {**theirs, **dict.fromkeys(network.surplus)}, needed, _as_precise))
     if problems:
-        raise GanlabError(f"{path} as a {network.component} {'; '.join(problems)}.")
+        raise GanlabError(f"{path} is no {network.component}: {few(problems, between='; ')}.")
     ours.load_state_dict({**wanted, **network.state})
+
+
+def _as_precise(ours: Tensor) -> tuple[torch.dtype, ...]:
+    """Weights may be stored in any precision."""
+    return (ours.dtype, *FLOATS) if ours.is_floating_point() else (ours.dtype,)
 
 
 def _write(module: Any, folder: Path) -> None:

@@ -7,7 +7,7 @@ process with a segmentation fault, other things end it with a traceback or train
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -17,14 +17,12 @@ from torch import Tensor, nn
 
 from ganlab.contracts.growth import Grows, Stage
 from ganlab.contracts.plan import Progress
-from ganlab.core.errors import GanlabError
+from ganlab.core.differences import Dtypes, Problems, differences, said
+from ganlab.core.errors import GanlabError, few
 from ganlab.engine.module import GANModule
 
 VERSION = "pytorch-lightning_version"
 STEPS = "epoch_loop.manual_optimization.optim_step_progress"  # of Lightning's loops; counts iterations, see the module
-
-Dtypes = Callable[[Tensor], tuple[torch.dtype, ...]]
-Problems = Iterator[str]
 
 
 class MisfitError(GanlabError):
@@ -61,7 +59,7 @@ def taken(
     """
     stored = checkpoint["ganlab"]
     dtypes = _dtypes(stored.get("config"))
-    _refuse(path, "belongs to another model", _differences("", checkpoint["state_dict"], module.state_dict(), dtypes))
+    _refuse(path, "belongs to another model", differences("", checkpoint["state_dict"], module.state_dict(), dtypes))
     entries = ("phase", "stage", "optimistic")
     _refuse(path, "does not fit this run", (f"its {entry} is missing" for entry in entries if entry not in stored))
     trained = "loops" in checkpoint  # an imported one is not
@@ -91,16 +89,6 @@ def taken(
     }
 
 
-def is_plain(value: Any) -> bool:
-    """Tell tensors that hold their own numbers, on the CPU, from sparse, quantized and other ones."""
-    return (
-        type(value) in (Tensor, nn.Parameter)
-        and value.layout is torch.strided
-        and value.device.type == "cpu"
-        and not (value.is_quantized or value.is_nested or value.is_conj() or value.is_neg())
-    )
-
-
 # --- parts of a checkpoint
 
 
@@ -109,39 +97,39 @@ def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
     stage, phase, played = stored["stage"], stored["phase"], stored["progress"]["iteration"] > 0
     if module.game.growth is None or not played:
         if stage is not None or phase is not None:
-            yield f"it has a stage of growth ({_short(stage)}, phase {_short(phase)}), and the run has none"
+            yield f"it has a stage of growth ({said(stage)}, phase {said(phase)}), and the run has none"
         return
     wanted = {field.name for field in fields(Stage)}
     if isinstance(stage, Mapping) and not module.game.growth.stage(module.game.growth.images).average:
         wanted -= {"average"} - set(stage)  # runs of version 0.1.0 have none
     if not isinstance(stage, Mapping) or set(stage) != wanted:
-        yield f"its stage of growth is {_short(stage)}"
+        yield f"its stage of growth is {said(stage)}"
         return
     networks = [n for player in module.game.players.values() for n in player.modules.values() if isinstance(n, Grows)]
     level, size, batch = stage["level"], stage["image_size"], stage["batch_size"]
     if not _is_count(level) or level > min(network.levels for network in networks):
-        yield f"its level of growth is {_short(level)}"
+        yield f"its level of growth is {said(level)}"
     elif not _are_counts(size) or tuple(size) != tuple(networks[0].image_size_at(level)):
-        yield f"its image size is {_short(size)} at level {level}"
+        yield f"its image size is {said(size)} at level {level}"
     if not _is_number(stage["alpha"]) or not 0 <= stage["alpha"] <= 1:
-        yield f"its alpha of growth is {_short(stage['alpha'])}"
+        yield f"its alpha of growth is {said(stage['alpha'])}"
     by_schedule = module.game.growth.stage(0).batch_size
     if type(batch) is not type(by_schedule) or (batch is not None and batch <= 0):
-        yield f"its batch of the stage is {_short(batch)}"
+        yield f"its batch of the stage is {said(batch)}"
     rates = stage["learning_rates"]
     if not isinstance(rates, Mapping) or not all(n in module.game.players and _is_number(r) for n, r in rates.items()):
-        yield f"its learning rates of the stage are {_short(rates)}"
+        yield f"its learning rates of the stage are {said(rates)}"
     if not _is_count(stage.get("average", 0)):
-        yield f"its average of the stage is {_short(stage['average'])}"
+        yield f"its average of the stage is {said(stage['average'])}"
     if not _is_count(phase) or type(stage["phase"]) is not int or stage["phase"] != phase:
-        yield f"its phase is {_short(phase)}, and that of its stage {_short(stage['phase'])}"
+        yield f"its phase is {said(phase)}, and that of its stage {said(stage['phase'])}"
 
 
 def _of_last_steps(module: GANModule, stored: Mapping[str, Any], trained: bool, dtypes: Dtypes) -> Problems:
     """Return the last steps of each player, which the optimistic update keeps."""
     steps = stored["optimistic"]
     if not isinstance(steps, Mapping):
-        yield f"its last steps are {_short(steps)}"
+        yield f"its last steps are {said(steps)}"
         return
     optimistic = module.game.update == "optimistic"
     wanted = _playing(module) if optimistic and trained and stored["progress"]["iteration"] else set()
@@ -149,9 +137,9 @@ def _of_last_steps(module: GANModule, stored: Mapping[str, Any], trained: bool, 
     for player, theirs in steps.items():
         ours = module.player_optimizers.parameters.get(player) if optimistic else None
         if ours is None:
-            yield f"it has a last step of {_short(player)}, and the run has none"
+            yield f"it has a last step of {said(player)}, and the run has none"
         else:
-            yield from _differences(f"last step of {player}", theirs, [p.detach() for p in ours], dtypes)
+            yield from differences(f"last step of {player}", theirs, [p.detach() for p in ours], dtypes)
 
 
 def _of_training(
@@ -167,7 +155,7 @@ def _of_training(
     types = {name: type(checkpoint.get(name)) is kind for name, kind in kinds.items()}
     wrong = [name for name, right in (counts | types).items() if not right]
     if wrong:
-        yield f"its {wrong[0]} is {_short(checkpoint.get(wrong[0]))}"
+        yield f"its {wrong[0]} is {said(checkpoint.get(wrong[0]))}"
         return
     states, step = checkpoint["optimizer_states"], checkpoint["global_step"]
     if "loops" not in checkpoint:
@@ -175,12 +163,12 @@ def _of_training(
             yield "it has optimizers and no loops"
         return
     form = _form_of_loops(checkpoint, loops)
-    found = list(_differences("loops", form, loops, dtypes))
+    found = list(differences("loops", form, loops, dtypes))
     yield from found
     if not found:
         steps = list(form[STEPS]["total"].values())
         if steps != [step] * len(steps) or step > checkpoint["ganlab"]["progress"]["iteration"]:
-            yield f"its loops count {_short(steps)} iterations, its global_step {_short(step)}"
+            yield f"its loops count {said(steps)} iterations, its global_step {said(step)}"
     if len(states) != len(optimizers):
         yield f"it has {len(states)} optimizers instead of {len(optimizers)}"
         return
@@ -200,7 +188,7 @@ def _of_optimizer(
     """The moments of one player's parameters; those that had no gradient yet have none."""
     whole = isinstance(theirs, Mapping) and {"state", "param_groups"} <= set(theirs)
     if not whole or not isinstance(theirs["state"], Mapping) or not isinstance(theirs["param_groups"], list):
-        yield f"the optimizer of {player} is {_short(theirs)}"
+        yield f"the optimizer of {player} is {said(theirs)}"
         return
     wanted = [group["params"] for group in ours.state_dict()["param_groups"]]
     found = [group.get("params") if isinstance(group, Mapping) else None for group in theirs["param_groups"]]
@@ -211,14 +199,14 @@ def _of_optimizer(
     examples: dict[Any, Any] = {}
     for index, state in theirs["state"].items():
         if not _is_count(index) or index >= len(parameters):
-            yield f"the optimizer of {player} has a state of {_short(index)}"
+            yield f"the optimizer of {player} has a state of {said(index)}"
             continue
         parameter = parameters[index]
         kind = tuple(parameter.shape), parameter.dtype
         if kind not in examples:
             examples[kind] = _example_of_state(module, player, parameter)
         where = f"optimizer of {player}: {names.get(id(parameter), f'parameter {index}')}"
-        yield from _differences(where, state, examples[kind], dtypes)
+        yield from differences(where, state, examples[kind], dtypes)
     lost = not theirs["state"] and player in _playing(module) and parameters
     if lost and _example_of_state(module, player, parameters[0]):
         yield f"the optimizer of {player} has no state"
@@ -236,34 +224,6 @@ def _example_of_state(module: GANModule, player: str, parameter: Tensor) -> dict
 def _playing(module: GANModule) -> set[str]:
     """The players that step in every iteration."""
     return {player for turn in module.game.all_turns() if turn.every == 1 for player in turn.players}
-
-
-# --- comparing
-
-
-def _differences(where: str, theirs: Any, ours: Any, dtypes: Dtypes) -> Problems:
-    """How the form of something differs from that of an example: names, counts, types, shapes and dtypes."""
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        name = f"{where}." if where else ""
-        yield from (f"{name}{key} is missing" for key in ours if key not in theirs)
-        yield from (f"{name}{_short(key, quoted=False)} is unknown here" for key in theirs if key not in ours)
-        for key in ours:
-            if key in theirs:
-                yield from _differences(f"{name}{key}", theirs[key], ours[key], dtypes)
-    elif isinstance(ours, list) and isinstance(theirs, (list, tuple)):
-        if len(theirs) != len(ours):
-            yield f"{where} has {len(theirs)} parts instead of {len(ours)}"
-        for number, (one, other) in enumerate(zip(theirs, ours, strict=False)):
-            yield from _differences(f"{where}[{number}]", one, other, dtypes)
-    elif isinstance(ours, Tensor):
-        if not is_plain(theirs):
-            yield f"{where} is {'no plain tensor' if isinstance(theirs, Tensor) else _short(theirs)}"
-        elif theirs.shape != ours.shape:
-            yield f"{where} is {tuple(theirs.shape)} instead of {tuple(ours.shape)}"
-        elif theirs.dtype not in dtypes(ours):
-            yield f"{where} is {theirs.dtype} instead of {dtypes(ours)[0]}"
-    elif type(theirs) is not type(ours) or (type(ours) is int and theirs < 0):
-        yield f"{where} is {_short(theirs)}"
 
 
 def _dtypes(config: Any) -> Dtypes:
@@ -308,10 +268,8 @@ def _own(value: Any) -> Any:
 
 
 def _refuse(path: Any, what: str, problems: Iterable[str]) -> None:
-    found = list(problems)
-    if found:
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        raise MisfitError(f"{path} {what}: {'; '.join(found[:3])}{more}.")
+    if found := list(problems):
+        raise MisfitError(f"{path} {what}: {few(found, between='; ')}.")
 
 
 def _is_count(value: Any) -> bool:
@@ -324,10 +282,3 @@ def _are_counts(values: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
-
-
-def _short(value: Any, quoted: bool = True) -> str:
-    if isinstance(value, Tensor):
-        return f"a tensor {tuple(value.shape)}"
-    text = " ".join((repr(value) if quoted else str(value)).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."

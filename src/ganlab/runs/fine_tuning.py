@@ -16,10 +16,10 @@ from torch import Tensor
 from ganlab.config import catalog, compose, schema
 from ganlab.contracts.growth import Grows
 from ganlab.core import registry
-from ganlab.core.errors import GanlabError
+from ganlab.core.differences import differences, is_plain
+from ganlab.core.errors import GanlabError, few
 from ganlab.engine.module import GANModule
 from ganlab.runs import choice, run_folder
-from ganlab.runs.checkpoint_check import is_plain
 
 PREFIXES = ("game.", "average.")
 ORIGINAL, LEFT, RIGHT = (f"parametrizations.weight.{name}" for name in ("original", "0.u", "0.v"))
@@ -91,23 +91,9 @@ def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list
     fresh = [
         key for key in ours if key in theirs and before and now and _by_class(ours[key], theirs[key], now - before)
     ]
-    misfits = [
-        *(f"{key} is missing" for key in ours if key not in theirs),
-        *(f"{key} is unknown here" for key in theirs if key not in ours),
-        *(
-            f"{key} is {tuple(theirs[key].shape)} instead of {tuple(value.shape)}"
-            for key, value in ours.items()
-            if key in theirs and key not in fresh and theirs[key].shape != value.shape
-        ),
-        *(
-            f"{key} is {theirs[key].dtype} instead of {value.dtype}"
-            for key, value in ours.items()
-            if key in theirs and theirs[key].dtype != value.dtype
-        ),
-    ]
-    if misfits:
-        more = f" and {len(misfits) - 3} more" if len(misfits) > 3 else ""
-        raise GanlabError(f"init={run}: its weights do not fit these networks: {'; '.join(misfits[:3])}{more}.")
+    taken = {key: value for key, value in theirs.items() if key not in fresh}
+    if misfits := list(differences("", taken, {key: value for key, value in ours.items() if key not in fresh})):
+        raise GanlabError(f"init={run}: its weights do not fit these networks: {few(misfits, between='; ')}.")
     for key, value in ours.items():
         if key not in fresh:
             value.copy_(theirs[key])
@@ -116,10 +102,9 @@ def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list
         names = dict.fromkeys(
             key.split(".", 1)[1].partition(".parametrizations")[0].removesuffix(".weight") for key in fresh
         )
-        several = f" and {len(names) - 4} more" if len(names) > 4 else ""
         messages.append(
             f"{run} has {before} classes, the data {now}: what belongs to classes starts afresh "
-            f"({', '.join(list(names)[:4])}{several})."
+            f"({few(list(names), most=4)})."
         )
     return messages
 

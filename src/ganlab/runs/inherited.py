@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganlab.contracts.dataset import Dataset
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, few
 from ganlab.data.headers import look
 from ganlab.runs import choice, run_folder
 
 COLOURS = {1: "grey", 3: "in colour"}
-LISTED = 3
 
 
 def compare(config: Mapping[str, Any], source: Dataset) -> list[str]:
@@ -76,8 +75,7 @@ def _other_names(run: str, before: Sequence[str], now: Sequence[str]) -> list[st
     other = [f"{theirs!r} is {ours!r}" for theirs, ours in zip(before, now, strict=False) if theirs != ours]
     if not other:
         return []
-    more = f" and {len(other) - LISTED} more" if len(other) > LISTED else ""
-    return [f"Classes begin with what {run} has learned of its own, by number: {', '.join(other[:LISTED])}{more}."]
+    return [f"Classes begin with what {run} has learned of its own, by number: {few(other)}."]
 
 
 def _pair(size: Any) -> tuple[int, int]:

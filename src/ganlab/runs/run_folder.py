@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from ganlab.core import files, traceback_file
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, few
 from ganlab.runs import plain_yaml
 
 CONFIG, METRICS, ENVIRONMENT = "config.yaml", "metrics.jsonl", "environment.json"
@@ -70,10 +70,8 @@ def _refuse_occupied(path: Path, folder: str) -> None:
     try:
         read_config(path)
     except GanlabError as error:
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise GanlabError(
-            f"run.dir={folder} holds other things ({', '.join(found[:3])}{more}): give a folder that is empty or does "
-            f"not exist yet."
+            f"run.dir={folder} holds other things ({few(found)}): give a folder that is empty or does not exist yet."
         ) from error
 
 
