@@ -58,7 +58,7 @@ class Engine:
         self.game = game
         rates = rate if isinstance(rate, Mapping) else dict.fromkeys(game.players, rate)
         factories = {p: lambda params, lr=rates[p]: optimizer(list(params), lr=lr) for p in game.players}
-        options = Training(**{"batch_size": BATCH, "log_every_steps": 1, **training})  # type: ignore[arg-type]
+        options = Training(**{"batch_size": BATCH, **training})  # type: ignore[arg-type]
         setting = Setting(Normal(), LATENTS) if setting is None else setting
         self.module = GANModule(game, regularizers or {}, factories, setting, average or Average({}), options)
         self.module.player_optimizers.take(self.module.configure_optimizers())

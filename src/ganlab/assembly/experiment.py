@@ -115,7 +115,6 @@ def build(config: Config, with_data: bool = True) -> Experiment:
         dequantize=config["data"]["dequantize"],
         clip=clipping.limits(config, game),
         compile=config["compile"],
-        log_every_steps=config["trainer"].get("log_every_n_steps", 50),
         max_steps=config["trainer"]["max_steps"],
         max_kimg=config["run"]["max_kimg"],
         scheduled=scheduled,

@@ -32,8 +32,9 @@ class View(Passes):
         batch: Number of fakes on this rank.
         iteration: Iterations done before this one.
         images_seen: Real images shown in counted turns before this iteration.
-        logged: Whether scalars of this micro-batch will be logged.
     """
+
+    logged = True  # what regularizers ask until they note without asking
 
     def __init__(
         self,
@@ -47,11 +48,10 @@ class View(Passes):
         batch: int,
         iteration: int,
         images_seen: int,
-        logged: bool = False,
     ) -> None:
         super().__init__(game, hooks, turn, setting)
         self.stream = stream
-        self.batch, self.iteration, self.images_seen, self.logged = batch, iteration, images_seen, logged
+        self.batch, self.iteration, self.images_seen = batch, iteration, images_seen
         self.scalars: dict[str, Tensor] = {}
         self.notes: dict[Any, Any] = {}
         self._reals = reals
@@ -75,9 +75,8 @@ class View(Passes):
         return distributed.gather(x)
 
     def note(self, name: str, value: Tensor) -> None:
-        """Log a scalar of this micro-batch, if it is to be logged."""
-        if self.logged:
-            self.scalars[name] = value.detach()
+        """Keep a scalar of this micro-batch on the device, for the log; of few iterations it is read."""
+        self.scalars[name] = value.detach()
 
     def differentiates(self, player: str) -> bool:
         """Whether this turn takes gradients by the player's parameters: it steps, or a regularizer asks for them."""

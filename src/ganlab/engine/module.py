@@ -46,7 +46,6 @@ class Training:
         dequantize: Whether real pixels get uniform noise of one grey level.
         clip: Maximal gradient norm of a player, by name.
         compile: Whether networks and input gradients are compiled.
-        log_every_steps: Scalars are kept in iterations divisible by this, and in the last one.
         max_steps: Iterations of the run; below 0: unlimited.
         max_kimg: Its images, in thousands, or None.
         scheduled: Numbers of losses, regularizers and so on that follow schedules.
@@ -60,7 +59,6 @@ class Training:
     dequantize: bool = False
     clip: Mapping[str, float] = field(default_factory=dict)
     compile: bool = False
-    log_every_steps: int = 50
     max_steps: int = -1
     max_kimg: float | None = None
     scheduled: Sequence[Scheduled] = ()
@@ -106,14 +104,13 @@ class GANModule(L.LightningModule):
         self.config = dict(config or {})
         self.trained_on: Mapping[str, Any] | None = None  # see `ganlab.data.contents`; stored in checkpoints too
         self.progress = Progress()
-        self.scalars: dict[str, Tensor] = {}
         self.objective_names: set[str] = set()  # those of the scalars that players minimise
         self._hooks = hooks_of(list(regularizers.values()))
         self.player_optimizers = PlayerOptimizers(game, optimizers, self._hooks, setting, learning_rates, training.clip)
         self._playing: tuple[str, ...] | None = None
         self._stage: Stage | None = None
         self._phase: int | None = None
-        self._kept: dict[str, list[Tensor]] | None = None
+        self._kept: dict[str, list[Tensor]] = {}
         self._parametrized = any(parametrize.is_parametrized(m) for m in game.modules())
         if training.compile:
             twice = [name for name, regularizer in regularizers.items() if regularizer.player_gradients]
@@ -141,6 +138,15 @@ class GANModule(L.LightningModule):
         """Where networks that grow stand; None: the game does not grow, or has not begun."""
         return self._stage
 
+    @property
+    def scalars(self) -> dict[str, Tensor]:
+        """The last iteration's terms and notes by name, means over its turns and micro-batches, on the device.
+
+        They are kept in every iteration, as nobody knows beforehand which one is the last; the means are taken and
+        the host waits for them where they are read.
+        """
+        return {name: torch.stack(values).mean() for name, values in self._kept.items()}
+
     def training_step(self, batch: Batch, batch_idx: int = 0) -> None:
         self.iterate(batch)
         self._count_iteration()
@@ -154,9 +160,7 @@ class GANModule(L.LightningModule):
             scheduled.assign(scheduled.schedule(before.images_seen))
         factors = self._stage.learning_rates if self._stage is not None else {}
         self.player_optimizers.set_learning_rates(before.images_seen, factors)
-        after = iteration.advance(before)
-        logged = after.iteration % options.log_every_steps == 0 or options.ends(after)
-        self._kept = {} if logged else None
+        self._kept = {}
         reals = Reals(
             batch,
             accumulate=options.accumulate,
@@ -168,9 +172,7 @@ class GANModule(L.LightningModule):
         RULES[self.game.update](iteration.slots, reals, self._evaluate, self.player_optimizers)
         with self.setting.timer("EMA"):
             self.average.follow(before.images_seen, iteration.counted)
-        self.progress = after
-        if self._kept is not None:
-            self.scalars = {name: torch.stack(values).mean() for name, values in self._kept.items()}
+        self.progress = iteration.advance(before)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ganlab"] = {
@@ -215,7 +217,6 @@ class GANModule(L.LightningModule):
                     batch=local,
                     iteration=self.progress.iteration,
                     images_seen=self.progress.images_seen,
-                    logged=self._kept is not None,
                 )
                 objectives = self._objectives(turn, view)
             with self.setting.timer("backward"):
@@ -289,8 +290,6 @@ class GANModule(L.LightningModule):
             torch.compiler.reset()
 
     def _keep(self, view: View, objectives: Mapping[str, Mapping[str, Tensor]]) -> None:
-        if self._kept is None:
-            return
         for player, terms in objectives.items():
             prefix = player if view.turn.name == "main" else f"{player}/{view.turn.name}"
             for name, value in terms.items():

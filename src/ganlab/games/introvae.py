@@ -116,8 +116,7 @@ class IntroVAE(Game):
                     "margin": self.alpha * (hinges[0] + hinges[1]),
                     "reconstruction": self.beta * distance(images, real.images),
                 }
-                if view.logged:
-                    view.note(f"{player}/kl_fake", -view.logits(view.fakes(grad=False)).mean())
+                view.note(f"{player}/kl_fake", -view.logits(view.fakes(grad=False)).mean())
             elif player == "generator":
                 codes = gaussian.sample(mean, log_variance, view.draw("codes", mean.shape)).detach()
                 images = view.run("generator", codes, real.labels)

@@ -83,9 +83,8 @@ class MEG(Game):
             if player == "discriminator":
                 real, fake = (-view.logits(points).mean() for points in (view.reals, view.fakes()))
                 objectives[player] = {"energy": real - fake, "score": self.score_penalty * self._score(view)}
-                if view.logged:
-                    view.note(f"{player}/real_energy", real)
-                    view.note(f"{player}/fake_energy", fake)
+                view.note(f"{player}/real_energy", real)
+                view.note(f"{player}/fake_energy", fake)
             elif player == "generator":
                 energy = -view.logits(view.fakes()).mean()
                 objectives[player] = {"energy": energy, "information": self.information * self._ignorance(view)}

@@ -118,7 +118,7 @@ class Standard(Game):
             if player in self._needs:
                 arguments = self._arguments(player, view)
                 objectives[player] = {"adversarial": self._objectives[player](**arguments)}
-                if player == "discriminator" and view.logged:
+                if player == "discriminator":
                     for name in LOGITS:
                         if name in arguments:
                             view.note(f"{player}/{name}", arguments[name].mean())

@@ -81,9 +81,7 @@ def toy_view(
     setting = Setting(prior=prior, latent_dim=int(game.get_submodule("generator").latent_dim))  # type: ignore[arg-type]
     points = Points(reals, None, "real") if turn.reals else None
     hooks = hooks_of(list(regularizers))
-    return View(
-        game, hooks, turn, stream, setting, reals=points, batch=len(reals), iteration=0, images_seen=0, logged=True
-    )
+    return View(game, hooks, turn, stream, setting, reals=points, batch=len(reals), iteration=0, images_seen=0)
 
 
 def rehearse(

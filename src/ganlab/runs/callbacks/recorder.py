@@ -19,8 +19,11 @@ from ganlab.runs.run_folder import METRICS
 
 
 class Recorder(L.Callback):
-    """Reads the module's scalars every ``log_every_n_steps`` iterations, which is the only time that
-    the host waits for the device, and writes them on the kimg axis.
+    """Reads the module's scalars every ``log_every_n_steps`` iterations and in the last one, which is the only time
+    that the host waits for the device, and writes them on the kimg axis.
+
+    Which iteration is the last one is known afterwards, where a signal or a time limit ends the run. A run that goes on
+    forgets that line, unless it is one of the interval: its lines are those of a run that never stopped.
 
     Args:
         folder: The run.
@@ -45,30 +48,37 @@ class Recorder(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, GANModule)
         self._started = self._before = (time.perf_counter(), pl_module.progress.images_seen)
+        self._recorded = pl_module.progress.iteration
         if trainer.is_global_zero:
-            self._forget_after(pl_module.progress.iteration)
+            self._forget_after(trainer, self._recorded)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, GANModule)
-        if not pl_module.scalars:
-            return
-        names, values = list(pl_module.scalars), torch.stack(list(pl_module.scalars.values()))
-        values = distributed.mean(values)
-        self.latest = dict(zip(names, values.tolist(), strict=True))  # the host waits for the device here
-        pl_module.scalars = {}
-        self._measure_speed(pl_module.progress.images_seen)
-        if trainer.is_global_zero:
-            self._write(trainer, pl_module)
-        bad = [name for name, value in self.latest.items() if not math.isfinite(value)]
-        if bad:
-            raise GanlabError(diverged(bad[0].replace("/", "'s ") + f" is {self.latest[bad[0]]}", pl_module))
+        progress = pl_module.progress
+        # the last one of the run's length before its checkpoint is there: nobody would come back for it
+        if _is_due(progress.iteration, trainer) or pl_module.training_options.ends(progress):
+            self._record(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, GANModule)
+        if pl_module.progress.iteration > self._recorded:
+            self._record(trainer, pl_module)
         now, (then, before) = time.perf_counter(), self._started
         self.session_images_per_second = (pl_module.progress.images_seen - before) / max(now - then, 1e-9)
+
+    def _record(self, trainer: L.Trainer, module: GANModule) -> None:
+        self._recorded = module.progress.iteration
+        scalars = module.scalars
+        values = distributed.mean(torch.stack(list(scalars.values())))
+        self.latest = dict(zip(scalars, values.tolist(), strict=True))  # the host waits for the device here
+        self._measure_speed(module.progress.images_seen)
+        if trainer.is_global_zero:
+            self._write(trainer, module)
+        bad = [name for name, value in self.latest.items() if not math.isfinite(value)]
+        if bad:
+            raise GanlabError(diverged(bad[0].replace("/", "'s ") + f" is {self.latest[bad[0]]}", module))
 
     def _measure_speed(self, images_seen: int) -> None:
         now, (then, before) = time.perf_counter(), self._before
@@ -101,10 +111,16 @@ class Recorder(L.Callback):
             )
         self._complained.add(what)
 
-    def _forget_after(self, iteration: int) -> None:
-        """Drop lines that a killed run wrote after the checkpoint that is being continued."""
+    def _forget_after(self, trainer: L.Trainer, iteration: int) -> None:
+        """Drop lines that a killed run wrote after the checkpoint that is being continued, and the one of its last
+        iteration that no run writes that goes on."""
+        kept = iteration if _is_due(iteration, trainer) else iteration - 1
         try:
             files.append(self.path, b"")  # it is there from the beginning
-            json_lines.keep(self.path, lambda line: bool(line["iteration"] <= iteration))
+            json_lines.keep(self.path, lambda line: bool(line["iteration"] <= kept))
         except OSError as error:
             self._complain(self.path, error)
+
+
+def _is_due(iteration: int, trainer: L.Trainer) -> bool:
+    return iteration % trainer.log_every_n_steps == 0  # type: ignore[attr-defined,no-any-return]
