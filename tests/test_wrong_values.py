@@ -12,7 +12,7 @@ from support.runs import TINY
 
 from ganlab.assembly import experiment
 from ganlab.config import catalog, compose
-from ganlab.core import registry
+from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import protocol
 from ganlab.runs import trainer
@@ -31,7 +31,7 @@ def keys() -> list[tuple[tuple[str, ...], str]]:
     found: list[tuple[tuple[str, ...], str]] = [
         (TINY, key.key) for key in (*catalog.run_keys(), *catalog.trainer_keys())
     ]
-    for kind in registry.KINDS:
+    for kind in kinds.KINDS:
         for name in registry.names(kind):
             typed = "optimizer/generator" if kind == "optimizer" else kind
             for key in catalog.keys(typed, name):

@@ -8,11 +8,11 @@ from support.distributions import install
 
 from ganlab.config import catalog, help_pages, schema, signatures
 from ganlab.config.schema import REQUIRED
-from ganlab.core import registry
+from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
 HEAVY = ("torch", "lightning", "hydra", "omegaconf", "numpy", "PIL")
-COMPONENTS = [(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
+COMPONENTS = [(kind, name) for kind in kinds.KINDS for name in registry.names(kind)]
 
 ODD = '''
 """Components written in every way that ganlab's own are not."""

@@ -9,8 +9,8 @@ from support.distributions import install
 
 from ganlab import cli
 from ganlab.assembly import run_data
-from ganlab.config import catalog, component_source, compose, parts, schema
-from ganlab.core import registry
+from ganlab.config import catalog, compose, parts, schema
+from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
 GROUPS = [group for group in catalog.run_groups() if catalog.choices(group)]
@@ -98,7 +98,7 @@ def test_every_option_of_every_group_composes() -> None:
         chosen = {group: names[number % len(names)] for group, names in offered.items()}
         composed = compose.read([f"{'optimizer/generator' if g == 'optimizer' else g}={n}" for g, n in chosen.items()])
         for group, name in chosen.items():
-            if group in registry.KINDS and (group, name) not in PRESETS:
+            if group in kinds.KINDS and (group, name) not in PRESETS:
                 node = composed["optimizer"]["generator"] if group == "optimizer" else composed[group]
                 expected = schema.node(group, name)
                 assert {key: node[key] for key in expected} == expected
@@ -108,12 +108,6 @@ def test_none_is_an_option_of_every_optional_group() -> None:
     optional = [group for group in catalog.groups() if catalog.is_optional(group)]
     empty: dict[str, Any] = {"discriminator": {}, "loss": {}}  # the only ones of which a run has some by default
     assert compose.read([f"{group}=none" for group in optional]) == {**compose.read([]), **empty}
-
-
-def test_the_optional_groups_are_those_that_hydra_has_a_none_for() -> None:
-    assert {group for group in catalog.run_groups() if catalog.is_optional(group)} == {
-        *component_source.OPTIONAL_GROUPS
-    }
 
 
 @pytest.mark.parametrize(("group", "name"), PRESETS)
@@ -137,7 +131,7 @@ def test_train_yaml_repeats_no_default_of_a_component() -> None:
     content = yaml.safe_load((catalog.conf_dir() / "train.yaml").read_text())
     content["data"] = {k: v for k, v in content["data"].items() if k not in run_data.DATA_KEYS}
     assert content["data"] == {}
-    assert not {*content} & ({*registry.KINDS} - {"data"})
+    assert not {*content} & ({*kinds.KINDS} - {"data"})
 
 
 def test_a_model_sets_networks_and_optimizers_alone() -> None:
@@ -251,7 +245,7 @@ def test_the_configuration_is_plain_and_complete() -> None:
     assert "hydra" not in composed
     for network in ("generator", "discriminator"):
         parameters = inspect.signature(registry.load(network, composed[network]["component"])).parameters
-        assert composed[network].keys() == {"component", *parameters} - {*registry.KINDS[network].given}
+        assert composed[network].keys() == {"component", *parameters} - {*kinds.KINDS[network].given}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 from ganlab.assembly import experiment
 from ganlab.config import catalog, compose, parts, schema
 from ganlab.contracts.plan import plan
-from ganlab.core import registry
+from ganlab.core import kinds, registry
 from ganlab.data.digits import Digits
 from ganlab.runs import session
 
@@ -237,7 +237,7 @@ def reduced(name: str, folder: Path) -> list[str]:
         "data.image_channels=3",
         f"data.image_size={size}",
         f"data.batch_size={batch}",
-        *(f"{kind}.width={width}" for kind in registry.NETWORKS if composed[kind]),
+        *(f"{kind}.width={width}" for kind in kinds.networks() if composed[kind]),
         *growth,
         "sample.count=4",
         "trainer.max_steps=1",

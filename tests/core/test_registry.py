@@ -8,7 +8,7 @@ from support.distributions import install
 
 from ganlab import cli
 from ganlab.config import compose
-from ganlab.core import registry
+from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
 
@@ -27,11 +27,11 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_every_kind_has_a_component() -> None:
-    assert [kind for kind in registry.KINDS if not registry.names(kind)] == []
+    assert [kind for kind in kinds.KINDS if not registry.names(kind)] == []
 
 
 def test_every_component_of_ganlab_imports() -> None:
-    for kind in registry.KINDS:
+    for kind in kinds.KINDS:
         for name in registry.names(kind):
             assert callable(registry.load(kind, name))
 

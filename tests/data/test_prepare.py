@@ -17,8 +17,8 @@ from pictures import Counting, encoded
 from PIL import Image
 
 from ganlab.contracts.dataset import Dataset
+from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError
-from ganlab.data.cache import cache_folder
 from ganlab.data.decode import decode
 from ganlab.data.digits import Digits
 from ganlab.data.folder import Folder

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from ganlab.config import schema
-from ganlab.core import registry
+from ganlab.core import kinds, registry
 from ganlab.layers import spectral_norm
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
 from ganlab.models import biggan, biggan_deep, dcgan, mlp, sagan, sngan
@@ -136,7 +136,7 @@ def test_wrong_latents_and_missing_labels_are_refused_and_unused_ones_ignored(fa
 
 
 @pytest.mark.parametrize(
-    ("kind", "family"), [(kind, name) for kind in registry.NETWORKS for name in registry.names(kind)]
+    ("kind", "family"), [(kind, name) for kind in kinds.networks() for name in registry.names(kind)]
 )
 def test_a_network_makes_the_sizes_that_it_says_and_no_others(kind: str, family: str) -> None:
     component = registry.load(kind, family)

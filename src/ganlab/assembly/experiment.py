@@ -21,7 +21,7 @@ from ganlab.contracts.game import Game
 from ganlab.contracts.growth import Growth
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.setting import Setting
-from ganlab.core import randomness, registry, schedules
+from ganlab.core import kinds, randomness, registry, schedules
 from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.data.prepare import Images
 from ganlab.data.run_images import RunData
@@ -68,7 +68,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     else:
         run_data.refuse_incomplete(config)
     size_check.refuse_batches(config)
-    networks_of = {kind: components[kind] for kind in registry.NETWORKS if kind in components}
+    networks_of = {kind: components[kind] for kind in kinds.networks() if kind in components}
     size_check.refuse_networks(networks_of, lambda: _networks(config, components))
     if with_data:
         data = run_data.prepared(config, source)
@@ -140,16 +140,16 @@ def completed(config: Config, components: Mapping[str, Part]) -> tuple[Config, D
         GanlabError: If the data cannot be opened, or data and networks do not fit; no image is decoded.
     """
     source = run_data.source(config)
-    built = {kind: components[kind].component for kind in registry.NETWORKS if kind in components}
+    built = {kind: components[kind].component for kind in kinds.networks() if kind in components}
     sizes = [network.image_sizes for network in built.values() if hasattr(network, "image_sizes")]
-    told = [built[kind] for kind in _told("discriminator" in built) if kind in built]
+    told = [built[kind] for kind in kinds.labelled(built)]
     conditional = all("num_classes" in schema.takes(network) for network in told)
     return run_data.complete(config, source, image_sizes=sizes, conditional=conditional), source
 
 
 def _networks(config: Config, components: Mapping[str, Part]) -> dict[str, Any]:
     built: dict[str, Any] = {}
-    for kind in registry.NETWORKS:
+    for kind in kinds.networks():
         if kind in components:
             latent_dim = getattr(built.get("generator"), "latent_dim", 0)
             components[kind].arguments.update(_given(kind, components[kind].component, config, latent_dim))
@@ -162,11 +162,6 @@ def _told_labels(images: Images, num_classes: int) -> Images:
     return images if num_classes else replace(images, labels=None, num_classes=0, class_names=())
 
 
-def _told(has_discriminator: bool) -> tuple[str, ...]:
-    """The networks that are told the labels in a conditional run: who makes images and who judges them."""
-    return ("generator", "discriminator" if has_discriminator else "encoder")
-
-
 def _given(kind: str, component: Any, config: Config, latent_dim: int) -> dict[str, Any]:
     data = config["data"]
     size = data["image_size"]
@@ -176,8 +171,8 @@ def _given(kind: str, component: Any, config: Config, latent_dim: int) -> dict[s
         "num_classes": data["num_classes"],
         "latent_dim": latent_dim,
     }
-    taken = schema.takes(component).intersection(registry.KINDS[kind].given)
-    told = _told(COMPONENT in (config.get("discriminator") or {}))
+    taken = schema.takes(component).intersection(kinds.given(kind))
+    told = kinds.labelled([each for each in kinds.networks() if COMPONENT in (config.get(each) or {})])
     if data["num_classes"] and "num_classes" not in taken and kind in told:
         raise GanlabError(
             f"{component.__name__} takes no class labels, but data.num_classes={data['num_classes']}: "

@@ -20,6 +20,7 @@ from ganlab.assembly import experiment
 from ganlab.bench.plain_loop import PlainLoop
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.plan import Progress
+from ganlab.core import kinds
 from ganlab.core.errors import GanlabError
 from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
@@ -222,17 +223,14 @@ def _result(built: experiment.Experiment, meter: Meter, settings: Settings) -> d
 
 
 def components(config: Mapping[str, Any]) -> dict[str, str | None]:
-    """Which networks and which loss a run has, by role; None where the game plays without."""
-    nodes = {role: config.get(role) or {} for role in ("generator", "discriminator", "encoder", "loss")}
-    named: dict[str, str | None] = {role: node.get(COMPONENT) for role, node in nodes.items()}
-    if named["encoder"] is None:
-        del named["encoder"]
-    return named
+    """Name the networks and the loss of a run, by role; None where the game plays without what a run has as a rule."""
+    named = {role: (config.get(role) or {}).get(COMPONENT) for role in kinds.roles()}
+    return {role: name for role, name in named.items() if name or kinds.KINDS[role].default != kinds.NONE}
 
 
 def title(result: Mapping[str, Any]) -> str:
     """The networks and the loss of a result, in words."""
-    networks = [result[role] for role in ("generator", "discriminator", "encoder") if result.get(role)]
+    networks = [result[role] for role in kinds.networks() if result.get(role)]
     return f"{' against '.join(networks)}, loss {result['loss'] or 'none'}"
 
 

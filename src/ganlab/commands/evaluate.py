@@ -139,7 +139,7 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
 def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) -> int:
     from ganlab.assembly import run_data
     from ganlab.config import compose
-    from ganlab.data.cache import cache_folder
+    from ganlab.core.cache import cache_folder
     from ganlab.reports import inception_demo
 
     name = str(chosen["demo"])

@@ -16,10 +16,10 @@ import torch
 from ganlab.assembly import experiment
 from ganlab.config import catalog, compatibility, compose, schema
 from ganlab.config.parts import as_typed, check_options, read_part
-from ganlab.core import registry
+from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
-ADDED = tuple(kind for kind in ("reg", "augment") if kind in registry.KINDS)
+ADDED = kinds.at("hooks")
 PLAYS, PART = "+", "="
 WIDTH = 100
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ganlab.config import catalog, help_pages, schema, signatures
 from ganlab.config.catalog import Choice, Key, Part
-from ganlab.core import registry
+from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError, suggestion
 
 MOST = 3  # names that are suggested
@@ -54,13 +54,13 @@ def _resolve(words: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _kind_of(name: str, names: dict[str, list[str]]) -> str:
-    kinds = [group for group, known in names.items() if name in known]
-    if len(kinds) > 1:
-        ways = " or ".join(f"`ganlab show {kind} {name}`" for kind in kinds)
+    groups = [group for group, known in names.items() if name in known]
+    if len(groups) > 1:
+        ways = " or ".join(f"`ganlab show {group} {name}`" for group in groups)
         raise GanlabError(f"{name!r} is the name of several things: {ways}.")
-    if not kinds:
+    if not groups:
         raise GanlabError(f"Nothing is called {name!r}.{_near(name, names)} `ganlab list` has all names.")
-    return kinds[0]
+    return groups[0]
 
 
 def _near(name: str, names: dict[str, list[str]]) -> str:
@@ -88,7 +88,7 @@ def _component(choice: Choice) -> str:
     source = f"{choice.provider}, {point.value}" if point is not None else choice.provider
     part = catalog.compose("optimizer/generator" if kind == "optimizer" else kind, name)[0][0]
     keys = [Key(f"{part.key}.{o.name}", o, text.arguments.get(o.name, "")) for o in text.options or ()]
-    lines = [f"{_typed(part)}    ({registry.KINDS[kind].what}; {source})", "", text.body or "It has no docstring.", ""]
+    lines = [f"{_typed(part)}    ({kinds.KINDS[kind].what}; {source})", "", text.body or "It has no docstring.", ""]
     lines += _table(keys)
     if kind == "optimizer":
         lines += ["", f"The same for the other players: optimizer/discriminator={name}, optimizer.discriminator.lr=..."]

@@ -19,7 +19,7 @@ import yaml
 from ganlab.config import schema, signatures
 from ganlab.config.schema import REQUIRED, Option
 from ganlab.config.signatures import Signature
-from ganlab.core import registry
+from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError, suggestion
 
 OWN = "ganlab"
@@ -112,23 +112,23 @@ def preset_folders() -> list[tuple[str, Path]]:
 
 def groups() -> dict[str, str]:
     """Config groups and what they hold, in the order in which they are shown."""
-    known = {**PRESET_GROUPS, **{name: kind.what for name, kind in registry.KINDS.items()}}
-    return {name: known[name] for name in dict.fromkeys([*_ORDER, *registry.KINDS, *known])}
+    known = {**PRESET_GROUPS, **{name: kind.what for name, kind in kinds.KINDS.items()}}
+    return {name: known[name] for name in dict.fromkeys([*_ORDER, *kinds.KINDS, *known])}
 
 
 def run_groups() -> dict[str, str]:
     """Those of `groups` that a run's configuration is composed of."""
-    return {group: what for group, what in groups().items() if group in PRESET_GROUPS or group in registry.RUN_KINDS}
+    return {group: what for group, what in groups().items() if group in PRESET_GROUPS or group in kinds.of_run()}
 
 
 def takes_several(group: str) -> bool:
     """Whether a run may name several: ``reg=[sn,ortho]``."""
-    return group == "logger" or (group in registry.KINDS and registry.KINDS[group].many)
+    return group == "logger" or (group in kinds.KINDS and kinds.KINDS[group].many)
 
 
 def is_optional(group: str) -> bool:
     """Whether ``none`` is a choice."""
-    return group in ("logger", "experiment") or (group in registry.KINDS and registry.KINDS[group].optional)
+    return group in ("logger", "experiment") or (group in kinds.KINDS and kinds.KINDS[group].optional)
 
 
 def choices(group: str) -> list[Choice]:
@@ -154,7 +154,7 @@ def _components(group: str) -> Iterator[Choice]:
     if group == "model":  # a generator and a discriminator of one name are a model
         for name in sorted({*registry.names("generator")} & {*registry.names("discriminator")}):
             yield Choice(group, name, _owners("generator", name)[0])
-    elif group in registry.KINDS:
+    elif group in kinds.KINDS:
         for name in registry.names(group):
             first, *others = _owners(group, name)
             yield Choice(group, name, first, rivals=tuple(others))
@@ -198,7 +198,7 @@ def signature(kind: str, name: str) -> Signature:
     found = signatures.read(point.module, point.attr)
     if found.options is None:
         return found
-    given = registry.KINDS[kind].given
+    given = kinds.given(kind)
     return replace(found, options=tuple(o for o in found.options if o.name not in given))
 
 
@@ -265,7 +265,7 @@ def compose(group: str, name: str, seen: Sequence[tuple[str, str]] = ()) -> tupl
     """The components that ``group=name`` brings, and the values that presets set on them, by key."""
     choice = find(group.partition("/")[0], name)
     if choice.preset is None and group != "model":
-        kind = registry.KINDS[choice.group]
+        kind = kinds.KINDS[choice.group]
         several = f"{group}.{name}" if kind.of_run else name  # fid.blocks=20, and not metric.fid.blocks=20
         return [Part(choice.group, name, several if kind.many else group.replace("/", "."))], {}
     if choice.preset is None:
@@ -301,7 +301,8 @@ def keys(group: str, name: str) -> list[Key]:
 @cache
 def run_defaults() -> dict[str, tuple[str, ...]]:
     """What a run uses if nothing else is said: group -> names."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, tuple[str, ...]]
+    found = {name: (kind.default,) for name, kind in kinds.KINDS.items() if kind.default not in ("", NONE)}
     for group, name in preset("", conf_dir() / "train.yaml").parts:
         found[group] = (*found.get(group, ()), name)
     return found

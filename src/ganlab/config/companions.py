@@ -6,9 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ganlab.config import schema
-from ganlab.core import registry
-
-ROLES = (*registry.NETWORKS, "loss")
+from ganlab.core import kinds, registry
 
 
 def companions(config: Mapping[str, Any], typed: Collection[str]) -> list[str]:
@@ -33,14 +31,14 @@ def companions(config: Mapping[str, Any], typed: Collection[str]) -> list[str]:
         return schema.COMPONENT in (config.get(role) or {})
 
     words = []
-    for role in ROLES:
+    for role in kinds.roles():
         if role in typed:
             continue
         if role not in takes:
             words += [f"{role}=none"] if filled(role) else []
         elif not filled(role):
             model = (config.get("generator") or {}).get(schema.COMPONENT)
-            name = model if role != "loss" and model in registry.names(role) else named.get(role)
+            name = model if kinds.KINDS[role].network and model in registry.names(role) else named.get(role)
             words += [f"{role}={name}"] if name else []
         elif role in named and "experiment" not in typed:
             words.append(f"{role}={named[role]}")

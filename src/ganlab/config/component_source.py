@@ -20,14 +20,10 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from ganlab.config import catalog, schema
-from ganlab.core import registry
+from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
-OPTIONAL_GROUPS = (  # which offer `none`
-    *(kind for kind, of in registry.KINDS.items() if of.optional),
-    "logger",
-    "experiment",
-)
+DEFAULTS = "default_components"  # the choice of each kind where nothing else is said
 
 Names = list[str]  # inside the class, `list` is one of its methods
 
@@ -47,24 +43,26 @@ class ComponentSource(ConfigSource):
 
     def is_group(self, config_path: str) -> bool:
         path = config_path.strip("/")
-        return path in ("", *registry.RUN_KINDS, "model", *OPTIONAL_GROUPS) or path.startswith("optimizer/")
+        return path in ("", *_groups()) or path.startswith("optimizer/")
 
     def is_config(self, config_path: str) -> bool:
         group, name = self._split(config_path)
-        return name in _names(group)
+        return name in _names(group) if group else name == DEFAULTS
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> Names:
         group = config_path.strip("/")
         if not group:
-            return [] if results_filter is ObjectType.CONFIG else [*registry.RUN_KINDS, "model", *OPTIONAL_GROUPS]
+            return [] if results_filter is ObjectType.CONFIG else _groups()
         return [] if results_filter is ObjectType.GROUP else _names(group)
 
     def load_config(self, config_path: str) -> ConfigResult:
         group, name = self._split(config_path)
         package = None
-        if name == "none" and group in OPTIONAL_GROUPS:
+        if name == catalog.NONE and catalog.is_optional(group):
             content: dict[str, Any] = {}
             package = "_global_" if group == "experiment" else None
+        elif not group:
+            content = {"defaults": [{kind: of.default} for kind, of in kinds.KINDS.items() if of.default]}
         elif group.startswith("optimizer/") and name in _optimizer_presets():  # one file serves every player
             content = yaml.safe_load(_optimizer_presets()[name].read_text(encoding="utf-8"))
         elif group == "model":  # a generator and a discriminator of one name are a model
@@ -77,7 +75,7 @@ class ComponentSource(ConfigSource):
                 content = schema.node(kind, name)
             except GanlabError as error:
                 raise ConfigCompositionException(str(error)) from error
-            package = f"{kind}.{name}" if registry.KINDS[kind].many else None
+            package = f"{kind}.{name}" if kinds.KINDS[kind].many else None
         header = {"package": package}
         return ConfigResult(
             provider="ganlab", path=f"ganlab://{group}/{name}", config=OmegaConf.create(content), header=header
@@ -89,14 +87,19 @@ class ComponentSource(ConfigSource):
         return group, name
 
 
+def _groups() -> Names:
+    """The groups that have a choice without a YAML file."""
+    return [*kinds.of_run(), "model", *(group for group in catalog.PRESET_GROUPS if catalog.is_optional(group))]
+
+
 def _names(group: str) -> Names:
     kind = group.partition("/")[0]
     if kind == "model":
         return sorted({*registry.names("generator")} & {*registry.names("discriminator")})
     if group.startswith("optimizer/"):
         return sorted({*registry.names(kind), *_optimizer_presets()})
-    none = ["none"] if group in OPTIONAL_GROUPS else []
-    return [*none, *(registry.names(kind) if kind in registry.RUN_KINDS else [])]
+    none = [catalog.NONE] if catalog.is_optional(group) else []
+    return [*none, *(registry.names(kind) if kind in kinds.of_run() else [])]
 
 
 def _optimizer_presets() -> dict[str, Path]:

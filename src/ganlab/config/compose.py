@@ -23,10 +23,9 @@ from yaml import YAMLError
 
 from ganlab.config import catalog, component_source, nearest, schema
 from ganlab.config.companions import companions
-from ganlab.core import registry
+from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError, sentence, suggestion
 
-NAMED_ONCE = ("reg", "logger")  # groups that take several names, each once
 OPEN_NODES = ("trainer", "clip", "logger")  # any key may be set here; who reads them checks them
 
 Offer = Callable[[str], list[str]]  # the names that a group takes
@@ -145,7 +144,7 @@ def _check_choices(overrides: Iterable[Override], options: Offer) -> None:
 
 def _check_name(group: str, kind: str, name: Any, options: Sequence[str]) -> list[str]:
     known = sorted(options)
-    what = registry.KINDS[kind].what if kind in registry.KINDS else group
+    what = kinds.KINDS[kind].what if kind in kinds.KINDS else group
     nested = "/" in str(name) and not str(name).startswith(("/", "."))  # folders in the user's ./conf
     if str(name) not in known and not nested:
         return [
@@ -279,13 +278,12 @@ def _unknown_key(key: str, parent: str, part: str, known: list[str], config: Dic
     plain: Any = OmegaConf.to_container(config, resolve=False)
     same = nearest.suggestion(key, plain)
     if not parent:
-        groups = [*registry.RUN_KINDS, "model", *component_source.OPTIONAL_GROUPS]
-        known = sorted({*known, *groups} - {"optimizer", "hydra"})
+        known = sorted({*known, *catalog.run_groups()} - {"optimizer", "hydra"})
         near = same or suggestion(part, known)
         return f"{key!r} is no option.{near} Known here: {', '.join(known)}."
     if parent == "reg" and part in registry.names("reg"):
         return f"{key!r} has no effect because the regularizer {part!r} is not in use: add it as reg={part}."
-    if not known and parent in registry.KINDS and not registry.KINDS[parent].many:
+    if not known and parent in kinds.KINDS and not kinds.KINDS[parent].many:
         return f"{key!r} has no effect without a {parent}: choose one as {parent}={registry.names(parent)[0]}."
     near = same or suggestion(part, known).replace("'", f"'{parent}.", 1)
     listed = ", ".join(k for k in known if k != schema.COMPONENT)
@@ -294,9 +292,8 @@ def _unknown_key(key: str, parent: str, part: str, known: list[str], config: Dic
 
 def _refuse_doubles(merged: Sequence[ResultDefault]) -> None:
     """Naming a regularizer twice, by hand or by a bundle such as ``loss=wgan_gp``, is an error."""
-    packages = [
-        str(d.package) for d in merged if str(d.package or "").startswith(tuple(f"{group}." for group in NAMED_ONCE))
-    ]
+    several = tuple(f"{group}." for group in catalog.run_groups() if catalog.takes_several(group))
+    packages = [str(d.package) for d in merged if str(d.package or "").startswith(several)]
     doubles = sorted({p for p in packages if packages.count(p) > 1})
     if doubles:
         group, _, name = doubles[0].partition(".")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ganlab.config import catalog
 from ganlab.config.catalog import NONE, OWN, Choice, Key, spell
-from ganlab.core import registry
+from ganlab.core import kinds
 from ganlab.core.errors import GanlabError, suggestion
 
 WIDTH = 100
@@ -168,7 +168,7 @@ def how_to_type(group: str) -> str:
 
 def typed(group: str) -> str:
     """What is typed before ``=`` to choose one of a group."""
-    kind = registry.KINDS.get(group)
+    kind = kinds.KINDS.get(group)
     return kind.word or group if kind else group
 
 

@@ -10,15 +10,12 @@ from typing import Any
 import torch
 
 from ganlab.config import compatibility, run_keys, schema
-from ganlab.config.companions import ROLES
 from ganlab.config.schema import COMPONENT
-from ganlab.core import registry, schedules
+from ganlab.core import kinds, registry, schedules
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.core.schedules import Scheduled
 
 Config = dict[str, Any]
-
-AUGMENT = "augment"
 
 
 @dataclass
@@ -123,26 +120,35 @@ def check_options(config: Config) -> tuple[dict[str, Part], dict[str, Part], dic
         GanlabError: With every mistake in options, one sentence each.
     """
     run_keys.check(config)
-    kinds = (*registry.NETWORKS, "loss", "game", "prior", "growth")
+    of_game = kinds.at("game")
     # options without a component are what a recipe sets for a role that the chosen game does not have
-    empty = [kind for kind in kinds if registry.KINDS[kind].optional and COMPONENT not in (config.get(kind) or {})]
-    components = {kind: read_part(kind, kind, config.get(kind)) for kind in kinds if kind not in empty}
+    empty = [kind for kind in of_game if kinds.KINDS[kind].optional and COMPONENT not in (config.get(kind) or {})]
+    components = {kind: read_part(kind, kind, config.get(kind)) for kind in of_game if kind not in empty}
     # an augmentation has a regularizer's hooks, and is the first to change what the discriminator sees
-    regularizers = {AUGMENT: read_part(AUGMENT, AUGMENT, config[AUGMENT])} if config.get(AUGMENT) else {}
-    regularizers.update({n: read_part("reg", f"reg.{n}", node) for n, node in (config.get("reg") or {}).items()})
-    optimizers = {
-        p: read_part("optimizer", f"optimizer.{p}", node) for p, node in (config.get("optimizer") or {}).items()
-    }
+    single = [kind for kind in kinds.single_hooks() if config.get(kind)]
+    regularizers = {kind: read_part(kind, kind, config[kind]) for kind in single}
+    regularizers.update(_nested(config, "hooks"))
+    optimizers = _nested(config, "player")
     raise_problems([*components.values(), *regularizers.values(), *optimizers.values()])
     misfits = compatibility.misplaced(
         f"game={config['game'][COMPONENT]}",
         schema.takes(components["game"].component),
-        {role: config[role][COMPONENT] for role in ROLES if role in components},
-        {role: registry.KINDS[role].what for role in ROLES},
+        {role: config[role][COMPONENT] for role in kinds.roles() if role in components},
+        {role: kinds.KINDS[role].what for role in kinds.roles()},
     )
     if misfits:
         raise GanlabError(" ".join(misfits))
     return components, regularizers, optimizers
+
+
+def _nested(config: Config, place: str) -> dict[str, Part]:
+    """The parts of those kinds of a place whose nodes hold a node for each of several names."""
+    return {
+        name: read_part(kind, f"{kind}.{name}", node)
+        for kind in kinds.at(place)
+        if kinds.KINDS[kind].nested
+        for name, node in (config.get(kind) or {}).items()
+    }
 
 
 def as_typed(config: Config, parts: Mapping[str, Any], regularizers: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,9 +156,9 @@ def as_typed(config: Config, parts: Mapping[str, Any], regularizers: Mapping[str
 
     Args:
         parts: By their kinds.
-        regularizers: By their names; an augmentation as ``augment``.
+        regularizers: By their names; one that is alone of its kind, as an augmentation is, by the kind.
     """
     typed = {f"{kind}={config[kind][COMPONENT]}": part for kind, part in parts.items()}
     for name, part in regularizers.items():
-        typed[f"{AUGMENT}={config[AUGMENT][COMPONENT]}" if name == AUGMENT else f"reg={name}"] = part
+        typed[f"{name}={config[name][COMPONENT]}" if name in kinds.single_hooks() else f"reg={name}"] = part
     return typed

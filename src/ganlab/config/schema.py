@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from ganlab.core import registry, schedules
+from ganlab.core import kinds, registry, schedules
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.core.ranges import Filled, Range
 
@@ -36,13 +36,13 @@ def options(kind: str, component: Any) -> dict[str, Option]:
     Raises:
         GanlabError: If it has no signature, or a default that a configuration cannot hold.
     """
-    given = registry.KINDS[kind].given
+    given = kinds.given(kind)
     hints = _hints(component)
     try:
         parameters = inspect.signature(component).parameters.values()
     except ValueError as error:  # classes of C, such as dict
         raise GanlabError(
-            f"The {registry.KINDS[kind].what} {component!r} has no signature to read options off."
+            f"The {kinds.KINDS[kind].what} {component!r} has no signature to read options off."
         ) from error
     made = {f.name: f.default_factory for f in getattr(component, "__dataclass_fields__", {}).values()}
     found = {}

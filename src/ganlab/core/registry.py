@@ -7,66 +7,15 @@ own components come through the same door as a plug-in's and have no privileges.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, EntryPoints, distributions, entry_points
 from typing import Any, TypeVar, cast
 
+from ganlab.core import kinds
 from ganlab.core.errors import GanlabError, suggestion
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of component.
-
-    Args:
-        group: The entry-point group that distributions use.
-        what: What it is, for messages and tables.
-        given: Constructor arguments that the experiment supplies, so that they are no options.
-        many: Whether a run may use several: ``reg=[sn,ortho]``.
-        optional: Whether ``none`` is a choice.
-        of_run: Whether a run's configuration names it; others belong to commands of their own.
-        word: What is typed before ``=``, where that is not the kind.
-        has: Attributes and methods that every one of them has.
-    """
-
-    group: str
-    what: str
-    given: tuple[str, ...] = ()
-    many: bool = False
-    optional: bool = False
-    of_run: bool = True
-    word: str = ""
-    has: tuple[str, ...] = ()
-
-
-_NETWORK = ("image_size", "image_channels", "num_classes")
-_OF_CODES = (*_NETWORK, "latent_dim")
-_MODULE = ("parameters", "buffers", "train")
-_OF_DATA = ("labels", "class_names", "num_classes", "native_size", "native_channels", "held_out", "image", "name")
-NETWORKS = ("generator", "discriminator", "encoder", "statistics")  # kinds that a game may take
-
-KINDS = {
-    "generator": Kind("ganlab.generators", "generator", _NETWORK, has=(*_MODULE, "latent_dim")),
-    "discriminator": Kind("ganlab.discriminators", "discriminator", _NETWORK, optional=True, has=_MODULE),
-    "encoder": Kind("ganlab.encoders", "encoder", _OF_CODES, optional=True, has=_MODULE),
-    "statistics": Kind("ganlab.statistics", "statistics network", _OF_CODES, optional=True, has=_MODULE),
-    "loss": Kind("ganlab.losses", "adversarial loss", optional=True, has=("discriminator", "generator")),
-    "reg": Kind("ganlab.regularizers", "regularizer", many=True, optional=True),
-    "augment": Kind("ganlab.augmentations", "augmentation", optional=True),
-    "game": Kind("ganlab.games", "game", (*NETWORKS, "loss"), has=("players", "turns", "objective")),
-    "growth": Kind("ganlab.growths", "schedule of growth", ("image_sizes", "players", "batch_size"), optional=True),
-    "data": Kind("ganlab.datasets", "data set", has=(*_OF_DATA, "fingerprint", "__len__")),
-    "prior": Kind("ganlab.priors", "prior of the latents", has=("__call__",)),
-    "optimizer": Kind("ganlab.optimizers", "optimizer", ("params",), has=("step", "zero_grad", "param_groups")),
-    "metric": Kind(
-        "ganlab.metrics", "metric of an evaluation", many=True, of_run=False, word="metrics", has=("summaries", "score")
-    ),
-    "features": Kind("ganlab.features", "feature extractor", of_run=False, has=("prepare", "extract")),
-}
-RUN_KINDS = {name: kind for name, kind in KINDS.items() if kind.of_run}
 
 _registered: dict[tuple[str, str], Any] = {}
 
@@ -76,7 +25,7 @@ def register(kind: str, name: str) -> Callable[[T], T]:
 
     A component that others are to use belongs into the entry points of a package.
     """
-    _known_kind(kind)
+    kinds.of(kind)
 
     def add(component: T) -> T:
         _registered[kind, name] = component
@@ -87,7 +36,6 @@ def register(kind: str, name: str) -> Callable[[T], T]:
 
 def names(kind: str) -> list[str]:
     """Names of all components of a kind, installed or registered; nothing is imported."""
-    _known_kind(kind)
     return sorted({*(point.name for point in _points(kind)), *(n for k, n in _registered if k == kind)})
 
 
@@ -97,12 +45,11 @@ def find(kind: str, name: str) -> EntryPoint | None:
     Raises:
         GanlabError: If no component or more than one has this name.
     """
-    _known_kind(kind)
     if (kind, name) in _registered:
         return None
     found = [point for point in _points(kind) if point.name == name]
     if not found:
-        what = KINDS[kind].what
+        what = kinds.of(kind).what
         raise GanlabError(
             f"No {what} is called {name!r}.{suggestion(name, names(kind))} Installed: {', '.join(names(kind))}."
             f"{about_unreadable()}"
@@ -110,7 +57,7 @@ def find(kind: str, name: str) -> EntryPoint | None:
     claims = owners(kind, name)
     if len(claims) > 1:
         raise GanlabError(
-            f"Two packages provide the {KINDS[kind].what} {name!r}: {' and '.join(claims)}. "
+            f"Two packages provide the {kinds.of(kind).what} {name!r}: {' and '.join(claims)}. "
             f"Uninstall one of them or rename its entry point."
         )
     return found[0]
@@ -130,12 +77,12 @@ def load(kind: str, name: str) -> Any:
     except (Exception, SystemExit) as error:  # a module may call sys.exit while it is imported
         reason = " ".join(str(error).split()) or type(error).__name__
         raise GanlabError(
-            f"The {KINDS[kind].what} {name!r} of {distribution(point)} cannot be imported from {point.value!r}: "
+            f"The {kinds.of(kind).what} {name!r} of {distribution(point)} cannot be imported from {point.value!r}: "
             f"{type(error).__name__}: {reason}. Mend or uninstall {distribution(point)}, or choose another {kind}."
         ) from error
     if not callable(component):
         raise GanlabError(
-            f"The {KINDS[kind].what} {name!r} of {distribution(point)} is no component: {point.value!r} is a "
+            f"The {kinds.of(kind).what} {name!r} of {distribution(point)} is no component: {point.value!r} is a "
             f"{type(component).__name__}, and a class or function is wanted. Mend or uninstall {distribution(point)}."
         )
     return component
@@ -143,12 +90,12 @@ def load(kind: str, name: str) -> Any:
 
 def unfinished(kind: str, built: Any) -> str | None:
     """Say what an object of a component lacks to be one of its kind, as a sentence without its key; None: nothing."""
-    missing = [name for name in KINDS[kind].has if not hasattr(built, name)]
+    missing = [name for name in kinds.of(kind).has if not hasattr(built, name)]
     if not missing:
         return None
     return (
-        f"{type(built).__name__} has no {' and no '.join(missing)}, and so is no {KINDS[kind].what}; this is for its "
-        f"author to mend."
+        f"{type(built).__name__} has no {' and no '.join(missing)}, and so is no {kinds.of(kind).what}; this is for "
+        f"its author to mend."
     )
 
 
@@ -182,13 +129,6 @@ def forget() -> None:
         cached.cache_clear()
 
 
-def _known_kind(kind: str) -> None:
-    if kind not in KINDS:
-        raise GanlabError(
-            f"No kind of component is called {kind!r}.{suggestion(kind, KINDS)} Kinds: {', '.join(KINDS)}."
-        )
-
-
 @cache
 def _distribution_name(found: Distribution) -> str:
     return found.name
@@ -215,4 +155,4 @@ def _metadata() -> tuple[EntryPoints, dict[str, str]]:
 
 
 def _points(kind: str) -> tuple[EntryPoint, ...]:
-    return points(KINDS[kind].group)
+    return points(kinds.of(kind).group)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ganlab.contracts.dataset import Dataset
+from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError, one_of
-from ganlab.data.cache import cache_folder
 from ganlab.data.decode import Chunk, Failure, decode
 from ganlab.data.pack import PackFile
 from ganlab.data.progress import Progress

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from ganlab.contracts.dataset import Dataset, Picture
+from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.data import headers
-from ganlab.data.cache import cache_folder
 
 # Where torchvision's sets keep one label an image; reading them one by one would decode every image.
 _LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "y", "_samples", "samples")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ganlab.config import catalog, compose, schema
 from ganlab.contracts.growth import Grows
-from ganlab.core import registry
+from ganlab.core import kinds
 from ganlab.core.differences import differences, is_plain
 from ganlab.core.errors import GanlabError, few
 from ganlab.engine.module import GANModule
@@ -47,8 +47,9 @@ def with_inherited(overrides: Sequence[str]) -> list[str]:
     if not before["data"]["num_classes"]:
         words.append("data.num_classes=0")
     words.append(f"state_updates={before['state_updates']}")
-    nodes = {kind: before.get(kind) for kind in registry.NETWORKS if not {kind, "model"} & typed.keys()}
-    nodes.update({kind: before.get(kind) for kind in ("game", "loss", "prior") if kind not in typed})
+    kept = (*kinds.roles(), "game", "prior")
+    of_model = {kind for kind in kept if kinds.KINDS[kind].network and "model" in typed}
+    nodes = {kind: before.get(kind) for kind in kept if kind not in {*typed, *of_model}}
     if "reg" not in typed:
         words.append(f"reg=[{','.join(before['reg'])}]" if before["reg"] else "reg=none")
         nodes.update({f"reg.{name}": node for name, node in before["reg"].items()})

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 
 from ganlab.assembly.experiment import Experiment
-from ganlab.config.parts import AUGMENT
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
 from ganlab.contracts.game import Game
 from ganlab.contracts.plan import Progress
-from ganlab.core import registry
+from ganlab.core import kinds
 from ganlab.data.headers import look
 from ganlab.data.run_images import RunData
 from ganlab.runs import naming
@@ -75,7 +74,7 @@ def _networks(built: Experiment) -> str:
     config, game = built.config, built.module.game
     acts: dict[str, list[tuple[str, str]]] = {player: [] for player in game.players}
     for name, regularizer in built.module.regularizers.items():
-        shown = config[AUGMENT][COMPONENT] if name == AUGMENT else name
+        shown = config[name][COMPONENT] if name in kinds.single_hooks() else name
         for player, what in regularizer.acts_on(game).items():  # type: ignore[operator]
             acts.setdefault(player, []).append((shown, what))
     players = sorted(game.players, key=lambda player: "generator" not in game.players[player].modules)
@@ -93,7 +92,7 @@ def _modules(config: dict[str, Any], game: Game, player: str) -> str:
     found = []
     for name, module in game.players[player].modules.items():
         count = sum(parameter.numel() for parameter in module.parameters())
-        component = config[name].get(COMPONENT) if name in registry.NETWORKS and config.get(name) else None
+        component = config[name].get(COMPONENT) if name in kinds.networks() and config.get(name) else None
         found.append(" ".join(filter(None, [name, component, _count(count)])))
     return ", ".join(found)
 

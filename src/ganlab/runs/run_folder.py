@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from ganlab.core import files, traceback_file
+from ganlab.core import files, kinds, traceback_file
 from ganlab.core.errors import GanlabError, few
 from ganlab.runs import plain_yaml
 
@@ -25,11 +25,8 @@ PROFILE = "profile.txt"
 CLASSES = "classes.json"
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 LOCK = ".lock"
-# What a configuration consists of; those of NESTED hold one mapping a name.
-NETWORKS_AND_GAME = ("generator", "game", "prior", "optimizer", "data")
-SECTIONS = (*NETWORKS_AND_GAME, "ema", "checkpoint", "sample", "evaluate", "run", "trainer")
-OPTIONAL_SECTIONS = ("discriminator", "encoder", "statistics", "loss", "reg", "augment", "growth", "clip", "logger")
-NESTED = ("optimizer", "reg")
+SECTIONS = ("ema", "checkpoint", "sample", "evaluate", "run", "trainer")  # of a configuration, beside components
+OPTIONAL_SECTIONS = ("clip", "logger")
 
 
 def new(folder: str | None, name: str = "") -> Path:
@@ -208,10 +205,11 @@ def check(config: Any, folder: Path) -> None:
     """
     if not isinstance(config, dict) or not config:
         raise GanlabError(f"{folder / CONFIG} holds no configuration.")
-    for name in (*SECTIONS, *OPTIONAL_SECTIONS):
-        section = config.get(name)
-        inner = section.values() if name in NESTED and isinstance(section, dict) else ()
-        if section is None and name in OPTIONAL_SECTIONS:
+    of_run = {name: kinds.KINDS[name] for name in kinds.of_run()}
+    for name in (*of_run, *SECTIONS, *OPTIONAL_SECTIONS):
+        section, kind = config.get(name), of_run.get(name)
+        inner = section.values() if kind and kind.nested and isinstance(section, dict) else ()
+        if section is None and (kind.optional if kind else name in OPTIONAL_SECTIONS):
             continue
         if not isinstance(section, dict) or not all(isinstance(key, str) for key in section):
             raise GanlabError(f"{folder / CONFIG}: {name} must be a mapping of options, got {section!r}.")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ganlab.assembly import experiment
+from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError
-from ganlab.data.cache import cache_folder
 from ganlab.data.run_images import RunData
 from ganlab.evaluation import scores, sources
 from ganlab.evaluation.engine import Evaluator, Result

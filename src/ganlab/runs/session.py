@@ -21,7 +21,7 @@ from ganlab.config.compose import OPEN_NODES
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
 from ganlab.contracts.plan import Progress
-from ganlab.core import registry, stop_signals, streams
+from ganlab.core import kinds, stop_signals, streams
 from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
@@ -51,8 +51,7 @@ from ganlab.runs.checkpoint_check import MisfitError
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.ending import Outcome
 
-# What must stay as it was for a checkpoint to fit.
-FIXED = (*registry.NETWORKS, "game")
+# of the data, what must stay as it was for a checkpoint to fit
 FIXED_DATA = ("image_size", "image_channels", "num_classes")
 
 
@@ -181,7 +180,7 @@ def refuse_other_networks(before: Mapping[str, Any], after: Mapping[str, Any]) -
     Raises:
         GanlabError: If one was changed.
     """
-    for kind in FIXED:
+    for kind in (name for name, kind in kinds.KINDS.items() if kind.fixed):
         for name, value in (before.get(kind) or {}).items():
             now = (after.get(kind) or {}).get(name)
             if now != value:
@@ -208,8 +207,9 @@ def _because_of_a_change(
             node = node.get(part) if isinstance(node, Mapping) else None
         return node
 
+    with_state = (*kinds.at("game"), *kinds.at("hooks"))
     for key in overrides:
-        if key.split(".")[0] in ("reg", "augment", "game", "prior", "loss") and value(before, key) != value(after, key):
+        if key.split(".")[0] in with_state and value(before, key) != value(after, key):
             return GanlabError(
                 f"{key} cannot change from {value(before, key)} to {value(after, key)}: the weights in the checkpoint "
                 f"belong to modules built with {key}={value(before, key)}. Start a new run."

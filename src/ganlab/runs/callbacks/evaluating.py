@@ -14,8 +14,8 @@ from torch import distributed as dist
 
 from ganlab.assembly.experiment import Experiment
 from ganlab.core import distributed
+from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError
-from ganlab.data.cache import cache_folder
 from ganlab.evaluation import protocol, scores
 from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import Protocol

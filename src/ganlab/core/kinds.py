@@ -1,0 +1,162 @@
+"""The kinds of components, each declared once with all that is asked of it: a new role of games is one entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from ganlab.core.errors import GanlabError, suggestion
+
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of component.
+
+    Args:
+        group: The entry-point group that distributions use.
+        what: What it is, for messages and tables.
+        place: Where a run has it: as part of its game, as hooks around that, one for each player, as its images,
+            or not at all: an evaluation has it then.
+        default: The choice of a run where nothing else is said; empty: a model says it.
+        given: Constructor arguments that the experiment supplies, so that they are no options.
+        role: Whether games may take it, as the constructor argument of the kind's name.
+        takes_roles: Whether it is given what has a role, as games are.
+        network: Whether it has weights that a run trains.
+        labels: Whether it is given the class labels of a conditional run: ``always``, or as ``judge``, if no judge
+            stands before it in `KINDS`.
+        many: Whether a run may use several: ``reg=[sn,ortho]``.
+        optional: Whether ``none`` is a choice.
+        fixed: Whether a checkpoint fits the same options only.
+        word: What is typed before ``=``, where that is not the kind.
+        has: Attributes and methods that every one of them has.
+    """
+
+    group: str
+    what: str
+    place: Literal["game", "hooks", "player", "images", "evaluation"] = "game"
+    default: str = ""
+    given: tuple[str, ...] = ()
+    role: bool = False
+    takes_roles: bool = False
+    network: bool = False
+    labels: Literal["", "always", "judge"] = ""
+    many: bool = False
+    optional: bool = False
+    fixed: bool = False
+    word: str = ""
+    has: tuple[str, ...] = ()
+
+    @property
+    def of_run(self) -> bool:
+        """Whether a run's configuration names it."""
+        return self.place != "evaluation"
+
+    @property
+    def nested(self) -> bool:
+        """Whether its node in a configuration holds a node for each of several names."""
+        return self.many or self.place == "player"
+
+
+def network(
+    group: str,
+    what: str,
+    *given: str,
+    default: str = NONE,
+    optional: bool = True,
+    labels: Literal["", "always", "judge"] = "",
+    has: tuple[str, ...] = (),
+) -> Kind:
+    """A network that games may take."""
+    given = ("image_size", "image_channels", "num_classes", *given)
+    has = ("parameters", "buffers", "train", *has)
+    return Kind(
+        group, what, "game", default, given, role=True, network=True, labels=labels, optional=optional, fixed=True,
+        has=has,
+    )  # fmt: skip
+
+
+_OF_DATA = ("labels", "class_names", "num_classes", "native_size", "native_channels", "held_out", "image", "name")
+
+KINDS = {
+    "generator": network(
+        "ganlab.generators", "generator", default="", optional=False, labels="always", has=("latent_dim",)
+    ),
+    "discriminator": network("ganlab.discriminators", "discriminator", default="", labels="judge"),
+    "encoder": network("ganlab.encoders", "encoder", "latent_dim", labels="judge"),
+    "statistics": network("ganlab.statistics", "statistics network", "latent_dim"),
+    "loss": Kind(
+        "ganlab.losses", "adversarial loss", default="hinge", role=True, optional=True,
+        has=("discriminator", "generator"),
+    ),
+    "reg": Kind("ganlab.regularizers", "regularizer", "hooks", NONE, many=True, optional=True),
+    "augment": Kind("ganlab.augmentations", "augmentation", "hooks", NONE, optional=True),
+    "game": Kind(
+        "ganlab.games", "game", default="standard", takes_roles=True, fixed=True, has=("players", "turns", "objective")
+    ),
+    "growth": Kind(
+        "ganlab.growths", "schedule of growth", default=NONE, given=("image_sizes", "players", "batch_size"),
+        optional=True,
+    ),
+    "data": Kind("ganlab.datasets", "data set", "images", "digits", has=(*_OF_DATA, "fingerprint", "__len__")),
+    "prior": Kind("ganlab.priors", "prior of the latents", default="normal", has=("__call__",)),
+    "optimizer": Kind(
+        "ganlab.optimizers", "optimizer", "player", given=("params",), has=("step", "zero_grad", "param_groups")
+    ),
+    "metric": Kind(
+        "ganlab.metrics", "metric of an evaluation", "evaluation", many=True, word="metrics", has=("summaries", "score")
+    ),
+    "features": Kind("ganlab.features", "feature extractor", "evaluation", has=("prepare", "extract")),
+}  # fmt: skip
+
+
+def of(kind: str) -> Kind:
+    """The kind of this name.
+
+    Raises:
+        GanlabError: If there is none.
+    """
+    if kind not in KINDS:
+        raise GanlabError(
+            f"No kind of component is called {kind!r}.{suggestion(kind, KINDS)} Kinds: {', '.join(KINDS)}."
+        )
+    return KINDS[kind]
+
+
+def of_run() -> tuple[str, ...]:
+    """The kinds that a run's configuration names."""
+    return tuple(name for name, kind in KINDS.items() if kind.of_run)
+
+
+def at(place: str) -> tuple[str, ...]:
+    """The kinds that a run has in one place, see `Kind`."""
+    return tuple(name for name, kind in KINDS.items() if kind.place == place)
+
+
+def single_hooks() -> tuple[str, ...]:
+    """The kinds of hooks of which a run has one at most, so that it goes by the kind's name: an augmentation."""
+    return tuple(name for name in at("hooks") if not KINDS[name].many)
+
+
+def networks() -> tuple[str, ...]:
+    """The kinds of networks that games may take."""
+    return tuple(name for name, kind in KINDS.items() if kind.network)
+
+
+def roles() -> tuple[str, ...]:
+    """The kinds that games may take: networks, and a loss."""
+    return tuple(name for name, kind in KINDS.items() if kind.role)
+
+
+def given(kind: str) -> tuple[str, ...]:
+    """Constructor arguments that the experiment supplies: to a game, what has a role."""
+    return roles() if of(kind).takes_roles else of(kind).given
+
+
+def labelled(present: Collection[str]) -> tuple[str, ...]:
+    """The networks of ``present`` that are given the labels of a conditional run: one that makes images, one judge."""
+    judges = [name for name, kind in KINDS.items() if kind.labels == "judge" and name in present]
+    makers = [name for name, kind in KINDS.items() if kind.labels == "always" and name in present]
+    return (*makers, *judges[:1])
