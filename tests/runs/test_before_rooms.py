@@ -51,6 +51,26 @@ def test_an_old_run_goes_on_as_it_did(name: str, old: Callable[[str], Path]) -> 
         assert {key: line[key] for key in wanted} == pytest.approx(wanted, rel=TOLERANCE["rtol"], abs=TOLERANCE["atol"])
 
 
+@pytest.mark.parametrize("name", ["regularized", "growing"])
+def test_averages_of_an_old_run_go_on(name: str, old: Callable[[str], Path]) -> None:
+    """w̄ <- b·w̄ + (1 - b)·w, b = 2^(-images / half-life). No scalar of a run depends on its averages."""
+    folder = old(name)
+    path = folder / run_folder.CHECKPOINTS / checkpoints.LAST
+    before = checkpoints.load(path)
+    assert cli.dispatch(["resume", str(folder), f"trainer.max_steps={before['global_step'] + 1}"]) == 0
+    after, ema = checkpoints.load(path), run_folder.read_config(folder)["ema"]
+    seen, then = (checkpoint["ganlab"]["progress"]["images_seen"] for checkpoint in (before, after))
+    half_life = min(1000 * ema["half_life_kimg"], seen * (ema["ramp_up"] or torch.inf))
+    decay = 0.5 ** ((then - seen) / half_life)
+    assert decay > 0.02  # so the older one shows
+    for key, _ in ganlab.load(folder).module.average.named_parameters():
+        weights, average, old_average = (
+            checkpoint["state_dict"][f"{part}.{key}"]
+            for checkpoint, part in ((after, "game"), (after, "average"), (before, "average"))
+        )
+        assert_close(average, decay * old_average + (1 - decay) * weights)
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 def test_an_old_run_samples_what_it_did(name: str, old: Callable[[str], Path]) -> None:
     folder = old(name)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support.leaves import REMOVED, Place, changed, leaves, reshaped, retyped
 from support.runs import TINY, assert_bit_equal, state
 
 import ganlab
@@ -35,8 +36,6 @@ RUNS = {
         "growth.fade_kimg=0.044",
     ),
 }  # fmt: skip
-REMOVED = object()
-Place = tuple[Any, ...]
 
 
 class Case:
@@ -77,36 +76,6 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
         return made[name]
 
     return case
-
-
-def leaves(node: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
-    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else ()
-    found = [leaf for key, value in inner for leaf in leaves(value, (*place, key))]
-    yield from found or [(place, node)]
-
-
-def changed(node: Any, place: Place, value: Any) -> Any:
-    """A copy in which one place holds something else, or nothing."""
-    key, *rest = place
-    new = value if not rest else changed(node[key], tuple(rest), value)
-    if isinstance(node, dict):
-        return {k: new if k == key else v for k, v in node.items() if not (k == key and new is REMOVED)}
-    return [new if k == key else v for k, v in enumerate(node) if not (k == key and new is REMOVED)]
-
-
-def retyped(value: Any) -> list[Any]:
-    if isinstance(value, torch.Tensor):
-        other = value.float() if not value.is_floating_point() else value.double()
-        return ["x", None, other, value.half(), value.to(torch.complex64), value.to("meta"), value.to_sparse(), [value]]
-    others: list[Any] = ["x", None, 3, 0.5, True, {}, [], float("nan"), -1, [value], torch.ones(2)]
-    return [other for other in others if type(other) is not type(value)]
-
-
-def reshaped(value: Any) -> list[Any]:
-    if isinstance(value, torch.Tensor):
-        others = [torch.zeros(2, dtype=value.dtype), value[None], value.new_zeros(0), value.flatten()[:1][None, None]]
-        return [other for other in others if other.shape != value.shape]
-    return [[value, value], {"value": value}, -value - 1 if type(value) is int else {0: value}]
 
 
 def assert_right_or_one_sentence(case: Case, place: Place, value: Any) -> bool:

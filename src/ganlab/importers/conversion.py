@@ -200,7 +200,7 @@ def _read(path: Path) -> Any:
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # numpy leaves a torn one open
                 return {name: torch.from_numpy(np.array(file[name])) for name in file.files}
         with torch.serialization.safe_globals(importers.stand_ins()):
             content = torch.load(path, map_location="cpu", weights_only=True)
