@@ -107,7 +107,8 @@ def write(files: Files, content: Any, path: Path) -> None:
         body = whole[8 + struct.unpack("<Q", whole[:8])[0] :]
         path.write_bytes(struct.pack("<Q", len(header)) + header + body)
     elif isinstance(content, dict) and isinstance(content.get("config"), dict):
-        settings = growing_files.configuration(**content["config"])
+        settings = growing_files.configuration()
+        vars(settings).update(content["config"])
         with growing_files.picklable(settings):
             torch.save({**content, "config": settings}, path)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from support.runs import TINY, Start, picture
 import ganlab
 from ganlab import cli
 from ganlab.core.errors import GanlabError
+from ganlab.data import progress
 from ganlab.pictures import export
 from ganlab.runs.run import Run
 from ganlab.sampling import generation
@@ -243,6 +245,19 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.npz") as archive:
         assert archive.getinfo("arr_0.npy").file_size == 128 + 12_000 * 64 * 64 * 3
     assert max(held) - held[2] < 70e6
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x"])
+def test_a_long_export_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    seconds = itertools.count(0, 30)  # half a minute for each batch
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+    zeros, write = torch.zeros(export.BATCH, 1, 1, 1), export.write_npz if "." in name else export.write_folder
+    write(export.Samples(lambda start, stop: zeros[: stop - start], lambda *_: None, 2 * export.BATCH), tmp_path / name)
+    of = 2 * export.BATCH
+    lines = [line.partition(" images/s")[0] for line in capsys.readouterr().err.splitlines()]
+    assert lines == [f"sampling: {done:,} of {of:,}, {export.BATCH / 30:,.0f}" for done in (export.BATCH, of)]
 
 
 @pytest.mark.slow

@@ -101,3 +101,23 @@ def test_auto_is_a_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for there, expected in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         assert choice.device("auto").type == expected
+
+
+def test_networks_are_put_on_the_device_that_is_named(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The device without numbers stands for one that is not here."""
+    named: list[object] = []
+
+    def device(name: object) -> torch.device:
+        named.append(name)
+        return torch.device("meta" if name == "cuda:1" else "cpu")
+
+    monkeypatch.setattr(choice, "device", device)
+    run = ganlab.load(finished, device="cuda:1")
+    assert {tensor.device.type for tensor in (*run.module.parameters(), *run.generator.buffers())} == {"meta"}
+    assert cli.dispatch(["sample", str(finished), "count=1", "device=cuda:2", f"out={tmp_path / 'grid.png'}"]) == 0
+    words = ["metrics=spectrum", "samples=40", "real=false", "device=cuda:3"]
+    copy = shutil.copytree(finished, tmp_path / "run")
+    assert cli.dispatch(["evaluate", str(copy), *words]) == 0
+    assert named == ["cuda:1", "cuda:2", "cuda:3"]

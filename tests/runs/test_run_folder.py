@@ -1,15 +1,17 @@
 """A run is a folder that belongs to one process at a time."""
 
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.runs import TINY
 
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
-from ganlab.runs import naming, run_folder
+from ganlab.runs import naming, run_folder, session
 
 
 def test_a_run_has_the_files_that_the_design_names(finished: Path) -> None:
@@ -48,6 +50,13 @@ def test_a_run_is_named_for_the_time_and_what_it_is_and_two_at_once_get_two_fold
         assert one.parent == other.parent == tmp_path / "runs"
         (one / "something").touch()
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [one.name], "an empty claim is given back"
+
+
+def test_a_run_without_a_name_is_named_by_its_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = session.start(compose.read([*TINY, "trainer.max_steps=0", "seed=7"])).folder
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_dcgan_digits_hinge_7", folder.name)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [folder.name]
 
 
 def test_a_folder_that_another_took_between_looking_and_making_is_left_to_it(

@@ -39,7 +39,8 @@ def networks(content: Any) -> dict[str, dict[str, Tensor]] | None:
     if not isinstance(content, Mapping) or not {"netG", "netD"} & content.keys():
         return None
     found = {ROLES[key]: content[key] for key in ROLES if isinstance(content.get(key), Mapping)}
-    if not all(isinstance(value, Tensor) for tensors in found.values() for value in tensors.values()):
+    every = [pair for tensors in found.values() for pair in tensors.items()]
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in every):
         return None
     found = {of: {name.replace(".module.", "."): v for name, v in tensors.items()} for of, tensors in found.items()}
     if any(role(tensors) is None for tensors in found.values()):
