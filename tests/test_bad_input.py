@@ -152,7 +152,7 @@ WRONG = {
     f"evaluate images={LONG} data=digits": f"There is no folder or archive images={LONG}",
     f"import {LONG}": f"There is no file {LONG}",
     "evaluate nowhere real=no": "real must be true or false or null, got 'no'.",
-    "evaluate nowhere features=classifier features.kimg=nan": "features.kimg must be a finite number, got nan.",
+    "evaluate images=flat data=digits features=classifier features.kimg=nan": "features.kimg must be a finite number",
     "evaluate nowhere ema=no": "There is no run folder nowhere.",
     "resume": "takes one run folder, got 0",
     "resume nowhere": "There is no run folder nowhere.",

@@ -134,8 +134,12 @@ def others_of(path: Path, value: Any) -> tuple[list[Any], ...]:
         ]  # fmt: skip
         return [REMOVED], types, [np.zeros(2, np.float32), value[None], value.ravel()[:0], np.zeros((1, 1, 3))]
     if path.suffix == ".safetensors":
-        types: list[Any] = [other for other in ("x", None, 3, 0.5, True, {}, [], -1, 2**70, [value]) if other != value]
-        return [REMOVED], types, [[value, value], {"value": value}, -value - 1 if type(value) is int else "F64"]
+        words: list[Any] = ["x", None, 3, 0.5, True, {}, [], -1, 2**70, [value]]
+        return (
+            [REMOVED],
+            [word for word in words if word != value],
+            [[value, value], {"value": value}, -value - 1 if type(value) is int else "F64"],
+        )
     wide = [value.flatten()[:1].expand(2**45)] if isinstance(value, torch.Tensor) and value.numel() else []
     return [REMOVED], retyped(value), [*reshaped(value), *wide]
 
