@@ -222,6 +222,19 @@ def test_the_page_begins_with_the_headline(written: Write) -> None:
     assert "Real images that it was not trained on score 4.00: the generated images are worse by 5.55." in text
 
 
+def test_the_page_ends_with_what_the_run_is(written: Write, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("loss:\n  component: hinge\n")
+    (tmp_path / "environment.json").write_text(json.dumps({"command": ["ganlab", "train", "loss=hinge"]}))
+    lines = [{"iteration": i, "kimg": i / 10, "generator/adversarial": 1.0 / i} for i in (1, 2, 3)]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    html, text = written(record(100))
+    facts = html[html.index("<h2>The run</h2>") :]
+    assert "ganlab train loss=hinge" in facts
+    assert "component: hinge" in facts
+    assert facts.count("<svg") == 1
+    assert "generator adversarial" in text.replace("/", " ")
+
+
 def test_the_headline_is_of_generated_images_whatever_protocol_held_out_ones_had(written: Write) -> None:
     """Where fewer images are held out than are generated, they are scored under a protocol of their own, and last."""
     held_out = record(400, protocol="few", time="2026-11-21T10:00:00", values={"fid": value(1.5)})
