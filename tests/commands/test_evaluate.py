@@ -20,8 +20,8 @@ from ganlab.assembly import experiment
 from ganlab.contracts.metric import Context
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import scores, sources
-from ganlab.evaluation.engine import Result
 from ganlab.evaluation.protocol import preset
+from ganlab.evaluation.result import Result
 from ganlab.reports import table
 from ganlab.runs import run_folder, scoring
 from ganlab.runs.run import Run

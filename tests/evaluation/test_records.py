@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from support.records import record
 
+from ganlab.contracts.figures import Chart, Grid, Line, Table
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import scores
+from ganlab.evaluation.figures import plain
 from ganlab.evaluation.records import problem
-from ganlab.reports import page
+from ganlab.reports import charts, page, table
 
 
 def test_what_ganlab_writes_is_a_record() -> None:
@@ -43,6 +46,14 @@ def test_what_ganlab_writes_is_a_record() -> None:
         ("protocol.samples", "all", "protocol must be a mapping with samples and reference"),
         ("pictures", {"samples": 3}, "pictures must be a mapping of names to paths"),
         ("warnings", "none", "warnings must be a list of texts"),
+        ("figures", [], "figures must be a mapping of names to lists"),
+        ("figures.m", [{"kind": "film"}], "figures.m[0] must be a chart, a table or a grid, got {'kind': 'film'}"),
+        (
+            "figures.m",
+            [{"kind": "table", "heads": ["a"], "rows": [[]]}],
+            "figures.m[0].rows must be lists of 1",
+        ),
+        ("figures.m", [{"kind": "chart", "lines": [{"points": [[1, "2"]]}]}], "figures.m[0].points must hold numbers"),
         ("time", 12, "time must be a text"),
         ("selected_on", "no", "selected_on must be true or false"),
     ],
@@ -67,14 +78,23 @@ def test_a_line_of_another_form_is_refused_by_its_number_and_place(
 LEAVES = ["a word", -1, 1e308, True, None, [], {}, [[]], {"a": "b"}]
 
 
-def test_no_altered_line_breaks_the_page(tmp_path: Path) -> None:
-    """Each leaf of a whole line in turn becomes something else: one sentence, or a page."""
-    whole = record(100, details={
-        "is": {"splits": {"1": {"mean": 9.1, "std": 0.0}}, "most_predicted": [{"class": "a", "share": 0.2}]},
-        "spectrum": {"frequency": [0, 1], "fake": [3.0, 2.0], "real": [3.0, 2.5], "fake_error": [0.1, 0.1]},
-        "fid_infinity": {"curve": [{"samples": 1000, "fid": 9.0}]},
-        "per_class": {"classes": [{"class": "zero", "fake": 100, "real": 30, "fid": 7.25}]},
-    }, pictures={"samples": "x.png"}, warnings=["a"])  # fmt: skip
+def test_no_altered_line_breaks_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each leaf of a whole line in turn becomes something else: one sentence, or a page and a table."""
+    line = Line("a", [(0, 1.0), (1, 2.0)], [(0, 0.5, 1.5), (1, 1.5, 2.5)], ["x", "y"], True)
+    chart, rows = Chart("a", "x", "y", [line], "n", ("level", 1.0)), Table("t", ["a", "b"], [["c", 2.0]], "n")
+    figures = {"m": [plain(chart), plain(rows), plain(Grid("g", torch.zeros(1), 1), "y.png")]}
+    whole = record(100, details={"m": [1]}, figures=figures, pictures={"samples": "x.png"}, warnings=["a"])
+    whole = json.loads(json.dumps(whole))
+    drawn: dict[str, str] = {}  # a chart is drawn once, however many pages show it
+    draw = charts.svg
+
+    def once(chart: Chart) -> str:
+        key = repr(chart)
+        if key not in drawn:
+            drawn[key] = draw(chart)
+        return drawn[key]
+
+    monkeypatch.setattr(charts, "svg", once)
 
     def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         if path:
@@ -94,9 +114,10 @@ def test_no_altered_line_breaks_the_page(tmp_path: Path) -> None:
             file.write_text(json.dumps(altered) + "\n" + json.dumps(record(90)) + "\n")
             try:
                 page.write(tmp_path)
+                table.table(scores.read(tmp_path))
                 pages += 1
             except GanlabError as error:
                 refused += 1
                 assert "line 1 is no evaluation" in str(error)
-    assert pages > 100
-    assert refused > 50
+    assert pages > 60
+    assert refused > 100

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganlab.contracts.figures import Grid
 from ganlab.contracts.metric import Context
 from ganlab.metrics import intervals
 from ganlab.metrics.memorization import Memorization
@@ -66,7 +67,9 @@ def test_the_picture_shows_the_nearest_samples_first_with_their_training_images(
     tensors = stream(train)
     context = Context(images=lambda role, places: tensors["images"][places])
     found = score(Memorization(shown=2, neighbours=2), context, fake=stream(fake), train=tensors)
-    tiles = found.pictures["neighbours"][:, 0, 0, 0].tolist()
+    (grid,) = found.figures
+    assert isinstance(grid, Grid)
+    tiles = grid.images[:, 0, 0, 0].tolist()
     assert tiles[:2] == [7, 3]
     assert len(tiles) == 2 * 3
     assert found.details["neighbours"][0]["distances"][0] == 0

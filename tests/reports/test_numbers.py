@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 from support.records import record, value
 
+from ganlab.evaluation import scores
 from ganlab.reports import page, table
-from ganlab.reports.numbers import interval, number
+from ganlab.reports.numbers import interval, number, on_page
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_an_interval_that_is_rounding_itself_is_zero() -> None:
     assert interval(-1e-19, 1e-19, ", ") == "0, 0"
 
 
-def test_the_terminal_and_the_page_write_the_same_numbers() -> None:
+def test_the_terminal_and_the_page_write_the_same_numbers(tmp_path: Path) -> None:
     values = {"fid": value(54.31234, 1.234, real=8.04567), "kid": value(1.084e-19, better="lower"), "is": value(None)}
     one = record(100, values=values)
     lines = {line.split()[0]: line for line in table.table([one]).splitlines()[1:]}
@@ -54,7 +56,17 @@ def test_the_terminal_and_the_page_write_the_same_numbers() -> None:
     assert "real 8.0" in lines["fid"]
     assert lines["kid"].split()[1] == "0"
     assert lines["is"].split()[1] == "-"
-    html = page.values_table(values, {"fid": value(8.0, 0.5)})
+    scores.append(tmp_path, one)
+    scores.append(tmp_path, record(100, values={"fid": value(8.0, 0.5)}, subject={"kind": "real", "split": "test"}))
+    html = page.write(tmp_path).read_text()
     for part in (">54.3<", ">53.1 to 55.5<", ">8.00<", ">8.0<", ">0<"):
         assert part in html
     assert "e-19" not in html + table.table([one])
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [(12345678.0, "12,345,678"), (0.012345, "0.01235"), (-2.5, "−2.5"), (None, "–"), (3.0, "3"), (1e-7, "1e−07")],
+)
+def test_a_page_writes_a_minus_sign_and_a_dash_for_nothing(given: float | None, text: str) -> None:
+    assert on_page(given) == text

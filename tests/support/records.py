@@ -22,6 +22,7 @@ def record(iteration: int, truncation: float | None = None, protocol: str = "dig
         "during_training": False,
         "values": {"fid": value(fid, 0.5), "is": value(9.0, 0.1, "higher", 9.5), "is_std": value(0.2, better="none")},
         "details": {},
+        "figures": {},
         "pictures": {},
         "warnings": [],
         "images_per_second": 900.0,

@@ -14,7 +14,6 @@ from ganlab.core.errors import GanlabError, suggestion
 HELP = """ganlab evaluate RUN [key=value ...]
 ganlab evaluate images=FOLDER_OR_ZIP data=NAME [data.path=...] [key=value ...]
 ganlab evaluate RUN RUN ...                  the newest scores of several runs, if they are of one protocol
-ganlab evaluate demo=inception_score         what the Inception Score hides, on data with labels (the digits)
 
   protocol=null       digits, fast, studiogan, mimicry, stylegan, mmgeneration, clean or a YAML of your own in
                       conf/protocol; null: the data's own best one. It sets what follows:
@@ -31,10 +30,10 @@ ganlab evaluate demo=inception_score         what the Inception Score hides, on 
 
   checkpoint=last     best, all, an iteration, or the name or path of a file; RUN may be such a file itself
   sweep=null          truncation: a score for each of values=0.3:1.0:0.1
-  real=null           score held-out real images like generated ones too; null: with the data's own protocol
+  real=null           score held-out real images like generated ones too; null: if the protocol is digits
   reference_file=null an .npz of FID statistics (mu, sigma) instead of real images
   device=auto         cpu, cuda, cuda:1, mps; auto: a GPU if there is one
-  out=null            folder for evaluation.jsonl of images=; null: beside them; for the page of demo=; null: here
+  out=null            folder for evaluation.jsonl of images=; null: beside them
 """
 DEFAULTS: dict[str, Any] = {
     "protocol": None,
@@ -53,7 +52,6 @@ DEFAULTS: dict[str, Any] = {
     "real": None,
     "reference_file": None,
     "images": None,
-    "demo": None,
     "device": "auto",
     "out": None,
 }
@@ -63,7 +61,6 @@ _TYPES: dict[str, Any] = {  # of what no protocol has, and so does not check
     "real": bool | None,
     "reference_file": str | None,
     "images": str | None,
-    "demo": str | None,
     "device": str | None,
     "out": str | None,
 }
@@ -74,8 +71,6 @@ _OF_PROTOCOL = (
 
 def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
     chosen, data = _read(options)
-    if chosen["demo"] is not None:
-        return _demo(chosen, data, words)
     if chosen["images"] is not None:
         if words:
             raise GanlabError(f"images= are evaluated by themselves: leave {words[0]} out, or images=.")
@@ -95,14 +90,11 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
         return 0
     folder, which = choice.named(words[0], chosen["checkpoint"])
     config = run_folder.read_config(folder)
-    data_set = str(config["data"]["component"])
-    protocol = _protocol(chosen, data_set)
+    protocol, name = _protocol(chosen, str(config["data"]["component"]))
     if chosen["metrics"] is None and not config["data"]["num_classes"]:
         protocol = protocol.without_labels()
     truncations = _truncations(chosen)
-    real = chosen["real"]
-    if real is None:  # a data set's own protocol generates as many images as are held out
-        real = protocol.name == data_set and bool(config["data"].get("held_out"))
+    real = (name == "digits" and bool(config["data"].get("held_out"))) if chosen["real"] is None else chosen["real"]
     with _measured() as found:
         scoring.evaluate_run(
             folder,
@@ -125,7 +117,7 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
     if not any(word.startswith("data=") for word in data):
         raise GanlabError("images= are compared with real ones: say which, as data=zip data.path=real.zip.")
     composed = compose.read(list(data))
-    protocol = _protocol(chosen, str(composed["data"]["component"]))
+    protocol, _ = _protocol(chosen, str(composed["data"]["component"]))
     real = run_data.open_data(composed)
     path = Path(os.path.expanduser(str(chosen["images"])))
     if not os.path.exists(path):
@@ -137,32 +129,6 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
             device=choice.device(chosen["device"]), as_labels_allow=chosen["metrics"] is None, say=found.append,
         )  # fmt: skip
     return _finish(out, found)
-
-
-def _demo(chosen: Mapping[str, Any], data: Sequence[str], words: Sequence[str]) -> int:
-    from ganlab.assembly import run_data
-    from ganlab.config import compose
-    from ganlab.core.cache import cache_folder
-    from ganlab.reports import inception_demo
-
-    name = str(chosen["demo"])
-    if name not in inception_demo.DEMOS:
-        known = inception_demo.DEMOS
-        raise GanlabError(f"There is no demo={name}.{suggestion(name, known)} Known: {', '.join(known)}.")
-    given = [
-        *words,
-        *(key for key in chosen if key not in ("demo", "out") and chosen[key] not in (DEFAULTS.get(key), {})),
-    ]
-    if given:
-        raise GanlabError(f"demo={name} takes data= and out= only: leave {given[0]} out.")
-    real = run_data.open_data(compose.read(list(data) or ["data=digits"]))
-    out = Path(str(chosen["out"] or "."))
-    if not os.path.isdir(out):
-        raise GanlabError(f"There is no folder out={out}.")
-    found = inception_demo.DEMOS[name](real, cache_folder())
-    print(inception_demo.text(found))
-    print(f"to look at: {inception_demo.write(found, out.absolute())}")
-    return 0
 
 
 @contextmanager
@@ -239,14 +205,14 @@ def _converted(key: str, value: Any) -> Any:
         raise GanlabError(f"{key} {error}.") from error
 
 
-def _protocol(chosen: Mapping[str, Any], data: str) -> Any:
+def _protocol(chosen: Mapping[str, Any], data: str) -> tuple[Any, str]:
     from ganlab.evaluation import protocol
 
     own = data if data in protocol.names() else "fast"  # a data set may bring a protocol of its name
     name = str(chosen["protocol"]) if chosen["protocol"] is not None else own
     found = protocol.preset(name)
     values = {key: chosen[key] for key in _OF_PROTOCOL if chosen[key] is not None}
-    return found.changed({**values, **chosen["more"]})
+    return found.changed({**values, **chosen["more"]}), name
 
 
 def _truncations(chosen: Mapping[str, Any]) -> list[float | None] | None:

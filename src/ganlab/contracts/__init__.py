@@ -19,12 +19,14 @@ Scores
     `Metric`: one or several numbers of a run. It names the `Summary` that it needs of each `Stream` of images; an
     `Accumulator` makes it from each `Batch`, and the score is computed from the `Kept` summaries and the `Context`.
     `Score`: what a metric returns, with a `Value` for each number. `Role`: the name of a stream.
+    `Chart` with its `Line`s, `Table`, `Grid`: figures that a score brings to the page.
     `Extractor`: a network that turns images into features; `Examples` are the labelled images that it may learn from;
     `hash_of` its weights is part of a score's protocol, `in_colour` repeats grey images over three channels.
 """
 
 from ganlab.contracts.dataset import Dataset, Picture
 from ganlab.contracts.extractor import Examples, Extractor, hash_of, in_colour
+from ganlab.contracts.figures import Chart, Grid, Line, Table
 from ganlab.contracts.game import Game
 from ganlab.contracts.growth import Grows, Growth, Stage
 from ganlab.contracts.metric import Accumulator, Batch, Context, Kept, Metric, Role, Score, Stream, Summary, Value
@@ -36,14 +38,17 @@ from ganlab.contracts.view import View
 __all__ = [
     "Accumulator",
     "Batch",
+    "Chart",
     "Context",
     "Dataset",
     "Examples",
     "Extractor",
     "Game",
+    "Grid",
     "Grows",
     "Growth",
     "Kept",
+    "Line",
     "Metric",
     "Objectives",
     "Picture",
@@ -55,6 +60,7 @@ __all__ = [
     "Stage",
     "Stream",
     "Summary",
+    "Table",
     "Turn",
     "Value",
     "View",

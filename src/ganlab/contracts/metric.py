@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from ganlab.contracts.figures import Figure
+
 Tensors = dict[str, Tensor]
 Role = Literal["fake", "real", "train", "held_out"]
 Discriminator = Callable[[Tensor, Tensor | None, bool], Tensor]
@@ -124,14 +126,14 @@ class Score:
 
     Args:
         values: Numbers by name; the first one is the metric's own.
-        details: JSON of tables and curves, for the page.
-        pictures: uint8 (N, C, H, W) by name, for the page.
+        details: JSON for those who compute with it.
+        figures: Charts, tables and grids of images, which the page shows in this order.
         warnings: Sentences about what the numbers would mean.
     """
 
     values: dict[str, Value]
     details: dict[str, Any] = field(default_factory=dict)
-    pictures: dict[str, Tensor] = field(default_factory=dict)
+    figures: list[Figure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from ganlab.core import files
 
+_MOST = 1e300  # a whole number in JSON may be larger than any float
+
 
 def append(path: Path, value: Any) -> None:
     """Append a line, whole or not at all; numbers that are not finite become null.
@@ -64,3 +66,8 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def is_number(value: Any) -> bool:
+    """Tell numbers that a float can hold, with room for arithmetic, from other values."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MOST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,46 +19,8 @@ from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
 from ganlab.evaluation import one_pass, reference
 from ganlab.evaluation.protocol import Protocol, asks, digest
+from ganlab.evaluation.result import Result
 from ganlab.evaluation.sources import Source, of_images
-
-
-@dataclass
-class Result:
-    """What an evaluation found.
-
-    Args:
-        scores: By metric.
-        protocol: As it was carried out, complete, JSON.
-        samples: The first generated images, uint8.
-        images_per_second: Generated images over the time of their pass.
-        meanings: What the numbers say, by name.
-    """
-
-    scores: dict[str, Score]
-    protocol: dict[str, Any]
-    samples: Tensor
-    images_per_second: float
-    warnings: list[str] = field(default_factory=list)
-    meanings: Mapping[str, str] = field(default_factory=dict)
-
-    def record(self, subject: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-        """A line of evaluation.jsonl."""
-        found = {name: value for score in self.scores.values() for name, value in score.values.items()}
-        values = {name: {**asdict(value), "meaning": self.meanings.get(name, "")} for name, value in found.items()}
-        return {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S"),
-            "subject": dict(subject),
-            "protocol": self.protocol,
-            "protocol_hash": digest({k: v for k, v in self.protocol.items() if k != "truncation"}),
-            "selected_on": False,
-            "during_training": False,
-            "values": values,
-            "details": {name: score.details for name, score in self.scores.items() if score.details},
-            "pictures": {},
-            "warnings": [*self.warnings, *(w for score in self.scores.values() for w in score.warnings)],
-            "images_per_second": round(self.images_per_second, 1),
-            **more,
-        }
 
 
 class Evaluator:

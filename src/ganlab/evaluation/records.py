@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ganlab.core.differences import said
+from ganlab.core.json_lines import is_number
+from ganlab.evaluation import figures
 
 Record = dict[str, Any]
-_NUMBER = (int, float)
-_MOST = 1e300  # a whole number in JSON may be larger than any float
 
 
 def problem(record: Mapping[str, Any]) -> str | None:
@@ -26,7 +26,7 @@ def problem(record: Mapping[str, Any]) -> str | None:
         for key in ("better", "about", "meaning"):
             if not isinstance(value.get(key, ""), str):
                 return f"values.{name}.{key} must be a text, got {said(value.get(key))}"
-    return _problem_of_subject(record["subject"])
+    return _problem_of_subject(record["subject"]) or _problem_of_figures(record.get("figures", {}))
 
 
 def _problem_of_subject(subject: Mapping[str, Any]) -> str | None:
@@ -39,12 +39,20 @@ def _problem_of_subject(subject: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _problem_of_figures(found: Any) -> str | None:
+    if not isinstance(found, dict) or not all(isinstance(nodes, list) for nodes in found.values()):
+        return f"figures must be a mapping of names to lists, got {said(found)}"
+    for name, nodes in found.items():
+        for place, node in enumerate(nodes):
+            try:
+                figures.parsed(node)
+            except ValueError as error:
+                return f"figures.{name}[{place}]{error}"
+    return None
+
+
 def _optional_number(value: Any) -> bool:
-    return value is None or _is_number(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, _NUMBER) and not isinstance(value, bool) and abs(value) < _MOST
+    return value is None or is_number(value)
 
 
 def _is_protocol(value: Any) -> bool:
@@ -78,8 +86,8 @@ _FORM: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 )
 _SUBJECTS: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
     "run": {
-        "iteration": (lambda value: isinstance(value, int) and _is_number(value), "a whole number"),
-        "kimg": (_is_number, "a number"),
+        "iteration": (lambda value: isinstance(value, int) and is_number(value), "a whole number"),
+        "kimg": (is_number, "a number"),
         "truncation": (_optional_number, "a number or null"),
     },
     "real": {"split": (lambda value: isinstance(value, str), "a text")},

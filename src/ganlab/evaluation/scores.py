@@ -46,6 +46,7 @@ def read(folder: Path) -> list[Record]:
     records = []
     for number, record in lines:
         if isinstance(record, dict) and "protocol" in record and "values" in record:
+            record.setdefault("figures", {})  # lines of version 0.1.0 have none
             if (wrong := problem(record)) is not None:
                 raise GanlabError(f"{path}: line {number} is no evaluation: {wrong}. Remove the line, or correct it.")
             records.append(record)

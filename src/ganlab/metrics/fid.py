@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
 
+from ganlab.contracts.figures import Chart, Line
 from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, Summary, Tensors, Value
 from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals
@@ -111,9 +112,16 @@ class FIDInfinity(Metric):
         low, high = intervals.jackknife(value, changes) if changes else (None, None)
         curve = [{"samples": round(1 / i), "fid": m} for i, m in zip(inverse, means, strict=True)]
         about = "the line through FID against 1/samples at 0"
-        return Score(
-            {"fid_infinity": Value(value, low, high, "lower", about=about)}, {"curve": curve}, warnings=too_few(kept)
-        )
+        found = {"fid_infinity": Value(value, low, high, "lower", about=about)}
+        return Score(found, {"curve": curve}, [_chart(inverse, means, value)], too_few(kept))
+
+
+def _chart(inverse: Sequence[float], means: Sequence[float], limit: float) -> Chart:
+    """FID against 1 / samples, and the end of the line at infinitely many."""
+    points = [(1000 * i, mean) for i, mean in zip(inverse, means, strict=True)]
+    labels = [f"{round(1 / i):,} samples: {mean:.4g}" for i, mean in zip(inverse, means, strict=True)]
+    lines = [Line("measured", points, labels=labels), Line("extrapolated", [(0.0, limit)])]
+    return Chart("FID by number of samples", "1,000 / samples", "FID", lines, "at 0: infinitely many samples")
 
 
 def gaussian(moments: Tensors) -> Frechet:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ganlab.contracts.figures import Figure, Table
 from ganlab.contracts.metric import (
     Accumulator,
     Batch,
@@ -157,7 +158,16 @@ class InceptionScore(Metric):
                 "how these images look; take features=classifier where there are labels."
             )
         details["most_predicted"] = _most_predicted(fake, context)
-        return Score(values, details, warnings=warnings)
+        return Score(values, details, _tables(details), warnings)
+
+
+def _tables(details: Mapping[str, Any]) -> list[Figure]:
+    splits = [[str(number), found["mean"], found["std"]] for number, found in details["splits"].items()]
+    shares = [[found["class"], f"{100 * found['share']:.1f} %"] for found in details["most_predicted"]]
+    return [
+        Table("Inception Score by number of splits", ["splits", "mean", "deviation"], splits),
+        Table("Classes that are predicted most", ["class", "share"], shares),
+    ]
 
 
 def scores(sums: Tensors, splits: int) -> Tensor:
@@ -204,7 +214,7 @@ def _grouped(cells: Tensor, groups: int) -> Tensor:
     return cells.view(groups, -1, *cells.shape[1:]).sum(1)
 
 
-def _values(sums: Tensors, splits: int, blocks: int) -> tuple[dict[str, Value], dict[str, object]]:
+def _values(sums: Tensors, splits: int, blocks: int) -> tuple[dict[str, Value], dict[str, Any]]:
     parts, classes = scores(sums, splits), sums["p"].shape[1]
     low, high = None, None
     if len(parts) >= _SPLITS:

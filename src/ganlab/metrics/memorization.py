@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ganlab.contracts.figures import Grid
 from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Tensors, Value
 from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals, neighbours
@@ -95,7 +96,10 @@ class Memorization(Metric):
         values.update(self._discriminator(kept, context))
         score = Score(values)
         if context.images is not None:
-            score.pictures["neighbours"], score.details["neighbours"] = self._picture(kept, context, found["fake"])
+            tiles, score.details["neighbours"] = self._picture(kept, context, found["fake"])
+            columns = len(tiles) // len(score.details["neighbours"])
+            note = "the sample on the left, the nearest samples first"
+            score.figures.append(Grid("Samples and their nearest training images", tiles, columns, note))
         return score
 
     def _distances(self, rows: Tensors, train: Tensors, spacing: Tensor) -> dict[str, Any]:

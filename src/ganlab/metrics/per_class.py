@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from ganlab.contracts.figures import Table
 from ganlab.contracts.metric import (
     Accumulator,
     Batch,
@@ -168,7 +169,7 @@ class PerClass(Metric):
             for what, names in short.items()
             if names
         ]
-        return Score(values, {"classes": rows}, warnings=warnings)
+        return Score(values, {"classes": rows}, [_table(rows)], warnings)
 
     @staticmethod
     def _predictions(sums: Tensors, rows: list[dict[str, Any]], context: Context) -> dict[str, Value]:
@@ -194,6 +195,14 @@ class PerClass(Metric):
             own = [float(p.mean()) for _, p in without]
             add("recognised", float(found[filled].mean()), own, 0.0, 1.0, better="higher", about=about)
         return values
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """A row a class, without the columns that no class has."""
+    names = {"fake": "generated", "real": "real", "fid": "FID", "is": "IS", "recognised": "recognised"}
+    had = [key for key in names if any(key in row for row in rows)]
+    cells = [[row["class"], *(row.get(key) for key in had)] for row in rows]
+    return Table("Each class by itself", ["class", *(names[key] for key in had)], cells)
 
 
 def with_error(reference: Frechet, part: Tensors, stored: Tensor) -> tuple[float, float]:

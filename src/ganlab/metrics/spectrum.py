@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ganlab.contracts.figures import Chart, Line
 from ganlab.contracts.metric import (
     Accumulator,
     Batch,
@@ -109,7 +110,17 @@ class RadialSpectrum(Metric):
             ),
             "spectrum_high": Value(found[1], low_of_high, high_of_high, "real", 0.0, "dB at high frequencies"),
         }
-        return Score(values, details)
+        return Score(values, details, [_chart(curves, errors)])
+
+
+def _chart(curves: Mapping[str, Tensor], errors: Mapping[str, Tensor]) -> Chart:
+    """Both spectra, each with the 95 % interval of its means."""
+    lines = []
+    for role, name in (("fake", "generated"), ("real", "real")):
+        means, halves = (curves[role] * _DECIBEL).tolist(), (errors[role] * _DECIBEL * intervals.NORMAL).tolist()
+        band = [(r, mean - half, mean + half) for r, (mean, half) in enumerate(zip(means, halves, strict=True))]
+        lines.append(Line(name, list(enumerate(means)), band))
+    return Chart("Power at each spatial frequency", "cycles an image", "mean log power, dB", lines)
 
 
 def _numbers(fake: Tensor, real: Tensor) -> tuple[float, float]:

@@ -1,162 +1,209 @@
-"""Line charts as SVG: nothing but text, so that a page with them opens from disk."""
+"""Line charts as SVG inside a page, drawn by matplotlib and coloured by the page's style sheet.
+
+matplotlib lays a chart out; its SVG is then reduced to shapes and texts with the classes of `page.css`, so that a chart
+is small, follows the page's light or dark colours, and names nothing that another chart of the page could name too.
+"""
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import re
+import warnings
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import pairwise
+from typing import Any
 
-from ganlab.reports import numbers, placing
+from ganlab.contracts.figures import Chart, Line
+from ganlab.reports.numbers import on_page
 
 WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40  # room for ticks and labels, in pixels
-MARKED = 40  # up to so many points a line carries a marker at each
+_MARKED = 40  # points that a line may have so that each gets a marker
+_CHARACTER, _ROW = 6.5, 12.0  # width and height of a text of 11 pixels
+_MARK = "chart "  # before the classes of a shape, in its id
+_OPTIONS: Any = {
+    "svg.fonttype": "none",
+    "font.size": 11,
+    "text.parse_math": False,
+    "text.usetex": False,
+    "path.simplify": False,
+}
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # no letters, and XML allows none of them
 
 
-@dataclass
-class Series:
-    """A line of a chart.
+def svg(chart: Chart) -> str:
+    """Return a chart as an SVG element; empty if no point is finite.
 
-    Args:
-        name: What the legend says.
-        points: (x, y), drawn in this order.
-        band: (x, low, high) of an interval around it.
-        labels: What pointing at each point says; and what stands beside it if ``written``.
-        written: Whether labels are written beside the points.
+    Lines have the classes ``line s1``, ``line s2``, ..., their points and bands likewise.
     """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
 
-    name: str
-    points: Sequence[tuple[float, float]]
-    band: Sequence[tuple[float, float, float]] = ()
-    labels: Sequence[str] = field(default_factory=tuple)
-    written: bool = False
-
-
-def lines(series: Sequence[Series], x: str, y: str, level: tuple[str, float] | None = None) -> str:
-    """An SVG line chart, coloured by the page's style sheet (classes ``s1``, ``s2``, ...).
-
-    Args:
-        series: Lines; not finite points are left out.
-        x: Label of the horizontal axis.
-        y: Label of the vertical axis.
-        level: A horizontal line to compare with, and what it is.
-    """
-    drawn = [(s, [p for p in zip(s.points, _labels(s), strict=True) if _finite(*p[0])]) for s in series]
-    xs = [p[0] for _, points in drawn for p, _ in points]
-    ys = [p[1] for _, points in drawn for p, _ in points]
-    ys += [v for s in series for row in s.band if _finite(*row) for v in row[1:]]
-    if not xs:
-        return '<p class="muted">No finite values.</p>'
-    if level is not None and _finite(level[1]):
-        ys.append(level[1])
-    x_ticks, y_ticks = ticks(min(xs), max(xs), 5), ticks(min(ys), max(ys), 4)
-    x_range = _range([*xs, *(x_ticks if len(set(xs)) == 1 else [])])
-    y_range = _range([*ys, *y_ticks])
-
-    def at(px: float, py: float) -> tuple[float, float]:
-        u, v = (px - x_range[0]) / (x_range[1] - x_range[0]), (py - y_range[0]) / (y_range[1] - y_range[0])
-        return LEFT + u * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - v * (HEIGHT - TOP - BOTTOM)
-
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(y)} over {escape(x)}">']
-    for tick in y_ticks:
-        _, v = at(x_range[0], tick)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{v:.1f}" y2="{v:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{v + 4:.1f}" text-anchor="end">{_tick(tick)}</text>')
-    for tick in x_ticks:
-        if x_range[0] <= tick <= x_range[1]:
-            u, _ = at(tick, y_range[0])
-            parts.append(
-                f'<text class="tick" x="{u:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{_tick(tick)}</text>'
-            )
-    middle = LEFT + (WIDTH - LEFT - RIGHT) / 2
-    parts.append(f'<text class="axis" x="{middle:.0f}" y="{HEIGHT - 5}" text-anchor="middle">{escape(x)}</text>')
-    paths = [[at(*p) for p, _ in points] for _, points in drawn]
-    segments = [segment for path in paths for segment in pairwise(path)]
-    texts: list[placing.Box] = []
-    markers = [placing.marker(point) for path in paths for point in path if len(path) <= MARKED]
-    frame = (LEFT, 0.0, WIDTH, HEIGHT - BOTTOM + 7.5)  # down to the ticks
-
-    def write(text: str, places: Sequence[placing.Label]) -> str:
-        """A text where it is in nobody's way, the texts before it included; nothing where there is no room."""
-        place = placing.free(text, places, segments, markers, texts, frame)
-        if place is None:
-            return ""
-        texts.append(placing.covered(text, place))
-        u, v, anchor = place
-        return f'<text class="tick" x="{u:.1f}" y="{v:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-    if level is not None and _finite(level[1]):
-        _, v = at(x_range[0], level[1])
-        parts.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{v:.1f}" y2="{v:.1f}"/>')
-        ends = [(WIDTH - RIGHT, "end"), (LEFT + 4, "start"), ((LEFT + WIDTH - RIGHT) / 2, "middle")]
-        parts.append(write(level[0], [(u, w, anchor) for u, anchor in ends for w in (v - 5, v + 14)]))
-        segments.append(((LEFT, v), (WIDTH - RIGHT, v)))
-    for place, (path, (line, points)) in enumerate(zip(paths, drawn, strict=True), start=1):
-        parts += _band(line, place, at)
-        corners = " ".join(f"{u:.1f},{v:.1f}" for u, v in path)
-        parts.append(f'<polyline class="line s{place}" points="{corners}"/>')
-        for (u, v), (_, label) in zip(path, points, strict=True) if len(points) <= MARKED else []:
-            title = f"<title>{escape(label)}</title>"
-            parts.append(f'<circle class="point s{place}" cx="{u:.1f}" cy="{v:.1f}" r="4">{title}</circle>')
-            if line.written:
-                parts.append(write(label, placing.around((u, v))))
-    return "".join([*parts, "</svg>"]) + _legend(series, y)
-
-
-def _legend(series: Sequence[Series], y: str) -> str:
-    if len(series) < 2:
+    drawn = [_finite(line) for line in chart.lines]
+    if not any(line.points for line in drawn):
         return ""
-    keys = "".join(
-        f'<span class="key"><i class="s{place}"></i>{escape(s.name)}</span>' for place, s in enumerate(series, start=1)
-    )
-    return f'<p class="legend">{keys}<span class="muted">{escape(y)}</span></p>'
+    with matplotlib.rc_context(_OPTIONS), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that its own font lacks: the reader's has them
+        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
+        FigureCanvasSVG(figure)
+        box = (LEFT / WIDTH, BOTTOM / HEIGHT, (WIDTH - LEFT - RIGHT) / WIDTH, (HEIGHT - TOP - BOTTOM) / HEIGHT)
+        axes = figure.add_axes(box)
+        _draw(axes, chart, drawn)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True)
+    titles = {f"s{place}": iter(line.labels) for place, line in enumerate(drawn, start=1)}
+    content = _reduced(ElementTree.fromstring(file.getvalue()), titles)
+    label = escape(f"{chart.y} over {chart.x}")
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{content}</svg>'
 
 
-def _band(line: Series, place: int, at: Callable[[float, float], tuple[float, float]]) -> list[str]:
-    rows = [row for row in line.band if _finite(*row)]
-    if len(rows) < 2:
-        return []
-    corners = [at(x, low) for x, low, _ in rows] + [at(x, high) for x, _, high in reversed(rows)]
-    path = " ".join(f"{u:.1f},{v:.1f}" for u, v in corners)
-    return [f'<polygon class="band s{place}" points="{path}"/>']
+def _draw(axes: Any, chart: Chart, drawn: Sequence[Line]) -> None:
+    level = chart.level if chart.level is not None and math.isfinite(chart.level[1]) else None
+    across = [x for line in drawn for x, _ in line.points]
+    up = [y for line in drawn for y in (*(y for _, y in line.points), *(v for row in line.band for v in row[1:]))]
+    axes.set_frame_on(False)
+    axes.tick_params(bottom=False, left=False, pad=6)
+    axes.set_xlabel(_printable(chart.x), labelpad=2)
+    axes.autoscale(False)
+    low, high = _ticked(axes.yaxis, up + ([level[1]] if level else []), 5)
+    axes.set_ylim(min(low, *axes.get_yticks()), max(high, *axes.get_yticks()))  # the outer ticks frame the lines
+    axes.set_xlim(_ticked(axes.xaxis, across, 6))
+    axes.grid(axis="y", clip_on=False, gid=_MARK + "grid")
+    for place, line in enumerate(drawn, start=1):
+        if len(line.band) > 1:
+            x, lower, upper = zip(*line.band, strict=True)
+            axes.fill_between(x, lower, upper, linewidth=0, clip_on=False, gid=f"{_MARK}band s{place}")
+        x, y = zip(*line.points, strict=True) if line.points else ((), ())
+        marker = {"marker": "o"} if len(line.points) <= _MARKED else {}
+        axes.plot(x, y, clip_on=False, gid=f"{_MARK}line s{place}", **marker)
+    _write(axes, level, drawn)
 
 
-def ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten apart) that span [low, high]."""
-    if high - low <= 1e-12 * max(abs(low), abs(high)):
+def _ticked(axis: Any, values: Sequence[float], about: int) -> tuple[float, float]:
+    """Give an axis ticks at round numbers, and return the range of the values."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = min(values), max(values)
+    if high - low <= 1e-12 * max(abs(low), abs(high)):  # nothing, or rounding
         spread = abs(low) / 2 or 1.0
         low, high = low - spread, high + spread
-    raw = (high - low) / about
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= raw * 0.999)
-    first = math.floor(low / step + 1e-9)
-    last = math.ceil(high / step - 1e-9)
-    return [n * step for n in range(first, last + 1)]
+    ticks = MaxNLocator(about, steps=[1, 2, 5, 10]).tick_values(low, high)
+    if axis.axis_name == "x":
+        ticks = [tick for tick in ticks if low <= tick <= high]
+    axis.set_ticks(ticks, [_tick(tick) for tick in ticks])
+    return low, high
 
 
-def number(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """`numbers.number` as a page writes it: with a minus sign, and a dash for None."""
-    return "–" if value is None else numbers.number(value, low, high).replace("-", "−")
+def _write(axes: Any, level: tuple[str, float] | None, drawn: Sequence[Line]) -> None:
+    """Write the level's name, and the labels of lines beside their points."""
+    paths = [axes.transData.transform(line.points).tolist() for line in drawn if line.points]
+    labels = _Labels(axes)
+    labels.taken += [_between(*ends, step / 50) for path in paths for ends in pairwise(path) for step in range(51)]
+    if level is not None:
+        axes.axhline(level[1], clip_on=False, gid=_MARK + "level")
+        _, height = axes.transData.transform((0, level[1]))
+        half = _CHARACTER * len(level[0]) / 2
+        right = WIDTH - RIGHT - half - 4
+        labels.add(level[0], [(right, height + 9), (right, height - 9), (LEFT + half + 4, height + 9)])
+        labels.taken += [(x, height) for x in range(LEFT, WIDTH - RIGHT, 4)]
+    for line in drawn:
+        points = axes.transData.transform(line.points) if line.written and line.points else ()
+        for (x, y), label in zip(points, line.labels, strict=False):
+            half = _CHARACTER * len(label) / 2
+            around = [
+                (x + across * (half + 3 + far), y + up * (8 + far))
+                for far in (2, 5, 9)
+                for across, up in ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1.4), (0, -1.4), (1.2, 0), (-1.2, 0))
+            ]
+            labels.add(label, around)
+
+
+class _Labels:
+    """Texts in a chart, each where it covers least of the lines, and none where it would cover another one.
+
+    Args:
+        axes: The chart's.
+
+    Attributes:
+        taken: Points that are drawn, in pixels from the lower left.
+        texts: Points of texts.
+    """
+
+    def __init__(self, axes: Any) -> None:
+        self.axes = axes
+        self.taken: list[tuple[float, float]] = []
+        self.texts: list[tuple[float, float]] = []
+
+    def add(self, text: str, places: Sequence[tuple[float, float]]) -> None:
+        """Write a text around one of these points."""
+        width, height = _CHARACTER * len(text) / 2, _ROW / 2
+
+        def covered(place: tuple[float, float], points: Sequence[tuple[float, float]]) -> int:
+            return sum(abs(x - place[0]) < width + 2 and abs(y - place[1]) < height + 1 for x, y in points)
+
+        def cost(place: tuple[float, float]) -> int:
+            across = place[0] - width >= LEFT and place[0] + width <= WIDTH
+            inside = across and place[1] - height >= BOTTOM and place[1] + height <= HEIGHT
+            return covered(place, self.taken) + 100 * covered(place, self.texts) + 10_000 * (not inside)
+
+        x, y = best = min(places, key=cost)
+        if covered(best, self.texts):
+            return
+        align: dict[str, Any] = {"ha": "center", "va": "center_baseline", "annotation_clip": False}
+        self.axes.annotate(_printable(text), best, xycoords="figure pixels", **align)
+        self.texts += [(x + u * width, y + v * height) for u in (-1, -0.5, 0, 0.5, 1) for v in (-1, 0, 1)]
+
+
+def _between(start: Sequence[float], end: Sequence[float], share: float) -> tuple[float, float]:
+    return start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
+
+
+def _finite(line: Line) -> Line:
+    labels = line.labels or [f"{line.name}: {on_page(y)} at {on_page(x)}" for x, y in line.points]
+    kept = [(point, label) for point, label in zip(line.points, labels, strict=True) if all(map(math.isfinite, point))]
+    band = [row for row in line.band if all(map(math.isfinite, row))]
+    return Line(line.name, [point for point, _ in kept], band, [label for _, label in kept], line.written)
 
 
 def _tick(value: float) -> str:
-    """A tick is a round number, however small, but for the noise of binary fractions."""
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    """Return a tick as it is written: a round number but for the noise of binary fractions."""
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.4g}"
     return text.replace("-", "−")
 
 
-def _labels(series: Series) -> list[str]:
-    if series.labels:
-        return list(series.labels)
-    return [f"{series.name}: {number(y)} at {number(x)}" for x, y in series.points]
+def _printable(text: str) -> str:
+    return _NO_TEXT.sub("�", text)
 
 
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+def _reduced(element: ElementTree.Element, titles: Mapping[str, Iterator[str]], classes: str = "") -> str:
+    """Return the shapes and texts of a part of matplotlib's SVG as HTML, without ids, styles and what draws nothing.
+
+    Args:
+        titles: What a reader sees who points at a line's points, in order, by the line's class.
+        classes: Of the group that the part lies in.
+    """
+    tag, name = element.tag.rpartition("}")[2], element.get("id", "")
+    if tag in ("svg", "g"):
+        classes = name.removeprefix(_MARK) if name.startswith(_MARK) else classes
+        return "".join(_reduced(child, titles, classes) for child in element)
+    if tag == "text":
+        anchor = re.search("text-anchor: (middle|end)", element.get("style", ""))
+        where = f'x="{_rounded(element, "x")}" y="{_rounded(element, "y")}"'
+        return f'<text {where} text-anchor="{anchor[1] if anchor else "start"}">{escape(element.text or "")}</text>'
+    if tag == "use" and classes:  # a marker of a line
+        place = classes.removeprefix("line ")
+        where = f'cx="{_rounded(element, "x")}" cy="{_rounded(element, "y")}"'
+        return f'<circle class="point {place}" {where} r="4"><title>{escape(next(titles[place]))}</title></circle>'
+    if tag == "path" and classes:
+        return f'<path class="{classes}" d="{_rounded(element, "d")}"/>'
+    return ""
 
 
-def _finite(*values: float | None) -> bool:
-    return all(value is not None and math.isfinite(value) for value in values)
+def _rounded(element: ElementTree.Element, attribute: str) -> str:
+    """Return coordinates to a tenth of a pixel."""
+    text = " ".join(element.get(attribute, "").split())
+    return re.sub(r"-?\d+\.\d+", lambda match: f"{float(match[0]):.1f}", text)

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
 from typing import Any
 
 from ganlab.evaluation import scores
-from ganlab.reports.charts import number
-from ganlab.reports.numbers import interval
+from ganlab.reports.numbers import interval_on_page, on_page
+from ganlab.reports.words import BETTER, called, written
 
 Record = dict[str, Any]
 Value = Mapping[str, Any]
 
 
-def headline(latest: Record, held_out: Record | None, group: Sequence[Record]) -> str:
-    """The first score that has a better and a worse, as HTML; empty if there is none.
+@dataclass(frozen=True)
+class Headline:
+    """The first score of which less or more is better.
+
+    Args:
+        name: As a sentence has it.
+        value: With the digits of its interval.
+        interval: Of 95 %; empty if there is none.
+        sentences: What it is of, and how it compares.
+    """
+
+    name: str
+    value: str
+    interval: str
+    sentences: list[str]
+
+
+def headline(latest: Record, held_out: Record | None, group: Sequence[Record]) -> Headline | None:
+    """Return the headline of an evaluation, or None where no score has a better and a worse.
 
     Args:
         latest: The evaluation.
@@ -25,18 +42,15 @@ def headline(latest: Record, held_out: Record | None, group: Sequence[Record]) -
     """
     found = chosen(latest["values"])
     if found is None:
-        return ""
+        return None
     name, value = found
-    ends = interval(value.get("low"), value.get("high")).replace("-", "−")
-    sure = f' <span class="muted">({ends} with 95 % confidence)</span>' if ends else ""
-    big = f'<p class="big">{escape(_called(name))} {written(value)}{sure}</p>'
     sentences = [_of_what(latest, value), _beside_real(name, value, held_out), _since(name, value, latest, group)]
     if latest.get("selected_on"):
         sentences.append(
             "This very score chose the checkpoint, so it flatters it: report one of images that played no part in it."
         )
-    text = " ".join(escape(sentence) for sentence in sentences if sentence)
-    return f'<section class="headline">{big}<p>{text}</p></section>'
+    ends = interval_on_page(value.get("low"), value.get("high"))
+    return Headline(called(name), written(value), ends, [sentence for sentence in sentences if sentence])
 
 
 def chosen(values: Mapping[str, Value]) -> tuple[str, Value] | None:
@@ -45,13 +59,6 @@ def chosen(values: Mapping[str, Value]) -> tuple[str, Value] | None:
         if value.get("better") in ("lower", "higher") and value.get("value") is not None:
             return name, value
     return None
-
-
-def written(value: Value | None) -> str:
-    """A score with the digits of its interval; empty if there is none."""
-    if value is None or value.get("value") is None:
-        return ""
-    return number(value["value"], value.get("low"), value.get("high"))
 
 
 def difference(value: Value, other: Value) -> str:
@@ -63,20 +70,14 @@ def difference(value: Value, other: Value) -> str:
         return ""
     better = (gap < 0) == (value["better"] == "lower")
     low, high = (abs(gap) - error, abs(gap) + error) if error is not None else (None, None)
-    return f"{'better' if better else 'worse'} by {number(abs(gap), low, high)}"
-
-
-def _called(name: str) -> str:
-    """Short names are abbreviations, long ones are words."""
-    return name.upper() if len(name) <= 3 else name.replace("_", " ")
+    return f"{'better' if better else 'worse'} by {on_page(abs(gap), low, high)}"
 
 
 def _of_what(latest: Record, value: Value) -> str:
     kind = latest["subject"]["kind"]
     what = scores.title(latest)
     of = f"Of {what}" if kind == "real" else f"Of the images of {what}"
-    way = "lower" if value["better"] == "lower" else "higher"
-    return f"{of}; {way} is better."
+    return f"{of}; {BETTER[value['better']]}."
 
 
 def _beside_real(name: str, value: Value, held_out: Record | None) -> str:

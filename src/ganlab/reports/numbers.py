@@ -41,6 +41,16 @@ def interval(low: float | None, high: float | None, between: str = " to ") -> st
     return f"{number(low, low, high)}{between}{number(high, low, high)}"
 
 
+def on_page(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Return `number` as a page writes it: with a minus sign, and a dash for None."""
+    return "–" if value is None else number(value, low, high).replace("-", "−")
+
+
+def interval_on_page(low: float | None, high: float | None) -> str:
+    """Return `interval` as a page writes it."""
+    return interval(low, high).replace("-", "−")
+
+
 def _decimals(low: float | None, high: float | None) -> int | None:
     """Digits behind the point that two significant digits of the half-width take; negative: none, and as many zeros."""
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):

@@ -7,11 +7,9 @@ from typing import Any
 
 from ganlab.evaluation.scores import title
 from ganlab.reports.numbers import interval, number
+from ganlab.reports.words import BETTER
 
-_ARROWS = {"lower": "lower is better", "higher": "higher is better", "real": "near the real one is better"}
-
-
-_ABREAST = 3  # records side by side: more would be wider than a terminal
+_SIDE_BY_SIDE = 3  # more records would be wider than a terminal
 
 
 def table(records: Sequence[Mapping[str, Any]], headings: Sequence[str] = ()) -> str:
@@ -22,8 +20,8 @@ def table(records: Sequence[Mapping[str, Any]], headings: Sequence[str] = ()) ->
     """
     headings = headings or [title(record) for record in records]
     marks = [f"{h} (selected on)" if r["selected_on"] else h for h, r in zip(headings, records, strict=True)]
-    parts = range(0, len(records), _ABREAST)
-    return "\n\n".join(_part(records[i : i + _ABREAST], marks[i : i + _ABREAST]) for i in parts)
+    parts = range(0, len(records), _SIDE_BY_SIDE)
+    return "\n\n".join(_part(records[i : i + _SIDE_BY_SIDE], marks[i : i + _SIDE_BY_SIDE]) for i in parts)
 
 
 def _part(records: Sequence[Mapping[str, Any]], headings: Sequence[str]) -> str:
@@ -33,7 +31,7 @@ def _part(records: Sequence[Mapping[str, Any]], headings: Sequence[str]) -> str:
         cells = [_cell(record["values"].get(name)) for record in records]
         value = next(record["values"][name] for record in records if name in record["values"])
         real = f", real {number(value['real'], value['low'], value['high'])}" if value["real"] is not None else ""
-        about = "; ".join(filter(None, [_ARROWS.get(value["better"], "") + real, value["about"]]))
+        about = "; ".join(filter(None, [BETTER.get(value["better"], "") + real, value["about"]]))
         rows.append([name, *cells, about.lstrip(", ")])
     width = [max(len(row[i]) for row in rows if i < len(row)) for i in range(len(records) + 1)]
     lines = []

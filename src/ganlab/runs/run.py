@@ -21,9 +21,10 @@ from ganlab.data.run_images import RunData
 from ganlab.engine.loader import shrunk
 from ganlab.engine.module import GANModule
 from ganlab.evaluation import sources
-from ganlab.evaluation.engine import Evaluator, Result
+from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.one_pass import BATCH
 from ganlab.evaluation.protocol import Protocol
+from ganlab.evaluation.result import Result
 from ganlab.layers.growing import blend_reals
 from ganlab.priors import truncate
 from ganlab.runs import checkpoint_check, choice, run_folder

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ganlab.assembly import experiment
+from ganlab.contracts.figures import Grid
 from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
-from ganlab.evaluation import scores, sources
-from ganlab.evaluation.engine import Evaluator, Result
+from ganlab.evaluation import figures, scores, sources
+from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import Protocol
+from ganlab.evaluation.result import Result
 from ganlab.runs import choice, run_folder
 from ganlab.runs.checkpoints import BEST
 from ganlab.runs.run import Run
@@ -123,7 +124,7 @@ def _real(folder: Path, evaluator: Evaluator, say: Callable[[Mapping[str, Any]],
 
 
 def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]:
-    """Write the pictures and append the line. Evaluations during training share one folder of pictures, which holds
+    """Write the figures and append the line. Evaluations during training share one folder of pictures, which holds
     those of the newest: it does not grow with the run.
 
     Raises:
@@ -132,26 +133,30 @@ def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]
     shown = min(100, len(result.samples))
     columns = min(10, max(1, shown))
     # whole rows only: an empty place would be a white one
-    pictures: dict[str, tuple[Tensor, int]] = {"samples": (result.samples[: shown // columns * columns], columns)}
-    for score in result.scores.values():
-        for name, tiles in score.pictures.items():
-            rows = len(score.details.get(name, [])) or 1
-            pictures[name] = (tiles, max(1, len(tiles) // rows))
+    samples = Grid("samples", result.samples[: shown // columns * columns], columns)
     where = _pictures_folder(folder, record)
     try:
-        for name, (tiles, columns) in pictures.items():
-            path = where / f"{name}.png"
-            try:
-                generation.write_png(generation.grid(tiles.float() / 127.5 - 1, columns), path)
-            except OSError as error:
-                raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
-            record["pictures"][name] = str(path.relative_to(folder))
+        record["pictures"]["samples"] = _written(samples, where / "samples.png", folder)
+        for name, score in result.scores.items():
+            record["figures"][name] = [
+                figures.plain(f, _written(f, where / f"{name}_{number}.png", folder) if isinstance(f, Grid) else "")
+                for number, f in enumerate(score.figures)
+            ]
         scores.append(folder, record)
     except GanlabError:
         if not record["during_training"]:
             shutil.rmtree(where, ignore_errors=True)  # of no line
         raise
     return record
+
+
+def _written(grid: Grid, path: Path, folder: Path) -> str:
+    """Write a grid as a PNG; return its path relative to the folder."""
+    try:
+        generation.write_png(generation.grid(grid.images.float() / 127.5 - 1, grid.columns), path)
+    except OSError as error:
+        raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
+    return str(path.relative_to(folder))
 
 
 def _pictures_folder(folder: Path, record: Mapping[str, Any]) -> Path:

@@ -1,29 +1,39 @@
-"""What the Inception Score hides: sets of images whose faults are known, and what each score says to them."""
+"""What the Inception Score hides: sets of images whose faults are known, and the scores that they get.
+
+    python examples/inception_score.py [data=NAME data.path=...] [out=FOLDER]
+
+It prints tables and writes inception_score.html. The data needs labels and held-out images; it is the digits otherwise.
+"""
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlab.contracts.extractor import Extractor
+from ganlab.assembly import run_data
+from ganlab.config import compose
+from ganlab.contracts import Chart, Extractor, Line, Table
 from ganlab.core import randomness
+from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
 from ganlab.evaluation import protocol
 from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.sources import Source
-from ganlab.reports import charts, markup
-from ganlab.reports.charts import Series, number
+from ganlab.reports import pages
+from ganlab.reports.numbers import number
+from ganlab.reports.pages import Part
 
 FILE = "inception_score.html"
 SCORES = ("is", "h_y", "h_y_given_x", "fid", "kid", "nearer_than_train", "copies")
@@ -83,7 +93,7 @@ def inception_score(real: RunData, cache: Path, seed: int = 0) -> Demo:
         GanlabError: If the data has no labels or nothing was held out.
     """
     if real.images.labels is None or not len(real.splits["test"]):
-        raise GanlabError("demo=inception_score needs labelled data of which a part is held out, as data=digits.")
+        raise GanlabError("The demonstration needs labelled data of which a part is held out, as data=digits.")
     first, other = _equally_accurate(_evaluator(real, cache, seed + offset) for offset in range(_TRIED))
     assert first.extractor is not None
     sets = image_sets(real, first.extractor, seed)
@@ -285,45 +295,55 @@ def _kid_tells(demo: Demo, name: str) -> bool:
 
 
 def write(demo: Demo, folder: Path) -> Path:
-    """The tables, a chart over the number of splits and some images of each set, as a page.
+    """Write the tables, a chart over the number of splits and some images of each set as a page.
 
     Raises:
         GanlabError: If it cannot be written.
     """
-    on_the_line = markup.table(
-        ["distribution", "Inception Score"],
-        [[_td(name), _td(f"{score:.3f}")] for name, score in demo.gaussians.items()],
-    )
-    rows = [
-        [_td(name), *(_td(number(demo.values[name][score])) for score in SCORES), _td(about, text=True)]
-        for name, about in ((s.name, s.about) for s in demo.sets)
-    ]
     shown = ("held-out images", "one image a class", "optimised noise")
-    series = [Series(name, [(n, demo.splits[name][n][0]) for n in SPLITS]) for name in shown]
-    two = [[_td(n), _td(f"{v['is']:.3f}"), _td(f"{demo.second[n]:.3f}")] for n, v in demo.values.items()]
+    lines = [Line(name, [(n, demo.splits[name][n][0]) for n in SPLITS]) for name in shown]
+    rows: list[list[str | float]] = [
+        [s.name, *(demo.values[s.name][score] for score in SCORES), s.about] for s in demo.sets
+    ]
     first, second = (f"{100 * accuracy:.1f} % right" for accuracy in demo.classifiers)
-    pictures = "".join(markup.figure(s.name, markup.image(_mosaic(s.images), s.name)) for s in demo.sets)
-    body = (
-        "".join(f"<p>{sentence}</p>" for sentence in conclusions(demo))
-        + "<h2>On the line</h2><p>The data are an even mixture of N(−1, 2) and N(1, 2), and the classifier the best "
-        "there is. The score grows with the distance from the data; 2 is the most there can be.</p>"
-        + on_the_line
-        + "<h2>Images with known faults</h2>"
-        + f"<p>{len(demo.sets[0].images)} of each kind, against the test images. Nearer: probability that a sample is "
-        "nearer to the training set than a training image is to the others; copies: share of samples at less than half "
-        "the least usual distance.</p>"
-        + markup.table(["images", *HEADS, "-what they are"], rows)
-        + f'<h3>Some of each</h3><div class="pictures">{pictures}</div>'
-        + "<h2>Number of splits</h2><p>The same images, cut into more parts: each part knows its own p(y) only, so the "
-        'score falls.</p><div class="charts">'
-        + markup.figure("Inception Score", charts.lines(series, "splits", "is"))
-        + "</div><h2>Two classifiers</h2><p>They differ in nothing but the seed of their training.</p>"
-        + markup.table(["images", first, second], two)
-    )  # fmt: skip
-    return markup.save(folder / FILE, "What the Inception Score hides", body)
+    two = [[name, f"{v['is']:.3f}", f"{demo.second[name]:.3f}"] for name, v in demo.values.items()]
+    on_the_line = [[name, f"{score:.3f}"] for name, score in demo.gaussians.items()]
+    parts = [
+        Part(
+            "On the line",
+            [
+                "The data are an even mixture of N(−1, 2) and N(1, 2), and the classifier is the best there is. The "
+                "score grows with the distance from the data; 2 is the most there can be."
+            ],
+            tables=[Table("", ["distribution", "Inception Score"], on_the_line)],
+        ),
+        Part(
+            "Images with known faults",
+            [
+                f"{len(demo.sets[0].images)} of each kind, against the test images. Nearer: probability that a sample "
+                "is nearer to the training set than a training image is to the others; copies: share of samples at "
+                "less than half the least usual distance."
+            ],
+            pictures=[pages.embedded(_mosaic(s.images), s.name) for s in demo.sets],
+            tables=[Table("", ["images", *HEADS, "what they are"], rows)],
+        ),
+        Part(
+            "Number of splits",
+            ["The same images, cut into more parts: each part knows its own p(y) only, so the score falls."],
+            charts=[Chart("Inception Score", "splits", "IS", lines)],
+        ),
+        Part(
+            "Two classifiers",
+            ["They differ in nothing but the seed of their training."],
+            tables=[Table("", ["images", first, second], two)],
+        ),
+    ]
+    title = "What the Inception Score hides"
+    return pages.save(folder / FILE, "parts.html", title=title, text=conclusions(demo), parts=parts)
 
 
-def _mosaic(images: Tensor, rows: int = 4, columns: int = 10, zoom: int = 3) -> Image.Image:
+def _mosaic(images: Tensor, rows: int = 4, columns: int = 10, zoom: int = 3) -> bytes:
+    """Return the first images of a set as a PNG."""
     tiles = images[: rows * columns]
     count, channels, height, width = tiles.shape
     grid = tiles.new_full((rows * columns, channels, height + 1, width + 1), 128)
@@ -331,11 +351,22 @@ def _mosaic(images: Tensor, rows: int = 4, columns: int = 10, zoom: int = 3) -> 
     whole = grid.view(rows, columns, channels, height + 1, width + 1).permute(0, 3, 1, 4, 2)
     array = whole.reshape(rows * (height + 1), columns * (width + 1), channels).squeeze(-1).numpy()
     picture = Image.fromarray(array)
-    return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
+    file = io.BytesIO()
+    picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST).save(file, format="png")
+    return file.getvalue()
 
 
-def _td(content: Any, text: bool = False) -> str:
-    return markup.cell(str(content), text=text)
+def main(words: Sequence[str]) -> None:
+    """Run it with the words of the command line."""
+    out = Path(next((word.removeprefix("out=") for word in words if word.startswith("out=")), "."))
+    data = [word for word in words if not word.startswith("out=")]
+    try:
+        found = inception_score(run_data.open_data(compose.read(data or ["data=digits"])), cache_folder())
+        print(text(found))
+        print(f"to look at: {write(found, out.absolute())}")
+    except GanlabError as error:
+        sys.exit(str(error))
 
 
-DEMOS: Mapping[str, Callable[..., Demo]] = {"inception_score": inception_score}
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,109 @@
+"""Pages from templates: one file each, which opens from disk and fetches nothing.
+
+A folder that a page is made of may be somebody else's: templates escape whatever they are given but the SVG of charts.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ganlab.contracts.figures import Chart, Table
+from ganlab.core import files
+from ganlab.evaluation import scores
+from ganlab.reports import charts, words
+from ganlab.reports.numbers import interval_on_page, on_page
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LARGEST = 16 * 2**20  # bytes of a picture inside a page
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture inside a page.
+
+    Args:
+        title: Its caption.
+        source: A ``data:`` URL.
+        note: What stands behind the caption.
+    """
+
+    title: str
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a page under a title: sentences, then pictures, charts and tables.
+
+    Args:
+        title: Its heading.
+        text: Paragraphs.
+        pictures, charts, tables: Figures; charts beyond two rows and long tables are folded.
+    """
+
+    title: str
+    text: Sequence[str] = ()
+    pictures: Sequence[Picture] = ()
+    charts: Sequence[Chart] = ()
+    tables: Sequence[Table] = ()
+
+    def __bool__(self) -> bool:
+        return any((self.text, self.pictures, self.charts, self.tables))
+
+
+def save(path: Path, template: str, **content: Any) -> Path:
+    """Write a page, whole or not at all. Text of which there is no UTF-8 becomes ``?``.
+
+    Args:
+        template: A file of the folder templates.
+        content: What the template names; ``title`` is that of the page.
+
+    Raises:
+        GanlabError: If it cannot be written.
+    """
+    text = _environment().get_template(template).render(content)
+    files.write_text(path, text.encode(errors="replace").decode())
+    return path
+
+
+def picture(path: Path, title: str, note: str = "") -> Picture | None:
+    """Return a PNG for a page; None if there is none, or it is a link or huge."""
+    try:
+        content = files.read(path) if path.stat().st_size <= _LARGEST else b""
+    except OSError:
+        return None
+    return embedded(content, title, note) if content.startswith(_PNG) else None
+
+
+def embedded(png: bytes, title: str, note: str = "") -> Picture:
+    """Return the content of a PNG for a page."""
+    return Picture(title, f"data:image/png;base64,{base64.b64encode(png).decode()}", note)
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        svg=lambda chart: Markup(charts.svg(chart)),
+        cell=lambda value: value if isinstance(value, str) else on_page(value),
+        written=words.written,
+        interval=lambda value: interval_on_page(value.get("low"), value.get("high")),
+        explained=words.explained,
+        subject=lambda record: scores.title(record)[:1].upper() + scores.title(record)[1:],
+    )
+    return environment
