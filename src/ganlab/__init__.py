@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ganlab.contracts import (
         Accumulator,
+        Address,
         Batch,
         Context,
         Dataset,
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
         Picture,
         Player,
         Points,
+        Progress,
         Regularizer,
         Role,
         Score,
         Stage,
         Stream,
         Summary,
+        Terms,
         Turn,
         Value,
         View,
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Accumulator",
+    "Address",
     "Batch",
     "Context",
     "Dataset",
@@ -68,6 +72,7 @@ __all__ = [
     "Picture",
     "Player",
     "Points",
+    "Progress",
     "Regularizer",
     "Role",
     "Run",
@@ -75,6 +80,7 @@ __all__ = [
     "Stage",
     "Stream",
     "Summary",
+    "Terms",
     "Turn",
     "Value",
     "View",

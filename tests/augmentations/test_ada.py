@@ -19,6 +19,7 @@ from ganlab.augmentations.ada import ADA, NORMALS, POLICIES, TRANSFORMS, UNIFORM
 from ganlab.augmentations.images import reflected
 from ganlab.augmentations.transforms import filter_bank, transformed
 from ganlab.augmentations.warp import SYM6
+from ganlab.contracts.plan import Progress
 from ganlab.core.errors import GanlabError
 from ganlab.games.standard import Standard
 from ganlab.losses.non_saturating import NonSaturating
@@ -180,13 +181,11 @@ def test_the_probability_moves_as_the_published_controller_moves_it() -> None:
     found = []
     for iteration, of_iteration in enumerate([*logits, logits[0]]):
         view = play.view()
-        view.iteration, view.images_seen = iteration, 8 * iteration
-        ada.images(play.reals, "real", view)
+        ada.before_iteration(Progress(iteration, 8 * iteration))
         if iteration:
-            found.append(ada.adapted.clone())  # as the pass after an iteration sees it
+            found.append(ada.adapted.clone())
         view._cache["logits", view.reals] = of_iteration
-        ada.terms(view.turn, view)
-        ada.after_step(view.turn)
+        ada.terms("discriminator", view)
     assert_close(torch.stack(found), published)
     assert published.max() > 0
     assert published[-1] == 0

@@ -46,12 +46,14 @@ import ganlab
 from torch import Tensor
 
 class Right(ganlab.Regularizer):
-    def terms(self, turn: ganlab.Turn, view: ganlab.View) -> ganlab.Objectives:
+    addresses = (ganlab.Address("discriminator"),)
+
+    def terms(self, player: str, view: ganlab.View) -> ganlab.Terms:
         logits: Tensor = view.logits(view.reals)
-        return {"discriminator": {"right": logits.square().mean()}}
+        return {"right": logits.square().mean()}
 
 class Wrong(ganlab.Regularizer):
-    def terms(self, turn: int, view: ganlab.View) -> ganlab.Objectives:
+    def terms(self, player: int, view: ganlab.View) -> ganlab.Terms:
         return view.reals
 
 ganlab.train(5)
@@ -67,7 +69,7 @@ def test_a_plug_ins_mypy_sees_the_types(tmp_path: Path) -> None:
     lines = {int(line.split(":")[1]) for line in run.stdout.splitlines() if ": error:" in line}
     source = PLUG_IN.splitlines()
     assert [source[line - 1].strip() for line in sorted(lines)] == [
-        "def terms(self, turn: int, view: ganlab.View) -> ganlab.Objectives:",
+        "def terms(self, player: int, view: ganlab.View) -> ganlab.Terms:",
         "return view.reals",
         "ganlab.train(5)",
     ], run.stdout

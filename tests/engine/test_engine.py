@@ -30,6 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganlab import optimizers
 from ganlab.augmentations.ada import ADA
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import UPDATES, Game
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.setting import Setting
@@ -98,14 +99,16 @@ def test_only_who_plays_gets_gradients_and_nothing_is_left_over() -> None:
 @pytest.mark.parametrize("update", UPDATES)
 def test_regularizers_act_after_steps_that_stay(update: str) -> None:
     """The look-ahead step of extragradient is taken back, so there is nothing after it."""
-    stepped: list[tuple[str, ...]] = []
+    stepped: list[str] = []
 
     class Noting(Regularizer):
-        def after_step(self, turn: Turn) -> None:
-            stepped.append(turn.players)
+        addresses = (Address("discriminator"), Address("generator"))
+
+        def after_step(self, player: str) -> None:
+            stepped.append(player)
 
     Engine(standard(update=update), {"noting": Noting()}).play(images(), 2)
-    assert stepped == ([BOTH[1:], BOTH[:1]] if update == "alternating" else [BOTH[::-1]]) * 2
+    assert stepped == ["discriminator", "generator"] * 2
 
 
 def test_the_generator_is_no_part_of_the_graph_in_the_discriminators_turn() -> None:

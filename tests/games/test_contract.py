@@ -15,12 +15,13 @@ from support.engine import BATCH, DIM, Engine, G, pair, points
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.growth import Stage
 from ganlab.contracts.plan import plan
 from ganlab.contracts.points import Points
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import Objectives, Terms, Turn
 from ganlab.contracts.view import View
 from ganlab.core.randomness import Stream
 from ganlab.games.standard import Standard
@@ -164,10 +165,11 @@ def test_a_statistics_network_trains_with_the_generator_and_energies_step_five_t
 class Consensus(Regularizer):
     """γ/2·||v||², v the gradients of all players; arXiv:1705.10461, eq. 5."""
 
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        gradients = [g for player in turn.players for g in view.player_gradient(player, create_graph=True)]
-        squares = sum((g.square().sum() for g in gradients), torch.zeros(()))
-        return {player: {"consensus": 0.5 * squares} for player in turn.players}
+    addresses = (Address("discriminator"), Address("generator"))
+
+    def terms(self, player: str, view: View) -> Terms:
+        gradients = [g for name in view.turn.players for g in view.player_gradient(name, create_graph=True)]
+        return {"consensus": 0.5 * sum((g.square().sum() for g in gradients), torch.zeros(()))}
 
 
 class OneTurn(Standard):
@@ -195,25 +197,21 @@ def test_consensus_optimization_sees_the_gradients_of_all_players() -> None:
 class PathLength(Regularizer):
     """(||J^T y|| - a)², a running mean a; its own lazy turn on half the batch; arXiv:1912.04958, eq. 4."""
 
+    addresses = (Address("generator", "path_length", interval_steps=4, batch=0.5, reals=None),)
     mean: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(()))
 
-    def attach(self, game: Game) -> None:
-        game.add_turn(Turn(("generator",), every=4, batch=0.5, reals=None, name="path_length"))
-
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != "path_length":
-            return {}
+    def terms(self, player: str, view: View) -> Terms:
         z = view.z.requires_grad_()
         images = view.run("generator", z)
         (jacobian,) = torch.autograd.grad((images * view.draw("y", images.shape)).sum(), z, create_graph=True)
         lengths = jacobian.square().sum(1).sqrt()
         mean = self.mean.lerp(view.mean(lengths.mean()), 0.01)
-        self.mean.copy_(mean.detach())
-        return {"generator": {"path_length": 4 * (lengths - mean).square().mean()}}
+        view.update(self.mean, mean)
+        return {"path_length": (lengths - mean).square().mean()}
 
 
 def test_a_lazy_regularizer_owns_a_turn_on_half_a_batch_and_corrects_the_optimizer() -> None:
@@ -267,6 +265,7 @@ def test_top_k_changes_what_the_loss_sees_in_the_generators_turn_only() -> None:
 class ADA(Regularizer):
     """Images are scaled with probability p; p follows the sign of the real logits; arXiv:2006.06676."""
 
+    addresses = (Address("discriminator"),)
     p: Tensor
     signs: Tensor
 
@@ -279,14 +278,12 @@ class ADA(Regularizer):
         chosen = view.draw(f"ada/{role}", (len(images), 1), "uniform") < self.p
         return torch.where(chosen, 0.5 * images, images)
 
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.has("discriminator"):
-            self.signs.copy_(view.mean(view.logits(view.reals).detach().sign().mean()))
+    def terms(self, player: str, view: View) -> Terms:
+        view.update(self.signs, view.logits(view.reals).sign().mean())
         return {}
 
-    def after_step(self, turn: Turn) -> None:
-        if turn.has("discriminator"):
-            self.p.add_((self.signs - 0.6).sign() * 0.25).clamp_(0, 1)
+    def after_step(self, player: str) -> None:
+        self.p.add_((self.signs - 0.6).sign() * 0.25).clamp_(0, 1)
 
 
 def test_adaptive_augmentation_acts_on_real_and_fake_alike_and_adapts_after_the_step() -> None:

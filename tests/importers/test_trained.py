@@ -20,6 +20,7 @@ from ganlab import importers
 from ganlab.assembly import experiment
 from ganlab.config import compose as config
 from ganlab.contracts.plan import plan
+from ganlab.contracts.view import View
 from ganlab.core.randomness import Stream
 from ganlab.engine.module import GANModule
 from ganlab.importers.network import Tensors
@@ -244,14 +245,14 @@ def play(
     draws = Draws(case)
     monkeypatch.setattr(Stream, "draw", drawing(draws, composed["data"]["num_classes"]))
     terms: list[Terms] = []
-    objectives = module._objectives
+    objectives = View.objectives
 
-    def recording(turn: Any, view: Any) -> Terms:
-        made = objectives(turn, view)
+    def recording(view: View) -> Terms:
+        made = objectives(view)
         terms.append(made)
         return made
 
-    monkeypatch.setattr(module, "_objectives", recording)
+    monkeypatch.setattr(View, "objectives", recording)
     for batch in batches(module, draws, composed, sum(about.get("iterations", [ITERATIONS]))):
         module.iterate(batch)
     return module, terms, networks

@@ -248,28 +248,7 @@ def test_nothing_is_iterated_twice_from_the_same_weight_and_vector() -> None:
     for a, b in zip(first, second, strict=True):
         assert torch.equal(norm_of(a).u, norm_of(b).u)
         assert torch.equal(norm_of(a).sigma, norm_of(b).sigma)
-    assert calls(lambda: power_iterate(first, unchanged=True), operation="aten::mv") == 10
-
-
-@pytest.mark.parametrize("what", ["weight", "u", "load"])
-def test_a_change_of_weight_or_vector_is_noticed(what: str) -> None:
-    layer, other = nn.Linear(4, 3), nn.Linear(4, 3)
-    attach(other)
-    (parametrization,) = attach(layer)
-    with state.moving(False), torch.no_grad():
-        power_iterate([parametrization])
-        before = norm_of(parametrization).sigma.clone()
-        if what == "weight":
-            parametrization.original.mul_(2)
-        elif what == "u":
-            norm_of(parametrization).u.copy_(nn.functional.normalize(torch.randn(3), dim=0))
-        else:
-            layer.load_state_dict(other.state_dict())
-        power_iterate([parametrization], unchanged=True)
-        after = norm_of(parametrization).sigma.clone()
-        v = nn.functional.normalize(parametrization.original.T @ norm_of(parametrization).u, dim=0)
-        torch.testing.assert_close(after, (parametrization.original @ v).norm())
-    assert before != after
+    assert calls(lambda: power_iterate(first), operation="aten::mv") == 10
 
 
 def test_sigma_is_that_of_the_formula_where_vectors_are_shorter_than_epsilon() -> None:

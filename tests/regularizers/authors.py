@@ -88,7 +88,7 @@ def term_and_gradient(
     with randomness.using(view.stream), state.moving(False):
         if not masks:  # fakes use no masks in the fixture
             play.objective(turn, view)
-        value = regularizer.terms(turn, view)[player][name]
+        value = regularizer.terms(player, view)[name]
     gradients = torch.autograd.grad(value, list(play.players[player].parameters()))
     return value.detach(), torch.cat([g.flatten() for g in gradients])
 

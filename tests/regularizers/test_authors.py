@@ -96,7 +96,7 @@ def test_a_term_has_right_first_and_second_derivatives_by_the_weights_that_it_tr
         with stateless._reparametrize_module(play, dict(zip(names, weights, strict=True))):
             play.players["discriminator"].modules["discriminator"] = play.discriminator
             play.objective(DISCRIMINATOR, view)
-            (value,) = regularizer.terms(DISCRIMINATOR, view)["discriminator"].values()
+            (value,) = regularizer.terms("discriminator", view).values()
         return value
 
     weights = [ARRAYS[part].clone().requires_grad_() for part in ("weight", "bias", "output")]
@@ -117,7 +117,7 @@ def test_a_term_of_the_generator_has_right_first_and_second_derivatives_by_its_w
         with stateless._reparametrize_module(play, {"generator.generator": weight}):
             play.players["generator"].modules["generator"] = play.generator
             play.objective(turn, view)
-            (value,) = attached.terms(turn, view)["generator"].values()
+            (value,) = attached.terms("generator", view).values()
         return value
 
     weight = ARRAYS["generator"].clone().requires_grad_()
@@ -158,7 +158,7 @@ def test_penalties_that_are_the_same_are_the_same(name: str) -> None:
         attached.attach(play)
         view = view_of(play, [attached])
         play.objective(DISCRIMINATOR, view)
-        (value,) = attached.terms(DISCRIMINATOR, view)["discriminator"].values()
+        (value,) = attached.terms("discriminator", view).values()
         slopes = torch.autograd.grad(value, list(play.discriminator.parameters()), allow_unused=True)
         return torch.cat([value.detach().view(1), *(g.flatten() for g in slopes if g is not None)])
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from support.gradients import gradient
-from support.rehearsals import DISCRIMINATOR, GENERATOR
+from support.rehearsals import DISCRIMINATOR, GENERATOR, change_gradients
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -26,7 +26,8 @@ def added(regularizer: Regularizer, game: Game, turn: Turn = DISCRIMINATOR) -> d
     own = {player: list(game.players[player].parameters()) for player in turn.players}
     for parameter in (p for parameters in own.values() for p in parameters):
         parameter.grad = torch.zeros_like(parameter)
-    regularizer.gradients(turn, {player: [gradient(p) for p in parameters] for player, parameters in own.items()})
+    gradients = {player: [gradient(p) for p in parameters] for player, parameters in own.items()}
+    change_gradients(game, regularizer, turn, gradients)
     mine = {id(p) for parameters in own.values() for p in parameters}
     return {name: gradient(p) for name, p in game.named_parameters() if id(p) in mine}
 

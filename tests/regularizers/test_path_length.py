@@ -84,9 +84,9 @@ def test_gradients_and_the_mean_are_those_of_the_published_loss_step_by_step(mon
         view = view_of(game, regularizer)
         view._cache["z"] = PUBLISHED["z"][step]
         monkeypatch.setattr(view.stream, "draw_on_rank", lambda *_, drawn=PUBLISHED["y"][step]: drawn)
-        term = regularizer.terms(TURN, view)["generator"]["path_length"]
+        term = view.objectives()["generator"]["path_length"]
         found = torch.autograd.grad(term, [generator.V, generator.A])
-        regularizer.after_step(TURN)
+        view.pending.settle()
         for slope, name in zip(found, ("dV", "dA"), strict=True):
             assert_close(slope, PUBLISHED[f"{name} {step}"])
         assert_close(regularizer.length, PUBLISHED[f"mean {step}"])
@@ -102,7 +102,7 @@ def test_without_a_w_space_it_is_the_jacobian_by_the_latents() -> None:
     lengths = (y @ generator.W).norm(dim=1)
     average = 0.8 * 0.5 + 0.2 * lengths.mean()
     expected = 5 * 3 * (lengths - average).square().mean()
-    found = regularizer.terms(TURN, view)["generator"]["path_length"]
+    found = view.objectives()["generator"]["path_length"]
     assert_close(found, expected)
     slopes = (torch.autograd.grad(value, generator.W)[0] for value in (found, expected))
     assert_close(*slopes)
@@ -120,9 +120,9 @@ def test_it_plays_in_a_turn_of_its_own_every_fourth_iteration_on_half_the_batch(
     assert [turn.batch for turn in engine.turns_played if turn.name == "path_length"] == [0.5, 0.5]
     assert game.players["generator"].lazy_steps == 0.25
     assert regularizer.length > 0
-    view = view_of(*made(Linear()))
-    for turn in (GENERATOR, DISCRIMINATOR):
-        assert regularizer.terms(turn, view) == {}
+    (hook,) = view_of(game, regularizer).hooks.terms
+    assert hook.acts_in(TURN)
+    assert not any(hook.acts_in(turn) for turn in (GENERATOR, DISCRIMINATOR))
 
 
 def test_growing_generators_count_the_layers_in_use() -> None:
@@ -132,7 +132,7 @@ def test_growing_generators_count_the_layers_in_use() -> None:
     game, regularizer = made(generator)
     generator.set_stage(0, 1.0)
     view = view_of(game, regularizer)
-    term = regularizer.terms(TURN, view)["generator"]["path_length"]
+    term = regularizer.terms("generator", view)["path_length"]
     assert term > 0
     term.backward()
     assert gradient(next(generator.mapping.parameters())).any()
@@ -157,7 +157,7 @@ def test_a_generator_that_stands_still_has_finite_gradients() -> None:
     generator = Linear()
     game, regularizer = made(generator)
     generator.W.data.zero_()
-    term = regularizer.terms(TURN, view_of(game, regularizer))["generator"]["path_length"]
+    term = regularizer.terms("generator", view_of(game, regularizer))["path_length"]
     (slope,) = torch.autograd.grad(term, generator.W)
     assert_close(slope, torch.zeros_like(slope))
 

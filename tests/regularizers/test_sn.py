@@ -147,7 +147,7 @@ def test_exact_divides_by_the_singular_value_of_a_decomposition() -> None:
         direction = torch.linspace(-1, 2, original.numel(), dtype=torch.float64).view_as(original)
         slopes = [torch.autograd.grad((w * direction).sum(), original)[0] for w in (layer.weight, expected)]
         assert_close(*slopes, atol=1e-10, rtol=1e-7)
-    with play.regularizers[0].during(DISCRIMINATOR):
+    with play.regularizers[0].during(DISCRIMINATOR, None):
         assert_close(layer.weight, expected)
 
 

@@ -57,5 +57,5 @@ def test_a_game_that_evaluates_both_players_at_once_is_refused() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.5, float("nan")])
 def test_a_share_out_of_range_is_refused(share: float) -> None:
-    with pytest.raises(ValueError, match="share must be above 0 and at most 1, got"):
+    with pytest.raises(ValueError, match=r"share must be in \(0, 1\], got"):
         TopK(share=share)

@@ -1,14 +1,16 @@
 """The variational discriminator bottleneck: arXiv:1810.00821."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from support.rehearsals import DISCRIMINATOR, GENERATOR, Linear, Rehearsal
+from support.rehearsals import GENERATOR, Linear, Rehearsal
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.testing import assert_close
 
+from ganlab.contracts.pending import Pending
 from ganlab.contracts.turn import Turn
 from ganlab.core.errors import GanlabError
 from ganlab.models import gan_stability
@@ -91,8 +93,16 @@ def test_a_position_of_a_map_passes_like_a_vector() -> None:
 
 
 def step(regularizer: VariationalInformationBottleneck, *divergences: float) -> float:
-    regularizer._divergences.extend(torch.tensor(d) for d in divergences)
-    regularizer.after_step(DISCRIMINATOR)
+    """Return beta after a step of micro-batches with these divergences: those of N(sqrt(2 d), 1)."""
+    pending = Pending()
+    for value in divergences:
+        mean = torch.full((1, 1), (2 * value) ** 0.5)
+        view = SimpleNamespace(
+            notes={(regularizer, "real"): (mean, torch.zeros(1, 1))}, update=pending.add, note=lambda *_: None
+        )
+        regularizer.terms("discriminator", view)  # type: ignore[arg-type]
+    pending.settle()
+    regularizer.after_step("discriminator")
     return regularizer.beta.item()
 
 
@@ -111,8 +121,9 @@ def test_beta_rises_above_the_information_and_falls_to_zero_below_it() -> None:
 def test_beta_moves_by_the_divergence_that_the_step_saw() -> None:
     regularizer = VariationalInformationBottleneck(channels=3, information=0.1, initial_beta=0.4, beta_step=0.2)
     play = Rehearsal(ToyDiscriminator((2, 8, 8)), regularizer, image_shape=(2, 8, 8))
-    kl = play.term("vib").item() / 0.4 + 0.1
-    regularizer.after_step(DISCRIMINATOR)
+    view = play.view()
+    kl = play.term("vib", view=view).item() / 0.4 + 0.1
+    view.pending.settle()
     assert_close(regularizer.beta.item(), 0.4 + 0.2 * (kl - 0.1))
     assert "beta" in regularizer.state_dict()
 
@@ -124,7 +135,7 @@ def test_the_generator_pays_nothing_and_sees_the_mean_or_a_sample(generator_sees
     before = regularizer.beta.clone()
     view = play.view(GENERATOR)
     assert play.terms(GENERATOR, view=view) == {}
-    regularizer.after_step(GENERATOR)
+    view.pending.settle()
     assert torch.equal(regularizer.beta, before)
     net, discriminator = regularizer.bottleneck, play.discriminator
     assert net.back is not None
@@ -158,9 +169,12 @@ def test_its_modules_are_the_discriminators_and_trained_through_r1_too() -> None
 def test_in_the_turn_of_a_lazy_penalty_it_samples_but_is_no_term() -> None:
     regularizer = VariationalInformationBottleneck(channels=3)
     play = Rehearsal(ToyDiscriminator((2, 8, 8)), regularizer, R1(interval_steps=2), image_shape=(2, 8, 8))
-    terms = play.terms(Turn(("discriminator",), every=2, name="r1"))
+    view = play.view(Turn(("discriminator",), every=2, name="r1"))
+    terms = play.terms(view.turn, view=view)
     assert set(terms["discriminator"]) == {"r1"}
-    assert not regularizer._divergences
+    before = regularizer.beta.clone()
+    view.pending.settle()
+    assert torch.equal(regularizer.beta, before)
 
 
 def test_a_discriminator_without_features_and_head_is_refused_with_the_reason() -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from support.engine import Engine, pair
+from support.rehearsals import end_step
 from torch.testing import assert_close
 
 from ganlab.core.errors import GanlabError
@@ -34,9 +35,9 @@ def test_other_players_may_be_named() -> None:
     game = toy_game()
     regularizer = WeightClipping(limit=0.1, players=("generator",))
     regularizer.attach(game)
-    regularizer.after_step(game.turns()[0])
+    end_step(game, regularizer, game.turns()[0])
     assert any((p.abs() > 0.1).any() for p in game.generator.parameters())
-    regularizer.after_step(game.turns()[1])
+    end_step(game, regularizer, game.turns()[1])
     assert all((p.abs() <= torch.tensor(0.1)).all() for p in game.generator.parameters())
     assert any((p.abs() > 0.1).any() for p in game.discriminator.parameters())
     with pytest.raises(GanlabError, match="this game has no player 'critic'"):

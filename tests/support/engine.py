@@ -92,14 +92,15 @@ class Engine:
 
     def watch(self, look: Callable[[Turn, View], object]) -> None:
         """Call ``look`` on every micro-batch, after the game's own objective was made."""
-        objective = self.game.objective
+        objective, owns = self.game.objective, self.game.owns
 
         def watched(turn: Turn, view: View) -> Objectives:
-            made = objective(turn, view)
+            made = objective(turn, view) if owns(turn) else {}
             look(turn, view)
             return made
 
         self.game.objective = watched  # type: ignore[method-assign]
+        self.game.owns = lambda turn: True  # type: ignore[method-assign]
 
     def reals(self, player: str) -> list[Tensor]:
         """A list that fills with the real images of each of the player's micro-batches."""

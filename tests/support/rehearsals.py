@@ -1,11 +1,13 @@
 """Discriminators whose input gradients are known exactly, and views of one turn of a toy game."""
 
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.game import Game
+from ganlab.contracts.regularizer import Regularizer, hooks_of
 from ganlab.contracts.turn import Turn
 from ganlab.contracts.view import View
 from ganlab.core import randomness
@@ -46,6 +48,20 @@ class Quadratic(Linear):
         return (x.square() * self.w).flatten(1).sum(1, keepdim=True) / 2
 
 
+def change_gradients(game: Game, regularizer: Regularizer, turn: Turn, gradients: Mapping[str, list[Tensor]]) -> None:
+    """Let a regularizer change the gradients of a turn's players, as the engine does."""
+    for hook in hooks_of(game, [regularizer]).gradients:
+        if hook.acts_in(turn):
+            hook.call(hook.player, gradients[hook.player])
+
+
+def end_step(game: Game, regularizer: Regularizer, turn: Turn) -> None:
+    """Let a regularizer act after a step, as the engine does."""
+    for hook in hooks_of(game, [regularizer]).after_step:
+        if hook.acts_in(turn):
+            hook.call(hook.player)
+
+
 class Rehearsal(Generic[Discriminator]):
     """A standard game of a toy generator and a given discriminator, its regularizers, and its turns."""
 
@@ -76,13 +92,13 @@ class Rehearsal(Generic[Discriminator]):
     ) -> dict[str, dict[str, Tensor]]:
         """Terms of the regularizers alone; after the game's own objective, as in the engine."""
         view = self.view(turn, key) if view is None else view
-        found: dict[str, dict[str, Tensor]] = {}
         with randomness.using(view.stream), state.moving(False):
-            self.game.objective(turn, view)
-            for regularizer in self.regularizers:
-                for player, terms in regularizer.terms(turn, view).items():
-                    found.setdefault(player, {}).update(terms)
-        return found
+            found = view.objectives()
+        added = {
+            player: {name: term for name, term in terms.items() if name != "adversarial"}
+            for player, terms in found.items()
+        }
+        return {player: terms for player, terms in added.items() if terms}
 
     def term(
         self, name: str, turn: Turn = DISCRIMINATOR, key: tuple[int, ...] = (0,), view: View | None = None

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganlab import testing
-from ganlab.contracts.game import Game, Turn
+from ganlab.contracts.address import Address
+from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
 from ganlab.core.randomness import noise
 from ganlab.losses.non_saturating import NonSaturating
@@ -130,10 +131,10 @@ def test_a_loss_may_ask_for_images_and_features() -> None:
 
 
 class Alone(Regularizer):
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if not turn.has("discriminator"):
-            return {}
-        return {"discriminator": {"alone": self.value(view)}}  # type: ignore[operator]
+    addresses: tuple[Address, ...] = (Address("discriminator"),)
+
+    def terms(self, player: str, view: View) -> Terms:
+        return {"alone": self.value(view)}  # type: ignore[operator]
 
 
 class Detached(Alone):
@@ -170,20 +171,31 @@ class Amnesiac(Alone):
     def value(self, view: View) -> Tensor:
         return view.logits(view.reals).mean() * (1 + self.count)
 
-    def after_step(self, turn: Turn) -> None:
+    def after_step(self, player: str) -> None:
         self.count += 1  # no buffer: lost by a state dict
 
 
 class Exploding(Regularizer):
-    def gradients(self, turn: Turn, gradients: dict[str, list[Tensor]]) -> None:
-        for group in gradients.values():
-            for gradient in group:
-                gradient.fill_(float("nan"))
+    addresses = (Address("discriminator"),)
+
+    def gradients(self, player: str, gradients: list[Tensor]) -> None:
+        for gradient in gradients:
+            gradient.fill_(float("nan"))
 
 
 class Elsewhere(Alone):
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        return {"encoder": {"alone": view.z.sum()}}
+    addresses = (Address("encoder"),)
+
+
+class Nowhere(Alone):
+    addresses = ()
+
+
+class Turnless(Alone):
+    addresses = (Address("discriminator", "turnless", interval_steps=2),)
+
+    def attach(self, game: Game) -> None:
+        pass  # without the turn of its own
 
 
 class Rude(Regularizer):
@@ -201,22 +213,12 @@ class Rude(Regularizer):
         (Unkeyed, "differs between two evaluations with one key: draw through view.draw"),
         (Amnesiac, "alone after a state-dict round trip"),
         (Exploding, "gradients are not finite"),
-        (Elsewhere, "a term for 'encoder', who does not play"),
+        (Nowhere, "Nowhere.terms needs an address: set the attribute addresses"),
+        (Turnless, r"Turnless.attach must call super\(\).attach\(game\)"),
         (Rude, "a refusal must say its reason"),
     ],
 )
-def test_a_broken_regularizer_is_found(
-    broken: type[Amnesiac]
-    | type[Detached]
-    | type[Elsewhere]
-    | type[Exploding]
-    | type[Infinite]
-    | type[Rude]
-    | type[Single]
-    | type[Unkeyed]
-    | type[Vector],
-    message: str,
-) -> None:
+def test_a_broken_regularizer_is_found(broken: type[Regularizer], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         testing.check_regularizer(broken())
 
@@ -232,6 +234,10 @@ def test_a_refusal_is_reported_with_its_reason() -> None:
                 raise ValueError("it needs images")
 
     assert testing.check_regularizer(Images()) == ["a game with images of shape (2,): it needs images"]
+    lacking = "it needs an encoder, but this game has only discriminator, generator."
+    assert testing.check_regularizer(Elsewhere()) == [
+        f"a game with images of shape {shape}: {lacking}" for shape in ((3, 8, 8), (2,))
+    ]
 
 
 class Plain(ToyGenerator):

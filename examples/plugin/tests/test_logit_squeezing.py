@@ -19,7 +19,7 @@ def test_its_term_is_half_the_weight_times_the_mean_squares_of_both_logits() -> 
     turn = game.turns()[0]
     reals = torch.rand(4, 3, 8, 8)
     view = testing.toy_view(game, [regularizer], turn, reals=reals)
-    found = regularizer.terms(turn, view)["discriminator"]["logit_squeezing"].detach()
+    found = regularizer.terms("discriminator", view)["logit_squeezing"].detach()
     real_logits, fake_logits = (game.discriminator(x).detach() for x in (reals, view.fakes().images))
     expected = sum(3.0 * (float(r) ** 2 + float(f) ** 2) / 2 / 4 for r, f in zip(real_logits, fake_logits, strict=True))
     assert_close(float(found), expected)

@@ -10,11 +10,14 @@ from torch import Tensor
 
 from ganlab.augmentations.images import channels_seen
 from ganlab.augmentations.transforms import BANDS, COLOR, GEOMETRY, transformed
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
+from ganlab.contracts.plan import Progress
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
 from ganlab.core import distributed
+from ganlab.core.checks import at_least, at_least_zero, positive, share
 from ganlab.core.errors import one_of, suggestion
 
 _GROUPS = {"b": GEOMETRY[:3], "g": GEOMETRY[3:], "c": COLOR, "f": ("imgfilter",), "n": ("noise",), "o": ("cutout",)}
@@ -65,6 +68,7 @@ class ADA(Regularizer):
         ValueError: If an option is out of range.
     """
 
+    addresses = (Address("discriminator"),)
     adapted: Tensor
     signs: Tensor
     since: Tensor
@@ -87,34 +91,37 @@ class ADA(Regularizer):
                     f"multipliers: no transformation is called {name!r}.{suggestion(name, TRANSFORMS)} "
                     f"Known: {', '.join(TRANSFORMS)}"
                 )
-            if not 0 <= value < math.inf:
-                raise ValueError(f"multipliers.{name} must be finite and at least 0, got {value}")
-        if not 0 <= p <= 1:
-            raise ValueError(f"p must be in [0, 1], got {p}")
+            at_least_zero(f"multipliers.{name}", value)
         if target is not None and not -1 <= target <= 1:
             raise ValueError(f"target must be in [-1, 1] or null, got {target}")
-        if interval_steps < 1:
-            raise ValueError(f"interval_steps must be at least 1, got {interval_steps}")
-        if not 0 < kimg < math.inf:
-            raise ValueError(f"kimg must be positive and finite, got {kimg}")
         asked = {**dict.fromkeys(POLICIES[policy], 1.0), **given}
         self.multipliers = {name: asked[name] for name in TRANSFORMS if asked.get(name)}
-        self.p, self.target, self.interval_steps, self.kimg = p, target, interval_steps, kimg
+        self.p, self.target, self.kimg = share("p", p), target, positive("kimg", kimg)
+        self.interval_steps = at_least("interval_steps", interval_steps, 1)
         self.register_buffer("adapted", torch.tensor(float(p)))
         self.register_buffer("signs", torch.zeros(2))  # the sum since the last change, and how many
         self.register_buffer("since", torch.zeros((), dtype=torch.int64))  # images seen at the last change
-        self._seen: list[Tensor] = []  # of the micro-batches since the last step: [sum of signs, number]
-        self._changed_at = -1  # iteration
         if target is None:
-            self.idle_hooks = ("terms", "after_step")
+            self.idle_hooks = ("before_iteration", "terms")
         else:
             self.needs = ("adversarial",)
 
     def attach(self, game: Game) -> None:
+        super().attach(game)
         channels_seen(game, "ada")
 
+    @torch.no_grad()
+    def before_iteration(self, progress: Progress) -> None:
+        if progress.iteration % self.interval_steps:
+            return
+        total, count = self.signs.unbind()
+        shown = progress.images_seen - self.since
+        moved = moved_probability(self.adapted, total / count, float(self.target or 0), shown, self.kimg)
+        self.adapted.copy_(torch.where(count > 0, moved, self.adapted))
+        self.since.fill_(progress.images_seen)
+        self.signs.zero_()
+
     def images(self, images: Tensor, role: str, view: View) -> Tensor:
-        self._adapt(view)
         dtype = torch.promote_types(images.dtype, torch.float32)
         p = torch.as_tensor(self.p) if self.target is None else self.adapted
         with torch.autocast(images.device.type, enabled=False):
@@ -129,34 +136,14 @@ class ADA(Regularizer):
                 parameters["noise"] = torch.cat([parameters["noise"][:, None], noise.to(images)], 1)
             return transformed(images, parameters)
 
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name == "main" and turn.has("discriminator") and turn.reals is not None:
-            signs = view.logits(view.reals).detach().sign()
-            self._seen.append(torch.stack([signs.sum(), torch.ones_like(signs).sum()]))
-            view.note("augment/p", self.adapted.clone())
-            view.note("augment/sign", signs.mean())
+    def terms(self, player: str, view: View) -> Terms:
+        """Count signs; there is no term."""
+        signs = view.logits(view.reals).detach().sign()
+        counts = torch.stack([signs.sum(), torch.ones_like(signs).sum()])
+        self.signs += (view.mean(counts) * distributed.world_size()).to(self.signs)
+        view.note("augment/p", self.adapted.clone())
+        view.note("augment/sign", signs.mean())
         return {}
-
-    @torch.no_grad()
-    def after_step(self, turn: Turn) -> None:
-        if self._seen:
-            everyone = distributed.mean(torch.stack(self._seen).sum(0)) * distributed.world_size()
-            self.signs += everyone.to(self.signs)
-            self._seen.clear()
-
-    @torch.no_grad()
-    def _adapt(self, view: View) -> None:
-        """Change p before the first pass of an iteration that follows ``interval_steps`` others."""
-        due = view.iteration % self.interval_steps == 0 and view.iteration != self._changed_at
-        if self.target is None or not due:
-            return
-        self._changed_at = view.iteration
-        total, count = self.signs.unbind()
-        shown = view.images_seen - self.since
-        moved = moved_probability(self.adapted, total / count, self.target, shown, self.kimg)
-        self.adapted.copy_(torch.where(count > 0, moved, self.adapted))
-        self.since.fill_(view.images_seen)
-        self.signs.zero_()
 
 
 def moved_probability(p: Tensor, sign: Tensor, target: float, images: Tensor, kimg: float) -> Tensor:

@@ -7,9 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlab.augmentations.images import channels_seen
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.view import View
+from ganlab.core.checks import share
 from ganlab.core.errors import one_of
 
 POLICIES = ("color", "translation", "cutout")
@@ -38,6 +40,8 @@ class DiffAugment(Regularizer):
         ValueError: If an option is out of range.
     """
 
+    addresses = (Address("discriminator"),)
+
     def __init__(
         self, policy: tuple[str, ...] = ("color", "translation", "cutout"), shift: float = 0.125, hole: float = 0.5
     ) -> None:
@@ -47,12 +51,10 @@ class DiffAugment(Regularizer):
             one_of(name, POLICIES, "policy")
         if not self.policy or len(set(self.policy)) < len(self.policy):
             raise ValueError(f"policy must name at least one of {', '.join(POLICIES)}, each once, got {[*self.policy]}")
-        for name, share in (("shift", shift), ("hole", hole)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {share}")
-        self.shift, self.hole = shift, hole
+        self.shift, self.hole = share("shift", shift), share("hole", hole)
 
     def attach(self, game: Game) -> None:
+        super().attach(game)
         channels_seen(game, "diff_augment")
 
     def images(self, images: Tensor, role: str, view: View) -> Tensor:

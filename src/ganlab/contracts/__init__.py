@@ -4,10 +4,12 @@ Training
     `Game`: who plays, in what turns, by what update rule, and what each player minimises.
     `Turn`: one evaluation of some players' objectives on one batch, and a step of each.
     `Player`: modules that one optimizer trains.
-    `Objectives`: player -> name of the term -> scalar.
+    `Objectives`: player -> its `Terms`, name -> scalar.
     `View`: one micro-batch of one turn: images, latents, logits, gradients, keyed randomness.
     `Points`: images, with their labels, at which the discriminator is asked.
     `Regularizer`: hooks that add terms, or change modules, images, features, scores or gradients.
+    `Address`: whose objective a regularizer's terms belong to, in which turns, how often.
+    `Progress`: iterations done and images seen.
 
 Growing networks
     `Grows`: a network that can grow.  `Growth`: a schedule of growth.  `Stage`: one state of it.
@@ -24,19 +26,22 @@ Scores
     `hash_of` its weights is part of a score's protocol, `in_colour` repeats grey images over three channels.
 """
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.dataset import Dataset, Picture
 from ganlab.contracts.extractor import Examples, Extractor, hash_of, in_colour
 from ganlab.contracts.figures import Chart, Grid, Line, Table
 from ganlab.contracts.game import Game
 from ganlab.contracts.growth import Grows, Growth, Stage
 from ganlab.contracts.metric import Accumulator, Batch, Context, Kept, Metric, Role, Score, Stream, Summary, Value
+from ganlab.contracts.plan import Progress
 from ganlab.contracts.points import Points
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Player, Turn
+from ganlab.contracts.turn import Objectives, Player, Terms, Turn
 from ganlab.contracts.view import View
 
 __all__ = [
     "Accumulator",
+    "Address",
     "Batch",
     "Chart",
     "Context",
@@ -54,6 +59,7 @@ __all__ = [
     "Picture",
     "Player",
     "Points",
+    "Progress",
     "Regularizer",
     "Role",
     "Score",
@@ -61,6 +67,7 @@ __all__ = [
     "Stream",
     "Summary",
     "Table",
+    "Terms",
     "Turn",
     "Value",
     "View",

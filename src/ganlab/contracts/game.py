@@ -24,7 +24,7 @@ class Game(nn.Module):
     ``loss``) are given by the experiment; the others are its options.
 
     Attributes:
-        provides, needs, refuses: What it declares of its company, see `ganlab.config.compatibility`.
+        provides, needs, refuses: The conditions on other components, see `ganlab.config.compatibility`.
         update: One of ``alternating`` (turn after turn), ``simultaneous`` (all turns of an
             iteration evaluated, then all step), ``extragradient``, ``optimistic``. With all but the first
             the repetitions of a turn are evaluated at one point, and their mean is taken: one larger batch.
@@ -65,8 +65,23 @@ class Game(nn.Module):
         """Add modules to a player, who is created by the first call."""
         self.players.setdefault(player, Player({})).modules.update(modules)
 
+    def owner(self, name: str) -> str:
+        """Return the player who trains the network ``name``, or else the player of that name.
+
+        Raises:
+            ValueError: If there is neither.
+        """
+        for player, seat in self.players.items():
+            if name in seat.modules:
+                return player
+        if name in self.players:
+            return name
+        known = [module for seat in self.players.values() for module in seat.modules]
+        a = "an" if name[0] in "aeiou" else "a"
+        raise ValueError(f"it needs {a} {name}, but this game has only {', '.join(known)}.")
+
     def add_turn(self, turn: Turn) -> None:
-        """Append a turn to each iteration: how a lazy regularizer plays every n-th iteration."""
+        """Append a regularizer's turn to each iteration; the game's own objective is not part of it."""
         self._added_turns.append(turn)
         for player in turn.players:
             self.players[player].lazy_steps += turn.repeat / turn.every
@@ -89,8 +104,12 @@ class Game(nn.Module):
             for t in turns
         ]
 
+    def owns(self, turn: Turn) -> bool:
+        """Tell the game's own turns from those that regularizers added."""
+        return turn.name not in (added.name for added in self._added_turns)
+
     def objective(self, turn: Turn, view: View) -> Objectives:
-        """Return the objectives of the turn's players on one micro-batch, without regularizers."""
+        """Return the objectives of the players of one of the game's own turns, without regularizers."""
         raise NotImplementedError
 
     def complete(self, points: Points, view: View) -> Points:

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.address import Addressed
+from ganlab.contracts.turn import Turn
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,14 @@ class Hooks:
     Made by `ganlab.contracts.regularizer.hooks_of`; each hook is documented, and its view typed, at `Regularizer`.
     """
 
-    during: Sequence[Callable[[Turn], AbstractContextManager[None]]] = ()
+    before_iteration: Sequence[Callable[[Any], None]] = ()
+    during: Sequence[Callable[[Turn, Turn | None], AbstractContextManager[None]]] = ()
     images: Sequence[Callable[[Tensor, str, Any], Tensor]] = ()
     features: Sequence[Callable[[Tensor, str, Any], Tensor]] = ()
     scores: Sequence[Callable[[Tensor | None, Tensor, Any], tuple[Tensor | None, Tensor]]] = ()
-    terms: Sequence[Callable[[Turn, Any], Objectives]] = ()
-    gradients: Sequence[Callable[[Turn, dict[str, list[Tensor]]], None]] = ()
-    after_step: Sequence[Callable[[Turn], None]] = ()
+    terms: Sequence[Addressed] = ()
+    gradients: Sequence[Addressed] = ()
+    after_step: Sequence[Addressed] = ()
     input_gradients: frozenset[str] = frozenset()
     by_features: bool = False
     player_gradients: frozenset[str] = frozenset()

@@ -24,6 +24,7 @@ class ViewedGame(Protocol):
     fake_labels: str
 
     def get_submodule(self, target: str) -> nn.Module: ...
+    def owns(self, turn: Turn) -> bool: ...
     def objective(self, turn: Turn, view: Any) -> Objectives: ...
     def complete(self, points: Points, view: Any) -> Points: ...
 
@@ -45,7 +46,13 @@ class Passes:
         self._cache: dict[Any, Any] = {}
 
     def run(
-        self, name: str, *inputs: Any, method: str = "forward", part_of: Any = None, sizes: Sequence[int] = ()
+        self,
+        name: str,
+        *inputs: Any,
+        method: str = "forward",
+        part_of: Any = None,
+        sizes: Sequence[int] = (),
+        role: str = "none",
     ) -> Any:
         """Call the game's module ``name``. Its running state moves if its player has this turn and
         this is the module's first pass in the micro-batch (for a discriminator that is the pass
@@ -54,13 +61,14 @@ class Passes:
         Args:
             part_of: What the pass is about; calls about the same thing are parts of one pass.
             sizes: Of the batches that the inputs are a concatenation of; none: they are one.
+            role: That of the images, if the pass is over some.
         """
         module = self.game.get_submodule(name)
         call = module if method == "forward" else getattr(module, method)
         part_of = object() if part_of is None else part_of
         first = self._first_pass.setdefault(name, part_of) is part_of
         moves = self.setting.every_forward or (self._plays(name) and first)
-        with state.moving(moves), state.concatenated(sizes), self.setting.timer(f"{name} forward"):
+        with state.moving(moves), state.concatenated(sizes), state.about(role), self.setting.timer(f"{name} forward"):
             return call(*inputs)
 
     def seen(self, points: Points) -> Tensor:
@@ -97,19 +105,21 @@ class Passes:
     def eager_logits(self, points: Points) -> Tensor:
         """Logits of a pass of its own, in the precision of the images and never compiled as a whole."""
         discriminator = cast(Any, self.game.get_submodule("discriminator"))
-        if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
-            return discriminator.forward(self.seen(points), *points.company)
-        maps = discriminator.features(self.seen(points), *points.company)
-        for hook in self.hooks.features:
-            maps = hook(maps, points.role, self)
-        return discriminator.head(maps, points.labels)
+        images = self.seen(points)
+        with state.about(points.role):
+            if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
+                return discriminator.forward(images, *points.conditions)
+            maps = discriminator.features(images, *points.conditions)
+            for hook in self.hooks.features:
+                maps = hook(maps, points.role, self)
+            return discriminator.head(maps, points.labels)
 
     # --- inside
 
     def _features_of(self, group: Sequence[Points]) -> list[Tensor]:
         """The last maps before the head, of one pass over all of ``group``."""
-        images, company, sizes = self._joined(group)
-        whole = self.run("discriminator", images, *company, method="features", part_of=group[0], sizes=sizes)
+        images, conditions, sizes = self._joined(group)
+        whole = self._judge(group, images, *conditions, method="features", sizes=sizes)
         found = []
         for points, own in zip(group, _parts(whole, sizes), strict=True):
             for hook in self.hooks.features:
@@ -124,19 +134,23 @@ class Passes:
             maps: The features of the same pass, which the head then judges; None: the pass begins with the images.
         """
         if maps is None:
-            images, company, sizes = self._joined(group)
-            whole = self.run("discriminator", images, *company, part_of=group[0], sizes=sizes)
+            images, conditions, sizes = self._joined(group)
+            whole = self._judge(group, images, *conditions, sizes=sizes)
         else:
             sizes = [len(points.images) for points in group]
             labels = _whole([points.labels for points in group])
-            whole = self.run("discriminator", _whole(maps), labels, method="head", part_of=group[0], sizes=sizes)
+            whole = self._judge(group, _whole(maps), labels, method="head", sizes=sizes)
         return list(_parts(whole.float() if whole.dtype in (torch.bfloat16, torch.float16) else whole, sizes))
+
+    def _judge(self, group: Sequence[Points], *inputs: Any, method: str = "forward", sizes: Sequence[int]) -> Any:
+        role = group[-1].role
+        return self.run("discriminator", *inputs, method=method, part_of=group[0], sizes=sizes, role=role)
 
     def _joined(self, group: Sequence[Points]) -> tuple[Tensor | None, list[Tensor | None], list[int]]:
         """Images as the discriminator sees them, what else it is given, and the number of images of each kind."""
         images = _whole([self.seen(points) for points in group])
-        company = [_whole(given) for given in zip(*(points.company for points in group), strict=True)]
-        return images, company, [len(points.images) for points in group]
+        conditions = [_whole(given) for given in zip(*(points.conditions for points in group), strict=True)]
+        return images, conditions, [len(points.images) for points in group]
 
     def _once(self, what: Any, compute: Callable[[], Any]) -> Any:
         if what not in self._cache:

@@ -25,6 +25,6 @@ class Points:
     codes: Tensor | None = None
 
     @property
-    def company(self) -> tuple[Tensor | None, ...]:
-        """Give the conditions of the discriminator: labels, and codes if it judges pairs."""
+    def conditions(self) -> tuple[Tensor | None, ...]:
+        """Return what the discriminator sees beside the image: labels, and codes if it judges pairs."""
         return (self.labels,) if self.codes is None else (self.labels, self.codes)

@@ -8,20 +8,33 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ganlab.contracts.address import Address, Addressed
 from ganlab.contracts.game import Game
 from ganlab.contracts.hooks import Hooks
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.plan import Progress
+from ganlab.contracts.turn import Terms, Turn
 from ganlab.contracts.view import View
+from ganlab.core.errors import GanlabError
 
 
 class Regularizer(nn.Module):
     """Anything that adds a term to a player's objective, changes its modules or gradients, or
     constrains its weights. Every hook is optional; only those that a class overrides are called.
 
-    State lives in buffers and parameters, so it is saved, resumed and moved to the device.
+    `terms`, `gradients` and `after_step` are called where ``addresses`` say, with the player as their first argument:
+
+        class Drift(Regularizer):
+            addresses = (Address("discriminator"),)
+
+            def terms(self, player, view):
+                return {"drift": view.logits(view.reals).square().mean()}
+
+    State lives in buffers and parameters, so it is saved, resumed and moved to the device. Inside a turn no attribute
+    changes, and a buffer gets a new value with `View.update`.
 
     Attributes:
-        provides, needs, refuses: What it declares of its company, see `ganlab.config.compatibility`.
+        addresses: Where it acts. With one that names a turn of its own it plays lazily.
+        provides, needs, refuses: The conditions on other components, see `ganlab.config.compatibility`.
         input_gradients: Roles of the points (``real``, ``fake``) at which `terms` takes input
             gradients in the main turn. The engine then makes the main forward pass serve for
             them where it can (float32, not compiled), which saves one pass.
@@ -31,6 +44,7 @@ class Regularizer(nn.Module):
         reads_features: Whether `terms` asks for features. Logits are then made of them, in one pass.
     """
 
+    addresses: tuple[Address, ...] = ()
     provides: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     refuses: Mapping[str, str] = {}
@@ -40,17 +54,35 @@ class Regularizer(nn.Module):
     reads_features: bool = False
 
     def attach(self, game: Game) -> None:
-        """Parametrize modules, add modules, players or turns; before optimizers and EMA exist."""
+        """Add the turns of the addresses to the game; a method of your own calls this one.
+
+        It may parametrize modules and add modules or players: optimizers and averages do not exist yet.
+
+        Raises:
+            ValueError: If the game does not have a player of the addresses.
+        """
+        for address in self.addresses:
+            player = game.owner(address.player)
+            if address.adds_turn:
+                game.add_turn(address.own_turn(player))
 
     def acts_on(self, game: Game) -> dict[str, str]:
-        """Player -> what of it is regularized, in a few words, empty for its objective. Asked after `attach`, for the
-        lines with which a run begins. Without a method of its own: ``self.players``, ``self.player`` or the
-        discriminator."""
-        names = getattr(self, "players", None) or (getattr(self, "player", "discriminator"),)
-        return {name: "" for name in names if name in game.players}
+        """Return player -> what of it is regularized, in a few words, empty for its objective.
 
-    def during(self, turn: Turn) -> AbstractContextManager[None]:
-        """Surrounds the evaluation of one micro-batch; not called with ``state_updates=every_forward``."""
+        Asked after `attach`, for the lines with which a run begins.
+        """
+        return {game.owner(address.player): "" for address in self.addresses}
+
+    def before_iteration(self, progress: Progress) -> None:
+        """Change state between two iterations, such as the strength of an augmentation."""
+
+    def during(self, turn: Turn, previous: Turn | None) -> AbstractContextManager[None]:
+        """Surround the evaluation of one micro-batch; not called with ``state_updates=every_forward``.
+
+        Args:
+            previous: The turn of the micro-batch before. Since then its players have stepped, and nobody else; None:
+                anybody may have.
+        """
         return nullcontext()
 
     def images(self, images: Tensor, role: str, view: View) -> Tensor:
@@ -65,18 +97,21 @@ class Regularizer(nn.Module):
         """Change what the adversarial loss sees: top-k. ``real_logits`` is None where it does without."""
         return real_logits, fake_logits
 
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        """Terms to add to the players' objectives on one micro-batch."""
+    def terms(self, player: str, view: View) -> Terms:
+        """Return the terms, by name, that the player minimises in addition, on one micro-batch."""
         return {}
 
-    def gradients(self, turn: Turn, gradients: dict[str, list[Tensor]]) -> None:
-        """Change gradients in place, after accumulation and averaging over ranks, before the step.
+    def gradients(self, player: str, gradients: list[Tensor]) -> None:
+        """Change the player's gradients in place, after accumulation and averaging over ranks, before the step.
 
-        ``gradients[player]`` belongs, in order, to those of the player's parameters that have one.
+        They belong, in order, to those of the player's parameters that have one.
         """
 
-    def after_step(self, turn: Turn) -> None:
-        """Weight clipping, singular-value clamping, dual variables; after the turn's players stepped."""
+    def after_step(self, player: str) -> None:
+        """Constrain weights or state after the player's step: weight clipping, singular-value clamping."""
+
+
+ADDRESSED = ("terms", "gradients", "after_step")
 
 
 def overrides(regularizer: Regularizer, hook: str) -> bool:
@@ -84,21 +119,34 @@ def overrides(regularizer: Regularizer, hook: str) -> bool:
     return hook not in regularizer.idle_hooks and getattr(type(regularizer), hook) is not getattr(Regularizer, hook)
 
 
-def hooks_of(regularizers: Sequence[Regularizer]) -> Hooks:
-    """Collect the hooks that each of ``regularizers`` implements."""
+def hooks_of(game: Game, regularizers: Sequence[Regularizer]) -> Hooks:
+    """Collect the hooks that each of ``regularizers`` implements, and the players to which addressed ones belong.
+
+    Raises:
+        GanlabError: If a regularizer implements a hook that needs an address and has none, or has not added its turn.
+    """
 
     def of(hook: str) -> tuple[Callable[..., Any], ...]:
         return tuple(getattr(r, hook) for r in regularizers if overrides(r, hook))
 
+    def addressed(hook: str) -> tuple[Addressed, ...]:
+        return tuple(found for r in regularizers if overrides(r, hook) for found in _addressed(game, r, hook))
+
     return Hooks(
-        during=of("during"),
-        images=of("images"),
-        features=of("features"),
-        scores=of("scores"),
-        terms=of("terms"),
-        gradients=of("gradients"),
-        after_step=of("after_step"),
+        **{hook: of(hook) for hook in ("before_iteration", "during", "images", "features", "scores")},  # type: ignore[arg-type]
+        **{hook: addressed(hook) for hook in ADDRESSED},  # type: ignore[arg-type]
         input_gradients=frozenset(role for r in regularizers for role in r.input_gradients),
         by_features=bool(of("features")) or any(r.reads_features for r in regularizers),
         player_gradients=frozenset(player for r in regularizers for player in r.player_gradients),
     )
+
+
+def _addressed(game: Game, regularizer: Regularizer, hook: str) -> list[Addressed]:
+    name, call = type(regularizer).__name__, getattr(regularizer, hook)
+    if not regularizer.addresses:
+        raise GanlabError(f"{name}.{hook} needs an address: set the attribute addresses.")
+    found = [Addressed(game.owner(address.player), address, call) for address in regularizer.addresses]
+    for one in found:
+        if one.address.adds_turn and not any(one.acts_in(turn) for turn in game.all_turns()):
+            raise GanlabError(f"{name}.attach must call super().attach(game), which adds its turn to the game.")
+    return found

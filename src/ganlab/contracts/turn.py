@@ -12,8 +12,12 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-Objectives = dict[str, dict[str, Tensor]]
-"""Objectives of the players: player -> name of the term -> scalar."""
+Terms = dict[str, Tensor]
+"""Name -> scalar."""
+Objectives = dict[str, Terms]
+"""Objectives of the players: player -> its terms."""
+
+MAIN = "main"
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Turn:
         reals: ``fresh``: every repetition gets new real images; ``same``: those that the turn
             before had; None: the turn has no real images.
         counts: Whether its real images count as images seen (kimg).
-        name: What tells it from other turns of the same players, such as a lazy regularizer's.
+        name: Tells it from other turns of the same players, such as a lazy regularizer's.
     """
 
     players: tuple[str, ...]
@@ -37,7 +41,7 @@ class Turn:
     batch: float = 1.0
     reals: Literal["fresh", "same"] | None = "same"
     counts: bool = False
-    name: str = "main"
+    name: str = MAIN
 
     def has(self, player: str) -> bool:
         return player in self.players

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ganlab.contracts.hooks import Hooks
 from ganlab.contracts.passes import Passes, ViewedGame
+from ganlab.contracts.pending import Pending
 from ganlab.contracts.points import Points
 from ganlab.contracts.setting import Setting
-from ganlab.contracts.turn import Turn
+from ganlab.contracts.turn import Objectives, Turn
 from ganlab.core import distributed
 from ganlab.core.randomness import Distribution, Stream
 
@@ -32,9 +33,8 @@ class View(Passes):
         batch: Number of fakes on this rank.
         iteration: Iterations done before this one.
         images_seen: Real images shown in counted turns before this iteration.
+        pending: Takes the new values of buffers until the step.
     """
-
-    logged = True  # what regularizers ask until they note without asking
 
     def __init__(
         self,
@@ -48,10 +48,12 @@ class View(Passes):
         batch: int,
         iteration: int,
         images_seen: int,
+        pending: Pending | None = None,
     ) -> None:
         super().__init__(game, hooks, turn, setting)
         self.stream = stream
         self.batch, self.iteration, self.images_seen = batch, iteration, images_seen
+        self.pending = Pending() if pending is None else pending
         self.scalars: dict[str, Tensor] = {}
         self.notes: dict[Any, Any] = {}
         self._reals = reals
@@ -78,8 +80,25 @@ class View(Passes):
         """Keep a scalar of this micro-batch on the device, for the log; of few iterations it is read."""
         self.scalars[name] = value.detach()
 
+    def update(self, buffer: Tensor, value: Tensor) -> None:
+        """Give a buffer a new value after the step: the mean over micro-batches and ranks."""
+        self.pending.add(buffer, value)
+
+    def objectives(self) -> Objectives:
+        """Return what the turn's players minimise: the game's objective, and the terms that regularizers add."""
+        found: Objectives = {}
+        if self.game.owns(self.turn):
+            found = {player: dict(terms) for player, terms in self.game.objective(self.turn, self).items()}
+        for hook in self.hooks.terms:
+            if hook.acts_in(self.turn):
+                with self.setting.timer("penalty"):
+                    terms, factor = hook.call(hook.player, self), hook.address.interval_steps
+                    lazy = {name: factor * term for name, term in terms.items()} if factor > 1 else terms
+                found.setdefault(hook.player, {}).update(lazy)
+        return {player: terms for player, terms in found.items() if terms}
+
     def differentiates(self, player: str) -> bool:
-        """Whether this turn takes gradients by the player's parameters: it steps, or a regularizer asks for them."""
+        """Tell if this turn takes gradients by the player's parameters: it steps, or a regularizer asks for them."""
         return player in self.turn.players or player in self.hooks.player_gradients
 
     # --- images

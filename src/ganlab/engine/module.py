@@ -105,12 +105,13 @@ class GANModule(L.LightningModule):
         self.trained_on: Mapping[str, Any] | None = None  # see `ganlab.data.contents`; stored in checkpoints too
         self.progress = Progress()
         self.objective_names: set[str] = set()  # those of the scalars that players minimise
-        self._hooks = hooks_of(list(regularizers.values()))
+        self._hooks = hooks_of(game, list(regularizers.values()))
         self.player_optimizers = PlayerOptimizers(game, optimizers, self._hooks, setting, learning_rates, training.clip)
         self._playing: tuple[str, ...] | None = None
         self._stage: Stage | None = None
         self._phase: int | None = None
         self._kept: dict[str, list[Tensor]] = {}
+        self._previous: Turn | None = None  # the last one evaluated, if only its players have stepped since
         self._parametrized = any(parametrize.is_parametrized(m) for m in game.modules())
         if training.compile:
             twice = [name for name, regularizer in regularizers.items() if regularizer.player_gradients]
@@ -158,6 +159,8 @@ class GANModule(L.LightningModule):
         self._enter_stage(before.images_seen)
         for scheduled in options.scheduled:
             scheduled.assign(scheduled.schedule(before.images_seen))
+        for before_iteration in self._hooks.before_iteration:
+            before_iteration(before)
         factors = self._stage.learning_rates if self._stage is not None else {}
         self.player_optimizers.set_learning_rates(before.images_seen, factors)
         self._kept = {}
@@ -188,6 +191,7 @@ class GANModule(L.LightningModule):
         stored = checkpoint["ganlab"]
         self.progress = Progress(**stored["progress"])
         self._phase = stored["phase"]
+        self._previous = None
         self.player_optimizers.last_steps = dict(stored["optimistic"])
         if stored.get("stage") is not None:
             self._stand(Stage(**{**stored["stage"], "image_size": tuple(stored["stage"]["image_size"])}))
@@ -217,8 +221,9 @@ class GANModule(L.LightningModule):
                     batch=local,
                     iteration=self.progress.iteration,
                     images_seen=self.progress.images_seen,
+                    pending=self.player_optimizers.pending,
                 )
-                objectives = self._objectives(turn, view)
+                objectives = view.objectives()
             with self.setting.timer("backward"):
                 last = len(objectives) - 1
                 # leaves other than the players' parameters exist only where penalties made them; without any,
@@ -242,18 +247,11 @@ class GANModule(L.LightningModule):
             return
         with ExitStack() as stack:
             for during in self._hooks.during:
-                stack.enter_context(during(turn))
+                stack.enter_context(during(turn, self._previous))
+            # with other update rules all step together after the last turn
+            self._previous = turn if self.game.update == "alternating" else None
             stack.enter_context(parametrize.cached())
             yield
-
-    def _objectives(self, turn: Turn, view: View) -> dict[str, dict[str, Tensor]]:
-        objectives = {player: dict(terms) for player, terms in self.game.objective(turn, view).items()}
-        for terms_of in self._hooks.terms:
-            with self.setting.timer("penalty"):
-                for player, terms in terms_of(turn, view).items():
-                    if player in turn.players:
-                        objectives.setdefault(player, {}).update(terms)
-        return {player: terms for player, terms in objectives.items() if terms}
 
     # --- inside
 

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from ganlab.contracts.game import Game
 from ganlab.contracts.hooks import Hooks
+from ganlab.contracts.pending import Pending
 from ganlab.contracts.setting import Setting
 from ganlab.contracts.turn import Player, Turn
 from ganlab.core import distributed
@@ -34,7 +35,8 @@ class PlayerOptimizers:
     Attributes:
         by_player: The optimizers, once they are taken.
         parameters: What each player trains.
-        last_steps: What the optimistic update keeps of each player; saved and resumed.
+        last_steps: The last step of each player, of which the optimistic update takes back a part; saved and resumed.
+        pending: New values of buffers, which they take after a step that stays.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class PlayerOptimizers:
         self.by_player: dict[str, Optimizer] = {}
         self.parameters = {n: [p for p in pl.parameters() if p.requires_grad] for n, pl in game.players.items()}
         self.last_steps: dict[str, list[Tensor]] = {}
+        self.pending = Pending()
         self._players, self._hooks, self._setting = game.players, hooks, setting
         self._learning_rates, self._clip = dict(learning_rates or {}), dict(clip or {})
         self._rates: dict[str, list[float]] = {}
@@ -104,9 +107,10 @@ class PlayerOptimizers:
     def _step(self, turn: Turn, final: bool) -> None:
         gradients = {player: self._gradients(player) for player in turn.players}
         distributed.average(g for group in gradients.values() for g in group)
-        for change in self._hooks.gradients:
-            with self._setting.timer("penalty"):
-                change(turn, gradients)
+        for hook in self._hooks.gradients:
+            if hook.acts_in(turn):
+                with self._setting.timer("penalty"):
+                    hook.call(hook.player, gradients[hook.player])
         with self._setting.timer("optimizer"):
             for player in turn.players:
                 limit = self._clip.get(player)
@@ -117,8 +121,10 @@ class PlayerOptimizers:
                 self.by_player[player].step()
                 self.by_player[player].zero_grad(set_to_none=True)
         if final:
-            for after_step in self._hooks.after_step:
-                after_step(turn)
+            self.pending.settle()
+            for hook in self._hooks.after_step:
+                if hook.acts_in(turn):
+                    hook.call(hook.player)
 
     def _gradients(self, player: str) -> list[Tensor]:
         # the only Python loop over parameters in a step; optimizers make the same one

@@ -58,10 +58,13 @@ def optimistic(slots: Sequence[Slot], reals: Reals, evaluate: Evaluate, optimize
     optimizers.step(together)
     for player, lists in weights.items():
         step = torch._foreach_sub(lists, origin[player])
-        before = optimizers.last_steps.get(player) or step
         torch._foreach_add_(lists, step)
-        torch._foreach_sub_(lists, before)
-        optimizers.last_steps[player] = list(step)
+        if player in optimizers.last_steps:
+            torch._foreach_sub_(lists, optimizers.last_steps[player])
+            torch._foreach_copy_(optimizers.last_steps[player], step)
+        else:
+            torch._foreach_sub_(lists, step)
+            optimizers.last_steps[player] = list(step)
 
 
 RULES: Mapping[str, Rule] = {

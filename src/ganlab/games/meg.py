@@ -76,8 +76,6 @@ class MEG(Game):
         )
 
     def objective(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != "main":
-            return {}
         objectives: Objectives = {}
         for player in turn.players:
             if player == "discriminator":

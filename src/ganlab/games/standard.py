@@ -112,8 +112,6 @@ class Standard(Game):
 
     def objective(self, turn: Turn, view: View) -> Objectives:
         objectives: Objectives = {}
-        if turn.name != "main":  # a regularizer's own turn
-            return objectives
         for player in turn.players:
             if player in self._needs:
                 arguments = self._arguments(player, view)

@@ -76,7 +76,6 @@ class SpectralNorm(nn.Module):
         self.register_buffer("left", start.clone(), persistent=False)
         self.register_buffer("right", start.new_zeros(weight.numel() // rows), persistent=False)
         self.register_buffer("sigma", start.new_zeros(()), persistent=False)
-        self.made_from: object = None  # what they were made from, see `power_iterate`
         if evaluation == "stored":
             first = F.normalize(torch.mv(weight.transpose(0, out_dim).reshape(rows, -1).t(), start), dim=0, eps=eps)
             self.register_buffer("v", first)
@@ -209,37 +208,24 @@ def power_iterate(parametrizations: Iterable[ParametrizationList], *, unchanged:
     time in small operations: here only the two products with W are made layer by layer.
 
     Args:
-        unchanged: No optimizer stepped the weights since the last call: where u did not move either, what
-            that call found is taken again. It has to be said, as fused optimizers do not count a tensor's
-            versions (torch 2.15).
+        unchanged: Neither weights nor vectors changed since the last call, which stored none: its result is taken
+            again.
     """
     groups: dict[tuple[object, ...], list[tuple[SpectralNorm, Tensor]]] = {}
-    made: list[tuple[SpectralNorm, Tensor]] = []
-    for parametrization in parametrizations:
-        norm, weight = _normalized_weight(parametrization)
-        origin = _origin(norm, weight, parametrization)
-        if unchanged and origin is not None and norm.made_from == origin and not norm.reuses:
-            made.append((norm, weight))
-        else:
-            key = (norm.u.device, norm.u.dtype, norm.iterations, norm.eps, norm.exact)
-            groups.setdefault(key, []).append((norm, weight))
-            norm.made_from = origin
-    if made:
-        norms, weights = [norm for norm, _ in made], [weight for _, weight in made]
+    pairs = [_normalized_weight(parametrization) for parametrization in parametrizations]
+    if unchanged:
+        norms, weights = [norm for norm, _ in pairs], [weight for _, weight in pairs]
         _store(norms, weights, [norm.left for norm in norms], [norm.right for norm in norms])
+        return
+    for norm, weight in pairs:
+        key = (norm.u.device, norm.u.dtype, norm.iterations, norm.eps, norm.exact)
+        groups.setdefault(key, []).append((norm, weight))
     for group in groups.values():
         norms, weights = [norm for norm, _ in group], [weight for _, weight in group]
         found = _iterate(norms, weights)
         torch._foreach_copy_([norm.left for norm in norms], [u for u, _, _ in found])
         torch._foreach_copy_([norm.right for norm in norms], [v for _, v, _ in found])
         torch._foreach_copy_([norm.sigma for norm in norms], [sigma for _, _, sigma in found])
-
-
-def _origin(norm: SpectralNorm, weight: Tensor, parametrization: ParametrizationList) -> object:
-    """What changes whenever weight or u do, but for steps of fused optimizers; None where that cannot be known."""
-    if weight is not parametrization.original or weight.is_inference() or norm.u.is_inference():
-        return None
-    return weight.data_ptr(), weight._version, weight.stride(), norm.u.data_ptr(), norm.u._version, norm.training
 
 
 def _normalized_weight(parametrization: ParametrizationList) -> tuple[SpectralNorm, Tensor]:

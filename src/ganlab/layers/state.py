@@ -4,7 +4,8 @@ Whether running state (batch-norm statistics, spectral-norm vectors) moves: by d
 player's networks moves in that player's own turn, once a micro-batch. A network used by itself behaves
 as torch's layers do: its state moves on every forward in training mode.
 
-Of which batches its images are: a pass over fakes and reals at once is one over two.
+The batches of which its images are: a pass over fakes and reals at once is one over two. The role of its images, such
+as ``real``: draws of layers may have it in their key.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 
 _moves = True
 _sizes: tuple[int, ...] = ()
+_role = "none"
 
 
 def moves() -> bool:
@@ -48,3 +50,19 @@ def concatenated(sizes: Sequence[int]) -> Iterator[None]:
         yield
     finally:
         _sizes = before
+
+
+def role() -> str:
+    """Return the role of the images of the pass that is under way; ``none`` unless the engine said it."""
+    return _role
+
+
+@contextmanager
+def about(role: str) -> Iterator[None]:
+    """Passes inside the block are over images of this role."""
+    global _role
+    before, _role = _role, role
+    try:
+        yield
+    finally:
+        _role = before

@@ -1,4 +1,4 @@
-"""What regularizers ask of a game when they are attached to it."""
+"""Questions that regularizers ask a game when they are attached to it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,10 @@ from ganlab.layers import state
 from ganlab.layers.operator_norm import CONVOLUTIONS
 
 
-def owner(game: Game, network: str, wanted_by: str) -> str:
-    """The player who trains the game's ``network``, such as ``discriminator``.
-
-    Raises:
-        GanlabError: If no player does; ``wanted_by`` names the regularizer in it.
-    """
-    for name, player in game.players.items():
-        if network in player.modules:
-            return name
-    known = [module for player in game.players.values() for module in player.modules]
-    raise GanlabError(f"reg={wanted_by} needs a {network}, but this game has only {', '.join(known)}.")
-
-
 def networks(game: Game, player: str, wanted_by: str) -> list[nn.Module]:
-    """The networks that ``player`` has from the game itself, not from other regularizers.
+    """Return the networks that ``player`` has from the game itself, not from other regularizers.
 
-    What a regularizer does to them then does not depend on the order in which regularizers are named.
+    So the order in which regularizers are named changes nothing.
 
     Raises:
         GanlabError: If the game has no such player.
@@ -58,8 +45,9 @@ def show_reals(game: Game, player: str, wanted_by: str) -> None:
 
 
 def map_sizes(game: Game, network: nn.Module, wanted_by: str) -> dict[nn.Module, tuple[int, ...]]:
-    """The (H, W) of the maps that the convolutions of a generator or discriminator are given, from a pass over one
-    latent of zeros or one black image that changes nothing.
+    """Return the (H, W) of the maps that the convolutions of a generator or discriminator are given.
+
+    They are found by a pass over one latent of zeros or one black image, which changes nothing.
 
     Raises:
         GanlabError: If the network does not say what it takes.
@@ -95,7 +83,7 @@ def map_sizes(game: Game, network: nn.Module, wanted_by: str) -> dict[nn.Module,
 
 
 def checked_players(players: Sequence[str]) -> tuple[str, ...]:
-    """``players`` as a tuple of different names.
+    """Return ``players`` as a tuple of different names.
 
     Raises:
         ValueError: If there is none, or one is named twice.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
+from ganlab.core.checks import at_least_zero
 from ganlab.regularizers.attachment import show_reals
-from ganlab.regularizers.input_penalty import checked_weight
 from ganlab.regularizers.player_norm import squared_player_gradient
 
 
@@ -39,15 +40,14 @@ class Consensus(Regularizer):
 
     def __init__(self, gamma: float = 10.0) -> None:
         super().__init__()
-        self.gamma = checked_weight("gamma", gamma)
+        self.gamma = at_least_zero("gamma", gamma)
 
     def attach(self, game: Game) -> None:
-        self.players = self.player_gradients = tuple(game.players)
+        self.player_gradients = tuple(game.players)
+        self.addresses = tuple(Address(player) for player in game.players)
+        super().attach(game)
         for player in game.players:
             show_reals(game, player, "consensus")
 
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != "main":
-            return {}
-        term = self.gamma / 2 * squared_player_gradient(view, self.player_gradients)
-        return {player: {"consensus": term} for player in turn.players}
+    def terms(self, player: str, view: View) -> Terms:
+        return {"consensus": self.gamma / 2 * squared_player_gradient(view, self.player_gradients)}

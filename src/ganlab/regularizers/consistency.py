@@ -7,15 +7,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.points import Points
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
+from ganlab.core.checks import at_least_zero, positive
 from ganlab.core.errors import GanlabError
 from ganlab.layers.shift import shifted
-from ganlab.regularizers.attachment import owner
-from ganlab.regularizers.input_penalty import checked_weight
 
 SHIFT = 1 / 8  # largest translation, as a share of the side
 
@@ -47,6 +47,7 @@ class Consistency(Regularizer):
         ValueError: If an option is out of range, or all weights are 0.
     """
 
+    addresses = (Address("discriminator"), Address("generator"))
     needs = ("discriminator",)
 
     def __init__(
@@ -59,18 +60,15 @@ class Consistency(Regularizer):
         per_pixel: bool = False,
     ) -> None:
         super().__init__()
-        self.real, self.fake = checked_weight("real", real), checked_weight("fake", fake)
-        self.latent, self.diversity = checked_weight("latent", latent), checked_weight("diversity", diversity)
-        if not checked_weight("latent_std", latent_std):
-            raise ValueError("latent_std must be positive, got 0")
+        self.real, self.fake = at_least_zero("real", real), at_least_zero("fake", fake)
+        self.latent, self.diversity = at_least_zero("latent", latent), at_least_zero("diversity", diversity)
         if not any((real, fake, latent, diversity)):
             raise ValueError("one of real, fake, latent and diversity must be above 0")
-        self.latent_std, self.per_pixel = latent_std, per_pixel
-        self.discriminator, self.generator = "discriminator", "generator"
+        self.latent_std, self.per_pixel = positive("latent_std", latent_std), per_pixel
 
     def attach(self, game: Game) -> None:
-        self.discriminator = owner(game, "discriminator", "consistency")
-        self.generator = owner(game, "generator", "consistency")
+        super().attach(game)
+        self.discriminator, self.generator = game.owner("discriminator"), game.owner("generator")
         shape = getattr(game.get_submodule("generator"), "image_shape", None)
         if (self.real or self.fake) and shape is not None and len(shape) != 3:
             raise GanlabError(
@@ -82,12 +80,9 @@ class Consistency(Regularizer):
         weights = {self.discriminator: (self.real, self.fake, self.latent), self.generator: (self.diversity,)}
         return {player: "" for player, given in weights.items() if any(given)}
 
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != "main":
-            return {}
-        objectives: Objectives = {}
-        if turn.has(self.discriminator):
-            found: dict[str, Tensor] = {}
+    def terms(self, player: str, view: View) -> Terms:
+        found: Terms = {}
+        if player == self.discriminator:
             if self.real:
                 found["consistency_real"] = self.real * self._apart(view, view.reals)
             if self.fake:
@@ -96,13 +91,12 @@ class Consistency(Regularizer):
                 fakes, near = view.fakes(grad=False), self._nearby(view, grad=False)
                 difference = view.logits(fakes) - view.logits(near)
                 found["consistency_latent"] = self.latent * difference.square().mean()
-            objectives[self.discriminator] = found
-        if self.diversity and turn.has(self.generator):
+        if self.diversity and player == self.generator:
             images, others = (points.images for points in (view.fakes(grad=True), self._nearby(view, grad=True)))
             squared = (images - others).to(torch.promote_types(images.dtype, torch.float32)).square()
             distance = squared.mean() if self.per_pixel else squared.flatten(1).sum(1).mean()
-            objectives.setdefault(self.generator, {})["diversity"] = -self.diversity * distance
-        return objectives
+            found["diversity"] = -self.diversity * distance
+        return found
 
     def _apart(self, view: View, points: Points) -> Tensor:
         """E[(D(x) - D(T(x)))^2]"""

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ganlab.contracts.points import Points
 from ganlab.contracts.view import View
+from ganlab.core.checks import at_least_zero
 from ganlab.core.errors import one_of
 from ganlab.regularizers.gradient_norm import power_of_norm
-from ganlab.regularizers.input_penalty import InputPenalty, checked_weight
+from ganlab.regularizers.input_penalty import InputPenalty
 
 NOISES = ("gaussian", "uniform")
 
@@ -50,8 +51,8 @@ class DRAGAN(InputPenalty):
     ) -> None:
         super().__init__("dragan", "interpolated", interval_steps)
         one_of(noise, NOISES, "noise")
-        self.weight, self.center = checked_weight("weight", weight), checked_weight("center", center)
-        self.scale, self.noise = checked_weight("scale", scale), noise
+        self.weight, self.center = at_least_zero("weight", weight), at_least_zero("center", center)
+        self.scale, self.noise = at_least_zero("scale", scale), noise
 
     def penalty(self, squared: Tensor) -> Tensor:
         return self.weight * (power_of_norm(squared, 1) - self.center).square()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ganlab.contracts.game import Game
+from ganlab.contracts.address import Address
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
-from ganlab.regularizers.attachment import owner
-from ganlab.regularizers.input_penalty import checked_weight
+from ganlab.core.checks import at_least_zero
 
 
 class Drift(Regularizer):
@@ -24,17 +23,12 @@ class Drift(Regularizer):
         ValueError: If ``weight`` is negative or not finite.
     """
 
+    addresses = (Address("discriminator"),)
     needs = ("discriminator",)
 
     def __init__(self, weight: float = 1e-3) -> None:
         super().__init__()
-        self.weight = checked_weight("weight", weight)
-        self.player = "discriminator"
+        self.weight = at_least_zero("weight", weight)
 
-    def attach(self, game: Game) -> None:
-        self.player = owner(game, "discriminator", "drift")
-
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != "main" or not turn.has(self.player):
-            return {}
-        return {self.player: {"drift": self.weight * view.logits(view.reals).square().mean()}}
+    def terms(self, player: str, view: View) -> Terms:
+        return {"drift": self.weight * view.logits(view.reals).square().mean()}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.view import View
 from ganlab.core import randomness
 from ganlab.core.errors import GanlabError, suggestion
-from ganlab.regularizers.attachment import owner
+from ganlab.layers import state
 
 ENDS = ("images", "features")
 
@@ -43,6 +45,7 @@ class Dropout(Regularizer):
             one for each place.
     """
 
+    addresses = (Address("discriminator"),)
     provides = ("dropout",)
 
     def __init__(self, rates: tuple[float, ...] = (0.2, 0.5, 0.5), places: tuple[str, ...] = ()) -> None:
@@ -59,10 +62,9 @@ class Dropout(Regularizer):
             )
         self.needs = () if self.places else ("dropout_places",)
         self._rate_at: dict[str, float] = {}
-        self._pass: tuple[randomness.Stream, str] | None = None
 
     def attach(self, game: Game) -> None:
-        owner(game, "discriminator", "dropout")
+        super().attach(game)
         network = game.get_submodule("discriminator")
         modules = {path: module for path, module in network.named_modules() if path}
         places = self.places or _last_blocks(network, len(self.rates))
@@ -70,7 +72,7 @@ class Dropout(Regularizer):
         self._rate_at = dict(zip(places, rates, strict=True))
         for place, rate in self._rate_at.items():
             if place in modules:
-                modules[place].register_forward_hook(_Hook(self, place, rate))
+                modules[place].register_forward_hook(_Hook(place, rate))
             elif place not in ENDS:
                 raise GanlabError(
                     f"reg.dropout.places: the discriminator {type(network).__name__} has no module {place!r}."
@@ -86,43 +88,41 @@ class Dropout(Regularizer):
             )
 
     def images(self, images: Tensor, role: str, view: View) -> Tensor:
-        self._pass = (view.stream, role)
-        return self.drop(images, "images", self._rate_at.get("images", 0.0)) if self.training else images
+        return drop(images, "images", self._rate_at.get("images", 0.0), role) if self.training else images
 
     def features(self, features: Tensor, role: str, view: View) -> Tensor:
-        self._pass = (view.stream, role)
-        return self.drop(features, "features", self._rate_at["features"]) if self.training else features
-
-    @torch.compiler.disable
-    def drop(self, x: Tensor, place: str, rate: float) -> Tensor:
-        """``x`` with a mask of its own; outside of turns torch's generator draws it."""
-        if rate == 0:
-            return x
-        stream = randomness.current()
-        if stream is None:
-            return F.dropout(x, rate)
-        # a pass that no hook announced, a game's own, has the role of no images
-        role = self._pass[1] if self._pass is not None and self._pass[0] is stream else "none"
-        uniform = stream.draw_on_rank(f"dropout of {role} at {place}", x.shape, "uniform")
-        return torch.where(uniform < rate, 0, x * (1 / (1 - rate)))
+        return drop(features, "features", self._rate_at["features"], role) if self.training else features
 
 
+@torch.compiler.disable
+def drop(x: Tensor, place: str, rate: float, role: str) -> Tensor:
+    """Return ``x`` with a mask of its own; outside of turns torch's generator draws it."""
+    if rate == 0:
+        return x
+    stream = randomness.current()
+    if stream is None:
+        return F.dropout(x, rate)
+    uniform = stream.draw_on_rank(f"dropout of {role} at {place}", x.shape, "uniform")
+    return torch.where(uniform < rate, 0, x * (1 / (1 - rate)))
+
+
+@dataclass(frozen=True)
 class _Hook:
-    """A forward hook that survives copies of the regularizer together with the network."""
+    """A forward hook that drops what a module gives."""
 
-    def __init__(self, regularizer: Dropout, place: str, rate: float) -> None:
-        self.regularizer, self.place, self.rate = regularizer, place, rate
+    place: str
+    rate: float
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Any:
         if not module.training:
             return output
         if not isinstance(output, Tensor):
             raise GanlabError(f"reg.dropout.places: {self.place} gives no single tensor; choose another place.")
-        return self.regularizer.drop(output, self.place, self.rate)
+        return drop(output, self.place, self.rate, state.role())
 
 
 def has_dropout(network: nn.Module) -> bool:
-    """Whether two passes of ``network`` in training differ by dropout: its own, or that of ``reg=dropout``.
+    """Tell if two passes of ``network`` in training differ by dropout: its own, or that of ``reg=dropout``.
 
     Regularizers are attached in the order of ``reg``: ask when a turn begins, not while attaching.
     """

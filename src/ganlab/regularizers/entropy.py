@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
 from ganlab.core import distributed
+from ganlab.core.checks import at_least, at_least_zero
 from ganlab.core.errors import GanlabError
-from ganlab.regularizers.attachment import owner
-from ganlab.regularizers.input_penalty import checked_weight
 
 
 class Statistics(nn.Module):
@@ -65,17 +65,15 @@ class Entropy(Regularizer):
         ValueError: If an option is out of range.
     """
 
+    addresses = (Address("generator"),)
     refuses = {"entropy": "this game maximises the generator's entropy already"}  # noqa: RUF012
 
     def __init__(self, weight: float = 1.0, width: int = 64) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width must be at least 1, got {width}")
-        self.weight, self.width = checked_weight("weight", weight), width
-        self.player = "generator"
+        self.weight, self.width = at_least_zero("weight", weight), at_least("width", width, 1)
 
     def attach(self, game: Game) -> None:
-        self.player = owner(game, "generator", "entropy")
+        super().attach(game)
         generator = game.get_submodule("generator")
         shape, latent_dim = (getattr(generator, name, None) for name in ("image_shape", "latent_dim"))
         if shape is None or not latent_dim:
@@ -86,18 +84,15 @@ class Entropy(Regularizer):
         self.image_size = tuple(shape[1:])
         network = Statistics(tuple(shape), int(latent_dim), self.width)
         self.statistics = network
-        game.seat(self.player, entropy=network)
+        game.seat(game.owner("generator"), entropy=network)
 
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != "main" or not turn.has(self.player):
-            return {}
+    def terms(self, player: str, view: View) -> Terms:
         images, z = view.fakes().images, view.z
         if images.ndim == 4 and tuple(images.shape[2:]) != self.image_size:  # a generator that still grows
             images = F.interpolate(images, self.image_size)
         value = ignorance(self.statistics(images, z), self.statistics(images, permuted(z, view)))
-        if view.logged:
-            view.note(f"{self.player}/information", math.log(2) - value)
-        return {self.player: {"entropy": self.weight * value}}
+        view.note(f"{player}/information", math.log(2) - value)
+        return {"entropy": self.weight * value}
 
 
 def permuted(z: Tensor, view: View) -> Tensor:

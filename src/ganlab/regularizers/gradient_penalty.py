@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganlab.core.checks import at_least_zero
 from ganlab.regularizers.gradient_norm import power_of_norm
-from ganlab.regularizers.input_penalty import InputPenalty, checked_weight
+from ganlab.regularizers.input_penalty import InputPenalty
 
 
 class GradientPenalty(InputPenalty):
@@ -42,8 +43,8 @@ class GradientPenalty(InputPenalty):
         interval_steps: int = 1,
     ) -> None:
         super().__init__("gradient_penalty", points, interval_steps)
-        self.weight = checked_weight("weight", weight)
-        self.center = checked_weight("center", center)
+        self.weight = at_least_zero("weight", weight)
+        self.center = at_least_zero("center", center)
         self.one_sided = one_sided
 
     def penalty(self, squared: Tensor) -> Tensor:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.view import View
-from ganlab.regularizers.input_penalty import checked_weight
+from ganlab.core.checks import at_least_zero
 
 
 class InstanceNoise(Regularizer):
@@ -25,11 +26,12 @@ class InstanceNoise(Regularizer):
         ValueError: If ``std`` is negative or not finite.
     """
 
+    addresses = (Address("discriminator"),)
     needs = ("discriminator",)
 
     def __init__(self, std: float = 0.1) -> None:
         super().__init__()
-        self.std = checked_weight("std", std)
+        self.std = at_least_zero("std", std)
 
     def images(self, images: Tensor, role: str, view: View) -> Tensor:
         if self.std == 0:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Player, Turn
+from ganlab.contracts.turn import Player
+from ganlab.core.checks import at_least_zero
 from ganlab.regularizers.attachment import checked_players, networks
-from ganlab.regularizers.input_penalty import checked_weight
 
 
 class L2(Regularizer):
@@ -39,28 +40,29 @@ class L2(Regularizer):
         self, weight: float = 1e-4, players: tuple[str, ...] = ("discriminator",), vectors: bool = False
     ) -> None:
         super().__init__()
-        self.weight = checked_weight("weight", weight)
+        self.weight = at_least_zero("weight", weight)
         self.players, self.vectors = checked_players(players), vectors
+        self.addresses = tuple(Address(player) for player in self.players)
         self._seats: dict[str, tuple[Player, list[nn.Module]]] = {}  # no attributes: the modules are the game's
         self._counted: dict[str, list[tuple[nn.Parameter, bool]]] = {}
 
     def attach(self, game: Game) -> None:
         found = {name: networks(game, name, "l2") for name in self.players}
         self._seats = {name: (game.players[name], modules) for name, modules in found.items()}
+        super().attach(game)
 
     @torch.no_grad()
-    def gradients(self, turn: Turn, gradients: dict[str, list[Tensor]]) -> None:
-        if turn.name != "main":
-            return
-        for player in filter(turn.has, self.players):
-            used = [(p, counts) for p, counts in self._order(player) if p.grad is not None]
-            pairs = [(g, p) for (p, counts), g in zip(used, gradients[player], strict=True) if counts]
-            if pairs:
-                torch._foreach_add_([g for g, _ in pairs], [p for _, p in pairs], alpha=2 * self.weight)
+    def gradients(self, player: str, gradients: list[Tensor]) -> None:
+        used = [(p, counts) for p, counts in self._order(player) if p.grad is not None]
+        pairs = [(g, p) for (p, counts), g in zip(used, gradients, strict=True) if counts]
+        if pairs:
+            torch._foreach_add_([g for g, _ in pairs], [p for _, p in pairs], alpha=2 * self.weight)
 
     def _order(self, player: str) -> list[tuple[nn.Parameter, bool]]:
-        """The player's parameters in order and whether they count, found when first needed: others may
-        parametrize them later."""
+        """Return the player's parameters in order, each with True if it counts.
+
+        They are found when first needed: other regularizers may parametrize them later.
+        """
         if player not in self._counted:
             seat, modules = self._seats[player]
             own = {id(p) for module in modules for p in module.parameters() if self.vectors or p.ndim >= 2}

@@ -6,13 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlab.contracts.game import Game
+from ganlab.contracts.address import Address
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
 from ganlab.core import distributed
-from ganlab.regularizers.attachment import owner
-from ganlab.regularizers.input_penalty import checked_weight
+from ganlab.core.checks import at_least_zero, share
 
 
 class LeCam(Regularizer):
@@ -41,6 +40,7 @@ class LeCam(Regularizer):
         ValueError: If an option is out of range.
     """
 
+    addresses = (Address("discriminator"),)
     needs = ("adversarial",)
 
     anchors: Tensor
@@ -50,42 +50,23 @@ class LeCam(Regularizer):
         self, weight: float = 0.3, decay: float = 0.99, one_sided: bool = False, start_kimg: float = 0.0
     ) -> None:
         super().__init__()
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay must be at least 0 and below 1, got {decay}")
-        self.weight, self.decay, self.one_sided = checked_weight("weight", weight), decay, one_sided
-        self.start_kimg = checked_weight("start_kimg", start_kimg)
-        self.player = "discriminator"
+        self.weight, self.decay = at_least_zero("weight", weight), share("decay", decay, one=False)
+        self.one_sided = one_sided
+        self.start_kimg = at_least_zero("start_kimg", start_kimg)
         self.register_buffer("anchors", torch.zeros(2))  # a_R, a_F
         self.register_buffer("started", torch.zeros(()))
-        self._means: list[Tensor] = []  # of the micro-batches since the last step
-        self._waits = False  # whether the present iteration comes before the start
 
-    def attach(self, game: Game) -> None:
-        self.player = owner(game, "discriminator", "lecam")
-
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != "main" or not turn.has(self.player):
-            return {}
+    def terms(self, player: str, view: View) -> Terms:
         real, fake = view.logits(view.reals), view.logits(view.fakes())
         means = distributed.mean(torch.stack([real.detach().mean(), fake.detach().mean()]))
-        self._means.append(means)
-        self._waits = view.images_seen < 1000 * self.start_kimg
-        if self._waits:
+        view.update(self.started, torch.ones_like(self.started))
+        if view.images_seen < 1000 * self.start_kimg:
+            view.update(self.anchors, means)
             return {}
-        of_reals, of_fakes = self._followed(means).unbind()
+        averages = torch.where(self.started > 0, torch.lerp(means, self.anchors.to(means), self.decay), means)
+        view.update(self.anchors, averages)
+        of_reals, of_fakes = averages.unbind()
         above, below = real - of_fakes, of_reals - fake
         if self.one_sided:
             above, below = F.relu(above), F.relu(below)
-        return {self.player: {"lecam": self.weight * (above.square().mean() + below.square().mean())}}
-
-    @torch.no_grad()
-    def after_step(self, turn: Turn) -> None:
-        if self._means:
-            means = torch.stack(self._means).mean(0)
-            self.anchors.copy_(means if self._waits else self._followed(means))
-            self.started.fill_(1)
-            self._means.clear()
-
-    def _followed(self, means: Tensor) -> Tensor:
-        """The averages after these means."""
-        return torch.where(self.started > 0, torch.lerp(means, self.anchors.to(means), self.decay), means)
+        return {"lecam": self.weight * (above.square().mean() + below.square().mean())}

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
+from ganlab.core.checks import at_least_zero
 from ganlab.core.errors import GanlabError, one_of
-from ganlab.regularizers.attachment import owner
 from ganlab.regularizers.gradient_norm import power_of_norm, squared_norm
-from ganlab.regularizers.input_penalty import checked_weight
 
 FEATURES = ("map", "pooled")
 DISTANCES = ("squared", "norm")
@@ -48,6 +48,8 @@ class LipschitzConsistency(Regularizer):
         ValueError: If an option is out of range.
     """
 
+    addresses = (Address("discriminator"),)
+
     def __init__(
         self,
         weight: float = 2.0,
@@ -60,14 +62,13 @@ class LipschitzConsistency(Regularizer):
         one_of(features, FEATURES, "features")
         one_of(distance, DISTANCES, "distance")
         self.distance = distance
-        self.weight, self.margin = checked_weight("weight", weight), checked_weight("margin", margin)
-        self.feature_weight, self.compared = checked_weight("feature_weight", feature_weight), features
+        self.weight, self.margin = at_least_zero("weight", weight), at_least_zero("margin", margin)
+        self.feature_weight, self.compared = at_least_zero("feature_weight", feature_weight), features
         self.needs = ("dropout", "features") if self.feature_weight else ("dropout",)
         self.reads_features = self.feature_weight > 0
-        self.player = "discriminator"
 
     def attach(self, game: Game) -> None:
-        self.player = owner(game, "discriminator", "lipschitz_consistency")
+        super().attach(game)
         discriminator = game.get_submodule("discriminator")
         if self.reads_features and not all(callable(getattr(discriminator, n, None)) for n in ("features", "head")):
             raise GanlabError(
@@ -75,16 +76,14 @@ class LipschitzConsistency(Regularizer):
                 f"a head: set reg.lipschitz_consistency.feature_weight=0 to compare logits alone."
             )
 
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != "main" or not turn.has(self.player):
-            return {}
+    def terms(self, player: str, view: View) -> Terms:
         reals = view.reals
         again = replace(reals)
         distance = view.logits(reals) - view.logits(again)
         distance = distance.square() if self.distance == "squared" else distance.abs()
         if self.feature_weight:
             distance = distance + self.feature_weight * self._distance(view.features(reals), view.features(again))
-        return {self.player: {"lipschitz_consistency": self.weight * F.relu(distance - self.margin).mean()}}
+        return {"lipschitz_consistency": self.weight * F.relu(distance - self.margin).mean()}
 
     def _distance(self, first: Tensor, second: Tensor) -> Tensor:
         """Mean squared difference of each image's features, or its norm, (B,)."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
-from ganlab.regularizers.attachment import owner, show_reals
-from ganlab.regularizers.input_penalty import checked_weight
+from ganlab.core.checks import at_least_zero
+from ganlab.regularizers.attachment import show_reals
 from ganlab.regularizers.player_norm import squared_player_gradient
 
 
@@ -32,20 +33,18 @@ class LocallyStable(Regularizer):
         ValueError: If ``weight`` is negative or not finite.
     """
 
+    addresses = (Address("generator"),)
     needs = ("adversarial",)
     provides = ("player_gradient",)
 
     def __init__(self, weight: float = 0.5) -> None:
         super().__init__()
-        self.weight = checked_weight("weight", weight)
-        self.player, self.opponent = "generator", "discriminator"
+        self.weight = at_least_zero("weight", weight)
 
     def attach(self, game: Game) -> None:
-        self.player, self.opponent = (owner(game, name, "locally_stable") for name in ("generator", "discriminator"))
-        self.player_gradients = (self.opponent,)
-        show_reals(game, self.player, "locally_stable")
+        super().attach(game)
+        self.player_gradients = (game.owner("discriminator"),)
+        show_reals(game, game.owner("generator"), "locally_stable")
 
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != "main" or not turn.has(self.player):
-            return {}
-        return {self.player: {"locally_stable": self.weight * squared_player_gradient(view, (self.opponent,))}}
+    def terms(self, player: str, view: View) -> Terms:
+        return {"locally_stable": self.weight * squared_player_gradient(view, self.player_gradients)}

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Player, Turn
+from ganlab.contracts.turn import Player, Terms
 from ganlab.contracts.view import View
+from ganlab.core.checks import at_least_zero
 from ganlab.core.errors import one_of
 from ganlab.regularizers.attachment import checked_players, networks
-from ganlab.regularizers.input_penalty import checked_weight
 
 FORMS = ("off_diagonal", "full")
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -85,8 +86,9 @@ class Ortho(Regularizer):
     ) -> None:
         super().__init__()
         one_of(form, FORMS, "form")
-        self.weight, self.form = checked_weight("weight", weight), form
+        self.weight, self.form = at_least_zero("weight", weight), form
         self.players, self.exclude = checked_players(players), tuple(exclude)
+        self.addresses = tuple(Address(player) for player in self.players)
         self.idle_hooks = ("gradients",) if as_term else ("terms",)
         self._seats: dict[str, tuple[Player, list[nn.Module]]] = {}
         self._layouts: dict[str, list[tuple[nn.Parameter, Layout | None]]] = {}
@@ -97,39 +99,28 @@ class Ortho(Regularizer):
         for name in self.players:
             modules = networks(game, name, "ortho")
             self._seats[name] = (game.players[name], modules)
+        super().attach(game)
 
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != "main":
-            return {}
-        found = {}
-        for player in filter(turn.has, self.players):
-            by_shape: dict[object, list[Tensor]] = {}
-            for weight, layout in self._layouts_of(player):
-                if layout is not None:
-                    by_shape.setdefault((weight.shape, layout, weight.dtype, weight.device), []).append(
-                        layout.matrices(weight)
-                    )
-            with torch.autocast(view.stream.device.type, enabled=False):
-                parts = [squared_distance(torch.stack(group), self.form) for group in by_shape.values()]
-            if parts:
-                found[player] = {"ortho": self.weight * torch.stack(parts).sum()}
-        return found
+    def terms(self, player: str, view: View) -> Terms:
+        by_shape: dict[object, list[Tensor]] = {}
+        for weight, layout in self._layouts_of(player):
+            if layout is not None:
+                key = (weight.shape, layout, weight.dtype, weight.device)
+                by_shape.setdefault(key, []).append(layout.matrices(weight))
+        with torch.autocast(view.stream.device.type, enabled=False):
+            parts = [squared_distance(torch.stack(group), self.form) for group in by_shape.values()]
+        return {"ortho": self.weight * torch.stack(parts).sum()} if parts else {}
 
     @torch.no_grad()
-    def gradients(self, turn: Turn, gradients: dict[str, list[Tensor]]) -> None:
-        if turn.name != "main":
-            return
-        for player in self.players:
-            if not turn.has(player):
-                continue
-            by_shape: dict[tuple[object, ...], list[tuple[Tensor, Tensor, Layout]]] = {}
-            used = [(p, layout) for p, layout in self._layouts_of(player) if p.grad is not None]
-            for (weight, layout), gradient in zip(used, gradients[player], strict=True):
-                if layout is not None:
-                    key = (weight.shape, layout, weight.dtype, weight.device)
-                    by_shape.setdefault(key, []).append((weight, gradient, layout))
-            for group in by_shape.values():
-                self._add(group)
+    def gradients(self, player: str, gradients: list[Tensor]) -> None:
+        by_shape: dict[tuple[object, ...], list[tuple[Tensor, Tensor, Layout]]] = {}
+        used = [(p, layout) for p, layout in self._layouts_of(player) if p.grad is not None]
+        for (weight, layout), gradient in zip(used, gradients, strict=True):
+            if layout is not None:
+                key = (weight.shape, layout, weight.dtype, weight.device)
+                by_shape.setdefault(key, []).append((weight, gradient, layout))
+        for group in by_shape.values():
+            self._add(group)
 
     def _add(self, group: list[tuple[Tensor, Tensor, Layout]]) -> None:
         """Add the term's gradients of weights of one shape, in one batch of matrix products."""

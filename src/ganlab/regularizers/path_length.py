@@ -7,16 +7,12 @@ import math
 import torch
 from torch import Tensor
 
-from ganlab.contracts.game import Game
+from ganlab.contracts.address import Address
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
-from ganlab.core import distributed
-from ganlab.regularizers.attachment import owner
+from ganlab.core.checks import at_least_zero, share
 from ganlab.regularizers.gradient_norm import power_of_norm
-from ganlab.regularizers.input_penalty import checked_weight
-
-TURN = "path_length"
 
 
 class PathLength(Regularizer):
@@ -50,38 +46,17 @@ class PathLength(Regularizer):
 
     def __init__(self, weight: float = 2.0, decay: float = 0.01, interval_steps: int = 4, batch: float = 0.5) -> None:
         super().__init__()
-        if interval_steps < 1:
-            raise ValueError(f"interval_steps must be at least 1, got {interval_steps}")
-        for name, share in (("decay", decay), ("batch", batch)):
-            if not 0 < share <= 1:
-                raise ValueError(f"{name} must be in (0, 1], got {share}")
-        self.weight, self.decay = checked_weight("weight", weight), decay
-        self.interval_steps, self.batch = interval_steps, batch
-        self.player = "generator"
+        self.weight, self.decay = at_least_zero("weight", weight), share("decay", decay, zero=False)
+        self.addresses = (Address("generator", "path_length", interval_steps, batch, reals=None),)
         self.register_buffer("length", torch.zeros(()))  # a
-        self._means: list[Tensor] = []  # of the micro-batches since the last step
 
-    def attach(self, game: Game) -> None:
-        self.player = owner(game, "generator", "path_length")
-        game.add_turn(Turn((self.player,), every=self.interval_steps, batch=self.batch, reals=None, name=TURN))
-
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != TURN:
-            return {}
+    def terms(self, player: str, view: View) -> Terms:
         lengths = path_lengths(view)
         mean = view.mean(lengths.mean())
-        self._means.append(mean.detach())
         average = torch.lerp(self.length.to(mean), mean, self.decay)
-        if view.logged:
-            view.note(f"{self.player}/path_length", mean)
-        penalty = (lengths - average).square().mean()
-        return {self.player: {"path_length": self.interval_steps * self.weight * penalty}}
-
-    @torch.no_grad()
-    def after_step(self, turn: Turn) -> None:
-        if self._means:
-            self.length.lerp_(distributed.mean(torch.stack(self._means).mean()).to(self.length), self.decay)
-            self._means.clear()
+        view.update(self.length, average)
+        view.note(f"{player}/path_length", mean)
+        return {"path_length": self.weight * (lengths - average).square().mean()}
 
 
 def path_lengths(view: View) -> Tensor:

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.passes import ViewedGame
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
-from ganlab.regularizers.attachment import owner
-from ganlab.regularizers.input_penalty import checked_weight
+from ganlab.core.checks import at_least_zero
 
 
 class PullingAway(Regularizer):
@@ -32,33 +32,31 @@ class PullingAway(Regularizer):
         ValueError: If ``weight`` is negative or not finite.
     """
 
+    addresses = (Address("generator"),)
     needs = ("discriminator", "embedding")
 
     def __init__(self, weight: float = 0.1) -> None:
         super().__init__()
-        self.weight = checked_weight("weight", weight)
-        self.player = "generator"
+        self.weight = at_least_zero("weight", weight)
 
     def attach(self, game: Game) -> None:
-        owner(game, "discriminator", "pulling_away")
+        super().attach(game)
+        game.owner("discriminator")
         if _encodes(game):
             self.idle_hooks = ("features",)
-        self.player = owner(game, "generator", "pulling_away")
 
     def features(self, features: Tensor, role: str, view: View) -> Tensor:
         view.notes.setdefault((self, role), features)  # of the pass that the loss makes: none of its own
         return features
 
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != "main" or not turn.has(self.player):
-            return {}
+    def terms(self, player: str, view: View) -> Terms:
         fakes = view.fakes()
         if _encodes(view.game):  # its logits come from a pass that keeps the code to itself
-            code = view.run("discriminator", view.seen(fakes), method="encode", part_of=fakes)
+            code = view.run("discriminator", view.seen(fakes), method="encode", part_of=fakes, role=fakes.role)
         else:
             view.logits(fakes)
             code = view.notes[self, fakes.role]
-        return {self.player: {"pulling_away": self.weight * pulling_away(code.flatten(1), view)}}
+        return {"pulling_away": self.weight * pulling_away(code.flatten(1), view)}
 
 
 def _encodes(game: Game | ViewedGame) -> bool:

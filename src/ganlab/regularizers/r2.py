@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganlab.regularizers.input_penalty import InputPenalty, checked_weight
+from ganlab.core.checks import at_least_zero
+from ganlab.regularizers.input_penalty import InputPenalty
 
 
 class R2(InputPenalty):
@@ -24,7 +25,7 @@ class R2(InputPenalty):
 
     def __init__(self, gamma: float = 10.0, interval_steps: int = 1) -> None:
         super().__init__("r2", "fake", interval_steps)
-        self.gamma = checked_weight("gamma", gamma)
+        self.gamma = at_least_zero("gamma", gamma)
 
     def penalty(self, squared: Tensor) -> Tensor:
         return self.gamma / 2 * squared

@@ -10,8 +10,9 @@ from torch import Tensor
 from ganlab.contracts.game import Game
 from ganlab.contracts.points import Points
 from ganlab.contracts.view import View
+from ganlab.core.checks import at_least_zero
 from ganlab.core.errors import GanlabError, one_of
-from ganlab.regularizers.input_penalty import InputPenalty, checked_weight
+from ganlab.regularizers.input_penalty import InputPenalty
 
 # f*''(g(v)) g'(v)^2 as a function of the logit v; js has weights of its own at reals and at fakes
 WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -53,7 +54,7 @@ class Roth(InputPenalty):
 
     def __init__(self, gamma: float = 0.1, divergence: str | None = None, interval_steps: int = 1) -> None:
         super().__init__("roth", "fake", interval_steps)
-        self.gamma = checked_weight("gamma", gamma)
+        self.gamma = at_least_zero("gamma", gamma)
         if divergence is not None:
             one_of(divergence, WEIGHTS, "divergence")
         self.divergence = divergence
@@ -76,7 +77,7 @@ class Roth(InputPenalty):
             )
         self.divergence = own or self.divergence
         self.points = "real_and_fake" if self.divergence == "js" else "fake"
-        if self.interval_steps == 1:
+        if not self.lazy:
             self.input_gradients = tuple(self.points.split("_and_"))
         super().attach(game)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Turn
+from ganlab.core.checks import at_least_zero, positive
 from ganlab.core.errors import one_of
 from ganlab.regularizers.attachment import checked_players, networks
-from ganlab.regularizers.input_penalty import checked_weight
 from ganlab.regularizers.ortho import Layout, find_layouts
 
 METHODS = ("penalty", "clamp")
@@ -59,45 +58,42 @@ class SingularValue(Regularizer):
     ) -> None:
         super().__init__()
         one_of(method, METHODS, "method")
-        for name, value in (("bound", bound), ("ratio", ratio)):
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive and finite, got {value}")
-        self.weight, self.bound, self.ratio = checked_weight("weight", weight), bound, ratio
+        self.weight, self.ratio = at_least_zero("weight", weight), positive("ratio", ratio)
+        self.bound = None if bound is None else positive("bound", bound)
         self.players, self.exclude = checked_players(players), tuple(exclude)
+        self.addresses = tuple(Address(player) for player in self.players)
         self.idle_hooks = ("after_step",) if method == "penalty" else ("gradients",)
         self._networks: dict[str, list[nn.Module]] = {}  # no attributes: the modules are the game's
         self._layouts: dict[str, list[tuple[nn.Parameter, Layout]]] = {}
 
     def attach(self, game: Game) -> None:
         self._networks = {name: networks(game, name, "singular_value") for name in self.players}
+        super().attach(game)
 
     @torch.no_grad()
-    def gradients(self, turn: Turn, gradients: dict[str, list[Tensor]]) -> None:
-        for weights, excess, outer in self._held(turn):
+    def gradients(self, player: str, gradients: list[Tensor]) -> None:
+        for weights, excess, outer in self._held(player):
             for (weight, layout), e, o in zip(weights, excess, outer, strict=True):
                 if weight.grad is not None:
                     weight.grad += layout.weight(2 * self.weight * e[:, None, None] * o, weight.shape)
 
     @torch.no_grad()
-    def after_step(self, turn: Turn) -> None:
-        for weights, excess, outer in self._held(turn):
+    def after_step(self, player: str) -> None:
+        for weights, excess, outer in self._held(player):
             for (weight, layout), e, o in zip(weights, excess.clamp(min=0), outer, strict=True):
                 weight.sub_(layout.weight(e[:, None, None] * o, weight.shape))
 
-    def _held(self, turn: Turn) -> Iterator[tuple[list[tuple[nn.Parameter, Layout]], Tensor, Tensor]]:
-        """Weights of one shape, their (weights, groups) s0 - s, and (weights, groups, filters, rest) u0 v0^T."""
-        if turn.name != "main":
-            return
-        for player in filter(turn.has, self.players):
-            by_shape: dict[object, list[tuple[nn.Parameter, Layout]]] = {}
-            for weight, layout in self._layouts_of(player):
-                by_shape.setdefault((weight.shape, layout, weight.dtype, weight.device), []).append((weight, layout))
-            for weights in by_shape.values():
-                matrices = torch.stack([layout.matrices(weight) for weight, layout in weights])
-                if self.bound is None and min(matrices.shape[-2:]) < 2:
-                    continue
-                first, second, outer = top_singular_values(matrices)
-                yield weights, first - (self.ratio * second if self.bound is None else self.bound), outer
+    def _held(self, player: str) -> Iterator[tuple[list[tuple[nn.Parameter, Layout]], Tensor, Tensor]]:
+        """Yield weights of one shape, their (weights, groups) s0 - s, (weights, groups, filters, rest) u0 v0^T."""
+        by_shape: dict[object, list[tuple[nn.Parameter, Layout]]] = {}
+        for weight, layout in self._layouts_of(player):
+            by_shape.setdefault((weight.shape, layout, weight.dtype, weight.device), []).append((weight, layout))
+        for weights in by_shape.values():
+            matrices = torch.stack([layout.matrices(weight) for weight, layout in weights])
+            if self.bound is None and min(matrices.shape[-2:]) < 2:
+                continue
+            first, second, outer = top_singular_values(matrices)
+            yield weights, first - (self.ratio * second if self.bound is None else self.bound), outer
 
     def _layouts_of(self, player: str) -> list[tuple[nn.Parameter, Layout]]:
         """Found when first needed: others may parametrize the weights later."""

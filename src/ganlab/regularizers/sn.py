@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -13,6 +12,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.turn import Turn
+from ganlab.core.checks import at_least, positive
 from ganlab.core.errors import GanlabError, one_of
 from ganlab.layers import spectral_norm, state
 from ganlab.layers.operator_norm import OperatorNorm
@@ -68,10 +68,7 @@ class SpectralNormalization(Regularizer):
         convolutions: str = "kernel",
     ) -> None:
         super().__init__()
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {iterations}")
-        if not 0 < eps < math.inf:
-            raise ValueError(f"eps must be positive and finite, got {eps}")
+        self.iterations, self.eps = at_least("iterations", iterations, 1), positive("eps", eps)
         one_of(evaluation, spectral_norm.EVALUATIONS, "evaluation")
         one_of(convolutions, CONVOLUTIONS, "convolutions")
         if exact and convolutions == "operator":
@@ -80,12 +77,9 @@ class SpectralNormalization(Regularizer):
             )
         self.evaluation, self.exact, self.convolutions = evaluation, exact, convolutions
         self._attached: dict[str, list[ParametrizationList]] = {}
-        self._stepping: tuple[str, ...] | None = None  # who may have stepped since the last turn; None: anyone
         self.players = None if players is None else checked_players(players)
-        self.iterations, self.eps = iterations, eps
 
     def attach(self, game: Game) -> None:
-        self._alternating = game.update == "alternating"  # otherwise all step together after the last turn
         for player, found in self._networks(game).items():
             for network in found:
                 spectral_norm.attach(
@@ -118,13 +112,12 @@ class SpectralNormalization(Regularizer):
         return {player: _layers(networks(game, player, "sn")) for player in self._attached}
 
     @contextmanager
-    def during(self, turn: Turn) -> Iterator[None]:
+    def during(self, turn: Turn, previous: Turn | None) -> Iterator[None]:
         with ExitStack() as stack:
             for player, parametrizations in self._attached.items():
-                unchanged = self._stepping is not None and player not in self._stepping
+                unchanged = previous is not None and not previous.has(player)
                 with state.moving(turn.has(player)):  # all of the player's vectors at once
                     stack.enter_context(spectral_norm.held(parametrizations, unchanged=unchanged))
-            self._stepping = turn.players if self._alternating else None
             yield
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.view import View
+from ganlab.core.checks import share as checked_share
 from ganlab.core.errors import GanlabError
-from ganlab.regularizers.attachment import owner
 
 
 class TopK(Regularizer):
@@ -29,6 +30,7 @@ class TopK(Regularizer):
         ValueError: If ``share`` is out of range.
     """
 
+    addresses = (Address("generator"),)
     provides = ("selection",)
     needs = ("adversarial",)
     refuses = {  # noqa: RUF012
@@ -37,14 +39,11 @@ class TopK(Regularizer):
 
     def __init__(self, share: float = 0.5) -> None:
         super().__init__()
-        if not 0 < share <= 1:
-            raise ValueError(f"share must be above 0 and at most 1, got {share}")
-        self.share = share
-        self.player = "generator"
+        self.share = checked_share("share", share, zero=False)
 
     def attach(self, game: Game) -> None:
-        self.player = owner(game, "generator", "top_k")
-        judge = owner(game, "discriminator", "top_k")
+        super().attach(game)
+        self.player, judge = game.owner("generator"), game.owner("discriminator")
         if any(turn.has(self.player) and turn.has(judge) for turn in game.turns()):
             raise GanlabError(
                 "reg=top_k leaves out fakes in the generator's turn only, but in this game both players share one."

@@ -6,15 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
-from ganlab.core import distributed
+from ganlab.core.checks import at_least, at_least_zero
 from ganlab.core.errors import GanlabError, one_of
 from ganlab.layers import state
-from ganlab.regularizers.attachment import owner
-from ganlab.regularizers.input_penalty import checked_weight
 
 GENERATOR_SEES = ("mean", "sample")
 FORMS = ("general", "published")
@@ -62,6 +61,7 @@ class VariationalInformationBottleneck(Regularizer):
         ValueError: If an option is out of range.
     """
 
+    addresses = (Address("discriminator"),)
     needs = ("features",)
     beta: Tensor
 
@@ -75,19 +75,18 @@ class VariationalInformationBottleneck(Regularizer):
         form: str = "general",
     ) -> None:
         super().__init__()
-        if channels is not None and channels < 1:
-            raise ValueError(f"channels must be at least 1, got {channels}")
+        if channels is not None:
+            at_least("channels", channels, 1)
         one_of(generator_sees, GENERATOR_SEES, "generator_sees")
         one_of(form, FORMS, "form")
         self.channels, self.generator_sees, self.form = channels, generator_sees, form
-        self.information = checked_weight("information", information)
-        self.beta_step = checked_weight("beta_step", beta_step)
-        self.player = "discriminator"
-        self.register_buffer("beta", torch.tensor(checked_weight("initial_beta", initial_beta)))
-        self._divergences: list[Tensor] = []  # of the micro-batches since the last step
+        self.information = at_least_zero("information", information)
+        self.beta_step = at_least_zero("beta_step", beta_step)
+        self.register_buffer("beta", torch.tensor(at_least_zero("initial_beta", initial_beta)))
 
     def attach(self, game: Game) -> None:
-        self.player = owner(game, "discriminator", "vib")
+        super().attach(game)
+        self.player = game.owner("discriminator")
         discriminator = game.get_submodule("discriminator")
         missing = [name for name in ("features", "head") if not callable(getattr(discriminator, name, None))]
         if missing:
@@ -119,23 +118,20 @@ class VariationalInformationBottleneck(Regularizer):
             return code
         return pointwise(self.bottleneck.back, F.leaky_relu(code, 0.2))
 
-    def terms(self, turn: Turn, view: View) -> Objectives:
+    def terms(self, player: str, view: View) -> Terms:
         codes = [view.notes[self, role] for role in ("real", "fake") if (self, role) in view.notes]
-        if turn.name != "main" or not turn.has(self.player) or not codes:
+        if not codes:
             return {}
         kl = torch.stack([divergence(mean, log_std) for mean, log_std in codes]).mean()
-        self._divergences.append(kl.detach())
-        if view.logged:
-            view.note(f"{self.player}/vib_kl", kl)
-            view.note(f"{self.player}/vib_beta", self.beta.clone())
-        return {self.player: {"vib": self.beta * (kl - self.information)}}
+        excess = kl - self.information
+        view.update(self.beta, self.beta + self.beta_step * excess)
+        view.note(f"{player}/vib_kl", kl)
+        view.note(f"{player}/vib_beta", self.beta.clone())
+        return {"vib": self.beta * excess}
 
     @torch.no_grad()
-    def after_step(self, turn: Turn) -> None:
-        if self._divergences:
-            kl = distributed.mean(torch.stack(self._divergences).mean())
-            self.beta.add_(self.beta_step * (kl - self.information)).clamp_(min=0)
-            self._divergences.clear()
+    def after_step(self, player: str) -> None:
+        self.beta.clamp_(min=0)
 
 
 def divergence(mean: Tensor, log_std: Tensor) -> Tensor:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Player, Turn
+from ganlab.contracts.turn import Player
+from ganlab.core.checks import positive
 from ganlab.regularizers.attachment import checked_players, networks
 
 
@@ -35,21 +35,19 @@ class WeightClipping(Regularizer):
 
     def __init__(self, limit: float = 0.01, players: tuple[str, ...] = ("discriminator",)) -> None:
         super().__init__()
-        if not 0 < limit < math.inf:
-            raise ValueError(f"limit must be positive and finite, got {limit}")
-        self.limit, self.players = limit, checked_players(players)
+        self.limit, self.players = positive("limit", limit), checked_players(players)
+        self.addresses = tuple(Address(player, turn=None) for player in self.players)
         self._networks: dict[str, list[nn.Module]] = {}
         self._clipped: dict[str, list[Tensor]] = {}
 
     def attach(self, game: Game) -> None:
         self._networks = {name: networks(game, name, "weight_clipping") for name in self.players}
+        super().attach(game)
 
     @torch.no_grad()
-    def after_step(self, turn: Turn) -> None:
-        for player in self.players:
-            if turn.has(player):
-                torch._foreach_clamp_min_(self._clipped_of(player), -self.limit)
-                torch._foreach_clamp_max_(self._clipped_of(player), self.limit)
+    def after_step(self, player: str) -> None:
+        torch._foreach_clamp_min_(self._clipped_of(player), -self.limit)
+        torch._foreach_clamp_max_(self._clipped_of(player), self.limit)
 
     def _clipped_of(self, player: str) -> list[Tensor]:
         """Found when first needed: other regularizers may change the networks after this one was attached."""

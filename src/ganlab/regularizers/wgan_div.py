@@ -6,8 +6,9 @@ import math
 
 from torch import Tensor
 
+from ganlab.core.checks import at_least_zero
 from ganlab.regularizers.gradient_norm import power_of_norm
-from ganlab.regularizers.input_penalty import InputPenalty, checked_weight
+from ganlab.regularizers.input_penalty import InputPenalty
 
 
 class WGANDiv(InputPenalty):
@@ -35,7 +36,7 @@ class WGANDiv(InputPenalty):
         super().__init__("wgan_div", points, interval_steps)
         if not 1 < p < math.inf:
             raise ValueError(f"p must be finite and above 1, got {p}")
-        self.k, self.p = checked_weight("k", k), float(p)
+        self.k, self.p = at_least_zero("k", k), float(p)
 
     def penalty(self, squared: Tensor) -> Tensor:
         return self.k * power_of_norm(squared, self.p)

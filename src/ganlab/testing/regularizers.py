@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from ganlab.contracts.game import Game
-from ganlab.contracts.regularizer import Regularizer, overrides
+from ganlab.contracts.regularizer import Regularizer, hooks_of, overrides
 from ganlab.contracts.turn import Turn
+from ganlab.core import randomness
 from ganlab.core.errors import GanlabError
+from ganlab.layers import state
 from ganlab.testing.comparison import check_slope, close, kept, require
-from ganlab.testing.toys import rehearse, toy_game
+from ganlab.testing.toys import rehearse, toy_game, view_of_rehearsal
 
 
 @torch.random.fork_rng(devices=[])
@@ -40,6 +42,10 @@ def check_regularizer(regularizer: Regularizer, *, exact_gradient: bool = True) 
             require(str(error).strip() != "", "a refusal must say its reason")
             skipped.append(f"a game with images of shape {shape}: {error}")
             continue
+        try:
+            hooks_of(game, [attached])
+        except GanlabError as error:
+            raise AssertionError(str(error)) from error
         for turn in game.all_turns():
             what = f"{type(regularizer).__name__} in the turn {turn.name!r} of {'+'.join(turn.players)}"
             _check_terms(what, game, attached, turn)
@@ -59,7 +65,6 @@ def _check_terms(what: str, game: Game, regularizer: Regularizer, turn: Turn) ->
         torch.manual_seed(seed)
         require(torch.equal(expected, torch.random.get_rng_state()), f"{what} moves torch's generator")
     for player, terms in found[0].items():
-        require(player in game.players, f"{what} has a term for {player!r}, who does not play")
         for name, value in terms.items():
             require(value.shape == (), f"{what}: {name} must be a scalar, got shape {tuple(value.shape)}")
             require(value.dtype == torch.float64, f"{what}: {name} must keep float64, got {value.dtype}")
@@ -88,7 +93,9 @@ def _check_objectives(what: str, game: Game, regularizer: Regularizer, turn: Tur
 def _check_step(what: str, game: Game, regularizer: Regularizer, turn: Turn) -> None:
     game.zero_grad(set_to_none=True)
     regularizer.zero_grad(set_to_none=True)
-    objectives = rehearse(game, [regularizer], turn)
+    view = view_of_rehearsal(game, [regularizer], turn)
+    with randomness.using(view.stream), state.moving(False):
+        objectives = view.objectives()
     gradients = {}
     for i, player in enumerate(turn.players):
         parameters = [p for p in game.players[player].parameters() if p.requires_grad]
@@ -97,7 +104,9 @@ def _check_step(what: str, game: Game, regularizer: Regularizer, turn: Turn) -> 
             total.backward(inputs=parameters, retain_graph=i < len(turn.players) - 1)  # type: ignore[arg-type]
         gradients[player] = [p.grad for p in parameters if p.grad is not None]
     shapes = {player: [g.shape for g in group] for player, group in gradients.items()}
-    regularizer.gradients(turn, gradients)
+    for hook in view.hooks.gradients:
+        if hook.acts_in(turn):
+            hook.call(hook.player, gradients[hook.player])
     for player, group in gradients.items():
         require([g.shape for g in group] == shapes[player], f"{what} changes the shapes of {player}'s gradients")
         require(all(bool(g.isfinite().all()) for g in group), f"{what}: {player}'s gradients are not finite")
@@ -106,7 +115,10 @@ def _check_step(what: str, game: Game, regularizer: Regularizer, turn: Turn) -> 
             for parameter in game.players[player].parameters():
                 if parameter.grad is not None:
                     parameter.sub_(1e-3 * parameter.grad)
-    regularizer.after_step(turn)
+    view.pending.settle()
+    for hook in view.hooks.after_step:
+        if hook.acts_in(turn):
+            hook.call(hook.player)
     for module in (game, regularizer):
         for name, tensor in module.state_dict().items():
             require(bool(tensor.isfinite().all()), f"{what}: {name} is not finite after a step")

@@ -80,21 +80,24 @@ def toy_view(
 
     setting = Setting(prior=prior, latent_dim=int(game.get_submodule("generator").latent_dim))  # type: ignore[arg-type]
     points = Points(reals, None, "real") if turn.reals else None
-    hooks = hooks_of(list(regularizers))
+    hooks = hooks_of(game, regularizers)
     return View(game, hooks, turn, stream, setting, reals=points, batch=len(reals), iteration=0, images_seen=0)
 
 
 def rehearse(
     game: Game, regularizers: Sequence[Regularizer], turn: Turn, *, seed: int = 0, batch: int = 4
 ) -> Objectives:
-    """All terms of one micro-batch of ``turn``, put together as the engine does; nobody steps."""
+    """Return all terms of one micro-batch of ``turn``, as the engine puts them together; nobody steps."""
+    view = view_of_rehearsal(game, regularizers, turn, seed=seed, batch=batch)
+    with randomness.using(view.stream), state.moving(False):
+        return view.objectives()
+
+
+def view_of_rehearsal(
+    game: Game, regularizers: Sequence[Regularizer], turn: Turn, *, seed: int = 0, batch: int = 4
+) -> View:
+    """Return the view of a micro-batch of random real images."""
     like = next(game.parameters())
     shape = (batch, *game.generator.image_shape)  # type: ignore[union-attr,misc]
     reals = torch.rand(shape, generator=torch.Generator().manual_seed(seed)).to(like) * 2 - 1
-    view = toy_view(game, regularizers, turn, reals=reals, key=(seed,))
-    with randomness.using(view.stream), state.moving(False):
-        objectives = {player: dict(terms) for player, terms in game.objective(turn, view).items()}
-        for terms_of in view.hooks.terms:
-            for player, terms in terms_of(turn, view).items():
-                objectives.setdefault(player, {}).update(terms)
-    return objectives
+    return toy_view(game, regularizers, turn, reals=reals, key=(seed,))

@@ -6,8 +6,7 @@ import math
 
 import torch
 
-from ganlab import Game, Objectives, Regularizer, Turn, View
-from ganlab.regularizers.attachment import owner
+from ganlab import Address, Regularizer, Terms, View
 
 
 class LogitSqueezing(Regularizer):
@@ -23,19 +22,15 @@ class LogitSqueezing(Regularizer):
         ValueError: If ``weight`` is negative or not finite.
     """
 
+    addresses = (Address("discriminator"),)
+
     def __init__(self, weight: float = 0.01) -> None:
         super().__init__()
         if not 0 <= weight < math.inf:
             raise ValueError(f"weight must be finite and at least 0, got {weight}")
         self.weight = float(weight)
-        self.player = "discriminator"
 
-    def attach(self, game: Game) -> None:
-        self.player = owner(game, "discriminator", "logit_squeezing")
-
-    def terms(self, turn: Turn, view: View) -> Objectives:
-        if turn.name != "main" or not turn.has(self.player):
-            return {}
+    def terms(self, player: str, view: View) -> Terms:
         logits = (view.logits(view.reals), view.logits(view.fakes()))  # the loss has asked for them: no second pass
         squares = torch.stack([scores.square().mean() for scores in logits])
-        return {self.player: {"logit_squeezing": self.weight * squares.mean()}}
+        return {"logit_squeezing": self.weight * squares.mean()}
