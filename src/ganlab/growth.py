@@ -10,6 +10,7 @@ from typing import Any
 
 from ganlab.contracts.game import Game
 from ganlab.contracts.growth import Grows, Stage
+from ganlab.core import sizes
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,8 @@ def image_sizes(game: Game, families: Mapping[str, str]) -> list[tuple[int, int]
     return generated
 
 
-def _words(sizes: Sequence[tuple[int, int]]) -> str:
-    return ", ".join(f"{height}x{width}" for height, width in sizes)
+def _words(found: Sequence[tuple[int, int]]) -> str:
+    return ", ".join(map(sizes.words, found))
 
 
 def _first(heights: Sequence[int], start_size: int | None) -> int:

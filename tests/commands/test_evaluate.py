@@ -131,7 +131,7 @@ def test_a_folder_and_an_archive_of_images_are_scored(copied: Path, tmp_path: Pa
     default = scores.read(tmp_path)[2]["protocol"]["metrics"]
     assert {*preset("digits").metrics} - {*default} == {"per_class"}  # a flat folder has no classes
     Image.new("L", (9, 8)).save(folder / "odd.png")
-    with pytest.raises(GanlabError, match=r"mixed sizes: 00\.png is 8x8 and odd\.png 8x9"):
+    with pytest.raises(GanlabError, match=r"mixed sizes: 00\.png is 8x8 and odd\.png 9x8"):
         evaluate(f"images={folder}", *options)
 
 

@@ -49,18 +49,18 @@ def test_the_defaults_in_three_lines_of_100_columns() -> None:
 def test_photographs_are_trained_at_64_and_their_own_size_is_said(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", [(800, 600)] * 3)
     found = lines("model=dcgan", "data=folder", f"data.path={folder}", "data.batch_size=2")
-    assert found[0] == "data: photos, 3 colour images of 600x800, trained at 64x64; no classes"
+    assert found[0] == "data: photos, 3 colour images of 800x600, trained at 64x64; no classes"
 
 
 def test_sizes_and_classes_that_differ_are_said(tmp_path: Path) -> None:
     folder = photos(tmp_path / "set", [(30, 20), (50, 90)], "L", cat=2, dog=4)
     words = ("model=dcgan", "data=folder", f"data.path={folder}", "data.batch_size=2", "data.held_out=0.5")
     found = lines(*words)[0]
-    assert found == "data: set, 6 grey images of 20x30 to 90x50, trained at 20x20, 2 held out; 2 classes: cat 2, dog 4"
+    assert found == "data: set, 6 grey images of 30x20 to 50x90, trained at 20x20, 2 held out; 2 classes: cat 2, dog 4"
     unused = lines(*words, "data.num_classes=0", "data.image_channels=3", "data.image_size=64")[0]
     assert (
         unused
-        == "data: set, 6 grey images of 20x30 to 90x50, enlarged to 64x64 in colour, 2 held out; 2 classes, not used"
+        == "data: set, 6 grey images of 30x20 to 50x90, enlarged to 64x64 in colour, 2 held out; 2 classes, not used"
     )
 
 

@@ -125,8 +125,8 @@ def _free_port() -> int:
 
 
 def _node(node: int, port: int) -> dict[str, str]:
-    rank = {"RANK": str(node), "NODE_RANK": str(node), "LOCAL_RANK": "0"}
-    return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **rank}
+    """What is set on each machine where nothing but Lightning starts processes."""
+    return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": str(node)}
 
 
 def test_a_rank_that_is_killed_ends_the_run_with_one_sentence(ganlab: Callable[..., Forked], tmp_path: Path) -> None:
@@ -134,6 +134,7 @@ def test_a_rank_that_is_killed_ends_the_run_with_one_sentence(ganlab: Callable[.
     words = (*ENDLESS, "trainer.num_nodes=2")
     ranks = [ganlab("train", *words, name=f"node{node}", environment=_node(node, port)) for node in (0, 1)]
     ranks[0].wait_for((tmp_path / "run/checkpoints/last.ckpt").exists)
+    assert ranks[1].out.read_text() == "", "the first machine alone writes"
     ranks[1].process.kill()
     code, _, err = ranks[0].end()
     assert code == 1

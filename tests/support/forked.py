@@ -121,13 +121,10 @@ def _run(
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 
     import torch
-    from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
     from ganlab import cli
 
     torch.set_num_threads(1)
-    if "RANK" in environment:  # Lightning has looked when it was imported
-        rank_zero_only.rank = int(environment["RANK"])  # type: ignore[attr-defined]
     if prepare is not None:
         prepare()
     sys.argv = ["ganlab", *words]

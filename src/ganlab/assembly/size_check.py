@@ -14,7 +14,7 @@ from torch.nn.modules.module import (
 )
 
 from ganlab.config.parts import Part
-from ganlab.core import memory
+from ganlab.core import memory, sizes
 from ganlab.core.errors import GanlabError, short_of_memory
 
 _MOST_TENSORS = 50_000  # of networks: some ten times what the largest published ones have
@@ -38,7 +38,7 @@ def refuse_batches(config: Mapping[str, Any]) -> None:
     pixels = data["image_channels"] * (size * size if isinstance(size, int) else math.prod(size))
     bytes_of_pixel = 1.0 if torch.cuda.is_available() else 1 + 4 / config["accumulate"]  # as read, and as floats
     batch = bytes_of_pixel * data["batch_size"] * pixels / trainer.get("num_nodes", 1)
-    shape = f"{size}x{size}" if isinstance(size, int) else "x".join(map(str, size))
+    shape = sizes.words((size, size) if isinstance(size, int) else size)
     memory.refuse(batch, f"Batches of data.batch_size={data['batch_size']} images of {shape}", "take fewer")
     count = config["sample"]["count"]
     memory.refuse(4.0 * count * pixels, f"Grids of sample.count={count} images of {shape}", "take fewer")

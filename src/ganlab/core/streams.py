@@ -54,7 +54,9 @@ def tolerant() -> Iterator[None]:
 
 def is_first_rank() -> bool:
     """Tell whether this process is the one of its run that speaks, by what launchers set."""
-    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
-        if name in os.environ:
-            return os.environ[name] == "0"
-    return True
+    found = os.environ
+    if "RANK" in found:
+        return found["RANK"] == "0"
+    process = found.get("LOCAL_RANK", found.get("SLURM_PROCID", "0"))
+    node = found.get("NODE_RANK", found.get("GROUP_RANK", "0"))
+    return process == node == "0"

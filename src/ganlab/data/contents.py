@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ganlab.contracts.dataset import Dataset
+from ganlab.core import sizes
 from ganlab.core.errors import few
 from ganlab.data.prepare import Images
 
@@ -76,7 +77,7 @@ def _digest(images: Images) -> str:
 
 
 def _size(size: Any) -> str:
-    return "many sizes" if size is None else "x".join(str(side) for side in size) if isinstance(size, list) else "?"
+    return "many sizes" if size is None else sizes.words(size) if isinstance(size, list) else "?"
 
 
 def _names(names: Any) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ganlab.contracts.dataset import Dataset
+from ganlab.core import sizes
 from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError, one_of
 from ganlab.data.decode import Chunk, Failure, decode
@@ -97,7 +98,7 @@ def prepare(
     height, width = image_size
     shape = (image_channels, height, width)
     chunks = decode(source, (height, width), image_channels, num_workers)
-    what = f"{total:,} images at {height}x{width}"
+    what = f"{total:,} images at {sizes.words(image_size)}"
     if total * image_channels * height * width <= memory_budget_mib * 2**20:
         pixels, failures = _in_memory(chunks, total, shape, f"decoding {what}")
         path = None

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.contracts.dataset import Dataset
-from ganlab.core import randomness
+from ganlab.core import randomness, sizes
 from ganlab.core.errors import GanlabError
 from ganlab.data import pixels
 from ganlab.data.folder import Folder
@@ -123,21 +123,21 @@ def of_path(
         dataset: Dataset = Zip(path) if os.path.isfile(where) else Folder(path)
     except GanlabError as error:  # a data set names its own option
         raise GanlabError(str(error).replace("data.path", "images")) from error
-    sizes: dict[tuple[int, int], str] = {}
+    seen: dict[tuple[int, int], str] = {}
     colour, broken = 0, []
     for index in range(len(dataset)):
         try:
             picture: Any = dataset.image(index)
-            sizes.setdefault(pixels.size(picture), dataset.name(index))
+            seen.setdefault(pixels.size(picture), dataset.name(index))
             colour += pixels.channels(picture) > 1
         except Exception:  # whatever a decoder makes of a file that is no image
             broken.append(dataset.name(index))
             continue
-        if len(sizes) > 1:
-            (a, first), (b, other) = sizes.items()
+        if len(seen) > 1:
+            (a, first), (b, other) = seen.items()
             raise GanlabError(
-                f"images={path} has images of mixed sizes: {first} is {a[0]}x{a[1]} and {other} {b[0]}x{b[1]}; bring "
-                f"them to {image_size[0]}x{image_size[1]}."
+                f"images={path} has images of mixed sizes: {first} is {sizes.words(a)} and {other} "
+                f"{sizes.words(b)}; bring them to {sizes.words(image_size)}."
             )
     if broken:
         listed = ", ".join(broken[:5]) + (" and others" if len(broken) > 5 else "")
@@ -145,11 +145,12 @@ def of_path(
             f"images={path}: {len(broken):,} of {len(dataset):,} images cannot be read: {listed}. Make them again, or "
             f"remove them."
         )
-    found = next(iter(sizes), image_size)
+    found = next(iter(seen), image_size)
     if found != image_size:
+        key = found[0] if found[0] == found[1] else f"[{found[0]},{found[1]}]"
         raise GanlabError(
-            f"images={path} has images of {found[0]}x{found[1]}, and the data is taken at "
-            f"{image_size[0]}x{image_size[1]}: make samples of that size, or set data.image_size={found[0]}."
+            f"images={path} has images of {sizes.words(found)}, and the data is taken at "
+            f"{sizes.words(image_size)}: make samples of that size, or set data.image_size={key}."
         )
     try:
         images = prepare(dataset, image_size=image_size, image_channels=image_channels)

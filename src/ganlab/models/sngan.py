@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganlab.core import sizes
 from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
@@ -172,7 +173,7 @@ class Discriminator(nn.Module):
         halvings = count if halvings is None else halvings
         if halvings < 1 or min(height, breadth) >> halvings < 1:
             most = min(height, breadth).bit_length() - 1
-            raise ValueError(f"expected halvings to be 1 to {most} at {height}x{breadth}, got {halvings}")
+            raise ValueError(f"expected halvings to be 1 to {most} at {sizes.words((height, breadth))}, got {halvings}")
         if plain_blocks < 0:
             raise ValueError(f"expected plain_blocks to be 0 or more, got {plain_blocks}")
         self.image_shape = (image_channels, height, breadth)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ganlab.config import catalog, compose, schema
 from ganlab.contracts.growth import Grows
-from ganlab.core import kinds
+from ganlab.core import kinds, sizes
 from ganlab.core.differences import differences, is_plain
 from ganlab.core.errors import GanlabError, few
 from ganlab.engine.module import GANModule
@@ -133,8 +133,8 @@ def _stand_at_the_beginning(module: GANModule, theirs: Any, run: str) -> list[st
     level = theirs.get("level") if isinstance(theirs, Mapping) else None
     if type(level) is not int or stage is not None or not 0 <= level < max((n.levels for n in networks), default=0):
         return []
-    height, width = networks[0].image_size_at(level)
-    return [f"{run} has grown to {height}x{width} only: what belongs to larger images is as good as new."]
+    size = sizes.words(networks[0].image_size_at(level))
+    return [f"{run} has grown to {size} only: what belongs to larger images is as good as new."]
 
 
 def _by_class(ours: Tensor, theirs: Tensor, more_classes: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganlab.contracts.dataset import Dataset
+from ganlab.core import sizes
 from ganlab.core.errors import GanlabError, few
 from ganlab.data.headers import look
 from ganlab.runs import choice, run_folder
@@ -30,8 +31,8 @@ def compare(config: Mapping[str, Any], source: Dataset) -> list[str]:
     _refuse_classes(run, before["num_classes"], node["num_classes"], source.num_classes)
     found, kept = look(source), []
     if before["image_size"] == node["image_size"] and found.sizes and _pair(node["image_size"]) not in found.sizes:
-        height, width = _pair(node["image_size"])
-        kept.append(f"the size {height}x{width} (some images are {found.sizes[-1][0]}x{found.sizes[-1][1]})")
+        size, other = sizes.words(_pair(node["image_size"])), sizes.words(found.sizes[-1])
+        kept.append(f"the size {size} (some images are {other})")
     if node["image_channels"] != found.channels:
         kept.append(f"images {COLOURS[node['image_channels']]} (the data is {COLOURS[found.channels]})")
     if before["num_classes"] == node["num_classes"] == 0 and source.num_classes:

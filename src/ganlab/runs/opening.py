@@ -13,7 +13,7 @@ from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
 from ganlab.contracts.game import Game
 from ganlab.contracts.plan import Progress
-from ganlab.core import kinds
+from ganlab.core import kinds, sizes
 from ganlab.data.headers import look
 from ganlab.data.run_images import RunData
 from ganlab.runs import naming
@@ -39,14 +39,15 @@ def _data(config: dict[str, Any], data: RunData) -> str:
     channels, height, width = images.pixels.shape[1:]
     several = "s" if len(images) != 1 else ""
     parts = [f"{len(images):,} image{several}"]
-    trained = f"trained at {height}x{width}"
+    at = sizes.words((height, width))
+    trained = f"trained at {at}"
     if found is not None and found.sizes:
-        first, last = (f"{h}x{w}" for h, w in (found.sizes[0], found.sizes[-1]))
+        first, last = map(sizes.words, (found.sizes[0], found.sizes[-1]))
         colour = {1: "grey", 3: "colour"}
-        sizes = first if len(set(found.sizes)) == 1 else f"{first} to {last}"
-        parts = [f"{len(images):,} {colour[found.channels]} image{several} of {sizes}"]
+        stored = first if len(set(found.sizes)) == 1 else f"{first} to {last}"
+        parts = [f"{len(images):,} {colour[found.channels]} image{several} of {stored}"]
         enlarged = min(height, width) > min(found.sizes[-1])
-        trained = f"{'enlarged to' if enlarged else 'trained at'} {height}x{width}"
+        trained = f"{'enlarged to' if enlarged else 'trained at'} {at}"
         trained += f" in {colour[channels]}" if channels != found.channels and channels in colour else ""
     held_out = len(images) - len(data.splits["train"])
     parts += [trained, *([f"{held_out:,} held out"] if held_out else [])]
@@ -115,15 +116,15 @@ def _length(built: Experiment, data: RunData, world_size: int, progress: Progres
             iterations = f"iterations {progress.iteration + 1:,} to {end.iteration:,}"
         passes = end.images_seen / max(1, len(data.splits["train"]))
         parts = [iterations, f"{end.kimg:,.4g} kimg", f"{passes:,.{1 if passes < 10 else 0}f} epochs"]
-    sizes, batches = _stages(game, batch)
+    through, batches = _stages(game, batch)
     parts.append(f"batch {' to '.join(f'{size:,}' for size in batches)}")
     if world_size * accumulate > 1:
         processes = [f"{world_size} processes"] if world_size > 1 else []
         micro = [f"{accumulate} micro-batches"] if accumulate > 1 else []
         each = " to ".join(f"{size // (world_size * accumulate):,}" for size in batches)
         parts[-1] += f" = {' x '.join([*processes, *micro, each])}"
-    if len(sizes) > 1:
-        parts.append(f"growing from {sizes[0]} to {sizes[-1]}")
+    if len(through) > 1:
+        parts.append(f"growing from {through[0]} to {through[-1]}")
     if config["trainer"].get("max_time") is not None:
         parts.append(f"at most trainer.max_time={config['trainer']['max_time']}")
     return f"length: {', '.join(parts)}"
@@ -156,8 +157,8 @@ def _stages(game: Game, batch_size: int) -> tuple[list[str], list[int]]:
         return [], [batch_size]
     stages = [game.growth.stage(start) for start in game.growth.starts]
     batches = {batch_size if stage.batch_size is None else stage.batch_size for stage in stages}
-    sizes = dict.fromkeys(f"{stage.image_size[0]}x{stage.image_size[1]}" for stage in stages)
-    return list(sizes), sorted({min(batches), max(batches)})
+    through = dict.fromkeys(sizes.words(stage.image_size) for stage in stages)
+    return list(through), sorted({min(batches), max(batches)})
 
 
 def _count(parameters: int) -> str:

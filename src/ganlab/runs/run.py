@@ -182,11 +182,11 @@ class Run:
         Raises:
             GanlabError: If something is asked for that needs a w space, and there is none, or is out of range.
         """
-        family = self.config["generator"]["component"]
+        generator, family = self.generator, self.config["generator"].get("component", "")
         for name, value in (("psi", psi), ("cutoff", cutoff), ("noise", noise)):
             if value is not None:
-                styles.refuse_without_styles(self.generator, family, f"{name}={value}")
-        return styles.style(self.generator, family, psi, cutoff, usual if noise is None else noise)
+                styles.refuse_without_styles(generator, family, f"{name}={value}")
+        return styles.style(generator, family, psi, cutoff, usual if noise is None else noise)
 
     def prior(self, truncation: float | None) -> Any:
         """The distribution of latents, truncated or whole.
@@ -319,7 +319,8 @@ class Run:
 
     def _generator(self, ema: bool) -> Any:
         if "generator" not in self.module.average:
-            raise GanlabError(f"The game of {self.folder} has no generator.")
+            game = self.config["game"]["component"]
+            raise GanlabError(f"{self.folder} has no images to make or to score: its game={game} has no generator.")
         return self.module.average["generator"] if ema else self.module.game.get_submodule("generator")
 
     def _shares(self, protocol: Protocol) -> Tensor | None:

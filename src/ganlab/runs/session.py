@@ -13,7 +13,6 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ganlab.assembly import experiment
 from ganlab.config import nearest, parts
@@ -68,7 +67,7 @@ def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
     trainer.check(config.get("trainer"))
     components, _, _ = parts.check_options(config)
     given = folder or config["run"]["dir"]
-    if _writes() and folder is None and given is not None:
+    if streams.is_first_rank() and folder is None and given is not None:
         run_folder.new(str(given))  # refused before the data is decoded
     messages: list[str] = []
     if config["init"] is not None:  # refused before the data is decoded
@@ -76,7 +75,7 @@ def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
     built = experiment.build(config)
     if config["init"] is not None:
         messages += fine_tuning.start_from(built.module, built.config, config["init"])
-    if not _writes():
+    if not streams.is_first_rank():
         return _fit(built, Path(given or "runs"))
     with run_folder.claimed(folder or config["run"]["dir"], name=naming.name(built.config)) as claimed:
         return _fit(built, claimed, messages=messages)
@@ -98,22 +97,22 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
     trainer.check(config.get("trainer"))
     parts.check_options(config)
     refuse_other_networks(before, config)
-    with run_folder.claimed(folder, again=True) if _writes() else nullcontext():
+    with run_folder.claimed(folder, again=True) if streams.is_first_rank() else nullcontext():
         path, checkpoint, messages = checkpoints.newest(folder / run_folder.CHECKPOINTS)
-        if _writes():
+        if streams.is_first_rank():
             for message in messages:
                 print(f"{message} The one before it, {path.name}, is used.", file=sys.stderr, flush=True)
         try:
             refuse_finished(folder, config, checkpoint)
         except GanlabError:
-            if _writes():  # nothing would do it later
+            if streams.is_first_rank():  # nothing would do it later
                 run_folder.clean(folder)
                 if path.name == checkpoints.NEXT:
                     checkpoints.settle(path.parent, config["checkpoint"]["keep"])
             raise
         built = experiment.build(config)
         other_data = same_data.refuse_other(built, checkpoint, folder, accepts)
-        if other_data is not None and _writes():
+        if other_data is not None and streams.is_first_rank():
             print(other_data, flush=True)
         try:
             return _fit(built, folder, (path, checkpoint))
@@ -217,11 +216,6 @@ def _because_of_a_change(
     return None
 
 
-def _writes() -> bool:
-    """Whether this process is the one that writes: the first rank, on whatever node."""
-    return getattr(rank_zero_only, "rank", None) in (None, 0)
-
-
 @streams.tolerant()
 def _fit(
     built: experiment.Experiment,
@@ -231,7 +225,7 @@ def _fit(
 ) -> Outcome:
     config, module = built.config, built.module
     config["run"] = {**config["run"], "dir": str(folder)}
-    main = _writes()
+    main = streams.is_first_rank()
     io = AtomicCheckpointIO()
     recorder = Recorder(folder)
     stopping = Stopping()

@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 
+from ganlab.core import sizes
 from ganlab.data.progress import clock
 from ganlab.engine.module import GANModule
 from ganlab.runs.callbacks.recorder import Recorder
@@ -63,8 +64,8 @@ class ProgressLine(L.Callback):
         left = self._seconds_left(module, (progress.iteration - iteration) / seconds, speed)
         words += [f"{clock(left)} left"] if left is not None else []
         if module.stage is not None:
-            (height, width), alpha = module.stage.image_size, module.stage.alpha
-            words += [f"stage {module.stage.level} alpha {alpha:.2f} {height}x{width}"]
+            stage = module.stage
+            words += [f"stage {stage.level} alpha {stage.alpha:.2f} {sizes.words(stage.image_size)}"]
         losses = self._losses(module)
         words += [losses] if losses else []
         line = " · ".join(words)
