@@ -1,6 +1,7 @@
 """Files are written whole or not at all, and never through a link."""
 
 import os
+import secrets
 import stat
 import zipfile
 from collections.abc import Callable
@@ -44,7 +45,7 @@ def test_the_folders_of_a_file_are_made_and_what_was_there_is_replaced(tmp_path:
 
 def test_a_temporary_file_is_a_new_one_whatever_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run folder from somebody else may hold a link where a temporary file would be."""
-    monkeypatch.setattr(files.secrets, "token_hex", lambda count: "0123456789ab")
+    monkeypatch.setattr(secrets, "token_hex", lambda count: "0123456789ab")
     mine = tmp_path / "mine"
     mine.write_text("mine")
     (tmp_path / ".page.html.0123456789ab.part").symlink_to(mine)

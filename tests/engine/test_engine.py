@@ -347,7 +347,7 @@ def test_a_step_reads_no_value_on_the_host() -> None:
     for _ in range(3):
         batch = next(served)
         with NoHostReads():
-            engine.module.training_step(batch)
+            engine.module.iterate(batch)
     assert engine.module.scalars
     assert all(isinstance(value, Tensor) for value in engine.module.scalars.values())
     assert not any(value.requires_grad for value in engine.module.scalars.values())
@@ -369,7 +369,7 @@ def test_a_step_on_a_gpu_does_not_wait_for_it() -> None:
         try:
             if step > 1:  # the first steps make optimizer state and load kernels
                 torch.cuda.set_sync_debug_mode("error")
-            engine.module.training_step(batch)
+            engine.module.iterate(batch)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
@@ -538,7 +538,6 @@ def test_an_iteration_is_one_step_of_lightning_however_many_turns_it_has() -> No
     engine leans on private hooks of Lightning's wrappers, which this pins."""
     engine = Engine(standard(discriminator_steps=2), {"r1": R1(interval_steps=2)})
     module: GANModule = engine.module
-    del module._count_iteration  # as it is without the harness
     loader = Loader(images(), engine.game, lambda: module.progress, batch_size=BATCH, accumulate=1, seed=0)
     trainer = L.Trainer(
         accelerator="cpu", devices=1, max_steps=5, max_epochs=-1, logger=False, enable_checkpointing=False,

@@ -241,7 +241,7 @@ def play(
     for name, regularizer in module.regularizers.items():
         if name == "vib":  # in double, and not what float32 makes of it
             regularizer.get_buffer("beta").fill_(composed["reg"][name]["initial_beta"])
-    module.player_optimizers.take(module.configure_optimizers())
+    module.begin()
     draws = Draws(case)
     monkeypatch.setattr(Stream, "draw", drawing(draws, composed["data"]["num_classes"]))
     terms: list[Terms] = []

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from ganlab.core import randomness
+from ganlab.core import distributed, randomness
 from ganlab.layers.noise import NoiseInjection, noise_maps
 from ganlab.layers.pixel_norm import pixel_norm
 from ganlab.layers.style import AdaIN
@@ -93,7 +93,7 @@ def test_noise_is_drawn_once_for_all_layers_by_the_turns_key_and_the_rank(monkey
     assert [m.shape for m in first] == [(3, 1, 2, 2), (3, 1, 4, 2)]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0][0], first[0][1])
-    monkeypatch.setattr(randomness.distributed, "rank", lambda: 1)
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
     assert not torch.equal(drawn()[0], first[0])
 
 

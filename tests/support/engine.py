@@ -61,8 +61,7 @@ class Engine:
         options = Training(**{"batch_size": BATCH, **training})  # type: ignore[arg-type]
         setting = Setting(Normal(), LATENTS) if setting is None else setting
         self.module = GANModule(game, regularizers or {}, factories, setting, average or Average({}), options)
-        self.module.player_optimizers.take(self.module.configure_optimizers())
-        self.module._count_iteration = lambda: None  # type: ignore[method-assign]
+        self.module.begin()
         self.turns_played: list[Turn] = []
         evaluate = self.module._evaluate
         self.module._evaluate = lambda slot, reals: (self.turns_played.append(slot.turn), evaluate(slot, reals))[1]  # type: ignore[method-assign,func-returns-value]
@@ -74,7 +73,7 @@ class Engine:
         """One iteration on these real images of its fresh turns; by default on points of the plane."""
         needed = sum(slot.fresh for slot in plan(self.game, self.module.progress, BATCH).slots)
         images = list(reals) or [points(i) for i in range(needed)]
-        self.module.training_step({"images": images, "labels": [None] * len(images)})
+        self.module.iterate({"images": images, "labels": [None] * len(images)})
 
     def play(self, images: Images, iterations: int = 1) -> None:
         """Iterations on what a real `Loader` serves to this rank."""
@@ -88,7 +87,7 @@ class Engine:
             seed=options.seed,
         )
         for _, batch in zip(range(iterations), loader, strict=False):
-            self.module.training_step(batch)
+            self.module.iterate(batch)
 
     def watch(self, look: Callable[[Turn, View], object]) -> None:
         """Call ``look`` on every micro-batch, after the game's own objective was made."""

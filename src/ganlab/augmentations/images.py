@@ -1,4 +1,4 @@
-"""What augmentations ask of a game and of images."""
+"""Checks that augmentations make of a game and of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast a training iteration is, and where its time goes; beside it the hand-written loop, if one is asked for."""
+"""The speed of a training iteration and the parts of its time, compared with a hand-written loop if asked for."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ganlab.runs.checkpoints import AtomicCheckpointIO
 
 @dataclass
 class Settings:
-    """How to measure.
+    """Options of a measurement.
 
     Args:
         warmup: Iterations that are not counted.
@@ -51,7 +51,7 @@ class Settings:
 
 @dataclass
 class Parts:
-    """Exclusive time of nested parts: while an inner part runs, the outer one stands still."""
+    """Exclusive time of nested parts: the time of an inner part does not count for the outer one."""
 
     device: torch.device
     seconds: dict[str, float] = field(default_factory=dict)

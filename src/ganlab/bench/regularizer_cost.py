@@ -1,4 +1,4 @@
-"""What each regularizer takes of an iteration, against the same run without it."""
+"""The time that each regularizer adds to an iteration of the same run."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ class Engine:
 
     def __init__(self, built: experiment.Experiment, device: torch.device | str = "cpu") -> None:
         self.module = built.module.to(device)
-        self.module.player_optimizers.take(self.module.configure_optimizers())
-        shares = self.module.setting.label_shares
-        self.module.setting.label_shares = shares.to(device) if shares is not None else None
+        self.module.begin()
         self._batches = iter(experiment.loader(built, torch.device(device)))
 
     def iterate(self) -> None:
@@ -61,7 +59,7 @@ def measure(
             and each is put in once.
         warmup: Iterations of each run that are not counted.
         iterations: Iterations of a repeat, rounded up so that each lazy turn is played equally often.
-        repeats: One ratio of times comes from each; the median, the least and the largest are told.
+        repeats: One ratio of times comes from each; the median, the least and the largest are reported.
 
     Returns:
         For programs, see `report`. ``share`` is 1 - 1/ratio, of the time of the run with the regularizer.
@@ -85,7 +83,7 @@ def measure(
                 needed[name] = str(error)
             elif len(names) > 1:
                 raise GanlabError(
-                    f"{error} Here each stands alone; for regularizers that need others: "
+                    f"{error} Here each is measured alone; for regularizers that need others: "
                     f"reg=[{','.join(names)}] compare=reg."
                 ) from error
             else:
@@ -95,7 +93,7 @@ def measure(
     every = math.lcm(*(turn.every for engine in engines.values() for turn in engine.module.game.all_turns()))
     iterations = -(-iterations // every) * every
     for engine in engines.values():
-        for _ in range(-(-warmup // every) * every):  # all stand at the same place of their lazy turns
+        for _ in range(-(-warmup // every) * every):  # all are at the same place of their lazy turns
             engine.iterate()
     seconds: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(repeats):

@@ -1,4 +1,4 @@
-"""Where ganlab keeps what it can make again."""
+"""The folder of files that ganlab can make again."""
 
 from __future__ import annotations
 

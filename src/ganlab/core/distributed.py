@@ -40,49 +40,51 @@ def alone() -> Iterator[None]:
 
 class _Mean(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         total = x.detach().clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         return total / world_size()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Any:
         return _Mean.apply(grad)
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         x = x.detach().contiguous()
         parts = [torch.empty_like(x) for _ in range(world_size())]
         dist.all_gather(parts, x)
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Any:
         return _OwnSliceOfSum.apply(grad)
 
 
 class _OwnSliceOfSum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         total = x.detach().clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         return total.chunk(world_size())[rank()].clone()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Any:
         return _Gather.apply(grad)
 
 
 def mean(x: Tensor) -> Tensor:
     """The mean of ``x`` over ranks, elementwise; differentiable, twice too. One rank: ``x``."""
-    return x if world_size() == 1 else _Mean.apply(x)
+    found: Tensor = x if world_size() == 1 else _Mean.apply(x)
+    return found
 
 
 def gather(x: Tensor) -> Tensor:
     """``x`` of all ranks concatenated along dimension 0, in rank order; differentiable, twice too."""
-    return x if world_size() == 1 else _Gather.apply(x)
+    found: Tensor = x if world_size() == 1 else _Gather.apply(x)
+    return found
 
 
 def own(x: Tensor) -> Tensor:

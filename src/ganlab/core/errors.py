@@ -1,4 +1,4 @@
-"""What a user can cause, said in one sentence; the ground floor."""
+"""Errors that a user can cause, and their sentences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 class GanlabError(Exception):
-    """Something that the user can mend: what is wrong, where, and what to do.
+    """An error that the user can fix, in one sentence: what is wrong, where, and what to do.
 
     The command line prints it without a traceback and exits with its ``exit_code``.
     """
@@ -15,7 +15,7 @@ class GanlabError(Exception):
 
 
 class RankLostError(GanlabError):
-    """Another process of a run has ended: nothing to mend, but the run is not done."""
+    """Another process of a run has ended: nothing to fix, but the run is not done."""
 
     exit_code = 1
 

@@ -64,7 +64,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append(path: Path, line: bytes) -> None:
-    """Append a line, whole or not at all; after a torn one of a process that was killed it begins anew.
+    """Append a line, whole or not at all; after a torn one of a process that was killed it begins a new line.
 
     Raises:
         OSError: If it cannot be written, or ``path`` is a link.

@@ -51,12 +51,12 @@ class Kind:
 
     @property
     def of_run(self) -> bool:
-        """Whether a run's configuration names it."""
+        """Tell if a run's configuration names it."""
         return self.place != "evaluation"
 
     @property
     def nested(self) -> bool:
-        """Whether its node in a configuration holds a node for each of several names."""
+        """Tell if its node in a configuration holds a node for each of several names."""
         return self.many or self.place == "player"
 
 

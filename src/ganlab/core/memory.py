@@ -1,4 +1,4 @@
-"""How much memory this machine has, and numbers that ask for more than any of it can hold."""
+"""The memory of this machine, and the refusal of numbers that need more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNKNOWN = 2**50
 
 @cache
 def total() -> int:
-    """Bytes of memory that this process may have at the very most."""
+    """Return the most bytes of memory that this process can have."""
     found = [_UNKNOWN]
     with suppress(OSError, ValueError, AttributeError):  # Windows has no sysconf
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -26,7 +26,7 @@ def total() -> int:
 
 
 def refuse(needed: float, what: str, advice: str) -> None:
-    """Refuse what cannot be in memory, before it is asked for.
+    """Refuse to allocate more memory than the machine has.
 
     Args:
         needed: Bytes, at the least.

@@ -105,7 +105,8 @@ def current() -> Stream | None:
     return _current[-1] if _current else None
 
 
-@torch.compiler.disable  # else the key becomes part of compiled code, which is built anew for each
+# not compiled: else the key becomes part of compiled code, which is built again for each
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def noise(
     purpose: str, like: Tensor, shape: Sequence[int], distribution: Distribution = "normal", *, per_rank: bool = False
 ) -> Tensor:
@@ -124,7 +125,7 @@ def noise(
     return draw(purpose, shape, distribution).to(device=like.device, dtype=like.dtype)
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def shared_noise(purpose: str, like: Tensor, shape: Sequence[int], distribution: Distribution = "normal") -> Tensor:
     """Like `noise`, but the same numbers on every rank: for a decision about the whole micro-batch."""
     if not _current:

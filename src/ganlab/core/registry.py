@@ -95,7 +95,7 @@ def unfinished(kind: str, built: Any) -> str | None:
         return None
     return (
         f"{type(built).__name__} has no {' and no '.join(missing)}, and so is no {kinds.of(kind).what}; this is for "
-        f"its author to mend."
+        f"its author to fix."
     )
 
 
@@ -124,7 +124,7 @@ def about_unreadable() -> str:
 
 
 def forget() -> None:
-    """Read the metadata of installed distributions anew when it is next needed."""
+    """Read the metadata of installed distributions again when it is next needed."""
     for cached in (points, _metadata, _distribution_name):
         cached.cache_clear()
 

@@ -58,7 +58,7 @@ class Scheduled:
 
 
 def is_schedule(value: Any) -> bool:
-    """Whether a value of a configuration is meant as a schedule."""
+    """Tell if a value of a configuration is meant as a schedule."""
     return isinstance(value, Mapping) and ("from" in value or "to" in value)
 
 
@@ -85,8 +85,8 @@ def parse(value: Mapping[str, Any], images_per_step: float) -> Schedule:
 
     def images(edge: str) -> float:
         if f"{edge}_kimg" in value:
-            return 1000.0 * value[f"{edge}_kimg"]
-        return images_per_step * value.get(f"{edge}_steps", 0)
+            return 1000.0 * float(value[f"{edge}_kimg"])
+        return images_per_step * float(value.get(f"{edge}_steps", 0))
 
     shape = str(value.get("shape", "linear"))
     one_of(shape, ("linear", "cosine", "exponential"), "a schedule's shape")

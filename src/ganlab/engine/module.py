@@ -127,9 +127,7 @@ class GANModule(L.LightningModule):
         return self.player_optimizers.make()
 
     def on_fit_start(self) -> None:
-        if self.setting.label_shares is not None:
-            self.setting.label_shares = self.setting.label_shares.to(self.device)
-        self.player_optimizers.take(self.trainer.optimizers)
+        self.begin(self.trainer.optimizers)
 
     def on_train_start(self) -> None:
         self.player_optimizers.start(self.device)
@@ -151,6 +149,12 @@ class GANModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int = 0) -> None:
         self.iterate(batch)
         self._count_iteration()
+
+    def begin(self, optimizers: Sequence[Optimizer] | None = None) -> None:
+        """Take what `iterate` needs on the module's device; without a Trainer it takes optimizers of its own."""
+        if self.setting.label_shares is not None:
+            self.setting.label_shares = self.setting.label_shares.to(self.device)
+        self.player_optimizers.take(self.configure_optimizers() if optimizers is None else optimizers)
 
     def iterate(self, batch: Batch) -> None:
         """One iteration, without what Lightning wants to know about it."""

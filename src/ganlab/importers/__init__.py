@@ -31,10 +31,10 @@ def formats() -> dict[str, ModuleType]:
 
 
 def options(module: ModuleType) -> list[tuple[str, Any]]:
-    """What a format takes beside its tensors, with defaults."""
+    """Return the options of a format, with their defaults."""
     return list(getattr(module, "OPTIONS", {}).items())
 
 
 def stand_ins() -> list[Any]:
-    """What all formats make of objects that their files name."""
+    """Return the classes that take the place of those that files name, for all formats."""
     return [pair for module in formats().values() for pair in getattr(module, "STAND_INS", ())]

@@ -1,6 +1,6 @@
 """State dicts of BigGAN-PyTorch: BigGAN and BigGAN-deep, both kinds of batch norm; also its SNGAN and SAGAN.
 
-Their tensors do not tell ε of batch norm (1e-5 in all scripts) and of spectral norm (1e-6 in the ImageNet
+Their tensors do not say ε of batch norm (1e-5 in all scripts) and of spectral norm (1e-6 in the ImageNet
 scripts, 1e-8 in the others): say ``generator.norm_eps=`` and ``reg.sn.eps=`` if yours differ.
 """
 
@@ -137,7 +137,7 @@ def discriminator(tensors: Tensors, image: tuple[int, int, int]) -> Network:
 
 
 def _thin(tensors: Tensors) -> bool:
-    """Whether the first convolution of a block keeps the channels and the second one changes them."""
+    """Tell if the first convolution of a block keeps the channels and the second one changes them."""
     first, second = (tensors[f"blocks.1.0.{name}.weight"].shape[0] for name in ("conv1", "conv2"))
     return first != second
 

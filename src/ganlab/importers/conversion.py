@@ -47,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was made of a checkpoint.
+    """The run that was made from a checkpoint.
 
     Args:
         folder: The run.
@@ -73,7 +73,7 @@ def make_run(
         path: The checkpoint.
         format_name: One of `importers.formats`; None: found out.
         out: The folder; None: a new one under ``runs``.
-        overrides: Options of networks and ``reg.sn`` that the tensors do not tell.
+        overrides: Options of networks and ``reg.sn`` that the tensors do not say.
         options: Those of the format, such as Hugging Face's ``truncation``.
 
     Raises:

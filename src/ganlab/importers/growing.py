@@ -1,4 +1,4 @@
-"""What the importers of growing networks share: renaming, widths, and where a network stands."""
+"""Renaming, widths and levels, for importers of growing networks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Renaming:
         self._unused.update(theirs)
 
     def stand(self, prefix: str, level: int, alpha: float, source: str) -> None:
-        """Where the network stands; ``source`` is the name of what says so."""
+        """Set the level and the share of the newest one; ``source`` names the tensor that says so."""
         for name, value in (("alpha", torch.tensor(alpha)), ("_extra_state", torch.tensor(level))):
             self.state[prefix + name], self.sources[prefix + name] = value, source
 

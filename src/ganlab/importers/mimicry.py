@@ -1,6 +1,6 @@
 """Checkpoints of mimicry: SNGAN, SAGAN, cGAN-PD and WGAN-GP at 32, 48, 64 and 128 pixels.
 
-Their tensors do not tell where attention is if all maps have as many channels (SAGAN at 32 pixels):
+Their tensors do not say where attention is if all maps have as many channels (SAGAN at 32 pixels):
 then it is where mimicry has it. A discriminator without spectral norm is WGAN-GP's, which takes means.
 """
 

@@ -19,7 +19,7 @@ COUNTERS = re.compile(r"(^|\.)(num_batches_tracked|accumulation_counter|sv\d+|sn
 class Tensors(dict[str, Tensor]):
     """The tensors of a file by their names there; one that is needed and missing is named.
 
-    ``classes`` is the number of classes that the discriminator beside a generator tells, for formats whose generator
+    ``classes`` is the number of classes that the discriminator of the same files has, for formats whose generator
     does not.
     """
 
@@ -41,7 +41,7 @@ class Tensors(dict[str, Tensor]):
 
 @dataclass
 class Network:
-    """What a format makes of one file.
+    """A network of another code, read by its format.
 
     Args:
         component: A registered generator or discriminator.

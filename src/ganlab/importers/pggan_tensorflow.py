@@ -2,7 +2,7 @@
 
 Its network files are pickles that hold TensorFlow objects; in its own environment their variables are dumped with
 ``np.savez("Gs.npz", **tfutil.run(Gs.vars))``, and G and D likewise. The fused up-convolution's kernel is stored
-(height, width, out, in) and used as a true convolution, so it is turned. What arrays do not tell is the group size of
+(height, width, out, in) and used as a true convolution, so it is turned. Arrays do not say the group size of
 the minibatch standard deviation: 4, and 16 in the authors' older networks (``discriminator.stddev_group=16``).
 """
 

@@ -2,7 +2,7 @@
 
 Its network files are pickles that hold TensorFlow objects; in its own environment their variables are dumped with
 ``np.savez("Gs.npz", **tflib.run(Gs.vars))``, and G and D likewise. From 128 pixels on its up-convolutions are fused
-(``fused_scale='auto'``, which arrays do not tell), and these use their kernels turned.
+(``fused_scale='auto'``, which arrays do not say), and these use their kernels turned.
 """
 
 from __future__ import annotations

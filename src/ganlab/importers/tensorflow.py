@@ -1,4 +1,4 @@
-"""What the importers of the original Progressive GAN and StyleGAN share: names and layouts of their variables."""
+"""Names and layouts of variables, for importers of the original Progressive GAN and StyleGAN."""
 
 from __future__ import annotations
 

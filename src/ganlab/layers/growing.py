@@ -1,4 +1,4 @@
-"""Networks that grow: one module that holds all levels from the start and runs those up to where it stands."""
+"""Networks that grow: one module that holds all levels from the start and runs those up to its present one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ganlab.layers.resample import upsample
 
 
 class Growing(nn.Module):
-    """A generator or discriminator of ``levels`` doublings above its base map, standing at one of them.
+    """A generator or discriminator of ``levels`` doublings above its base map, of which one is the present one.
 
     At ``level`` it makes or takes images of ``image_size_at(level)``. While a level fades in its path has the
     share ``alpha`` and the one of the level below the rest; at 1 the old path is left out. Levels above are
     not run and get no gradient. Level and alpha are saved with the weights, so a network that is loaded
-    stands where it stood.
+    is at the same level.
 
     Source: Karras et al. 2018 (arXiv:1710.10196), sec. 2 and fig. 2.
 
@@ -27,8 +27,8 @@ class Growing(nn.Module):
     Attributes:
         image_shape: (C, H, W) of the final images.
         levels: Levels above the base.
-        level: Where the network stands, 0 to ``levels``; at ``levels`` from the start.
-        alpha: Share of the newest level, a buffer: compiled code is not built anew when it changes.
+        level: The present one, 0 to ``levels``; at ``levels`` from the start.
+        alpha: Share of the newest level, a buffer: compiled code is not built again when it changes.
     """
 
     alpha: Tensor

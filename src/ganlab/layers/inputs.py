@@ -1,4 +1,4 @@
-"""What a network is asked with, checked where it enters."""
+"""Checks of the arguments of a network."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class SpectralNorm(nn.Module):
         rows = weight.shape[out_dim]
         start = F.normalize(torch.randn(rows, device=weight.device, dtype=weight.dtype), dim=0)
         self.register_buffer("u", start)
-        # The vectors in use inside `held`. They are made anew for each block, so they are not saved.
+        # The vectors in use inside `held`. They are computed for each block, so they are not saved.
         self.register_buffer("left", start.clone(), persistent=False)
         self.register_buffer("right", start.new_zeros(weight.numel() // rows), persistent=False)
         self.register_buffer("sigma", start.new_zeros(()), persistent=False)

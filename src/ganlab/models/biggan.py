@@ -172,7 +172,7 @@ class Generator(nn.Module):
                     parametrizations.weight_norm(module)
 
     def embed(self, y: Tensor | None) -> Tensor | None:
-        """What stands for the class: (B, shared_dim), to be given to `synthesize`; interpolate between two of these.
+        """The class's embedding (B, shared_dim), an argument of `synthesize`; interpolate between two of these.
 
         Without a shared embedding it is the label, or its unit vector if it is joined with parts of z.
         """

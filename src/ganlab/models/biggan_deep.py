@@ -188,7 +188,7 @@ class Generator(nn.Module):
         initialize(self, initialization)
 
     def embed(self, y: Tensor | None) -> Tensor | None:
-        """The class's embedding (B, shared_dim), to be given to `synthesize`; interpolate between two of these."""
+        """The class's embedding (B, shared_dim), an argument of `synthesize`; interpolate between two of these."""
         y = check_labels(y, self.num_classes)
         return None if self.embedding is None else self.embedding(y)
 

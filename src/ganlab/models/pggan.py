@@ -26,7 +26,7 @@ class Generator(Growing):
     """The generator of Progressive GAN.
 
     [z, one-hot y] -> PN -> dense, lrelu, PN -> conv, lrelu, PN -> [up and conv, lrelu, PN, conv, lrelu, PN] for each
-    level up to where it stands -> 1×1 conv to the image, without an activation
+    level up to the present one -> 1×1 conv to the image, without an activation
 
     While a level fades in, the image is old + alpha·(new − old), with old the image of the level below, doubled.
 
@@ -107,7 +107,7 @@ def _activated(x: Tensor) -> Tensor:
 class Discriminator(GrowingDiscriminator):
     """The discriminator of Progressive GAN.
 
-    1×1 conv from the image, lrelu -> [conv, lrelu, conv and 2×2 mean, lrelu] for each level from where it stands down
+    1×1 conv from the image, lrelu -> [conv, lrelu, conv and 2×2 mean, lrelu] for each level from the present one down
     -> minibatch standard deviation, conv, lrelu -> dense, lrelu -> dense
 
     While a level fades in, the map below it is old + alpha·(new − old), with old that of the halved image.

@@ -186,8 +186,8 @@ class Generator(nn.Module):
 class Discriminator(GrowingDiscriminator):
     """The discriminator of StyleGAN: Progressive GAN's with a blur before each halving convolution.
 
-    1×1 conv from the image, lrelu -> [conv, lrelu, blur, conv and 2×2 mean, lrelu] for each level from where it
-    stands down -> minibatch standard deviation, conv, lrelu -> dense, lrelu -> dense
+    1×1 conv from the image, lrelu -> [conv, lrelu, blur, conv and 2×2 mean, lrelu] for each level from the
+    present one down -> minibatch standard deviation, conv, lrelu -> dense, lrelu -> dense
 
     Conditional: the last layer has a number for each class, and that of the image's class is the logit.
 

@@ -17,7 +17,7 @@ from ganlab.layers.style import AdaIN
 
 
 class Synthesis(Growing):
-    """ws -> images: a learned constant, then two layers for each level up to where it stands, then a 1×1 conv.
+    """ws -> images: a learned constant, then two layers for each level up to the present one, then a 1×1 conv.
 
     The layers of the base are the constant and a conv; those of another level are [up and conv, blur] and a conv.
     Each is followed by noise, bias, leaky relu (0.2) and AdaIN with its own style. While a level fades in, the image
@@ -52,12 +52,12 @@ class Synthesis(Growing):
 
     @property
     def noise_sizes(self) -> list[tuple[int, int]]:
-        """(H, W) of the noise of each layer up to where the network stands."""
+        """(H, W) of the noise of each layer up to the present level."""
         return [self.image_size_at(i // 2) for i in range(2 * (self.level + 1))] if len(self.noises) else []
 
     @property
     def noise_positions(self) -> int:
-        """How many numbers the noise of an image takes, at the level where the network stands."""
+        """The count of numbers in the noise of an image, at the present level."""
         return sum(height * width for height, width in self.noise_sizes)
 
     def forward(self, ws: Tensor, noise: str | Tensor = "random") -> Tensor:

@@ -1,4 +1,4 @@
-"""What a generator with a w space can be asked for beside its latents: truncation in w, and its noise."""
+"""Truncation in w and noise: options of generators with a w space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOISE = ("random", "fixed", "off")
 
 @dataclass(frozen=True)
 class Style:
-    """How a generator with a w space makes images.
+    """Options with which a generator with a w space makes images.
 
     Args:
         psi: ψ of w_avg + ψ·(w - w_avg); 1: w as it is.
@@ -32,14 +32,14 @@ class Style:
 
 
 def has_styles(generator: Any) -> bool:
-    """Whether a generator has a w space: ``mapping``, ``styles`` and ``synthesis``."""
+    """Tell if a generator has a w space: ``mapping``, ``styles`` and ``synthesis``."""
     return all(hasattr(generator, name) for name in ("mapping", "styles", "synthesis"))
 
 
 def style(
     generator: Any, family: str, psi: float | None = None, cutoff: int | None = None, noise: str = "random"
 ) -> Style | None:
-    """How ``generator`` is to make images; None for one without a w space.
+    """Return the options for ``generator``; None for one without a w space.
 
     Args:
         family: What it is called, for sentences.

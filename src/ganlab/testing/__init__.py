@@ -1,4 +1,4 @@
-"""What every component must keep, as functions that a plug-in's author runs too.
+"""Checks of components, which the author of a plug-in runs too.
 
     from ganlab import testing
 

@@ -1,4 +1,4 @@
-"""How found and expected are compared, and what is put back afterwards."""
+"""Comparisons of found and expected numbers."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from ganlab.contracts.metric import Batch, Context, Kept, Metric, Score, Stream,
 
 
 def keep(metric: Metric, role: str, tensors: Mapping[str, Tensor], batch: int = 64, ranks: int = 1) -> Kept:
-    """What a metric keeps of a stream of ``images``, ``labels``, ``features`` and ``logits`` (any of them).
+    """Return what a metric keeps of a stream of ``images``, ``labels``, ``features`` and ``logits`` (any of them).
 
     Args:
         batch: Images of a batch.
