@@ -6,12 +6,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from support.distributions import install
 
 from ganlab import cli
+from ganlab.assembly import run_data
+from ganlab.config import compose
 from ganlab.core import registry
+from ganlab.evaluation import protocol, sources
+from ganlab.evaluation.engine import Evaluator
+from ganlab.evaluation.result import Result
+from ganlab.reports import page
+from ganlab.runs import scoring
 
 EXAMPLE = Path(__file__).parents[2] / "examples/plugin"
 BROKEN = {"broken_pkg.py": "raise RuntimeError('this package wants a GPU')"}
@@ -33,7 +42,7 @@ def entry_points_of_the_example() -> str:
             group = line.partition('entry-points."')[2].rstrip('"]')
         elif group and "=" in line and not line.startswith("#"):
             found.setdefault(group, []).append(line.replace('"', ""))
-    assert set(found) == {"ganlab.losses", "ganlab.regularizers", "ganlab.conf"}
+    assert set(found) == {"ganlab.losses", "ganlab.regularizers", "ganlab.metrics", "ganlab.conf"}
     return "\n".join("\n".join([f"[{name}]", *lines]) for name, lines in found.items())
 
 
@@ -122,6 +131,22 @@ def test_what_is_wrong_with_a_plug_in_is_said_in_one_line(
     assert (left.value.code, said.out) == (2, "")
     assert sentence in said.err
     assert said.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("on_the_path")
+def test_a_plug_ins_metric_has_its_sentence_and_its_figure_on_the_page(tmp_path: Path) -> None:
+    real = run_data.open_data(compose.read(["data=digits"]))
+    evaluator = Evaluator(protocol.preset("digits").changed({"metrics": ["brightness"]}), real, cache=tmp_path)
+    rows = sources.of_images(real.images, torch.arange(100))
+    scoring.keep(tmp_path, *recorded(evaluator.score(rows)))
+    html = page.write(tmp_path).read_text(encoding="utf-8")
+    assert "How far the brightness of generated images is from that of real ones. Lower is better." in html
+    assert "<figcaption>Brightness of images</figcaption>" in html
+    assert html.count('<path class="line s') == 2
+
+
+def recorded(result: Result) -> tuple[dict[str, Any], Result]:
+    return result.record({"kind": "images", "path": "digits"}), result
 
 
 def test_the_examples_own_tests_pass(site: Path) -> None:

@@ -1,1 +1,1 @@
-"""A loss, a regularizer and an experiment for ganlab, to copy from."""
+"""A loss, a regularizer, a metric and an experiment for ganlab, to copy from."""
