@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import ganlab
+from ganlab.core import registry
 
 TESTS = Path(__file__).parent
 SOURCE = Path(ganlab.__file__).parent
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 350, 60
+TOO_LONG = {  # functions to be cut; nothing may be added
+    "assembly/experiment.py build",
+    "evaluation/sources.py of_path",
+    "reports/charts.py lines",
+}
+# rooms of components, and of what reads the files of certain networks and draws certain scores
+WITH_NAMES = (
+    "augmentations", "data", "features", "games", "importers", "losses", "metrics", "models", "regularizers",
+    "growth.py", "optimizers.py", "priors.py",
+)  # fmt: skip
+# words with other meanings too: distributions, keys of a configuration, what a network has, suffixes
+ORDINARY = {"clip", "dropout", "entropy", "file", "folder", "none", "normal", "standard", "uniform", "zip"}
+NAMED = {  # functions that name a component, to be cut; nothing may be added
+    "config/component_source.py adam",
+    *(f"reports/curves.py {name}" for name in ("fid", "fid_infinity", "is", "spectrum")),
+    *(f"reports/page.py {name}" for name in ("fid", "is", "per_class")),
+    *(f"reports/inception_demo.py {name}" for name in ("classifier", "digits", "fid", "is", "kid", "memorization")),
+}
 ELSEWHERE = {"support", "fixtures", "examples"}  # folders of tests/ that are no room of src/ganlab
 
 
@@ -32,3 +54,35 @@ def test_no_test_module_imports_another_one() -> None:
         if line.strip().startswith(("from test_", "import test_", "from conftest"))
     ]
     assert lines == []
+
+
+def test_no_file_of_the_source_is_long() -> None:
+    lines = {str(path.relative_to(SOURCE)): len(path.read_text().splitlines()) for path in SOURCE.rglob("*.py")}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_no_function_of_the_source_is_long() -> None:
+    found = {
+        f"{path} {node.name}"
+        for path, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= MOST_LINES_OF_A_FUNCTION
+    }
+    assert found - TOO_LONG == set()
+
+
+def test_code_outside_the_components_names_none_of_them() -> None:
+    known = {name for kind in registry.KINDS for name in registry.names(kind)} - ORDINARY
+    found = {
+        f"{path} {node.value}"
+        for path, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in known
+        if not str(path).startswith(WITH_NAMES)
+    }
+    assert found - NAMED == set()
+
+
+def trees() -> Iterator[tuple[Path, ast.Module]]:
+    for path in SOURCE.rglob("*.py"):
+        yield path.relative_to(SOURCE), ast.parse(path.read_text())

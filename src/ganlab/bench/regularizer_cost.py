@@ -73,6 +73,29 @@ def measure(
     if missing or not names:
         raise GanlabError(f"There is no regularizer {', '.join([*missing, 'to compare'])}: name some, as reg=sn,r1.")
     common = of_all if together else {name: node for name, node in of_all.items() if name not in names}
+    engines, needed = _engines(config, names, common, together)
+    iterations, seconds = _timed(engines, warmup, iterations, repeats)
+    return {
+        "run": sorted(common),
+        "together": together,
+        **components(config),
+        "batch_size": config["data"]["batch_size"],
+        "device": str(engines[""].module.device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "iterations_measured": iterations * repeats,
+        "seconds_per_iteration": statistics.median(seconds[""]),
+        "regularizers": {name: _compared(seconds[name], seconds[""], together) for name in names if name in engines},
+        "needed": needed,
+    }
+
+
+def _engines(
+    config: Config, names: Sequence[str], common: Config, together: bool
+) -> tuple[dict[str, Engine], dict[str, str]]:
+    """The run of ``common`` regularizers, by the name "", and that with each one left out or put in; and why a run
+    cannot do without one."""
+    of_all: Config = config["reg"]
     engines, needed = {"": _engine(config, common)}, {}
     for name in names:
         chosen = {n: node for n, node in of_all.items() if (n != name if together else n == name or n in common)}
@@ -90,6 +113,13 @@ def measure(
                 raise
     if len(engines) == 1:
         raise GanlabError(f"No regularizer can be left out of this run: {' '.join(needed.values())}")
+    return engines, needed
+
+
+def _timed(
+    engines: dict[str, Engine], warmup: int, iterations: int, repeats: int
+) -> tuple[int, dict[str, list[float]]]:
+    """Iterations of a repeat, and of each engine the seconds of an iteration by repeat."""
     every = math.lcm(*(turn.every for engine in engines.values() for turn in engine.module.game.all_turns()))
     iterations = -(-iterations // every) * every
     for engine in engines.values():
@@ -103,19 +133,7 @@ def measure(
                 sums[name] += engine.seconds()
         for name, total in sums.items():
             seconds[name].append(total / iterations)
-    return {
-        "run": sorted(common),
-        "together": together,
-        **components(config),
-        "batch_size": config["data"]["batch_size"],
-        "device": str(engines[""].module.device),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "iterations_measured": iterations * repeats,
-        "seconds_per_iteration": statistics.median(seconds[""]),
-        "regularizers": {name: _compared(seconds[name], seconds[""], together) for name in names if name in engines},
-        "needed": needed,
-    }
+    return iterations, seconds
 
 
 def _engine(config: Config, regularizers: Config) -> Engine:

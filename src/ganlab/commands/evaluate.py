@@ -30,7 +30,7 @@ ganlab evaluate RUN RUN ...                  the newest scores of several runs, 
 
   checkpoint=last     best, all, an iteration, or the name or path of a file; RUN may be such a file itself
   sweep=null          truncation: a score for each of values=0.3:1.0:0.1
-  real=null           score held-out real images like generated ones too; null: if the protocol is digits
+  real=null           score held-out real images like generated ones too; null: with the data's own protocol
   reference_file=null an .npz of FID statistics (mu, sigma) instead of real images
   device=auto         cpu, cuda, cuda:1, mps; auto: a GPU if there is one
   out=null            folder for evaluation.jsonl of images=; null: beside them
@@ -90,11 +90,14 @@ def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> i
         return 0
     folder, which = choice.named(words[0], chosen["checkpoint"])
     config = run_folder.read_config(folder)
-    protocol, name = _protocol(chosen, str(config["data"]["component"]))
+    data_set = str(config["data"]["component"])
+    protocol = _protocol(chosen, data_set)
     if chosen["metrics"] is None and not config["data"]["num_classes"]:
         protocol = protocol.without_labels()
     truncations = _truncations(chosen)
-    real = (name == "digits" and bool(config["data"].get("held_out"))) if chosen["real"] is None else chosen["real"]
+    real = chosen["real"]
+    if real is None:  # a data set's own protocol generates as many images as are held out
+        real = protocol.name == data_set and bool(config["data"].get("held_out"))
     with _measured() as found:
         scoring.evaluate_run(
             folder,
@@ -117,7 +120,7 @@ def _images(chosen: Mapping[str, Any], data: Sequence[str]) -> int:
     if not any(word.startswith("data=") for word in data):
         raise GanlabError("images= are compared with real ones: say which, as data=zip data.path=real.zip.")
     composed = compose.read(list(data))
-    protocol, _ = _protocol(chosen, str(composed["data"]["component"]))
+    protocol = _protocol(chosen, str(composed["data"]["component"]))
     real = run_data.open_data(composed)
     path = Path(os.path.expanduser(str(chosen["images"])))
     if not os.path.exists(path):
@@ -205,14 +208,14 @@ def _converted(key: str, value: Any) -> Any:
         raise GanlabError(f"{key} {error}.") from error
 
 
-def _protocol(chosen: Mapping[str, Any], data: str) -> tuple[Any, str]:
+def _protocol(chosen: Mapping[str, Any], data: str) -> Any:
     from ganlab.evaluation import protocol
 
     own = data if data in protocol.names() else "fast"  # a data set may bring a protocol of its name
     name = str(chosen["protocol"]) if chosen["protocol"] is not None else own
     found = protocol.preset(name)
     values = {key: chosen[key] for key in _OF_PROTOCOL if chosen[key] is not None}
-    return found.changed({**values, **chosen["more"]}), name
+    return found.changed({**values, **chosen["more"]})
 
 
 def _truncations(chosen: Mapping[str, Any]) -> list[float | None] | None:

@@ -79,20 +79,7 @@ def make_run(
     Raises:
         GanlabError: If the files cannot be read, are of no known format, or do not fit.
     """
-    formats = importers.formats()
-    if format_name is not None and format_name not in formats:
-        raise GanlabError(
-            f"format={format_name} is not known.{suggestion(format_name, formats)} Formats: {', '.join(formats)}."
-        )
-    files = _files(path)
-    with _of_foreign_shapes(path):
-        chosen, parts = recognise(files, {format_name: formats[format_name]} if format_name else formats, path)
-    options = options or {}
-    for name in options:
-        if name not in dict(importers.options(chosen)):
-            raise GanlabError(
-                f"{path} is a checkpoint of format={chosen.NAME}, which has no option {name}: leave it out."
-            )
+    chosen, parts = _chosen(path, format_name, options or {})
     by_role = _assign(parts, path)
     if "generator" not in by_role and "average" not in by_role:
         raise GanlabError(f"{path} has a discriminator only; give the folder that its generator is in as well.")
@@ -105,8 +92,8 @@ def make_run(
             classes = chosen.classes(by_role["discriminator"].tensors)
             for each in by_role.values():
                 each.tensors.classes = classes
-        generator = chosen.generator(part.tensors, **options)
-        average = chosen.generator(by_role["average"].tensors, **options) if "average" in by_role else generator
+        generator = chosen.generator(part.tensors, **(options or {}))
+        average = chosen.generator(by_role["average"].tensors, **(options or {})) if "average" in by_role else generator
         if "discriminator" in by_role:
             discriminator = chosen.discriminator(by_role["discriminator"].tensors, generator.image)
     if discriminator is None:
@@ -122,6 +109,24 @@ def make_run(
     with run_folder.claimed(out, name=chosen.NAME) as folder:
         _write(module, folder)
     return Imported(folder, chosen.NAME, tuple(messages))
+
+
+def _chosen(path: str, format_name: str | None, options: Mapping[str, Any]) -> tuple[ModuleType, list[Part]]:
+    """Read the files and find their format, which must be the one that is named and have the options."""
+    formats = importers.formats()
+    if format_name is not None and format_name not in formats:
+        raise GanlabError(
+            f"format={format_name} is not known.{suggestion(format_name, formats)} Formats: {', '.join(formats)}."
+        )
+    files = _files(path)
+    with _of_foreign_shapes(path):
+        chosen, parts = recognise(files, {format_name: formats[format_name]} if format_name else formats, path)
+    for name in options:
+        if name not in dict(importers.options(chosen)):
+            raise GanlabError(
+                f"{path} is a checkpoint of format={chosen.NAME}, which has no option {name}: leave it out."
+            )
+    return chosen, parts
 
 
 @contextmanager
@@ -251,7 +256,7 @@ def _unwrapped(content: Any) -> tuple[dict[str, Tensor], int]:
 
 
 def _assign(parts: Sequence[Part], given: str) -> dict[str, Part]:
-    """Which file is what.
+    """Assign each file to a network.
 
     Raises:
         GanlabError: If a folder holds several of a kind.

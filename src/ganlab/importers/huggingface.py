@@ -42,28 +42,7 @@ def generator(tensors: Tensors, truncation: float = 1.0) -> Network:
     layers = tensors.count(r"generator\.layers\.(\d+)\.")
     attentions = tensors.places(r"generator\.layers\.(\d+)\.snconv1x1_theta")
     order = [i for i in range(layers) if i not in attentions]
-    pairs = [("embeddings", "embedding"), ("generator.gen_z", "linear")]
-    for block, layer in enumerate(order):
-        at = f"generator.layers.{layer}"
-        for k in range(4):
-            pairs += [
-                (f"{at}.conv_{k}", f"blocks.{block}.conv{k + 1}"),
-                (f"{at}.bn_{k}", f"blocks.{block}.norm{k + 1}"),
-            ]
-            pairs += [
-                (f"{at}.bn_{k}.{a}", f"blocks.{block}.norm{k + 1}.{b}")
-                for a, b in (("scale", "gain"), ("offset", "offset"))
-            ]
-    for layer in attentions:
-        block = sum(i < layer for i in order) - 1
-        pairs.append((f"generator.layers.{layer}", f"attentions.{block}"))
-        pairs += [
-            (f"generator.layers.{layer}.snconv1x1_{theirs}", f"attentions.{block}.{ours}")
-            for theirs, ours in (("theta", "query"), ("phi", "key"), ("g", "value"), ("o_conv", "output"))
-        ]
-    pairs += [("generator.bn", "output_norm"), ("generator.conv_to_rgb", "output")]
-    table = Table(pairs, {"running_means": "running_mean", "running_vars": "running_var"})
-
+    table = _table(order, attentions)
     channels = [
         (
             tensors[f"generator.layers.{i}.conv_0.weight_orig"].shape[1],
@@ -98,6 +77,31 @@ def generator(tensors: Tensors, truncation: float = 1.0) -> Network:
         surplus=surplus,
         settings=("prior=truncated", f"prior.threshold={THRESHOLD}", f"prior.scale={truncation}"),
     )
+
+
+def _table(order: list[int], attentions: list[int]) -> Table:
+    """The names of modules, from the numbers of the layers that are blocks and of those that are attention."""
+    pairs = [("embeddings", "embedding"), ("generator.gen_z", "linear")]
+    for block, layer in enumerate(order):
+        at = f"generator.layers.{layer}"
+        for k in range(4):
+            pairs += [
+                (f"{at}.conv_{k}", f"blocks.{block}.conv{k + 1}"),
+                (f"{at}.bn_{k}", f"blocks.{block}.norm{k + 1}"),
+            ]
+            pairs += [
+                (f"{at}.bn_{k}.{a}", f"blocks.{block}.norm{k + 1}.{b}")
+                for a, b in (("scale", "gain"), ("offset", "offset"))
+            ]
+    for layer in attentions:
+        block = sum(i < layer for i in order) - 1
+        pairs.append((f"generator.layers.{layer}", f"attentions.{block}"))
+        pairs += [
+            (f"generator.layers.{layer}.snconv1x1_{theirs}", f"attentions.{block}.{ours}")
+            for theirs, ours in (("theta", "query"), ("phi", "key"), ("g", "value"), ("o_conv", "output"))
+        ]
+    pairs += [("generator.bn", "output_norm"), ("generator.conv_to_rgb", "output")]
+    return Table(pairs, {"running_means": "running_mean", "running_vars": "running_var"})
 
 
 def _row(table: Tensor, truncation: float) -> Tensor:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from ganlab.layers.pointwise import PointwiseConv2d
 
+USUAL_HEIGHT = 64
+
 
 class SelfAttention(nn.Module):
     """The non-local block of SAGAN, in the form that its released code and BigGAN have.
@@ -118,18 +120,20 @@ class _Fused(torch.autograd.Function):
         return key @ slope.transpose(1, 2), query @ slope, grad @ weights
 
 
-def attention_places(attention: int | tuple[int, ...], heights: list[int]) -> list[int]:
-    """Which of the blocks, whose maps have ``heights``, attention follows.
+def attention_places(attention: int | tuple[int, ...] | None, heights: list[int]) -> list[int]:
+    """The places of the blocks that attention follows: the first block of each height.
 
-    That is the first block of each height asked for; of a height that is asked for n times, the first n.
+    Of a height that is asked for n times they are the first n.
 
     Args:
-        attention: One height or several; 0 for none.
+        attention: One height or several; 0 for none; None for 64 if there is one.
         heights: Of the blocks' maps, in order.
 
     Raises:
         ValueError: If there is no map of a height that is asked for, or fewer than that; the nearest is named.
     """
+    if attention is None:
+        attention = USUAL_HEIGHT if USUAL_HEIGHT in heights else 0
     wanted = [height for height in ((attention,) if isinstance(attention, int) else attention) if height]
     places = []
     for height, times in Counter(wanted).items():

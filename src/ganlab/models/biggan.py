@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +15,7 @@ from torch.nn.utils import parametrizations
 
 from ganlab.core.errors import one_of
 from ganlab.layers.attention import SelfAttention, attention_places
-from ganlab.layers.geometry import Doublings, Size, doublings
+from ganlab.layers.geometry import Doublings, Size, doublings, height_and_width
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
@@ -21,7 +23,6 @@ from ganlab.layers.residual import DiscriminatorBlock, GeneratorBlock, Projectio
 from ganlab.layers.spectral_norm import exempt
 
 FEWEST_DOUBLINGS = 3
-USUAL_ATTENTION = 64
 
 
 def generator_multiples(count: int) -> list[int]:
@@ -51,6 +52,21 @@ def discriminator_multiples(count: int) -> list[int]:
 def check_extra_blocks(extra_blocks: int) -> None:
     if extra_blocks < 0:
         raise ValueError(f"expected extra_blocks to be 0 or more, got {extra_blocks}")
+
+
+def condition_norm(num_classes: int, condition_dim: int, **options: Any) -> Callable[[int], nn.Module]:
+    """Batch norm of a block: by a condition of this length, or by the class where it is 0, or plain."""
+    if condition_dim:
+        return partial(ConditionalBatchNorm, condition_dim=condition_dim, **options)
+    if num_classes:
+        return partial(ConditionalBatchNorm, num_classes=num_classes, **options)
+    return partial(BatchNorm, **options)
+
+
+def _normalize_weights(network: nn.Module) -> None:
+    for module in list(network.modules()):
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            parametrizations.weight_norm(module)
 
 
 class Generator(nn.Module):
@@ -120,8 +136,7 @@ class Generator(nn.Module):
         check_positive(shared_dim=shared_dim, kernel_size=kernel_size, dilation=dilation)
         check_extra_blocks(extra_blocks)
         self.base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
-        height, breadth = (side * 2**count for side in self.base)
-        self.image_shape = (image_channels, height, breadth)
+        self.image_shape = (image_channels, *height_and_width(image_size))
         self.num_classes, self.hierarchical = num_classes, hierarchical
         parts = count + 1 if hierarchical else 1
         if latent_dim < parts:
@@ -132,34 +147,17 @@ class Generator(nn.Module):
         shared = shared_embedding and num_classes > 0
         # Spectral norm on this embedding cripples the generator, so the published network has none.
         self.embedding = exempt(nn.Embedding(num_classes, shared_dim)) if shared else None
-        condition_dim = (shared_dim if shared else num_classes) + (self.part if hierarchical else 0)
-
-        def norm(features: int) -> nn.Module:
-            options: dict[str, Any] = {"stored_variance": stored_variance}
-            if condition_dim == 0:
-                return BatchNorm(features, eps=norm_eps, **options)
-            if shared or hierarchical:
-                return ConditionalBatchNorm(features, condition_dim=condition_dim, eps=norm_eps, **options)
-            return ConditionalBatchNorm(features, num_classes=num_classes, eps=norm_eps, **options)
+        embedded = shared_dim if shared else num_classes
+        condition_dim = embedded + self.part if hierarchical else (shared_dim if shared else 0)
+        norm = condition_norm(num_classes, condition_dim, eps=norm_eps, stored_variance=stored_variance)
+        block = partial(GeneratorBlock, norm=norm, kernel_size=kernel_size, dilation=dilation)
 
         channels = [width * multiple for multiple in generator_multiples(count)]
         heights = [self.base[0] * 2 ** (i + 1) for i in range(count)]
-        usual = USUAL_ATTENTION if USUAL_ATTENTION in heights else 0
-        places = attention_places(usual if attention is None else attention, heights)
+        places = attention_places(attention, heights)
         self.linear = nn.Linear(self.part, channels[0] * math.prod(self.base))
-        self.blocks = nn.ModuleList(
-            [
-                GeneratorBlock(n, m, norm, kernel_size=kernel_size, dilation=dilation, upsampling=upsampling)
-                for n, m in pairwise(channels)
-            ]
-        )
-        self.extra_blocks = nn.ModuleList(
-            [
-                GeneratorBlock(m, m, norm, kernel_size=kernel_size, dilation=dilation, doubles=False)
-                for m in channels[1:]
-                for _ in range(extra_blocks)
-            ]
-        )
+        self.blocks = nn.ModuleList(block(n, m, upsampling=upsampling) for n, m in pairwise(channels))
+        self.extra_blocks = nn.ModuleList(block(m, m, doubles=False) for m in channels[1:] for _ in range(extra_blocks))
         self.extra = extra_blocks
         self.attentions = nn.ModuleDict({str(i): SelfAttention(channels[i + 1]) for i in places})
         self.output_norm = BatchNorm(channels[-1], stored_variance=stored_variance)
@@ -167,9 +165,7 @@ class Generator(nn.Module):
         initialize(self, initialization)
         self.spectral_normalization = not weight_norm
         if weight_norm:
-            for module in list(self.modules()):
-                if isinstance(module, nn.Conv2d | nn.Linear):
-                    parametrizations.weight_norm(module)
+            _normalize_weights(self)
 
     def embed(self, y: Tensor | None) -> Tensor | None:
         """The class's embedding (B, shared_dim), an argument of `synthesize`; interpolate between two of these.
@@ -252,52 +248,28 @@ class Discriminator(nn.Module):
         one_of(normalization, ("none", "batch", "conditional"), "normalization")
         if normalization == "conditional" and num_classes == 0:
             raise ValueError("expected classes for normalization=conditional, got none: take batch")
-        base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
-        height, breadth = (side * 2**count for side in base)
-        self.image_shape = (image_channels, height, breadth)
+        _, count = doublings(image_size, least=FEWEST_DOUBLINGS)
+        self.image_shape = (image_channels, *height_and_width(image_size))
         self.num_classes, self.conditional = num_classes, normalization == "conditional"
 
-        def norm(features: int) -> nn.Module:
-            if self.conditional:
-                return ConditionalBatchNorm(features, num_classes=num_classes)
-            return BatchNorm(features)
-
+        norms: dict[str, Any] = {
+            "none": None,
+            "batch": BatchNorm,
+            "conditional": partial(ConditionalBatchNorm, num_classes=num_classes),
+        }
+        block = partial(DiscriminatorBlock, kernel_size=kernel_size, dilation=dilation, norm=norms[normalization])
         channels = [width * multiple for multiple in discriminator_multiples(count)]
         self.feature_channels = channels[-1]
         halvings = count - 1 if count <= FEWEST_DOUBLINGS else count
-        heights = [height >> min(i + 1, halvings) for i in range(len(channels))]
-        usual = USUAL_ATTENTION if USUAL_ATTENTION in heights else 0
-        places = attention_places(usual if attention is None else attention, heights)
+        heights = [self.image_shape[1] >> min(i + 1, halvings) for i in range(len(channels))]
+        places = attention_places(attention, heights)
         self.blocks = nn.ModuleList(
-            [
-                DiscriminatorBlock(
-                    n,
-                    m,
-                    m,
-                    first=i == 0,
-                    downsample=i < halvings,
-                    kernel_size=kernel_size,
-                    dilation=dilation,
-                    norm=None if normalization == "none" else norm,
-                )
-                for i, (n, m) in enumerate(zip([image_channels, *channels[:-1]], channels, strict=True))
-            ]
+            block(n, m, m, first=i == 0, downsample=i < halvings)
+            for i, (n, m) in enumerate(pairwise([image_channels, *channels]))
         )
         self.extra = extra_blocks
         self.extra_blocks = nn.ModuleList(
-            [
-                DiscriminatorBlock(
-                    m,
-                    m,
-                    m,
-                    downsample=False,
-                    kernel_size=kernel_size,
-                    dilation=dilation,
-                    norm=None if normalization == "none" else norm,
-                )
-                for m in channels
-                for _ in range(extra_blocks)
-            ]
+            block(m, m, m, downsample=False) for m in channels for _ in range(extra_blocks)
         )
         self.attentions = nn.ModuleDict({str(i): SelfAttention(channels[i]) for i in places})
         self.head = ProjectionHead(channels[-1], num_classes)

@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganlab.layers.attention import SelfAttention, attention_places
-from ganlab.layers.geometry import Doublings, Size, doublings
+from ganlab.layers.geometry import Doublings, Size, doublings, height_and_width
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
-from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
+from ganlab.layers.norm import BatchNorm
 from ganlab.layers.pointwise import PointwiseConv2d
 from ganlab.layers.resample import UpsampleConv2d, upsample
 from ganlab.layers.residual import ProjectionHead
 from ganlab.layers.spectral_norm import exempt
-from ganlab.models.biggan import FEWEST_DOUBLINGS, USUAL_ATTENTION, discriminator_multiples, generator_multiples
+from ganlab.models.biggan import FEWEST_DOUBLINGS, condition_norm, discriminator_multiples, generator_multiples
 
 BOTTLENECK = 4
 
@@ -157,24 +156,16 @@ class Generator(nn.Module):
         if depth < 1:
             raise ValueError(f"expected depth to be at least 1, got {depth}")
         self.base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
-        height, breadth = (side * 2**count for side in self.base)
-        self.image_shape = (image_channels, height, breadth)
+        self.image_shape = (image_channels, *height_and_width(image_size))
         self.latent_dim, self.num_classes, self.hierarchical = latent_dim, num_classes, hierarchical
         # Spectral norm on this embedding cripples the generator, so the published network has none.
         self.embedding = exempt(nn.Embedding(num_classes, shared_dim)) if num_classes else None
         class_dim = shared_dim if num_classes else 0
         condition_dim = class_dim + (latent_dim if hierarchical else 0)
-
-        def norm(features: int) -> nn.Module:
-            options: dict[str, Any] = {"stored_variance": stored_variance}
-            if condition_dim == 0:
-                return BatchNorm(features, eps=norm_eps, **options)
-            return ConditionalBatchNorm(features, condition_dim=condition_dim, eps=norm_eps, **options)
-
+        norm = condition_norm(0, condition_dim, eps=norm_eps, stored_variance=stored_variance)
         channels = [width * multiple for multiple in generator_multiples(count)]
         heights = [self.base[0] * 2 ** (i + 1) for i in range(count)]
-        usual = USUAL_ATTENTION if USUAL_ATTENTION in heights else 0
-        places = attention_places(usual if attention is None else attention, heights)
+        places = attention_places(attention, heights)
         self.linear = nn.Linear(condition_dim if hierarchical else latent_dim, channels[0] * math.prod(self.base))
         self.blocks = nn.ModuleList()
         self.attentions = nn.ModuleDict()
@@ -252,16 +243,14 @@ class Discriminator(nn.Module):
         check_positive(width=width, image_channels=image_channels)
         if depth < 1:
             raise ValueError(f"expected depth to be at least 1, got {depth}")
-        base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
-        height, breadth = (side * 2**count for side in base)
-        self.image_shape = (image_channels, height, breadth)
+        _, count = doublings(image_size, least=FEWEST_DOUBLINGS)
+        self.image_shape = (image_channels, *height_and_width(image_size))
         self.num_classes = num_classes
         channels = [width * multiple for multiple in discriminator_multiples(count)]
         self.feature_channels = channels[-1]
         halvings = count - 1 if count <= FEWEST_DOUBLINGS else count
-        heights = [height >> min(i + 1, halvings) for i in range(count)]
-        usual = USUAL_ATTENTION if USUAL_ATTENTION in heights else 0
-        places = attention_places(usual if attention is None else attention, heights)
+        heights = [self.image_shape[1] >> min(i + 1, halvings) for i in range(count)]
+        places = attention_places(attention, heights)
         self.input = nn.Conv2d(image_channels, channels[0], 3, padding=1)
         self.blocks = nn.ModuleList()
         self.attentions = nn.ModuleDict()
