@@ -178,9 +178,8 @@ def find(group: str, name: str) -> Choice:
             return choice
     names = [choice.name for choice in choices(group)]
     elsewhere = [other for other in known if other != group and any(c.name == name for c in choices(other))]
-    hint = suggestion(name, names)
-    if elsewhere:
-        hint = f" There is {' and '.join(f'{other}={name}' for other in elsewhere)}."
+    there = " and ".join(f"{other}={name}" for other in elsewhere)
+    hint = f" There is {there}." if elsewhere else suggestion(name, names)
     raise GanlabError(f"No {group} is called {name!r}.{hint} Known: {', '.join(names) or NONE}.")
 
 
