@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ganlab.core.errors import shortened
 from ganlab.runs import run_folder
 from ganlab.sampling import captions, generation
 
@@ -38,8 +39,8 @@ def test_a_long_name_is_cut() -> None:
     grid = generation.grid(torch.rand(1, 1, 8, 8), 1)
     long = captions.beside(grid, ["W" * 5000])
     assert long.shape[2] < 500
-    assert captions.shortened("a" * 22) == "a" * 22
-    assert captions.shortened("a" * 23) == f"{'a' * 19}..."
+    assert shortened("a" * 22, captions.WIDEST) == "a" * 22
+    assert shortened("a" * 23, captions.WIDEST) == f"{'a' * 19}..."
 
 
 @pytest.mark.parametrize(

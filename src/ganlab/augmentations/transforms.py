@@ -118,7 +118,7 @@ def recolored(images: Tensor, matrix: Tensor) -> Tensor:
         row = matrix[:, :3].mean(1)
         return images * row[:, :3].sum(1).view(-1, 1, 1, 1) + row[:, 3].view(-1, 1, 1, 1)
     colors = matrix[:, :3, :3] @ images.flatten(2) + matrix[:, :3, 3:]  # (B, 3, H·W)
-    return colors.unflatten(2, images.shape[2:])
+    return colors.unflatten(2, images.shape[2:])  # (B, 3, H, W)
 
 
 def amplified(images: Tensor, gains: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ def amplified(images: Tensor, gains: Tensor) -> Tensor:
     x = reflected(images, reach, reach, reach, reach).reshape(1, batch * channels, height + 2 * reach, -1)
     x = F.conv2d(x, taps, groups=batch * channels)
     x = F.conv2d(x, taps.transpose(2, 3), groups=batch * channels)
-    return x.view(images.shape)
+    return x.view(images.shape)  # (B, C, H, W)
 
 
 @cache

@@ -90,19 +90,19 @@ def _margins(inverse: Tensor, height: int, width: int) -> Tensor:
 def doubled(images: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C, 2H, 2W) by the wavelet's filter, with zeros outside."""
     taps = _taps(images) * 2
-    x = images.flatten(0, 1)[:, None]
+    x = images.flatten(0, 1)[:, None]  # (B·C, 1, H, W)
     x = F.conv_transpose2d(x, taps.view(1, 1, 1, -1), stride=(1, 2), padding=(0, len(SYM6) // 2 - 1))
     x = F.conv_transpose2d(x, taps.view(1, 1, -1, 1), stride=(2, 1), padding=(len(SYM6) // 2 - 1, 0))
-    return x[:, 0].unflatten(0, images.shape[:2])
+    return x[:, 0].unflatten(0, images.shape[:2])  # (B, C, H, W)
 
 
 def halved(images: Tensor) -> Tensor:
     """The reverse of `doubled`, by the mirrored filter, without the ``2 * _REACH`` outermost pixels on each side."""
     taps, crop = _taps(images), 2 * _REACH - (len(SYM6) // 2 - 1)
-    x = images[:, :, crop:-crop, crop:-crop].flatten(0, 1)[:, None]
+    x = images[:, :, crop:-crop, crop:-crop].flatten(0, 1)[:, None]  # (B·C, 1, H, W)
     x = F.conv2d(x, taps.view(1, 1, 1, -1), stride=(1, 2))
     x = F.conv2d(x, taps.view(1, 1, -1, 1), stride=(2, 1))
-    return x[:, 0].unflatten(0, images.shape[:2])
+    return x[:, 0].unflatten(0, images.shape[:2])  # (B, C, H, W)
 
 
 def _taps(like: Tensor) -> Tensor:

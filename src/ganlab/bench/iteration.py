@@ -49,6 +49,12 @@ class Settings:
     compare: str | None = None
 
 
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given, so that a clock counts it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 @dataclass
 class Parts:
     """Exclusive time of nested parts: the time of an inner part does not count for the outer one."""
@@ -67,8 +73,7 @@ class Parts:
             self._switch(None)
 
     def _switch(self, part: str | None) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        synchronize(self.device)
         now = time.perf_counter()
         if self._open:
             self.seconds[self._open[-1]] = self.seconds.get(self._open[-1], 0.0) + now - self._since
@@ -96,13 +101,13 @@ class Meter(L.Callback):
         self._done = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._synchronize(pl_module)
+        synchronize(pl_module.device)
         self._started = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._synchronize(pl_module)
+        synchronize(pl_module.device)
         seconds = time.perf_counter() - self._started
         self._done += 1
         counted = self._done > self.settings.warmup
@@ -117,27 +122,22 @@ class Meter(L.Callback):
             assert isinstance(pl_module, GANModule)
             self.parts = pl_module.setting.timer = Parts(pl_module.device)
             self.finished = (seconds, pl_module.progress.iteration)
-        self._synchronize(pl_module)
+        synchronize(pl_module.device)
         self._started = time.perf_counter()
 
     def _play_rival(self, module: L.LightningModule, counted: bool) -> None:
         assert self.rival is not None
         for batch in self._batches:
             self.rival.prepare(batch)
-            self._synchronize(module)
+            synchronize(module.device)
             started = time.perf_counter()
             self.rival.iterate()
-            self._synchronize(module)
+            synchronize(module.device)
             if counted:
                 self.rivals.append(time.perf_counter() - started)
         self._batches.clear()
         if self._done >= self.settings.warmup + self.settings.iterations * self.settings.repeats:
             self.rival.difference = self.rival.compare(module)
-
-    @staticmethod
-    def _synchronize(module: L.LightningModule) -> None:
-        if module.device.type == "cuda":
-            torch.cuda.synchronize(module.device)
 
 
 def run(config: dict[str, Any], settings: Settings) -> dict[str, Any]:

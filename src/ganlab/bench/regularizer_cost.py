@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ganlab.assembly import experiment
-from ganlab.bench.iteration import components, title
+from ganlab.bench.iteration import components, synchronize, title
 from ganlab.core.errors import GanlabError
 
 Config = dict[str, Any]
@@ -36,15 +36,11 @@ class Engine:
 
     def seconds(self) -> float:
         """Of one iteration."""
-        self._synchronize()
+        synchronize(self.module.device)
         started = time.perf_counter()
         self.iterate()
-        self._synchronize()
+        synchronize(self.module.device)
         return time.perf_counter() - started
-
-    def _synchronize(self) -> None:
-        if self.module.device.type == "cuda":
-            torch.cuda.synchronize(self.module.device)
 
 
 def measure(

@@ -80,14 +80,14 @@ FUSED_TO_CHANNELS = 64
 
 def _written_out(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     weights = torch.softmax(query.transpose(1, 2) @ key, dim=-1)  # (B, N, M)
-    return (weights @ value.transpose(1, 2)).transpose(1, 2)
+    return (weights @ value.transpose(1, 2)).transpose(1, 2)  # (B, e, N)
 
 
 def _fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     q, k, v = (x.transpose(1, 2).unsqueeze(1) for x in (query, key, value))  # (B, 1 head, N or M, channels)
     filling = (0, v.shape[3] - q.shape[3])
     out = F.scaled_dot_product_attention(F.pad(q, filling), F.pad(k, filling), v, scale=1.0)
-    return out.squeeze(1).transpose(1, 2)
+    return out.squeeze(1).transpose(1, 2)  # (B, e, N)
 
 
 class _Fused(torch.autograd.Function):

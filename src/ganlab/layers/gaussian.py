@@ -13,7 +13,7 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, variance) || N(0, 1)) in nats, (B,): 1/2 * sum(mean^2 + e^v - 1 - v); float32 at least."""
     dtype = torch.promote_types(mean.dtype, torch.float32)
     mean, log_variance = mean.to(dtype), log_variance.to(dtype)
-    return (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1) / 2
+    return (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1) / 2  # (B,)
 
 
 def sample(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:

@@ -165,7 +165,7 @@ class ConditionalBatchNorm(BatchNorm):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:  # type: ignore[override]
         shape = (*condition.shape[:1], -1, *[1] * (x.ndim - 2))
-        gain, offset = self.gain(condition).view(shape), self.offset(condition).view(shape)
+        gain, offset = self.gain(condition).view(shape), self.offset(condition).view(shape)  # (B, C, 1, 1)
         return torch.addcmul(offset, super().forward(x), 1 + gain)
 
 

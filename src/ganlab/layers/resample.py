@@ -63,8 +63,8 @@ class _Resampling(nn.Conv2d):
         """w * 1₂ₓ₂ as (out, K+1, K+1, in)."""
         rows, channels, side, _ = weight.shape
         with torch.autocast(weight.device.type, enabled=False):
-            kernel = self.shifts @ weight.permute(0, 2, 3, 1).reshape(rows, side * side, channels)
-        return kernel.view(rows, side + 1, side + 1, channels)
+            kernel = self.shifts @ weight.permute(0, 2, 3, 1).reshape(rows, side * side, channels)  # (out, (K+1)², in)
+        return kernel.view(rows, side + 1, side + 1, channels)  # (out, K+1, K+1, in)
 
 
 class UpsampleConv2d(_Resampling):

@@ -108,8 +108,8 @@ def _matrix(weight: Tensor, out_dim: int, like: Tensor | None = None) -> Tensor:
     if out_dim:
         weight, like = weight.transpose(0, out_dim), like.transpose(0, out_dim)
     if weight.ndim == 4 and not like.is_contiguous():
-        weight = weight.permute(0, 2, 3, 1)
-    return weight.reshape(weight.shape[0], -1)
+        weight = weight.permute(0, 2, 3, 1)  # (out, h, w, in)
+    return weight.reshape(weight.shape[0], -1)  # (out, in·h·w)
 
 
 def _unmatrix(matrix: Tensor, like: Tensor, out_dim: int) -> Tensor:
@@ -120,7 +120,7 @@ def _unmatrix(matrix: Tensor, like: Tensor, out_dim: int) -> Tensor:
         shaped = matrix.view(rows, height, width, channels).permute(0, 3, 1, 2)
     else:
         shaped = matrix.view(shaped.shape)
-    return shaped.transpose(0, out_dim) if out_dim else shaped
+    return shaped.transpose(0, out_dim) if out_dim else shaped  # as ``like``
 
 
 def _reordered(v: Tensor, weight: Tensor, out_dim: int, *, store: bool) -> Tensor:

@@ -78,7 +78,7 @@ class Discriminator(nn.Module):
         return self.to_code(x.flatten(1))
 
     def decode(self, code: Tensor) -> Tensor:
-        h = self.from_code(code).unflatten(1, (-1, *self.base))
+        h = self.from_code(code).unflatten(1, (-1, *self.base))  # (B, C, h, w)
         for norm, conv in zip(self.up_norms, self.up, strict=True):
             h = conv(F.relu(norm(h)))
         return h.tanh()

@@ -183,7 +183,7 @@ class Generator(nn.Module):
         """Images from latents (B, latent_dim) and what `embed` made of labels."""
         check_latents(z, self.latent_dim)
         first, *rest = z.split(self.part, dim=1)
-        h = self.linear(first).unflatten(1, (-1, *self.base))
+        h = self.linear(first).unflatten(1, (-1, *self.base))  # (B, C, h, w)
         for i, block in enumerate(self.blocks):
             given = [part for part in (embedded, rest[i] if rest else None) if part is not None]
             condition = torch.cat(given, 1) if len(given) == 2 else given[0] if given else None

@@ -189,7 +189,7 @@ class Generator(nn.Module):
         condition = embedded
         if self.hierarchical:
             condition = z = z if embedded is None else torch.cat([embedded, z], 1)
-        h = self.linear(z).unflatten(1, (-1, *self.base))
+        h = self.linear(z).unflatten(1, (-1, *self.base))  # (B, C, h, w)
         for i, block in enumerate(self.blocks):
             h = block(h, condition)
             if str(i) in self.attentions:

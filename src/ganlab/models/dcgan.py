@@ -74,7 +74,7 @@ class Generator(nn.Module):
         y = check_labels(y, self.num_classes)
         if self.embedding is not None:
             z = torch.cat([z, self.embedding(y)], 1)
-        h = self.linear(z).unflatten(1, (-1, *self.base))
+        h = self.linear(z).unflatten(1, (-1, *self.base))  # (B, C, h, w)
         for norm, conv in zip(self.norms, self.convs, strict=True):
             h = conv(F.relu(norm(h), inplace=True))
         return torch.tanh(h)

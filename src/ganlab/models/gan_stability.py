@@ -100,7 +100,7 @@ class Generator(nn.Module):
         y = check_labels(y, self.num_classes)
         embedded = self.embedding(y) if y is not None else self.embedding.weight.expand(len(z), -1)
         embedded = embedded / embedded.norm(dim=1, keepdim=True)
-        h = self.linear(torch.cat([z, embedded], 1)).unflatten(1, (-1, *self.base))
+        h = self.linear(torch.cat([z, embedded], 1)).unflatten(1, (-1, *self.base))  # (B, C, h, w)
         for i, block in enumerate(self.blocks):
             h = block(F.interpolate(h, scale_factor=2.0, mode="nearest") if i else h)
         return torch.tanh(self.output(F.leaky_relu(h, SLOPE)))

@@ -96,7 +96,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         check_latents(z, self.latent_dim)
-        h = F.relu(self.linear(z)).unflatten(1, (-1, *self.base))
+        h = F.relu(self.linear(z)).unflatten(1, (-1, *self.base))  # (B, C, h, w)
         for i, block in enumerate(self.blocks):
             h = block(F.interpolate(h, scale_factor=2.0, mode="nearest") if i else h)
         return self.output(h)

@@ -66,7 +66,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         check_latents(z, self.latent_dim)
-        h = self.linear(z).unflatten(1, (-1, *self.base))
+        h = self.linear(z).unflatten(1, (-1, *self.base))  # (B, C, h, w)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             h = F.relu(norm(conv(h)), inplace=True)
         return torch.tanh(self.output(h))

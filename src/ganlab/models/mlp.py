@@ -74,7 +74,7 @@ class Generator(nn.Module):
         check_latents(z, self.latent_dim)
         y = check_labels(y, self.num_classes)
         h = z if self.embedding is None else torch.cat([z, self.embedding(y)], 1)
-        x = self.output(self.hidden(h)).unflatten(1, self.image_shape)
+        x = self.output(self.hidden(h)).unflatten(1, self.image_shape)  # (B, *image_shape)
         return torch.tanh(x) if self.bounded else x
 
 
@@ -128,7 +128,7 @@ class Discriminator(nn.Module):
 
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         y = check_labels(y, self.num_classes)
-        h = x.flatten(1)
+        h = x.flatten(1)  # (B, numbers of an image)
         return self.hidden(h if self.embedding is None else torch.cat([h, self.embedding(y)], 1))
 
     def head(self, features: Tensor, y: Tensor | None = None) -> Tensor:

@@ -87,7 +87,7 @@ class Generator(Growing):
         y = check_labels(y, self.num_classes)
         if y is not None:
             z = torch.cat([z, F.one_hot(y, self.num_classes).to(z.dtype)], 1)
-        x = self.dense(pixel_norm(z)).unflatten(1, (-1, *self.base))
+        x = self.dense(pixel_norm(z)).unflatten(1, (-1, *self.base))  # (B, C, h, w)
         if self.dense_bias is not None:
             x = x + self.dense_bias.view(-1, 1, 1)
         x = _activated(self.conv(_activated(x)))

@@ -81,7 +81,7 @@ class Generator(sngan.Generator):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         check_latents(z, self.latent_dim)
         y = check_labels(y, self.num_classes)
-        h = self.linear(z).unflatten(1, (-1, *self.base))
+        h = self.linear(z).unflatten(1, (-1, *self.base))  # (B, C, h, w)
         for i, block in enumerate(self.blocks):
             h = block(h, y)
             if str(i) in self.attentions:

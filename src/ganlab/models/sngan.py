@@ -109,7 +109,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         check_latents(z, self.latent_dim)
         y = check_labels(y, self.num_classes)
-        h = self.linear(z).unflatten(1, (-1, *self.base))
+        h = self.linear(z).unflatten(1, (-1, *self.base))  # (B, C, h, w)
         for block in self.blocks:
             h = block(h, y)
         return torch.tanh(self.output(F.relu(self.output_norm(h), inplace=True)))

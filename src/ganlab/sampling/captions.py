@@ -10,6 +10,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ganlab.core.errors import shortened
+
 SIZES = (12, 26)  # of the letters, in pixels: a third of a row, within these
 WIDEST = 22  # letters of a name
 _MARGIN = 6
@@ -28,7 +30,7 @@ def beside(grid: Tensor, names: Sequence[str]) -> Tensor:
     row = height / len(names)
     least, most = SIZES
     font = ImageFont.load_default(size=min(max(least, row // 3), most))
-    texts = [shortened(name) for name in names]
+    texts = [shortened(name, WIDEST) for name in names]
     width = max(round(font.getlength(text)) for text in texts) + 2 * _MARGIN
     width += width % 2  # videos have even sides
     column = Image.new("L", (width, height), 255)
@@ -50,7 +52,3 @@ def of_classes(labels: Sequence[int], names: Sequence[str]) -> list[str]:
         plain = "".join(letter for letter in name if not unicodedata.combining(letter)).strip()
         texts.append(plain if plain and plain.isascii() and plain.isprintable() else str(label))
     return texts
-
-
-def shortened(name: str) -> str:
-    return name if len(name) <= WIDEST else f"{name[: WIDEST - 3]}..."

@@ -122,7 +122,7 @@ def grid(images: Tensor, columns: int, scale: int | None = None) -> Tensor:
     """
     pixels = to_uint8(images)
     scale = scale or max(1, math.ceil(LEAST_TILE / min(pixels.shape[2:])))
-    pixels = pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    pixels = pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)  # (N, C, scale·H, scale·W)
     count, channels, height, width = pixels.shape
     rows = math.ceil(count / columns)
     shape = channels, rows * (height + GAP) + GAP, columns * (width + GAP) + GAP
@@ -136,7 +136,7 @@ def grid(images: Tensor, columns: int, scale: int | None = None) -> Tensor:
 
 def write_png(canvas: Tensor, path: Path) -> None:
     """Write uint8 (C, H, W), one or three channels, whole or not at all."""
-    array = canvas.permute(1, 2, 0).numpy()
+    array = canvas.permute(1, 2, 0).numpy()  # (H, W, C)
     picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array[:, :, :3])
     with files.whole(path) as file:
         picture.save(file, format="PNG")
