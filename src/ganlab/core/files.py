@@ -168,6 +168,11 @@ def unwritable(path: Path, error: OSError) -> GanlabError:
     return GanlabError(f"{path} cannot be written: {error.strerror or error}.")
 
 
+def unreadable(path: Path, error: OSError) -> GanlabError:
+    """The sentence for a file that cannot be read."""
+    return GanlabError(f"{path} cannot be read: {error.strerror or error}.")
+
+
 def _open_no_link(path: Any, flags: int) -> int:
     try:
         return os.open(path, flags | _NO_LINK, 0o666)

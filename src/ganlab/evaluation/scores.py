@@ -42,7 +42,7 @@ def read(folder: Path) -> list[Record]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise GanlabError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise files.unreadable(path, error) from error
     records = []
     for number, record in lines:
         if isinstance(record, dict) and "protocol" in record and "values" in record:

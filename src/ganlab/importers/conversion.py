@@ -24,6 +24,7 @@ from ganlab.config.catalog import spell
 from ganlab.contracts.plan import Progress
 from ganlab.core.differences import differences, is_plain
 from ganlab.core.errors import GanlabError, few, suggestion
+from ganlab.core.files import unreadable
 from ganlab.importers.network import COUNTERS, Network, Tensors
 from ganlab.runs import checkpoints, run_folder
 from ganlab.runs.checkpoints import AtomicCheckpointIO
@@ -194,7 +195,7 @@ def _read(path: Path) -> Any:
     try:
         path.open("rb").close()
     except OSError as error:
-        raise GanlabError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise unreadable(path, error) from error
     if path.suffix in PICKLES:
         raise GanlabError(
             f"{path} is a pickle, which can run code and may hold TensorFlow's objects: in the environment that it "
@@ -237,9 +238,11 @@ def _refuse_strange(content: Any) -> None:
     """Tensors that are sparse, quantized, complex or on no device are no weights of any format."""
     if isinstance(content, Tensor) and (not is_plain(content) or content.is_complex()):
         raise ValueError("a tensor is sparse, quantized, complex or on no device")
-    inner = content.values() if isinstance(content, Mapping) else content if isinstance(content, (list, tuple)) else ()
-    for part in inner:
-        _refuse_strange(part)
+    if isinstance(content, Mapping):
+        content = list(content.values())
+    if isinstance(content, (list, tuple)):
+        for part in content:
+            _refuse_strange(part)
 
 
 def _unwrapped(content: Any) -> tuple[dict[str, Tensor], int]:
@@ -291,9 +294,8 @@ def _build(
     players = [name for name, network in networks.items() if (generator if network is None else network).normalized]
     if players:
         words += ["reg=sn", f"reg.sn.players=[{','.join(players)}]", f"reg.sn.eps={chosen.SN_EPS}"]
-        words += ["reg.sn.evaluation=stored"] * any(
-            network is not None and network.stored for network in networks.values()
-        )
+        if any(network is not None and network.stored for network in networks.values()):
+            words.append("reg.sn.evaluation=stored")
     words += [*generator.settings, f"trainer.max_steps={iteration}"]
     composed = compose.read([*words, *overrides])
     return experiment.build(composed, with_data=False).module

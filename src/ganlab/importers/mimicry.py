@@ -64,8 +64,9 @@ def discriminator(tensors: Tensors, image: tuple[int, int, int]) -> Network:
         ]
     outputs = [_weight(tensors, f"block{i + 1}.c2").shape[0] for i in range(count)]
     growth = 1 if outputs[0] == outputs[-1] else 2
-    # at 64 pixels, and there only, the last block halves the map as well
-    halvings = 2 if growth == 1 else count if image[0] == 64 else count - 1
+    halvings = 2 if growth == 1 else count - 1
+    if growth != 1 and image[0] == 64:  # there only the last block halves the map as well
+        halvings = count
     options: dict[str, object] = {
         "width": outputs[0],
         "growth": growth,

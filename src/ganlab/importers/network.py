@@ -139,9 +139,11 @@ def translate(
         has_vectors = f"{module}.{vectors['u']}" in tensors
         field_name = normal[last] if has_vectors and last in normal else table.fields.get(last, last)
         key = f"{ours}.{field_name}"
-        state[key] = (
-            value.reshape(-1) if field_name in SN_FIELDS[1:] else value.reshape(()) if last == "gamma" else value
-        )
+        if field_name in SN_FIELDS[1:]:
+            value = value.reshape(-1)  # (out,) or (in,)
+        elif last == "gamma":
+            value = value.reshape(())
+        state[key] = value
         sources[key] = name
     return state, sources, surplus
 
@@ -173,7 +175,9 @@ def side(area: int, what: str) -> int:
 
 def one_or_several(places: Sequence[int]) -> int | tuple[int, ...]:
     """Heights as the option ``attention`` takes them."""
-    return 0 if not places else places[0] if len(places) == 1 else tuple(places)
+    if not places:
+        return 0
+    return places[0] if len(places) == 1 else tuple(places)
 
 
 def stages(

@@ -35,8 +35,11 @@ def generator_multiples(count: int) -> list[int]:
     """
     if count <= FEWEST_DOUBLINGS:
         return [4] * (count + 1)
-    kept = [int(i >= 1) + int(i >= 3 and count >= 6) for i in range(count + 1)]
-    return [max(1, 16 >> (i - k)) for i, k in enumerate(kept)]
+    kept = {1, 3} if count >= 6 else {1}
+    multiples = [16]
+    for doubling in range(1, count + 1):
+        multiples.append(multiples[-1] if doubling in kept else max(1, multiples[-1] // 2))
+    return multiples
 
 
 def discriminator_multiples(count: int) -> list[int]:
@@ -185,8 +188,9 @@ class Generator(nn.Module):
         first, *rest = z.split(self.part, dim=1)
         h = self.linear(first).unflatten(1, (-1, *self.base))  # (B, C, h, w)
         for i, block in enumerate(self.blocks):
-            given = [part for part in (embedded, rest[i] if rest else None) if part is not None]
-            condition = torch.cat(given, 1) if len(given) == 2 else given[0] if given else None
+            condition = embedded
+            if rest:
+                condition = rest[i] if embedded is None else torch.cat([embedded, rest[i]], 1)
             for each in (block, *self.extra_blocks[i * self.extra : (i + 1) * self.extra]):
                 h = each(h, condition)
             if str(i) in self.attentions:

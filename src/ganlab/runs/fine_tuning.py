@@ -138,7 +138,7 @@ def _stand_at_the_beginning(module: GANModule, theirs: Any, run: str) -> list[st
 
 
 def _by_class(ours: Tensor, theirs: Tensor, more_classes: int) -> bool:
-    """Whether two shapes differ in one dimension, and there by the number of classes."""
+    """Tell if two shapes differ in one dimension, and there by the number of classes."""
     if ours.ndim != theirs.ndim or more_classes == 0:
         return False
     differences = [a - b for a, b in zip(ours.shape, theirs.shape, strict=True) if a != b]

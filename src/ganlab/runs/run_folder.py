@@ -189,7 +189,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = plain_yaml.read(folder / CONFIG)
     except OSError as error:
-        raise GanlabError(f"{folder / CONFIG} cannot be read: {error.strerror or error}.") from error
+        raise files.unreadable(folder / CONFIG, error) from error
     except ValueError as error:
         raise GanlabError(f"{folder / CONFIG} is no configuration of a run: {error}.") from error
     check(config, folder)

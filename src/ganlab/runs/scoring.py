@@ -12,6 +12,7 @@ import torch
 
 from ganlab.assembly import experiment
 from ganlab.contracts.figures import Grid
+from ganlab.core import files
 from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
@@ -48,7 +49,7 @@ def evaluate_run(
         say: Called with each record before it is written: what was measured is seen even if it cannot be kept.
 
     Raises:
-        GanlabError: For everything that a user can mend; records before it stay.
+        GanlabError: For everything that a user can fix; records before it stay.
     """
     paths = choice.several(folder, which)
     run = Run.of(folder, experiment.build(run_folder.read_config(folder)))
@@ -155,7 +156,7 @@ def _written(grid: Grid, path: Path, folder: Path) -> str:
     try:
         generation.write_png(generation.grid(grid.images.float() / 127.5 - 1, grid.columns), path)
     except OSError as error:
-        raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise files.unwritable(path, error) from error
     return str(path.relative_to(folder))
 
 
@@ -170,14 +171,13 @@ def _pictures_folder(folder: Path, record: Mapping[str, Any]) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise GanlabError(f"{path} cannot be written: {error.strerror or error}.") from error
+            raise files.unwritable(path, error) from error
         return path
     raise AssertionError
 
 
 def _selected_on(record: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether this is the checkpoint that was chosen as the best during training, by whatever name it was evaluated,
-    and was chosen by scores on this split, be it on more or fewer of its images."""
+    """Tell if the checkpoint, by any name, was chosen as the best during training by scores on the same split."""
 
     def split(record: Mapping[str, Any]) -> tuple[Any, Any]:
         reference = record["protocol"]["reference"]
