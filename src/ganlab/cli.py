@@ -117,8 +117,8 @@ def _of_an_escaped(error: Exception, words: Sequence[str]) -> int:
                 file=sys.stderr,
             )
         return 2
-    path = traceback_file.write(error, words)
-    if path is not None:  # else another rank has said it
+    path, first = traceback_file.write(error, words)
+    if first:  # else another rank has said it
         print(
             f"ganlab: This is a bug of ganlab's ({type(error).__name__}); please report it with the traceback in "
             f"{path}.",

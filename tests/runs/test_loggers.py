@@ -11,7 +11,8 @@ from support.runs import TINY, Train, metrics
 
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
-from ganlab.runs import loggers, session
+from ganlab.runs import session
+from ganlab.runs.loggers import wandb
 
 
 def events(folder: Path) -> tuple[list[tuple[str, int, float]], list[tuple[str, int, int, int]]]:
@@ -67,22 +68,22 @@ def test_tensorboard_gets_the_configuration_as_hyper_parameters(train: Train) ->
 @pytest.mark.filterwarnings("ignore")  # W&B's own
 def test_both_at_once_with_wandb_offline(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is missing")
-    wandb = pytest.importorskip("wandb", reason="wandb is missing")
+    service = pytest.importorskip("wandb", reason="wandb is missing")
     monkeypatch.setenv("WANDB_SILENT", "true")
     try:
         folder = train("logger=[tensorboard,wandb]", "logger.wandb.offline=true", "sample.every_steps=2")
     finally:
-        wandb.finish()
+        service.finish()
     check_tensorboard(folder)
     check_wandb(folder)
 
 
 def test_a_resumed_run_goes_on_with_the_wandb_run_that_it_had(tmp_path: Path) -> None:
-    assert loggers._wandb_run(tmp_path) is None
+    assert wandb.run_of(tmp_path) is None
     for order, name in enumerate(("offline-run-20261121_084500-first", "run-20261121_090000-a-second", "latest-run")):
         (tmp_path / "wandb" / name).mkdir(parents=True)
         os.utime(tmp_path / "wandb" / name, (order, order))
-    assert loggers._wandb_run(tmp_path) == "a-second"
+    assert wandb.run_of(tmp_path) == "a-second"
 
 
 def test_wandb_without_a_login_is_refused(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,22 +92,23 @@ def test_wandb_without_a_login_is_refused(train: Train, tmp_path: Path, monkeypa
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "no netrc"))
-    monkeypatch.setattr(loggers, "_logged_in", lambda wandb: False)
+    monkeypatch.setattr(wandb, "logged_in", lambda wandb: False)
     with pytest.raises(GanlabError, match="nobody is logged in to Weights & Biases here: run `wandb login`, or keep"):
         train("logger=wandb")
     assert not (tmp_path / "run").exists()
 
 
-def test_an_unknown_logger_or_option_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(GanlabError, match=r"No logger is called 'tensorbord'. Did you mean 'tensorboard'"):
-        loggers.make({"tensorbord": {}}, tmp_path, {})
-    with pytest.raises(GanlabError, match=r"the same time|has no option|must be"):
-        loggers.make({"wandb": 3}, tmp_path, {})  # type: ignore[dict-item]
-
-
-def test_no_logger_is_a_choice(tmp_path: Path) -> None:
-    assert loggers.make({}, tmp_path, {}) == []
-    assert loggers.make(None, tmp_path, {}) == []  # type: ignore[arg-type]
+def test_an_unknown_logger_or_option_is_refused(train: Train, tmp_path: Path) -> None:
+    sentences = {
+        "logger=tensorbord": r"No logger is called 'tensorbord'. Did you mean 'tensorboard'",
+        "logger=[csv,csv]": r"logger names 'csv' twice. Name it once and set its options as logger\.csv\.OPTION=VALUE",
+        "logger=csv logger.csv.seperator=x": r"'logger\.csv\.seperator' is no option. Did you mean 'logger\.csv\.separ",
+        "logger=csv logger.csv.separator=xx": r"logger\.csv: separator must be one sign",
+    }
+    for words, sentence in sentences.items():
+        with pytest.raises(GanlabError, match=sentence):
+            train(*words.split())
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_logger_whose_disk_is_full_stops_no_training(
@@ -120,7 +122,7 @@ def test_a_logger_whose_disk_is_full_stops_no_training(
 
     monkeypatch.setattr(TensorBoardLogger, "log_metrics", full)
     folder = train("logger=tensorboard")
-    assert capfd.readouterr().err.count("TensorBoardLogger cannot be written (No space left on device)") == 1
+    assert capfd.readouterr().err.count("logger.tensorboard cannot be written (No space left on device)") == 1
     assert len(metrics(folder)) == 4
 
 
@@ -137,5 +139,5 @@ def test_tensorboard_on_a_full_disk_stops_no_training_and_prints_no_traceback(
     fill(small_disk, pages * os.sysconf("SC_PAGE_SIZE"))
     session.start(compose.read([*TINY, "trainer.max_steps=30", f"run.dir={small_disk / 'run'}", "logger=tensorboard"]))
     err = capfd.readouterr().err
-    assert err.count("TensorBoardLogger cannot be written (No space left on device): training goes on.") == 1
+    assert err.count("logger.tensorboard cannot be written (No space left on device): training goes on.") == 1
     assert "Traceback" not in err

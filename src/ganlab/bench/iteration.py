@@ -19,6 +19,7 @@ import torch
 from ganlab.assembly import experiment
 from ganlab.bench.plain_loop import PlainLoop
 from ganlab.config.schema import COMPONENT
+from ganlab.contracts.callback import RunContext
 from ganlab.contracts.plan import Progress
 from ganlab.core import kinds
 from ganlab.core.errors import GanlabError
@@ -154,7 +155,7 @@ def run(config: dict[str, Any], settings: Settings) -> dict[str, Any]:
         parts_iterations = max(settings.iterations, 3)
         steps = settings.warmup + settings.iterations * settings.repeats + parts_iterations
         options = {**config["trainer"], "max_steps": steps}
-        lightning_trainer = trainer.make(options, [Recorder(Path(folder)), meter], [], AtomicCheckpointIO())
+        lightning_trainer = trainer.make(options, [Recorder(RunContext(Path(folder))), meter], [], AtomicCheckpointIO())
         batch_check.check(module, lightning_trainer.world_size)
         if lightning_trainer.world_size > 1:
             raise GanlabError("`ganlab bench` measures one process: take trainer.devices=1.")

@@ -11,6 +11,7 @@ from pathlib import Path
 from ganlab.commands import COMMANDS
 from ganlab.config import catalog
 from ganlab.config.catalog import NONE, Key
+from ganlab.core import kinds
 from ganlab.core.errors import GanlabError
 
 HELP = "ganlab complete -- WORDS: prints what the last word may become, for the scripts of `ganlab completion`."
@@ -103,7 +104,8 @@ def _options(before: Sequence[str]) -> list[Key]:
 def _values(key: str, value: str, before: Sequence[str]) -> Iterator[str]:
     group = key.partition("/")[0]
     if group in catalog.run_groups():
-        names = [choice.name for choice in catalog.choices(group)]
+        always = kinds.KINDS[group].always if group in kinds.KINDS else {}
+        names = [choice.name for choice in catalog.choices(group) if choice.name not in always]
         head = re.match(r"(.*[\[,])?", value).group()  # type: ignore[union-attr]
         taken = re.findall(r"[\w-]+", head)
         yield from (f"{key}={head}{name}" for name in names if name not in taken)

@@ -6,6 +6,7 @@ import difflib
 import re
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ganlab.config import catalog, help_pages, schema, signatures
 from ganlab.config.catalog import Choice, Key, Part
@@ -86,9 +87,18 @@ def _component(choice: Choice) -> str:
         component = registry.load(kind, name)
         text = signatures.live(component, schema.options(kind, component))
     source = f"{choice.provider}, {point.value}" if point is not None else choice.provider
-    part = catalog.compose("optimizer/generator" if kind == "optimizer" else kind, name)[0][0]
+    of = kinds.KINDS[kind]
+    parts, defaults = catalog.compose("optimizer/generator" if kind == "optimizer" else kind, name)
+    part = parts[0]
     keys = [Key(f"{part.key}.{o.name}", o, text.arguments.get(o.name, "")) for o in text.options or ()]
-    lines = [f"{_typed(part)}    ({kinds.KINDS[kind].what}; {source})", "", text.body or "It has no docstring.", ""]
+    keys = [replace(k, option=replace(k.option, default=defaults.get(k.key, k.option.default))) for k in keys]
+    typed = f"{kind} {name}" if name in of.always else _typed(part)
+    what = f"{of.what} of every run" if name in of.always else of.what
+    lines = [f"{typed}    ({what}; {source})", "", text.body or "It has no docstring.", ""]
+    if of.shown:
+        component = registry.load(kind, name)
+        known = [(attribute, getattr(component, attribute, None)) for attribute in of.shown]
+        lines += [*(f"{attribute}: {'not stated' if value is None else value}" for attribute, value in known), ""]
     lines += _table(keys)
     if kind == "optimizer":
         lines += ["", f"The same for the other players: optimizer/discriminator={name}, optimizer.discriminator.lr=..."]

@@ -28,7 +28,6 @@ NONE = "none"
 PRESET_GROUPS = {
     "experiment": "complete recipe",
     "model": "generator, discriminator and their optimizers",
-    "logger": "where metrics and grids go, beside metrics.jsonl",
     "trainer": "options of Lightning's Trainer",
 }
 _ORDER = ("experiment", "model", "generator", "discriminator", "loss", "reg", "augment")  # the others follow
@@ -123,12 +122,12 @@ def run_groups() -> dict[str, str]:
 
 def takes_several(group: str) -> bool:
     """Whether a run may name several: ``reg=[sn,ortho]``."""
-    return group == "logger" or (group in kinds.KINDS and kinds.KINDS[group].many)
+    return group in kinds.KINDS and kinds.KINDS[group].many
 
 
 def is_optional(group: str) -> bool:
     """Whether ``none`` is a choice."""
-    return group in ("logger", "experiment") or (group in kinds.KINDS and kinds.KINDS[group].optional)
+    return group == "experiment" or (group in kinds.KINDS and kinds.KINDS[group].optional)
 
 
 def choices(group: str) -> list[Choice]:
@@ -265,12 +264,13 @@ def compose(group: str, name: str, seen: Sequence[tuple[str, str]] = ()) -> tupl
     choice = find(group.partition("/")[0], name)
     if choice.preset is None and group != "model":
         kind = kinds.KINDS[choice.group]
+        if (section := kind.always.get(name)) is not None:  # of every run, and so are its options
+            own = [key for key in run_keys() if key.key.startswith(f"{section}.")]
+            return [Part(choice.group, name, section)], {key.key: key.option.default for key in own}
         several = f"{group}.{name}" if kind.of_run else name  # fid.blocks=20, and not metric.fid.blocks=20
         return [Part(choice.group, name, several if kind.many else group.replace("/", "."))], {}
-    if choice.preset is None:
-        inner = Preset("", parts=tuple((p, name) for p in ("generator", "discriminator")))
-    else:
-        inner = preset(group, choice.preset)
+    both = tuple((part, name) for part in ("generator", "discriminator"))
+    inner = Preset("", parts=both) if choice.preset is None else preset(group, choice.preset)
     parts: list[Part] = []
     values: dict[str, Any] = {}
     for part in inner.parts:

@@ -99,7 +99,7 @@ def _names(group: str) -> Names:
     if group.startswith("optimizer/"):
         return sorted({*registry.names(kind), *_optimizer_presets()})
     none = [catalog.NONE] if catalog.is_optional(group) else []
-    return [*none, *(registry.names(kind) if kind in kinds.of_run() else [])]
+    return [*none, *(registry.choices(kind) if kind in kinds.of_run() else [])]
 
 
 def _optimizer_presets() -> dict[str, Path]:

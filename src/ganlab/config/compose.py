@@ -26,7 +26,7 @@ from ganlab.config.companions import companions
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError, sentence, suggestion
 
-OPEN_NODES = ("trainer", "clip", "logger")  # any key may be set here; who reads them checks them
+OPEN_NODES = ("trainer", "clip")  # any key may be set here; who reads them checks them
 
 Offer = Callable[[str], list[str]]  # the names that a group takes
 
@@ -143,6 +143,9 @@ def _check_choices(overrides: Iterable[Override], options: Offer) -> None:
 
 
 def _check_name(group: str, kind: str, name: Any, options: Sequence[str]) -> list[str]:
+    needless = named_needlessly(kind, str(name))
+    if needless is not None:
+        return [needless]
     known = sorted(options)
     what = kinds.KINDS[kind].what if kind in kinds.KINDS else group
     nested = "/" in str(name) and not str(name).startswith(("/", "."))  # folders in the user's ./conf
@@ -254,7 +257,6 @@ def _refuse_unknown_keys(overrides: Sequence[Override], config: DictConfig) -> N
         key = key.lstrip("+")
         parts = key.split(".")
         if parts[0] in OPEN_NODES:
-            problems += _unused_logger(key, parts, config)
             continue
         node: Any = config
         for depth, part in enumerate(parts):
@@ -268,12 +270,6 @@ def _refuse_unknown_keys(overrides: Sequence[Override], config: DictConfig) -> N
         raise GanlabError(" ".join(problems))
 
 
-def _unused_logger(key: str, parts: Sequence[str], config: DictConfig) -> list[str]:
-    if parts[0] != "logger" or len(parts) < 3 or parts[1] in (config.get("logger") or {}):
-        return []
-    return [f"{key!r} has no effect because the logger {parts[1]!r} is not in use: add it as logger={parts[1]}."]
-
-
 def _unknown_key(key: str, parent: str, part: str, known: list[str], config: DictConfig) -> str:
     plain: Any = OmegaConf.to_container(config, resolve=False)
     same = nearest.suggestion(key, plain)
@@ -281,8 +277,11 @@ def _unknown_key(key: str, parent: str, part: str, known: list[str], config: Dic
         known = sorted({*known, *catalog.run_groups()} - {"optimizer", "hydra"})
         near = same or suggestion(part, known)
         return f"{key!r} is no option.{near} Known here: {', '.join(known)}."
-    if parent == "reg" and part in registry.names("reg"):
-        return f"{key!r} has no effect because the regularizer {part!r} is not in use: add it as reg={part}."
+    kind = kinds.KINDS.get(parent)
+    if kind is not None and kind.many and part in registry.names(parent):
+        return named_needlessly(parent, part) or (
+            f"{key!r} has no effect because the {kind.what} {part!r} is not in use: add it as {parent}={part}."
+        )
     if not known and parent in kinds.KINDS and not kinds.KINDS[parent].many:
         return f"{key!r} has no effect without a {parent}: choose one as {parent}={registry.names(parent)[0]}."
     near = same or suggestion(part, known).replace("'", f"'{parent}.", 1)
@@ -305,6 +304,15 @@ def named_twice(group: str, name: str, bundle: str | None) -> str:
     """Why ``group=name`` is refused beside ``bundle``, as it is typed, or beside itself."""
     source = f": {bundle} brings it already" if bundle else ""
     return f"{group} names {name!r} twice{source}. Name it once and set its options as {group}.{name}.OPTION=VALUE."
+
+
+def named_needlessly(kind: str, name: str) -> str | None:
+    """Why ``kind=name`` is refused of one that every run has; None: it is none."""
+    section = kinds.KINDS[kind].always.get(name) if kind in kinds.KINDS else None
+    if section is None:
+        return None
+    options = f": set its options as {section}.OPTION=VALUE" if section else ", and it has no options"
+    return f"The {kinds.KINDS[kind].what} {name!r} is part of every run{options}."
 
 
 def _one_line(error: BaseException) -> str:

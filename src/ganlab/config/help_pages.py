@@ -105,6 +105,8 @@ def _options(choice: Choice) -> list[str]:
     """The options of a component as ``margin=1.0``; what a preset composes and sets."""
     if choice.rivals:
         return [claimed(choice)]
+    if choice.name in (always := kinds.KINDS[choice.group].always if choice.group in kinds.KINDS else {}):
+        return f"in every run{f'; its options are {always[choice.name]}.*' if always[choice.name] else ''}".split()
     if choice.preset is None and choice.group != "model":
         found = catalog.keys(choice.group, choice.name)
         return [assignment(key).removeprefix(key.key.removesuffix(key.option.name)) for key in found]

@@ -24,9 +24,13 @@ Scores
     `Chart` with its `Line`s, `Table`, `Grid`: figures that a score brings to the page.
     `Extractor`: a network that turns images into features; `Examples` are the labelled images that it may learn from;
     `hash_of` its weights is part of a score's protocol, `in_colour` repeats grey images over three channels.
+
+Around a run
+    `RunContext`: what a callback or logger is given of its run.  `Ending`: what callbacks say of how it ends.
 """
 
 from ganlab.contracts.address import Address
+from ganlab.contracts.callback import Ending, RunContext
 from ganlab.contracts.dataset import Dataset, Picture
 from ganlab.contracts.extractor import Examples, Extractor, hash_of, in_colour
 from ganlab.contracts.figures import Chart, Grid, Line, Table
@@ -46,6 +50,7 @@ __all__ = [
     "Chart",
     "Context",
     "Dataset",
+    "Ending",
     "Examples",
     "Extractor",
     "Game",
@@ -62,6 +67,7 @@ __all__ = [
     "Progress",
     "Regularizer",
     "Role",
+    "RunContext",
     "Score",
     "Stage",
     "Stream",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -54,6 +55,24 @@ def is_plain(value: Any) -> bool:
         and value.device.type == "cpu"
         and not (value.is_quantized or value.is_nested or value.is_conj() or value.is_neg())
     )
+
+
+def is_data(value: Any, tensor: Callable[[Any], bool] = is_plain) -> bool:
+    """Tell what a checkpoint can hold, which is tensors, numbers, words, lists and mappings of them.
+
+    Args:
+        tensor: Tells which tensors are taken.
+    """
+    try:
+        if isinstance(value, Tensor):
+            return tensor(value)
+        if type(value) in (dict, OrderedDict):
+            return all(type(key) in (str, int) and is_data(inner, tensor) for key, inner in value.items())
+        if type(value) in (list, tuple):
+            return all(is_data(inner, tensor) for inner in value)
+        return value is None or type(value) in (bool, int, float, str)
+    except RecursionError:
+        return False
 
 
 def said(value: Any, quoted: bool = True) -> str:

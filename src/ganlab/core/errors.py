@@ -20,6 +20,12 @@ class RankLostError(GanlabError):
     exit_code = 1
 
 
+class PartFailedError(GanlabError):
+    """A callback or a logger has failed: its author's to mend, and the run is not done."""
+
+    exit_code = 1
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'hinge'?`` when a known name is near, else an empty string."""
     import difflib  # here, see `ganlab.__main__`

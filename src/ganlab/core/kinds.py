@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ganlab.core.errors import GanlabError, suggestion
@@ -19,7 +19,8 @@ class Kind:
         group: The entry-point group that distributions use.
         what: What it is, for messages and tables.
         place: Where a run has it: as part of its game, as hooks around that, one for each player, as its images,
-            or not at all: an evaluation has it then.
+            around training, or not at all: an evaluation has it then. What acts around training is looked for when
+            training starts, not when a run is read, and a run that is resumed may have others.
         default: The choice of a run where nothing else is said; empty: a model says it.
         given: Constructor arguments that the experiment supplies, so that they are no options.
         role: Whether games may take it, as the constructor argument of the kind's name.
@@ -32,11 +33,14 @@ class Kind:
         fixed: Whether a checkpoint fits the same options only.
         word: What is typed before ``=``, where that is not the kind.
         has: Attributes and methods that every one of them has.
+        always: Those that every run has without naming them, and the section of the configuration that holds the
+            options of each ("": it has none).
+        shown: Attributes of the class that `ganlab show` prints.
     """
 
     group: str
     what: str
-    place: Literal["game", "hooks", "player", "images", "evaluation"] = "game"
+    place: Literal["game", "hooks", "player", "images", "around", "evaluation"] = "game"
     default: str = ""
     given: tuple[str, ...] = ()
     role: bool = False
@@ -48,6 +52,8 @@ class Kind:
     fixed: bool = False
     word: str = ""
     has: tuple[str, ...] = ()
+    always: Mapping[str, str] = field(default_factory=dict)
+    shown: tuple[str, ...] = ()
 
     @property
     def of_run(self) -> bool:
@@ -104,6 +110,18 @@ KINDS = {
     "prior": Kind("ganlab.priors", "prior of the latents", default="normal", has=("__call__",)),
     "optimizer": Kind(
         "ganlab.optimizers", "optimizer", "player", given=("params",), has=("step", "zero_grad", "param_groups")
+    ),
+    "callback": Kind(
+        "ganlab.callbacks", "callback", "around", NONE, given=("run", "dirpath"), many=True, optional=True,
+        always={
+            "signals": "", "recording": "", "progress": "", "grids": "sample", "scoring": "evaluate",
+            "saving": "checkpoint", "stopping": "",
+        },
+        shown=("order", "cost"),
+    ),
+    "logger": Kind(
+        "ganlab.loggers", "logger", "around", NONE, given=("run", "save_dir", "root_dir", "dir"), many=True,
+        optional=True,
     ),
     "metric": Kind(
         "ganlab.metrics", "metric of an evaluation", "evaluation", many=True, word="metrics", has=("summaries", "score")

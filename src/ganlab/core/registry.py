@@ -39,6 +39,11 @@ def names(kind: str) -> list[str]:
     return sorted({*(point.name for point in _points(kind)), *(n for k, n in _registered if k == kind)})
 
 
+def choices(kind: str) -> list[str]:
+    """Those of `names` that ``kind=name`` may name: a run has the others anyhow."""
+    return [name for name in names(kind) if name not in kinds.of(kind).always]
+
+
 def find(kind: str, name: str) -> EntryPoint | None:
     """The entry point of a component; None for one that was registered in this process.
 

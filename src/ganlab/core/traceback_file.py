@@ -32,7 +32,7 @@ def of_run(folder: Path) -> Iterator[None]:
             os.environ[_FOLDER] = before
 
 
-def write(error: BaseException, words: Sequence[str]) -> Path | None:
+def write(error: BaseException, words: Sequence[str]) -> tuple[Path, bool]:
     """Write the traceback into the error's run folder, or else the temporary folder.
 
     The ranks of one run write into one file, which only the first of them to come is to speak of.
@@ -41,7 +41,7 @@ def write(error: BaseException, words: Sequence[str]) -> Path | None:
         words: The command line.
 
     Returns:
-        The file; None if another rank has made it, and so speaks of it.
+        The file, and whether no other rank has made it and so speaks of it.
     """
     text = "\n".join(
         [
@@ -61,7 +61,7 @@ def write(error: BaseException, words: Sequence[str]) -> Path | None:
         except OSError:  # a full disk, a folder that may not be written
             continue
     sys.stderr.write(text)
-    return Path(os.devnull)
+    return Path(os.devnull), True
 
 
 def _session() -> str:
@@ -69,7 +69,7 @@ def _session() -> str:
     return os.environ.get("MASTER_PORT") or f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}"
 
 
-def _put(path: Path, text: str) -> Path | None:
+def _put(path: Path, text: str) -> tuple[Path, bool]:
     flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
     try:
         number, mine = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600), True
@@ -78,7 +78,7 @@ def _put(path: Path, text: str) -> Path | None:
         mine = os.fstat(number).st_mtime < _STARTED  # of an earlier session at the same port
     with open(number, "a", encoding="utf-8", errors="replace") as file:
         file.write(text)
-    return path if mine else None
+    return path, mine
 
 
 def _versions() -> str:

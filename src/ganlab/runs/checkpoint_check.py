@@ -7,7 +7,7 @@ process with a segmentation fault, other things end it with a traceback or train
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ganlab.contracts.growth import Grows, Stage
 from ganlab.contracts.plan import Progress
-from ganlab.core.differences import Dtypes, Problems, differences, said
+from ganlab.core.differences import Dtypes, Problems, differences, is_data, said
 from ganlab.core.errors import GanlabError, few
 from ganlab.engine.module import GANModule
 
@@ -44,7 +44,11 @@ def is_ours(checkpoint: Any) -> bool:
 
 
 def taken(
-    module: GANModule, checkpoint: Mapping[str, Any], path: Any, loops: Mapping[str, Any] | None = None
+    module: GANModule,
+    checkpoint: Mapping[str, Any],
+    path: Any,
+    loops: Mapping[str, Any] | None = None,
+    callbacks: Collection[str] = (),
 ) -> dict[str, Any]:
     """The part of a checkpoint that a run takes over; it has the form of what this run writes.
 
@@ -53,6 +57,7 @@ def taken(
         checkpoint: As `ganlab.runs.checkpoints.load` gives it.
         path: Where it is from, for the sentence.
         loops: The state of Lightning's loops as they begin, if training is to go on; None: only networks are wanted.
+        callbacks: Those that the run has now, by Lightning's keys; the state of others is left where it is.
 
     Raises:
         MisfitError: If something is missing, surplus, of another type, shape or dtype, or contradicts the rest.
@@ -67,7 +72,10 @@ def taken(
     found = {"state_dict": checkpoint["state_dict"]}
     if loops is not None:
         optimizers = module.player_optimizers.make()
-        problems += _of_training(module, checkpoint, optimizers, loops, dtypes)
+        problems += [
+            *_of_training(module, checkpoint, optimizers, loops, dtypes),
+            *_of_callbacks(checkpoint, callbacks),
+        ]
     _refuse(path, "does not fit this run", problems)
     found["ganlab"] = {**stored, "optimistic": {p: _own(steps) for p, steps in stored["optimistic"].items()}}
     if loops is None:
@@ -79,7 +87,7 @@ def taken(
         "epoch": checkpoint["epoch"],
         "global_step": checkpoint["global_step"],
         VERSION: L.__version__,
-        "callbacks": {},
+        "callbacks": {key: state for key, state in _states(checkpoint).items() if key in callbacks},
         "lr_schedulers": [],
         # options of optimizers are the configuration's; the tensors are copied, because in a file two may share memory
         "optimizer_states": [
@@ -90,6 +98,18 @@ def taken(
 
 
 # --- parts of a checkpoint
+
+
+def _states(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    states = checkpoint.get("callbacks")
+    return states if isinstance(states, Mapping) else {}
+
+
+def _of_callbacks(checkpoint: Mapping[str, Any], callbacks: Collection[str]) -> Problems:
+    """The state of callbacks, whose form only they know: it is data, and no more is said of it."""
+    for key, state in _states(checkpoint).items():
+        if key in callbacks and not (isinstance(state, Mapping) and is_data(state)):
+            yield f"the state of the callback {said(key)} is no mapping of numbers, words and tensors"
 
 
 def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
@@ -173,8 +193,9 @@ def _of_training(
         yield f"it has {len(states)} optimizers instead of {len(optimizers)}"
         return
     names = {id(parameter): name for name, parameter in module.game.named_parameters()}
+    stepped = _playing(module) if checkpoint["ganlab"]["progress"]["iteration"] else set()
     for player, state, ours in zip(module.game.players, states, optimizers, strict=True):
-        yield from _of_optimizer(module, player, state, ours, names, dtypes)
+        yield from _of_optimizer(module, player, state, ours, names, player in stepped, dtypes)
 
 
 def _of_optimizer(
@@ -183,6 +204,7 @@ def _of_optimizer(
     theirs: Any,
     ours: torch.optim.Optimizer,
     names: Mapping[int, str],
+    stepped: bool,
     dtypes: Dtypes,
 ) -> Problems:
     """The moments of one player's parameters; those that had no gradient yet have none."""
@@ -207,7 +229,7 @@ def _of_optimizer(
             examples[kind] = _example_of_state(module, player, parameter)
         where = f"optimizer of {player}: {names.get(id(parameter), f'parameter {index}')}"
         yield from differences(where, state, examples[kind], dtypes)
-    lost = not theirs["state"] and player in _playing(module) and parameters
+    lost = stepped and not theirs["state"] and parameters
     if lost and _example_of_state(module, player, parameters[0]):
         yield f"the optimizer of {player} has no state"
 

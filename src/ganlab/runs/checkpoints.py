@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
+import lightning as L
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
@@ -79,6 +80,12 @@ class _RemembersFailure:
         """Raise the failure, if there was one."""
         if self._failure is not None:
             raise self._failure
+
+
+def failure(trainer: L.Trainer) -> OSError | None:
+    """Why the checkpoint that a Trainer wrote last is not on the disk; None: it is."""
+    io = trainer.strategy.checkpoint_io
+    return io.failure if isinstance(io, AtomicCheckpointIO) else None
 
 
 def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:

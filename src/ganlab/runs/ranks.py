@@ -16,7 +16,7 @@ from ganlab.engine.module import GANModule
 def lost(error: RuntimeError, trainer: L.Trainer, module: GANModule, folder: Path) -> RankLostError | None:
     """The sentence for an error of torch's communication, by which a process learns that another one has ended; None:
     it is another error. The processes that this one has started are ended: they may wait for each other."""
-    if trainer.world_size == 1 or not _of_communication(error):
+    if trainer.world_size == 1 or not of_communication(error):
         return None
     launcher = trainer.strategy.launcher
     if launcher is not None:
@@ -33,7 +33,7 @@ def lost(error: RuntimeError, trainer: L.Trainer, module: GANModule, folder: Pat
     )
 
 
-def _of_communication(error: BaseException) -> bool:
+def of_communication(error: BaseException) -> bool:
     """Tell if an error was raised inside ``torch.distributed``: gloo's are plain RuntimeErrors."""
     trace, name = error.__traceback__, ""
     while trace is not None:

@@ -26,7 +26,7 @@ CLASSES = "classes.json"
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 LOCK = ".lock"
 SECTIONS = ("ema", "checkpoint", "sample", "evaluate", "run", "trainer")  # of a configuration, beside components
-OPTIONAL_SECTIONS = ("clip", "logger")
+OPTIONAL_SECTIONS = ("clip",)
 
 
 def new(folder: str | None, name: str = "") -> Path:

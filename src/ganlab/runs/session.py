@@ -19,20 +19,20 @@ from ganlab.config import nearest, parts
 from ganlab.config.compose import OPEN_NODES
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
+from ganlab.contracts.callback import RunContext
 from ganlab.contracts.plan import Progress
 from ganlab.core import kinds, stop_signals, streams
 from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GANModule
-from ganlab.priors import truncate
 from ganlab.runs import (
+    around,
     checkpoint_check,
     checkpoints,
     ending,
     fine_tuning,
     inherited,
-    loggers,
     naming,
     opening,
     ranks,
@@ -40,12 +40,6 @@ from ganlab.runs import (
     same_data,
     trainer,
 )
-from ganlab.runs.callbacks.evaluating import Evaluating
-from ganlab.runs.callbacks.grids import Grids
-from ganlab.runs.callbacks.progress import ProgressLine
-from ganlab.runs.callbacks.recorder import Recorder
-from ganlab.runs.callbacks.saving import Saving
-from ganlab.runs.callbacks.stopping import Stopping
 from ganlab.runs.checkpoint_check import MisfitError
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.ending import Outcome
@@ -66,6 +60,7 @@ def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
     """
     trainer.check(config.get("trainer"))
     components, _, _ = parts.check_options(config)
+    around.check(config)
     given = folder or config["run"]["dir"]
     if streams.is_first_rank() and folder is None and given is not None:
         run_folder.new(str(given))  # refused before the data is decoded
@@ -93,9 +88,12 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
     """
     overrides, accepts = same_data.accepted(overrides or {})
     before = run_folder.read_config(folder)
-    config = changed(before, overrides)
+    exchanged = {kind: value for kind, value in overrides.items() if kind in kinds.at("around")}
+    others = {key: value for key, value in overrides.items() if key not in exchanged}
+    config = changed(around.chosen(before, exchanged), others)
     trainer.check(config.get("trainer"))
     parts.check_options(config)
+    around.check(config)
     refuse_other_networks(before, config)
     with run_folder.claimed(folder, again=True) if streams.is_first_rank() else nullcontext():
         path, checkpoint, messages = checkpoints.newest(folder / run_folder.CHECKPOINTS)
@@ -227,40 +225,40 @@ def _fit(
     config["run"] = {**config["run"], "dir": str(folder)}
     main = streams.is_first_rank()
     io = AtomicCheckpointIO()
-    recorder = Recorder(folder)
-    stopping = Stopping()
-    if config["sample"]["truncation"] is not None:
-        truncate(module.setting.prior, config["sample"]["truncation"])  # refused now, not at the first grid
-    class_names = built.data.images.class_names if built.data is not None else ()
-    grids = Grids(folder, seed=config["seed"], class_names=class_names, **config["sample"])
     checkpoint, stored = resumed or (None, {})
-    done = Progress(**stored["ganlab"]["progress"]) if checkpoint is not None else Progress()
-    whole_last = done.iteration if checkpoint is not None and checkpoint.name == checkpoints.LAST else None
-    saving = Saving(folder, io, last_step=whole_last, **config["checkpoint"])
-    evaluating = [Evaluating(folder, built, every_kimg)] if (every_kimg := config["evaluate"]["every_kimg"]) else []
-    line = ProgressLine(recorder, config["trainer"].get("max_steps", -1), config["run"]["max_kimg"])
-    lightning_trainer = trainer.make(
-        config["trainer"],
-        [stopping, recorder, line, grids, *evaluating, saving],
-        loggers.make(config["logger"], folder, config) if main else [],
-        io,
+    run = RunContext(
+        folder,
+        config,
+        class_names=tuple(built.data.images.class_names) if built.data is not None else (),
+        progress=Progress(**stored["ganlab"]["progress"]) if checkpoint is not None else Progress(),
+        checkpoint=checkpoint,
+        experiment=built,
     )
+    named = around.check(config)
+    callbacks = around.callbacks(run, named["callback"])
+    loggers = around.loggers(run, named["logger"], main)
+    lightning_trainer = trainer.make(config["trainer"], callbacks, loggers, io, folder)
     batch_check.check(module, lightning_trainer.world_size)
     if checkpoint is not None:
-        io.checked = checkpoint_check.taken(module, stored, checkpoint, lightning_trainer.fit_loop.state_dict())
+        keys = {callback.state_key for callback in callbacks}
+        io.checked = checkpoint_check.taken(module, stored, checkpoint, lightning_trainer.fit_loop.state_dict(), keys)
         # Lightning makes networks double only after it has loaded their weights, which would round them
         lightning_trainer.precision_plugin.convert_module(module)
     same_data.describe(built)
     if main:
-        print("\n".join([*opening.lines(built, lightning_trainer.world_size, done), *messages]), flush=True)
+        print("\n".join([*opening.lines(built, lightning_trainer.world_size, run.progress), *messages]), flush=True)
         _prepare_folder(folder, config, module.trained_on)
-        run_folder.write_class_names(folder, class_names)
-        loggers.begin(lightning_trainer.loggers)
+        run_folder.write_class_names(folder, run.class_names)
+        around.begin(loggers, named["logger"])
         ending.keep_profile(lightning_trainer.profiler, folder)  # type: ignore[attr-defined]
     loader = experiment.loader(built, lightning_trainer.strategy.root_device)
     _fit_with_sentences(lightning_trainer, module, loader, checkpoint, folder)
-    outcome = Outcome(folder, grids.last, recorder.session_images_per_second, stopping.received)
-    return ending.say(outcome, module, lightning_trainer, saving.failure) if main else outcome
+    outcome = Outcome(folder, run.ending.grid, run.ending.images_per_second, run.ending.signal)
+    if main:
+        outcome = ending.say(outcome, module, lightning_trainer, run.ending.unsaved)
+    if run.ending.failure is not None:
+        raise run.ending.failure
+    return outcome
 
 
 def _fit_with_sentences(

@@ -9,10 +9,12 @@ import warnings
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
+from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
 from ganlab.config import schema
 from ganlab.core.errors import GanlabError, suggestion
@@ -29,8 +31,8 @@ OWNED = {
     "strategy": "trainer.devices=N (replicas with explicitly averaged gradients)",
     "sync_batchnorm": "sync_batch_norm=true",
     "use_distributed_sampler": "nothing: the order of images is ganlab's own",
-    "logger": "logger=tensorboard, logger=wandb or logger=[tensorboard,wandb]",
-    "callbacks": "sample.*, checkpoint.* or a regularizer",
+    "logger": "logger=NAME or logger=[NAME,...], see `ganlab list logger`",
+    "callbacks": "callback=NAME or callback=[NAME,...], see `ganlab list callback`",
     "enable_checkpointing": "checkpoint.every_steps=N",
     "default_root_dir": "run.dir=FOLDER",
     "plugins": "nothing: checkpoints are ganlab's own",
@@ -48,12 +50,17 @@ PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 
 
 def make(
-    options: dict[str, Any], callbacks: Sequence[L.Callback], loggers: Sequence[Any], io: AtomicCheckpointIO
+    options: dict[str, Any],
+    callbacks: Sequence[L.Callback],
+    loggers: Sequence[Any],
+    io: AtomicCheckpointIO,
+    folder: Path | None = None,
 ) -> L.Trainer:
     """A Trainer for manual optimization over an endless loader.
 
     Args:
         options: The ``trainer`` node.
+        folder: The run, where Lightning's own callbacks write; None: there is none.
 
     Raises:
         GanlabError: For options that are unknown, ganlab's own, or that this machine cannot do.
@@ -74,8 +81,9 @@ def make(
             plugins=[io],
             callbacks=list(callbacks),
             logger=list(loggers) or False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
+            default_root_dir=folder,
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             enable_model_summary=False,
             use_distributed_sampler=False,
             num_sanity_val_steps=sanity_steps,

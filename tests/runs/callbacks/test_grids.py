@@ -13,6 +13,7 @@ from support.runs import Train, picture
 
 import ganlab
 from ganlab import cli
+from ganlab.contracts.callback import RunContext
 from ganlab.core.errors import GanlabError
 from ganlab.sampling import captions, generation
 
@@ -85,9 +86,10 @@ def test_points_of_a_plane_are_no_picture(train: Train) -> None:
     class Trainer:
         is_global_zero = True
 
-    grids = Grids(__import__("pathlib").Path("nowhere"), every_steps=1, count=4, keep=2, truncation=None, seed=0)
+    run = RunContext(Path("nowhere"))
+    grids = Grids(run, every_steps=1, count=4, keep=2, truncation=None)
     grids._write(Trainer(), Module())  # type: ignore[arg-type]
-    assert grids.last is None
+    assert run.ending.grid is None
 
 
 def test_a_folder_that_cannot_be_written_is_reported_and_training_goes_on(

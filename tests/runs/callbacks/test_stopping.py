@@ -14,8 +14,10 @@ import yaml
 from support.runs import TINY, Start, Train, assert_bit_equal, metrics, state
 
 from ganlab import cli
+from ganlab.contracts.callback import RunContext
 from ganlab.engine.module import GANModule
 from ganlab.runs import session
+from ganlab.runs.callbacks.signals import Signals
 from ganlab.runs.callbacks.stopping import Stopping
 
 
@@ -197,13 +199,14 @@ def test_a_signal_that_comes_while_the_ranks_agree_is_heeded_at_the_next_iterati
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It was lost: the ranks agreed on what they had before it, and that was taken for all there was."""
-    stopping = Stopping()
+    run = RunContext(Path("nowhere"))
+    stopping, signals = Stopping(run), Signals(run)
     stopping._group = object()
     arriving = [signal.SIGTERM]
 
     def all_reduce(flag: Any, **options: Any) -> None:
         if arriving:
-            stopping._receive(arriving.pop(), None)
+            signals._receive(arriving.pop(), None)
 
     monkeypatch.setattr("torch.distributed.all_reduce", all_reduce)
     trainer: Any = SimpleNamespace(
@@ -216,11 +219,7 @@ def test_a_signal_that_comes_while_the_ranks_agree_is_heeded_at_the_next_iterati
         stopping.on_train_batch_end(trainer, module, None, None, 0)
         stopped.append(trainer.should_stop)
     assert stopped == [False, True]  # at once it would be this rank alone
-    assert stopping.received == signal.SIGTERM
-
-
-def test_stopping_knows_no_signal_at_first() -> None:
-    assert Stopping().received is None
+    assert run.ending.signal == signal.SIGTERM
 
 
 # --- the installed command

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
 import torch
 from torch import distributed as dist
 
-from ganlab.assembly.experiment import Experiment
+from ganlab.contracts.callback import RunContext
 from ganlab.core import distributed
 from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError
@@ -21,24 +20,26 @@ from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.protocol import Protocol
 from ganlab.reports import page
 from ganlab.reports.numbers import number
-from ganlab.runs import finite
+from ganlab.runs import checkpoints, finite
 from ganlab.runs.checkpoints import BEST
 from ganlab.runs.run import Run
 from ganlab.runs.run_folder import CHECKPOINTS
 from ganlab.runs.scoring import keep
 
 
-def chosen(config: Mapping[str, Any]) -> Protocol:
-    """The protocol of the section ``evaluate`` of a run's configuration.
+def chosen(name: str | None, data: str, changes: Mapping[str, Any]) -> Protocol:
+    """The protocol by which a run is scored.
+
+    Args:
+        name: Of a preset; None: the data's own, or else ``fast``.
+        data: What the data set is called.
+        changes: Of the preset; those that are None are none.
 
     Raises:
         GanlabError: If an option is wrong.
     """
-    node = config["evaluate"]
-    data = str(config["data"]["component"])
-    name = node["protocol"] or (data if data in protocol.names() else "fast")
-    values = {key: node[key] for key in ("metrics", "samples", "reference", "features") if node[key] is not None}
-    found = protocol.preset(name).changed(values)
+    name = name or (data if data in protocol.names() else "fast")
+    found = protocol.preset(name).changed({key: value for key, value in changes.items() if value is not None})
     found.make_metrics()
     found.make_extractor()
     return found
@@ -53,17 +54,39 @@ class Evaluating(L.Callback):
     that is killed in the middle of an evaluation makes it again when it is resumed.
 
     Args:
-        folder: The run.
-        built: The run's objects.
-        every_kimg: Interval.
+        every_kimg: Interval; a run without one is not scored.
+        metrics: What is measured; the checkpoint with the best value of the first one is kept.
+        reference: The split to choose by.
+        samples: Generated images; None: the protocol's.
+        features: The extractor; None: the protocol's.
+        protocol: A preset; None: the data's own.
     """
 
-    def __init__(self, folder: Path, built: Experiment, every_kimg: float) -> None:
-        self.run = Run.of(folder, built)
-        self.protocol = chosen(built.config)
+    order = 80
+    cost = "each evaluate.every_kimg, evaluate.samples images of the averaged generator and their features"
+
+    def __init__(
+        self,
+        run: RunContext,
+        *,
+        every_kimg: float,
+        metrics: Sequence[str],
+        reference: str,
+        samples: int | None,
+        features: str | None,
+        protocol: str | None,
+    ) -> None:
+        changes = {"metrics": metrics, "samples": samples, "reference": reference, "features": features}
+        self.run = Run.of(run.folder, run.experiment)
+        self.protocol = chosen(protocol, str(run.config["data"]["component"]), changes)
         self.every = 1000 * every_kimg
         self._evaluator: Evaluator | None = None
         self._seen = 0
+
+    @staticmethod
+    def is_wanted(options: Mapping[str, Any]) -> bool:
+        """Tell if a run with these options is scored."""
+        return options["every_kimg"] is not None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         progress = self.run.module.progress
@@ -99,7 +122,7 @@ class Evaluating(L.Callback):
         if best:
             finite.refuse_infinite(self.run.module)
             trainer.save_checkpoint(self.run.folder / CHECKPOINTS / BEST)
-            failure = getattr(trainer.strategy.checkpoint_io, "failure", None)
+            failure = checkpoints.failure(trainer)
             if failure is not None and trainer.is_global_zero:
                 print(f"{BEST} cannot be written ({failure.strerror or failure}): training goes on.", file=sys.stderr)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
 
+from ganlab.contracts.callback import RunContext
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
 from ganlab.priors import truncate
@@ -23,29 +22,20 @@ class Grids(L.Callback):
     class, and its name beside it, where there are classes.
 
     Args:
-        folder: The run.
         every_steps: Interval in iterations.
         count: Images of a grid.
         keep: Grids kept; when there are more, every second one goes, so the whole run stays visible.
         truncation: Threshold of the latents, or None.
-        seed: Of the latents.
-        class_names: One a class; classes without one are called by their number.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        every_steps: int,
-        count: int,
-        keep: int,
-        truncation: float | None,
-        seed: int,
-        class_names: Sequence[str] = (),
-    ) -> None:
-        self.folder, self.every_steps, self.count, self.keep = folder / SAMPLES, every_steps, count, keep
-        self.truncation, self.seed, self.class_names = truncation, seed, class_names
-        self.last: Path | None = None
+    order = 70
+    cost = "each sample.every_steps iterations, sample.count images of the averaged generator, and a PNG"
+
+    def __init__(self, run: RunContext, *, every_steps: int, count: int, keep: int, truncation: float | None) -> None:
+        self.run, self.folder, self.truncation = run, run.folder / SAMPLES, truncation
+        self.every_steps, self.count, self.keep = every_steps, count, keep
+        if truncation is not None:
+            truncate(run.experiment.module.setting.prior, truncation)  # refused now, not at the first grid
         self._written_at = -1
 
     def on_train_batch_end(
@@ -72,16 +62,17 @@ class Grids(L.Callback):
             prior = truncate(prior, self.truncation)
         labels, columns = generation.rows_by_class(self.count, generator.num_classes)
         count = len(labels) if labels is not None else self.count
-        z = generation.latents(prior, self.seed, count, generator.latent_dim)
+        seed = module.training_options.seed
+        z = generation.latents(prior, seed, count, generator.latent_dim)
         try:
             y = None if labels is None else torch.tensor(labels)
-            images = generation.generate(generator, z, y, seed=self.seed)
+            images = generation.generate(generator, z, y, seed=seed)
         except GanlabError:
             return  # NaN pixels: the recorder or the checkpoint will stop the run with the reason
         names: list[str] = []
         if labels is not None:
             images, columns, classes = generation.rows(images, labels)
-            names = captions.of_classes(classes, self.class_names)
+            names = captions.of_classes(classes, self.run.class_names)
         canvas = captions.beside(generation.grid(images, columns), names)
         path = self.folder / f"iteration_{module.progress.iteration:09d}.png"
         try:
@@ -89,7 +80,7 @@ class Grids(L.Callback):
         except OSError as error:
             print(f"{path} cannot be written ({error.strerror or error}): training goes on.", file=sys.stderr)
             return
-        self.last = path
+        self.run.ending.grid = path
         self._thin_out()
         for logger in trainer.loggers:
             try:

@@ -9,24 +9,23 @@ from typing import Any
 
 import lightning as L
 
+from ganlab.contracts.callback import RunContext
 from ganlab.core import sizes
 from ganlab.data.progress import clock
 from ganlab.engine.module import GANModule
-from ganlab.runs.callbacks.recorder import Recorder
 
 
 class ProgressLine(L.Callback):
     """Iteration, kimg, images/s, time left, stage of growth and each player's loss: one line that is rewritten on a
     terminal, plain lines (one a log interval, at most one every ten seconds) elsewhere.
 
-    Args:
-        recorder: Where losses and speed are read.
-        max_steps: Iterations of the run; below 0: unlimited.
-        max_kimg: Its images, in thousands, or None.
     """
 
-    def __init__(self, recorder: Recorder, max_steps: int, max_kimg: float | None) -> None:
-        self.recorder, self.max_steps, self.max_kimg = recorder, max_steps, max_kimg
+    order = 20
+    cost = "none that is felt: at most two lines a second on a terminal, one in ten seconds elsewhere"
+
+    def __init__(self, run: RunContext) -> None:
+        self.run = run
         self.terminal = sys.stdout.isatty()
         self.interval = 0.5 if self.terminal else 10.0
         self._printed = 0.0
@@ -57,9 +56,10 @@ class ProgressLine(L.Callback):
     def _print(self, module: L.LightningModule, now: float) -> None:
         assert isinstance(module, GANModule)
         progress, (started, iteration, images) = module.progress, self._started
+        max_steps = module.training_options.max_steps
         seconds = max(now - started, 1e-9)
         speed = (progress.images_seen - images) / seconds
-        words = [f"iteration {progress.iteration}" + (f"/{self.max_steps}" if self.max_steps > 0 else "")]
+        words = [f"iteration {progress.iteration}" + (f"/{max_steps}" if max_steps > 0 else "")]
         words += [f"{progress.kimg:.1f} kimg", f"{speed:.0f} images/s"]
         left = self._seconds_left(module, (progress.iteration - iteration) / seconds, speed)
         words += [f"{clock(left)} left"] if left is not None else []
@@ -76,16 +76,16 @@ class ProgressLine(L.Callback):
             print(line, flush=True)
 
     def _seconds_left(self, module: GANModule, iterations_per_second: float, images_per_second: float) -> float | None:
-        left = []
-        if self.max_steps > 0 and iterations_per_second > 0:
-            left.append((self.max_steps - module.progress.iteration) / iterations_per_second)
-        if self.max_kimg is not None and images_per_second > 0:
-            left.append((1000 * self.max_kimg - module.progress.images_seen) / images_per_second)
+        left, length = [], module.training_options
+        if length.max_steps > 0 and iterations_per_second > 0:
+            left.append((length.max_steps - module.progress.iteration) / iterations_per_second)
+        if length.max_kimg is not None and images_per_second > 0:
+            left.append((1000 * length.max_kimg - module.progress.images_seen) / images_per_second)
         return max(min(left), 0.0) if left else None
 
     def _losses(self, module: GANModule) -> str:
         totals: dict[str, float] = {}
-        for name, value in self.recorder.latest.items():
+        for name, value in self.run.scalars.items():
             if name in module.objective_names:
                 player = name.partition("/")[0]
                 totals[player] = totals.get(player, 0.0) + value

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 
+from ganlab.contracts.callback import RunContext
 from ganlab.core import distributed, files, json_lines
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
@@ -25,19 +25,18 @@ class Recorder(L.Callback):
     Which iteration is the last one is known afterwards, where a signal or a time limit ends the run. A run that goes on
     forgets that line, unless it is one of the interval: its lines are those of a run that never stopped.
 
-    Args:
-        folder: The run.
+    Comes before all callbacks that read them, see `ganlab.contracts.callback.RunContext`.
 
     Attributes:
-        latest: The scalars read last.
-        images_per_second: Over the last interval, and over the whole session.
+        images_per_second: Over the last interval.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / METRICS
-        self.latest: dict[str, float] = {}
+    order = 10
+    cost = "one wait for the device each trainer.log_every_n_steps iterations, and a line on the disk"
+
+    def __init__(self, run: RunContext) -> None:
+        self.run, self.path = run, run.folder / METRICS
         self.images_per_second = 0.0
-        self.session_images_per_second = 0.0
         self._complained: set[object] = set()
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -66,19 +65,21 @@ class Recorder(L.Callback):
         if pl_module.progress.iteration > self._recorded:
             self._record(trainer, pl_module)
         now, (then, before) = time.perf_counter(), self._started
-        self.session_images_per_second = (pl_module.progress.images_seen - before) / max(now - then, 1e-9)
+        self.run.ending.images_per_second = (pl_module.progress.images_seen - before) / max(now - then, 1e-9)
 
     def _record(self, trainer: L.Trainer, module: GANModule) -> None:
         self._recorded = module.progress.iteration
         scalars = module.scalars
         values = distributed.mean(torch.stack(list(scalars.values())))
-        self.latest = dict(zip(scalars, values.tolist(), strict=True))  # the host waits for the device here
+        latest = dict(zip(scalars, values.tolist(), strict=True))  # the host waits for the device here
+        self.run.scalars.clear()
+        self.run.scalars.update(latest)
         self._measure_speed(module.progress.images_seen)
         if trainer.is_global_zero:
             self._write(trainer, module)
-        bad = [name for name, value in self.latest.items() if not math.isfinite(value)]
+        bad = [name for name, value in latest.items() if not math.isfinite(value)]
         if bad:
-            raise GanlabError(diverged(bad[0].replace("/", "'s ") + f" is {self.latest[bad[0]]}", module))
+            raise GanlabError(diverged(bad[0].replace("/", "'s ") + f" is {latest[bad[0]]}", module))
 
     def _measure_speed(self, images_seen: int) -> None:
         now, (then, before) = time.perf_counter(), self._before
@@ -88,7 +89,7 @@ class Recorder(L.Callback):
     def _write(self, trainer: L.Trainer, module: GANModule) -> None:
         progress = module.progress
         rates = {f"{p}/learning_rate": o.param_groups[0]["lr"] for p, o in module.player_optimizers.by_player.items()}
-        scalars = {**self.latest, **rates, "images_per_second": self.images_per_second}
+        scalars = {**self.run.scalars, **rates, "images_per_second": self.images_per_second}
         position = {"iteration": progress.iteration, "kimg": progress.kimg}
         if module.stage is not None:  # the size is the height of the images
             stage = module.stage

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import lightning as L
 
+from ganlab.contracts.callback import RunContext
 from ganlab.engine.module import GANModule
 from ganlab.runs import checkpoints, finite, run_folder
-from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.run_folder import CHECKPOINTS
 
 
@@ -21,22 +20,20 @@ class Saving(L.Callback):
     the run goes on with the last good checkpoint in place.
 
     Args:
-        folder: The run.
-        io: Writes the files.
         every_steps: Interval in iterations.
         keep: Older checkpoints beside ``last.ckpt``.
-        last_step: Iteration of the ``last.ckpt`` that is there already and whole, or None.
 
     Attributes:
-        failure: Why the newest checkpoint is not on the disk, or None; known on the first rank.
+        last_step: Iteration of the ``last.ckpt`` that is there and whole, or None.
     """
 
-    def __init__(
-        self, folder: Path, io: AtomicCheckpointIO, *, every_steps: int, keep: int, last_step: int | None = None
-    ) -> None:
-        self.folder, self.io, self.every_steps, self.keep = folder / CHECKPOINTS, io, every_steps, keep
-        self.last_step = last_step
-        self.failure: OSError | None = None
+    order = 90
+    cost = "each checkpoint.every_steps iterations, a look at all numbers, and a file of all weights and moments"
+
+    def __init__(self, run: RunContext, *, every_steps: int, keep: int) -> None:
+        self.run, self.folder, self.every_steps, self.keep = run, run.folder / CHECKPOINTS, every_steps, keep
+        goes_on = run.checkpoint is not None and run.checkpoint.name == checkpoints.LAST
+        self.last_step: int | None = run.progress.iteration if goes_on else None
         self._tried: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -61,20 +58,22 @@ class Saving(L.Callback):
         trainer.save_checkpoint(self.folder / checkpoints.NEXT)
         if not trainer.is_global_zero:
             return
-        self.failure = self.io.failure
-        if self.failure is None:
+        failure = checkpoints.failure(trainer)
+        if failure is None:
             try:
                 checkpoints.shift(self.folder, self.last_step, self.keep)
-                self.last_step = module.progress.iteration
+                self.last_step, self.run.ending.unsaved = module.progress.iteration, None
                 return
             except OSError as error:
-                self.failure = error
+                failure = error
+        self.run.ending.unsaved = failure
         whole = (self.folder / checkpoints.LAST).is_file()
         stays = "the one before stays" if whole else "there is none yet"
-        goes_on = "" if trainer.should_stop else ", and training goes on"
+        ends = self.run.ending.asked or module.training_options.ends(module.progress)
+        goes_on = "" if ends else ", and training goes on"
         print(
             f"The checkpoint of iteration {module.progress.iteration} could not be written to {self.folder} "
-            f"({self.failure.strerror or self.failure}): {stays}{goes_on}.",
+            f"({failure.strerror or failure}): {stays}{goes_on}.",
             file=sys.stderr,
             flush=True,
         )

@@ -1,0 +1,63 @@
+"""What callbacks and loggers are given of their run, and what they leave for its last lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ganlab.contracts.plan import Progress
+from ganlab.core.errors import GanlabError
+
+
+@dataclass
+class Ending:
+    """How a session of training ends; callbacks fill it.
+
+    Attributes:
+        signal: The signal that asks for the end, or None.
+        failure: The sentence of a callback or logger that failed on any rank, or None. The run ends after this
+            iteration.
+        grid: The last sample grid, or None.
+        images_per_second: Of the session.
+        unsaved: Why the newest checkpoint is not on the disk, or None; known on the first rank.
+    """
+
+    signal: int | None = None
+    failure: GanlabError | None = None
+    grid: Path | None = None
+    images_per_second: float = 0.0
+    unsaved: OSError | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Tell if the run is asked to end before it has its length."""
+        return self.signal is not None or self.failure is not None
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The run around which a callback or a logger acts: what is given for the constructor's parameter ``run``.
+
+    Args:
+        folder: The run. What is written goes below it.
+        config: The complete configuration, as ``config.yaml`` has it.
+        class_names: What the data calls its classes; empty where there are none.
+        progress: What the run had done before this session; zero if it begins.
+        checkpoint: The file that it goes on from; None if it begins.
+        experiment: What is trained, and on what (`ganlab.assembly.experiment.Experiment`).
+
+    Attributes:
+        scalars: Those that `recording` read last, by name as in ``metrics.jsonl``; averages over ranks.
+        ending: How the session ends.
+    """
+
+    folder: Path
+    config: Mapping[str, Any] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+    progress: Progress = field(default_factory=Progress)
+    checkpoint: Path | None = None
+    experiment: Any = None
+    scalars: dict[str, float] = field(default_factory=dict, init=False)
+    ending: Ending = field(default_factory=Ending, init=False)

@@ -1,0 +1,167 @@
+"""What acts around a run: the callbacks and loggers of a configuration, looked for, made and put in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.loggers.logger import DummyLogger, Logger
+
+from ganlab.config import compose, schema
+from ganlab.config.parts import Part, raise_problems, read_part
+from ganlab.config.schema import COMPONENT
+from ganlab.contracts.callback import RunContext
+from ganlab.core import kinds, registry, schedules
+from ganlab.core.errors import GanlabError, sentence
+from ganlab.runs import guarding
+
+ORDER = 50  # of a callback that does not say when it acts
+CLASSES = {"callback": L.Callback, "logger": Logger}  # by kind
+
+
+def check(config: Mapping[str, Any]) -> dict[str, list[Part]]:
+    """The callbacks and loggers that a configuration names, by kind.
+
+    Raises:
+        GanlabError: If one is not installed, with what is near; or with every option that is wrong.
+    """
+    found: dict[str, list[Part]] = {kind: [] for kind in CLASSES}
+    for kind in CLASSES:
+        for name, node in (config.get(kind) or {}).items():
+            refuse_always(kind, name)
+            found[kind].append(read_part(kind, f"{kind}.{name}", {COMPONENT: name, **node}))
+    parts = [part for each in found.values() for part in each]
+    for part in parts:
+        part.problems += [
+            f"{part.key}.{name} cannot follow a schedule: give one number."
+            for name, value in part.arguments.items()
+            if schedules.is_schedule(value)
+        ]
+    raise_problems(parts)
+    return found
+
+
+def chosen(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a run that goes on, with the callbacks and loggers that it is to have from now on.
+
+    Args:
+        overrides: Those for the keys ``callback`` and ``logger``: a name, several, or ``none``. Without one the run
+            keeps what it had, with the options that its version of ganlab did not know.
+
+    Raises:
+        GanlabError: If one is not installed, or named twice.
+    """
+    new = dict(config)
+    for kind in CLASSES:
+        before = config.get(kind) or {}
+        value = overrides.get(kind, list(before))
+        names = [str(name) for name in (value if isinstance(value, list) else [value]) if name not in (None, "none")]
+        for name in names:
+            refuse_always(kind, name)
+            if names.count(name) > 1:
+                raise GanlabError(compose.named_twice(kind, name, None))
+        new[kind] = {name: {**schema.node(kind, name), **(before.get(name) or {})} for name in names}
+    return new
+
+
+def refuse_always(kind: str, name: str) -> None:
+    """Refuse the name of one that every run has.
+
+    Raises:
+        GanlabError: With where its options are.
+    """
+    problem = compose.named_needlessly(kind, name)
+    if problem:
+        raise GanlabError(problem)
+
+
+def callbacks(run: RunContext, parts: Sequence[Part]) -> list[L.Callback]:
+    """All callbacks of a run in their order: those that every run has, and those that its configuration names.
+
+    Raises:
+        GanlabError: If one cannot be made.
+    """
+    found: list[L.Callback] = []
+    for name, section in kinds.of("callback").always.items():
+        component = registry.load("callback", name)
+        options = run.config[section] if section else {}
+        if not hasattr(component, "is_wanted") or component.is_wanted(options):
+            found.append(component(run, **options))
+    found += [guarding.callback(_make(part, run), part.key, run) for part in parts]
+    return sorted(found, key=_order)
+
+
+def loggers(run: RunContext, parts: Sequence[Part], main: bool) -> list[Logger]:
+    """The loggers that the configuration of a run names.
+
+    Args:
+        main: Whether this process writes; others have loggers that do nothing, so that callbacks find some.
+
+    Raises:
+        GanlabError: If one cannot be made, or would write elsewhere than into the run.
+    """
+    if not main:
+        return [DummyLogger() for _ in parts]
+    found = []
+    for part in parts:
+        made = _make(part, run)
+        _refuse_elsewhere(made, part.key, run.folder)
+        found.append(guarding.logger(made, part.key, run))
+    return found
+
+
+def begin(made: Sequence[Any], parts: Sequence[Part]) -> None:
+    """Have loggers make what they write to, before Lightning does it where no sentence is said.
+
+    Raises:
+        GanlabError: If it cannot be written.
+    """
+    for logger, part in zip(made, parts, strict=True):
+        try:
+            _ = getattr(logger, "experiment", None)
+        except OSError as error:
+            raise GanlabError(f"{part.key} cannot be written: {error.strerror or error}.") from error
+        except Exception as error:  # of whatever a plug-in, or a server, does
+            raise GanlabError(f"{part.key} cannot begin: {type(error).__name__}: {sentence(error)}") from error
+
+
+def _order(callback: L.Callback) -> float:
+    order = getattr(callback, "order", ORDER)
+    return order if isinstance(order, (int, float)) else ORDER
+
+
+def _make(part: Part, run: RunContext) -> Any:
+    given = {"run": run, "save_dir": run.folder, "root_dir": run.folder, "dir": run.folder}
+    given["dirpath"] = run.folder / part.key.partition(".")[2]
+    taken = schema.takes(part.component).intersection(kinds.given(part.kind))
+    part.arguments.update({name: given[name] for name in taken})
+    try:
+        made = part.make()
+    except GanlabError:
+        raise
+    except ModuleNotFoundError as error:
+        raise GanlabError(
+            f"{part.key} needs a package that is not installed: pip install {error.name or sentence(error)}"
+        ) from error
+    except Exception as error:  # of whatever a plug-in does
+        raise GanlabError(f"{part.key} cannot be made: {type(error).__name__}: {sentence(error)}") from error
+    wanted = CLASSES[part.kind]
+    if not isinstance(made, wanted):
+        raise GanlabError(
+            f"{part.key}: {type(made).__name__} is no {wanted.__module__}.{wanted.__name__}, and so is no {part.kind}; "
+            f"this is for its author to mend."
+        )
+    return made
+
+
+def _refuse_elsewhere(logger: Logger, key: str, folder: Path) -> None:
+    """The configuration of a run may come from somebody else: what is written stays in its folder."""
+    for name in ("save_dir", "root_dir", "log_dir"):
+        try:
+            where = getattr(logger, name, None)
+        except Exception:  # known only when it has begun
+            continue
+        if isinstance(where, (str, Path)) and not Path(where).resolve().is_relative_to(folder.resolve()):
+            raise GanlabError(f"{key}: its options lead to {where}, which is not in the run's folder.")

@@ -1,0 +1,58 @@
+"""Signals that ask a run to end."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from types import FrameType
+from typing import Any
+
+import lightning as L
+
+from ganlab.contracts.callback import RunContext
+from ganlab.core.stop_signals import WATCH, heeded, say
+
+
+class Signals(L.Callback):
+    """Ctrl-C, SIGTERM and SIGHUP are noted, and `stopping` ends the run after the iteration; a second signal of any of
+    them stops at once.
+
+    Comes first: whatever other callbacks do when training starts can be interrupted in good order.
+    """
+
+    order = 0
+    cost = "none"
+
+    def __init__(self, run: RunContext) -> None:
+        self.run = run
+        self._before: dict[int, Any] = {}
+        self._finishing = ExitStack()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # after Lightning has put its own handlers in place, which raise in the middle of things
+        try:
+            for number in heeded():
+                self._before[number] = signal.signal(number, self._receive)
+        except ValueError:  # not in the main thread: whoever runs us there handles signals
+            self._before.clear()
+        self._finishing.enter_context(WATCH.finishing())
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._finishing.close()
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self._finishing.close()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        WATCH.handled(number)  # does not return at the second one where the process is ganlab's own
+        if self.run.ending.signal is not None:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            raise SystemExit(128 + number)
+        self.run.ending.signal = number
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        say(f"\n{name}: finishing this iteration, then writing a checkpoint. A second one stops at once.")
