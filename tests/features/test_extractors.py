@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.fidelity import inception_weights
 from torch import Tensor, nn
 from torch.testing import assert_close
 
@@ -20,7 +21,6 @@ from ganlab.features.classifier import Classifier
 from ganlab.features.efficientnet_lite0 import EfficientNetLite0
 from ganlab.features.file import File
 from ganlab.features.inception import Inception, resize_by_pillow
-from ganlab.testing.fidelity import inception_weights
 
 
 def images(count: int, size: int, channels: int = 3) -> Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support import fidelity as registered
 from torch import Tensor, nn
 from torch.testing import assert_close
 
@@ -21,7 +22,6 @@ from ganlab.contracts.metric import Context, Stream
 from ganlab.data.digits import Digits
 from ganlab.evaluation import scores
 from ganlab.metrics.ppl import PPL
-from ganlab.testing import fidelity as registered
 
 FEATURES, CLASSES = 48, 10
 
