@@ -53,8 +53,8 @@ REFUSED = {
     ("show", "loss"): "Which loss? `ganlab show loss NAME` with one of ct_gan,",
     ("show", "loss", "sn"): "No loss is called 'sn'. There is reg=sn.",
     ("show", "r1"): "'r1' is the name of several things: `ganlab show loss r1` or `ganlab show reg r1`.",
-    ("completion",): "`ganlab completion` takes the name of a shell, one of bash, zsh, fish.",
-    ("completion", "zhs"): "Did you mean 'zsh'?",
+    ("completion",): "`ganlab completion` takes one shell, got 0: ganlab completion bash|zsh|fish.",
+    ("completion", "zhs"): "shell must be one of bash, zsh, fish, got 'zhs'; did you mean 'zsh'.",
     ("resume",): "`ganlab resume` takes one run folder",
     ("sample", "nowhere"): "There is no run folder nowhere.",
 }

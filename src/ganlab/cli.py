@@ -6,7 +6,6 @@ is the same, as W&B's agents write it.
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
@@ -90,22 +89,9 @@ def dispatch(words: Sequence[str]) -> int:
         raise GanlabError(
             f"There is no command {command!r}.{suggestion(command, COMMANDS)} Commands: {', '.join(COMMANDS)}."
         )
-    module = importlib.import_module(f"ganlab.commands.{command}")
-    if command == "complete":
-        return int(module.run(rest, [], []))
-    rest = [word.removeprefix("--") if _is_option(word) else word for word in rest]
-    if "-h" in rest or "--help" in rest:
-        print(module.help_text(_words(rest)) if hasattr(module, "help_text") else module.HELP)
-        return 0
-    flags = [word for word in rest if _is_flag(word)]
-    positional = _words(rest)
-    options = [word for word in rest if word not in flags and word not in positional]
-    for flag in flags:
-        allowed = getattr(module, "FLAGS", ())
-        if flag not in allowed:
-            known = f"Flags: {', '.join(allowed)}." if allowed else "It takes no flags, only key=value."
-            raise GanlabError(f"`ganlab {command}` has no flag {flag}.{suggestion(flag, allowed)} {known}")
-    return int(module.run(positional, options, flags))
+    from ganlab.commands.command import load
+
+    return load(command).run(rest)
 
 
 def _of_an_escaped(error: Exception, words: Sequence[str]) -> int:
@@ -125,29 +111,6 @@ def _of_an_escaped(error: Exception, words: Sequence[str]) -> int:
             file=sys.stderr,
         )
     return 1
-
-
-def _is_option(word: str) -> bool:
-    """Tell if a word is an option as W&B's agents and other command lines write it: ``--seed=1``."""
-    return word.startswith("--") and "=" in word[3:]
-
-
-def _is_flag(word: str) -> bool:
-    return word.startswith("-") and word != "-"
-
-
-def _words(rest: Sequence[str]) -> list[str]:
-    """Words that are neither flags nor options; what is written like an option may be a folder or file of a run."""
-    return [
-        word
-        for word in rest
-        if not _is_flag(word) and (("=" not in word and not word.startswith(("~", "+"))) or _is_of_a_run(word))
-    ]
-
-
-def _is_of_a_run(path: str) -> bool:
-    """Tell if a path is a folder or a checkpoint: a run folder of a sweep may be called 0_reg=sn."""
-    return os.path.isdir(path) or (path.endswith(".ckpt") and os.path.isfile(path))
 
 
 def usage() -> str:

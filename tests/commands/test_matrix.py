@@ -13,8 +13,8 @@ import torch
 from support.engine import Engine, images
 from torch import Tensor, nn
 
+from ganlab import cli
 from ganlab.assembly import experiment
-from ganlab.commands import list as listing
 from ganlab.commands import matrix
 from ganlab.commands.matrix import Cell
 from ganlab.config import compose, schema
@@ -160,7 +160,7 @@ def test_what_the_matrix_refuses_is_refused_with_the_same_words(game: str) -> No
 
 
 def test_the_page_is_at_most_100_columns_wide_and_shows_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert listing.run(["matrix"], ["game=[ebgan,meg]", "loss=[hinge,wgan_clip]", "reg=[vib,r1]"], []) == 0
+    assert cli.dispatch(["list", "matrix", "game=[ebgan,meg]", "loss=[hinge,wgan_clip]", "reg=[vib,r1]"]) == 0
     page = capsys.readouterr().out
     assert max(map(len, page.splitlines())) <= 100
     games = page.split("\n\n")
@@ -172,7 +172,7 @@ def test_the_page_is_at_most_100_columns_wide_and_shows_what_was_asked_for(capsy
 
 
 def test_a_preset_is_a_column_and_what_it_brings_is_not_added_again(capsys: pytest.CaptureFixture[str]) -> None:
-    assert listing.run(["matrix"], ["game=standard", "loss=[wgan_gp,hinge]", "reg=[gradient_penalty,sn]"], []) == 0
+    assert cli.dispatch(["list", "matrix", "game=standard", "loss=[wgan_gp,hinge]", "reg=[gradient_penalty,sn]"]) == 0
     page = capsys.readouterr().out.splitlines()
     assert page[1:] == [
         "  losses: 1:hinge, 2:wgan_gp",
@@ -184,14 +184,14 @@ def test_a_preset_is_a_column_and_what_it_brings_is_not_added_again(capsys: pyte
 
 
 @pytest.mark.parametrize(
-    ("words", "options", "sentence"),
+    ("word", "sentence"),
     [
-        (["loss"], [], "takes options only"),
-        ([], ["game=ebgam"], "No game is called 'ebgam'. Did you mean 'ebgan' or 'bigan'?"),
-        ([], ["loss=wgan_pg"], "No loss is called 'wgan_pg'. Did you mean 'wgan_gp'"),
-        ([], ["modle=dcgan"], "'modle' is no option"),
+        ("loss", "takes options only"),
+        ("game=ebgam", "No game is called 'ebgam'. Did you mean 'ebgan' or 'bigan'?"),
+        ("loss=wgan_pg", "No loss is called 'wgan_pg'. Did you mean 'wgan_gp'"),
+        ("modle=dcgan", "'modle' is no option"),
     ],
 )
-def test_what_cannot_be_listed_is_said(words: list[str], options: list[str], sentence: str) -> None:
+def test_what_cannot_be_listed_is_said(word: str, sentence: str) -> None:
     with pytest.raises(GanlabError, match=re.escape(sentence)):
-        listing.run(["matrix", *words], options, [])
+        cli.dispatch(["list", "matrix", word])

@@ -133,7 +133,7 @@ def test_rows_of_an_interpolation_have_the_class_that_they_are_of(big: Run, tmp_
     [
         (
             ["kind=grids"],
-            "kind must be one of grid, interpolation, truncation, mixing, reconstruction, got 'grids'. Did you",
+            "kind must be one of grid, interpolation, truncation, mixing, reconstruction, got 'grids'; did you",
         ),
         (["steps=3"], "steps goes with kind=interpolation, not with kind=grid"),
         (["kind=truncation", "truncation=0.5"], "truncation goes with kind=grid or interpolation"),
@@ -142,8 +142,8 @@ def test_rows_of_an_interpolation_have_the_class_that_they_are_of(big: Run, tmp_
         (["kind=interpolation", "between=images"], "between must be one of latents, classes"),
         (["kind=interpolation", "between=classes", "labels=[1,99]"], "classes from 0 to 9, got 99"),
         (["kind=interpolation", "between=classes", "labels=[3,3]"], "between=classes needs at least two classes"),
-        (["labels=[]"], "labels must hold at least one class"),
-        (["kind=truncation", "thresholds=[]"], "thresholds must hold at least one number"),
+        (["labels=[]"], "labels must be a whole number or a list of at least one class or null, got []"),
+        (["kind=truncation", "thresholds=[]"], "thresholds must be a list of at least one number"),
         (["kind=truncation", "thresholds=[1,-2]"], "truncation must be a positive number, got -2"),
         (["standing_statistics=0"], "standing_statistics must be at least 1"),
         (["out=x.webp"], "out must end in .png"),

@@ -159,7 +159,7 @@ REFUSED = {
     "cutoff=9": "cutoff must be 0 to 8, the layers of stylegan, got 9",
     "noise=loud": "noise must be one of random, fixed, off",
     "kind=mixing layers=[[4,9]]": "layers must be ranges [from,to] within 0 to 8",
-    "kind=mixing layers=[]": "layers must hold at least one range",
+    "kind=mixing layers=[]": "layers must be a list of at least one range",
     "kind=mixing steps=3": "steps goes with kind=interpolation, not with kind=mixing",
     "kind=truncation psis=[1] thresholds=[1]": "leave one of them out",
     "kind=interpolation between=w path=linear": "from w to w the path is linear",

@@ -18,6 +18,7 @@ import torch
 
 from ganlab.assembly import experiment
 from ganlab.bench.plain_loop import PlainLoop
+from ganlab.bench.settings import Settings
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.callback import RunContext
 from ganlab.contracts.plan import Progress
@@ -29,25 +30,6 @@ from ganlab.engine.module import GANModule
 from ganlab.runs import trainer
 from ganlab.runs.callbacks.recorder import Recorder
 from ganlab.runs.checkpoints import AtomicCheckpointIO
-
-
-@dataclass
-class Settings:
-    """Options of a measurement.
-
-    Args:
-        warmup: Iterations that are not counted.
-        iterations: Iterations of one repeat.
-        repeats: Repeats; the median over all iterations of all repeats is reported.
-        kimg: Where in the run to measure, for games that grow and for schedules.
-        compare: ``plain``: a hand-written loop with the same arithmetic, in turns with ganlab's.
-    """
-
-    warmup: int = 10
-    iterations: int = 10
-    repeats: int = 5
-    kimg: float = 0.0
-    compare: str | None = None
 
 
 def synchronize(device: torch.device) -> None:

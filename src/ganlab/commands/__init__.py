@@ -1,6 +1,6 @@
-"""One file a command: ``run(words, options, flags)`` returns the exit code; ``HELP`` or ``help_text()`` is its help.
+"""One file a command, and in it a class of its name, see `ganlab.commands.command`.
 
-A command's module is imported when it is typed, and imports what is heavy inside ``run``: ``ganlab --help`` and
+A command's module is imported when it is typed, and imports what is heavy when it is called: ``ganlab --help`` and
 ``ganlab list`` import neither torch nor lightning.
 """
 

@@ -2,71 +2,73 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from ganlab.commands import COMMANDS
+from ganlab.commands.command import PATH, RUN, RUNS, Command, Flag, Passed, Word, choices, load
 from ganlab.config import catalog
 from ganlab.config.catalog import NONE, Key
 from ganlab.core import kinds
 from ganlab.core.errors import GanlabError
 
-HELP = "ganlab complete -- WORDS: prints what the last word may become, for the scripts of `ganlab completion`."
-
-_PATHS = ("path", "dir", "out")  # options that take a file or a folder
+_PATHS = ("path", "dir")  # options of a run that take a file or a folder
 _DEPTH = 3  # a run of a sweep is sweeps/DATE/JOB
 
 
-def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
-    typed = list(words[1:] if words[:1] == ["--"] else words) or [""]
-    try:
-        found = [c for c in candidates(typed) if c.startswith(typed[-1])]
-    except GanlabError:  # a shell wants candidates or silence
-        found = []
-    print("\n".join(dict.fromkeys(found)))
-    return 0
+@dataclass
+class Complete(Command):
+    """Print what the last word may become, for the scripts of `ganlab completion`."""
+
+    words: Annotated[Sequence[str], Word("-- WORDS")]
+
+    def __call__(self) -> int:
+        typed = list(self.words[1:] if self.words[:1] == ["--"] else self.words) or [""]
+        try:
+            found = [c for c in candidates(typed) if c.startswith(typed[-1])]
+        except GanlabError:  # a shell wants candidates or silence
+            found = []
+        print("\n".join(dict.fromkeys(found)))
+        return 0
+
+    @classmethod
+    def run(cls, typed: Sequence[str]) -> int:
+        """Take all words as they are: options and flags are those of another command."""
+        return cls(typed)()
 
 
 def candidates(words: Sequence[str]) -> Iterable[str]:
     """What may stand in place of the last of ``words``, which follow ``ganlab`` on the command line."""
-    command, *before, current = words if len(words) > 1 else ["", words[0]]
-    if not command:
+    name, *before, current = words if len(words) > 1 else ["", words[0]]
+    if not name:
         return [*COMMANDS, "--help", "--version"]
-    if command not in COMMANDS:
+    if name not in COMMANDS:
         return []
+    command = load(name)
     if current.startswith("-"):
-        return [*getattr(importlib.import_module(f"ganlab.commands.{command}"), "FLAGS", ()), "--help"]
+        return [*(dashed for flag in command.marked(Flag).values() for dashed in flag.names), "--help"]
     if "=" in current:
-        return _values(*current.partition("=")[::2], before)
-    if command == "completion":
-        return ["bash", "zsh", "fish"]
-    if command == "list":
-        return catalog.groups()
-    if command == "show":
-        return _names(before)
-    if command == "resume":
-        return [*_runs(current), *(_keys(before) if before else [])]
-    if command == "sample":
-        return [*_runs(current), *_own(command)]
-    return [*_groups(), *_own(command), *_keys(before)]
+        return _values(command, *current.partition("=")[::2], before)
+    takes_runs = command.marked(RUN) or command.marked(RUNS)
+    found = [
+        *command.candidates(before),
+        *(_runs(current) if takes_runs else ()),
+        *(f"{o}=" for o in command.options()),
+    ]
+    return found if command.marked(RUN) and not before else [*found, *_passed(command, before)]
 
 
-def _own(command: str) -> list[str]:
-    """The options that a command has beside those of a run."""
-    options = getattr(importlib.import_module(f"ganlab.commands.{command}"), "DEFAULTS", {})
-    return [f"{name}=" for name in options]
-
-
-def _names(before: Sequence[str]) -> Iterator[str]:
-    """Kinds, and the names of the kind that was said, or of all."""
-    groups = catalog.groups()
-    if not any(word in groups for word in before):
-        yield from groups
-    for group in [word for word in before if word in groups][-1:] or groups:
-        yield from (choice.name for choice in catalog.choices(group))
+def _passed(command: type[Command], before: Sequence[str]) -> Iterator[str]:
+    """The options of a run that a command hands on."""
+    for passed in command.marked(Passed).values():
+        if "groups" in passed.offers:
+            yield from (group for group in _groups() if passed.takes(group[:-1]))
+        if "options" in passed.offers:
+            yield from (key for key in _keys(before) if passed.takes(key[:-1]))
 
 
 def _groups() -> Iterator[str]:
@@ -101,7 +103,7 @@ def _options(before: Sequence[str]) -> list[Key]:
     return list(keys.values())
 
 
-def _values(key: str, value: str, before: Sequence[str]) -> Iterator[str]:
+def _values(command: type[Command], key: str, value: str, before: Sequence[str]) -> Iterator[str]:
     group = key.partition("/")[0]
     if group in catalog.run_groups():
         always = kinds.KINDS[group].always if group in kinds.KINDS else {}
@@ -116,13 +118,16 @@ def _values(key: str, value: str, before: Sequence[str]) -> Iterator[str]:
         if not value and catalog.takes_several(group):
             yield f"{key}=["
         return
-    if key.rpartition(".")[2] in _PATHS:
+    own = command.options().get(key)
+    if key in command.marked(PATH) or (own is None and key.rpartition(".")[2] in _PATHS):
         yield from (f"{key}={path}" for path in _paths(value))
     option = next((k.option for k in _options(before) if k.key == key), None)
-    if option is not None and (isinstance(option.default, bool) or "bool" in option.annotation.split(" | ")):
+    annotation = str(option.annotation) if option is not None else ""
+    if (option is not None and isinstance(option.default, bool)) or "bool" in annotation.split(" | "):
         yield from (f"{key}=true", f"{key}=false")
-    for choices in re.findall(r"Literal\[(.*?)\]", option.annotation if option is not None else ""):
-        yield from (f"{key}={choice.strip(' ')[1:-1]}" for choice in choices.split(","))
+    yield from (f"{key}={choice}" for choice in choices(own))
+    for listed in re.findall(r"Literal\[(.*?)\]", annotation):
+        yield from (f"{key}={choice.strip(' ')[1:-1]}" for choice in listed.split(","))
 
 
 def _paths(start: str) -> Iterator[str]:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from ganlab.core.errors import GanlabError, suggestion
-
-HELP = """ganlab completion bash|zsh|fish
-
-Prints a script that completes commands, components, options and run folders. To have it in
-every new shell:
-
-  echo 'eval "$(ganlab completion bash)"' >> ~/.bashrc
-  echo 'eval "$(ganlab completion zsh)"' >> ~/.zshrc          (after compinit)
-  ganlab completion fish > ~/.config/fish/completions/ganlab.fish"""
+from ganlab.commands.command import Command, Word
 
 # Bash splits words at = and : and completes only what follows the last of them. macOS still has
 # bash 3.2, which knows neither negative indices nor compopt: so no spaces are added by bash at all.
@@ -60,9 +52,18 @@ complete -c ganlab -f -a '(__ganlab_complete)'
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 
-def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
-    if len(words) != 1 or options or words[0] not in SCRIPTS:
-        near = suggestion(words[0], SCRIPTS) if words else ""
-        raise GanlabError(f"`ganlab completion` takes the name of a shell, one of {', '.join(SCRIPTS)}.{near}")
-    print(SCRIPTS[words[0]], end="")
-    return 0
+@dataclass
+class Completion(Command):
+    """Print a script that completes commands, components, options and run folders. To have it in
+    every new shell:
+
+      echo 'eval "$(ganlab completion bash)"' >> ~/.bashrc
+      echo 'eval "$(ganlab completion zsh)"' >> ~/.zshrc          (after compinit)
+      ganlab completion fish > ~/.config/fish/completions/ganlab.fish
+    """
+
+    shell: Annotated[Literal["bash", "zsh", "fish"], Word("bash|zsh|fish", "shell")]
+
+    def __call__(self) -> int:
+        print(SCRIPTS[self.shell], end="")
+        return 0

@@ -3,51 +3,64 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
+from ganlab.commands.command import Command, Passed, Word
 from ganlab.config import catalog, help_pages
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError, suggestion
 
-HELP = """ganlab list [KIND ...]
-
-Everything that is installed, or only some kinds: ganlab list loss reg
-
-ganlab list matrix [key=value ...]
-
-Which loss, regularizer and game go together, and why the others are refused, with the networks of
-`ganlab train key=value ...`; game=NAME, loss=NAME, reg=NAME or lists of names show only these.
-A loss may be a preset, as wgan_gp.
-
-Components of other packages and of ./conf are marked with where they come from. Nothing is
-imported, so a package that is broken is listed like any other."""
-
-
 MATRIX = "matrix"
 
 
-def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
-    if MATRIX in words:
-        return _matrix([word for word in words if word != MATRIX], options)
-    groups = catalog.groups()
-    if options:
-        raise GanlabError(f"`ganlab list` takes kinds alone, got {options[0]!r}. Kinds: {', '.join(groups)}.")
-    for word in words:
-        if word not in groups:
-            raise GanlabError(f"There is no kind {word!r}.{suggestion(word, groups)} Kinds: {', '.join(groups)}.")
-    pages = []
-    for group in dict.fromkeys(words) or groups:
-        choices = catalog.choices(group)
-        if words or len(choices) > (group == "trainer"):  # the one set of Trainer options is no choice
-            lines = help_pages.summary_lines(choices) or ["  none is installed"]
-            what = "" if groups[group] == group else f"{groups[group]}    "
-            pages.append("\n".join([f"{group}: {what}({help_pages.how_to_type(group)})", *lines]))
-    print("\n\n".join(pages))
-    if broken := registry.about_unreadable():
-        print(f"note:{broken}", file=sys.stderr)
-    if not words:
-        print("\n`ganlab show NAME`: formula, paper and options. `ganlab train --help`: how to combine them.")
-    return 0
+@dataclass
+class List(Command):
+    """List everything that is installed, or only some kinds: ganlab list loss reg
+
+    ganlab list matrix [key=value ...]
+
+    Which loss, regularizer and game go together, and why the others are refused, with the networks of
+    `ganlab train key=value ...`; game=NAME, loss=NAME, reg=NAME or lists of names show only these.
+    A loss may be a preset, as wgan_gp.
+
+    Components of other packages and of ./conf are marked with where they come from. Nothing is
+    imported, so a package that is broken is listed like any other.
+    """
+
+    kinds: Annotated[Sequence[str], Word("[KIND ...]")] = ()
+    overrides: Annotated[Sequence[str], Passed(offers=(), several=True)] = ()
+
+    def __call__(self) -> int:
+        if MATRIX in self.kinds:
+            return _matrix([word for word in self.kinds if word != MATRIX], self.overrides)
+        groups = catalog.groups()
+        if self.overrides:
+            raise GanlabError(
+                f"`ganlab list` takes kinds alone, got {self.overrides[0]!r}. Kinds: {', '.join(groups)}."
+            )
+        for word in self.kinds:
+            if word not in groups:
+                raise GanlabError(f"There is no kind {word!r}.{suggestion(word, groups)} Kinds: {', '.join(groups)}.")
+        pages = []
+        for group in dict.fromkeys(self.kinds) or groups:
+            choices = catalog.choices(group)
+            if self.kinds or len(choices) > (group == "trainer"):  # the one set of Trainer options is no choice
+                lines = help_pages.summary_lines(choices) or ["  none is installed"]
+                what = "" if groups[group] == group else f"{groups[group]}    "
+                pages.append("\n".join([f"{group}: {what}({help_pages.how_to_type(group)})", *lines]))
+        print("\n\n".join(pages))
+        if broken := registry.about_unreadable():
+            print(f"note:{broken}", file=sys.stderr)
+        if not self.kinds:
+            print("\n`ganlab show NAME`: formula, paper and options. `ganlab train --help`: how to combine them.")
+        return 0
+
+    @classmethod
+    def candidates(cls, before: Sequence[str]) -> Iterable[str]:
+        """All kinds."""
+        return catalog.groups()
 
 
 def _matrix(words: Sequence[str], options: Sequence[str]) -> int:

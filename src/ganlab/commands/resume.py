@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
-from ganlab.core.errors import GanlabError
-
-HELP = """ganlab resume RUN [key=value ...]
-
-Continues a run from its newest whole checkpoint, with the result that an uninterrupted run
-would have had. Options of the run may be changed, except for those that change the networks:
-
-  ganlab resume runs/2026-11-21_10-00-00_sngan_digits_hinge_0 trainer.max_steps=5000
-
-The data must be what the run was trained on; data.changed=accept goes on with other images.
-"""
+from ganlab.commands.command import RUN, Command, Passed
 
 
-def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
-    if len(words) != 1:
-        raise GanlabError(f"`ganlab resume` takes one run folder, got {len(words)}: ganlab resume RUN [key=value ...].")
-    from ganlab.config import compose
-    from ganlab.runs import run_folder, session
+@dataclass
+class Resume(Command):
+    """Continue a run from its newest whole checkpoint, with the result that an uninterrupted run
+    would have had. Options of the run may be changed, except for those that change the networks:
 
-    folder = run_folder.existing(words[0])
-    parsed = compose.parse(options)
-    for override in parsed:
-        if override.is_sweep_override():
-            raise GanlabError(f"{override.input_line} has several values, and a run is resumed with one.")
-    overrides = {o.get_key_element().lstrip("+"): o.value() for o in parsed}
-    return session.resume(folder, overrides).exit_code
+      ganlab resume runs/2026-11-21_10-00-00_sngan_digits_hinge_0 trainer.max_steps=5000
+
+    The data must be what the run was trained on; data.changed=accept goes on with other images.
+    """
+
+    run_folder: Annotated[str, RUN]
+    overrides: Annotated[Sequence[str], Passed(offers=("options",))] = ()
+
+    def __call__(self) -> int:
+        from ganlab.config import compose
+        from ganlab.runs import run_folder, session
+
+        folder = run_folder.existing(self.run_folder)
+        overrides = {o.get_key_element().lstrip("+"): o.value() for o in compose.parse(self.overrides)}
+        return session.resume(folder, overrides).exit_code

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 import textwrap
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
 
+from ganlab.commands.command import Command, Passed, Word
 from ganlab.config import catalog, help_pages, schema, signatures
 from ganlab.config.catalog import Choice, Key, Part
 from ganlab.core import kinds, registry
@@ -15,28 +17,43 @@ from ganlab.core.errors import GanlabError, suggestion
 
 MOST = 3  # names that are suggested
 
-HELP = """ganlab show [KIND] NAME [NAME ...]
 
-The formula, the paper, and every option with its default and the key to type:
+@dataclass
+class Show(Command):
+    """Show the formula, the paper, and every option with its default and the key to type.
 
-  ganlab show loss hinge
-  ganlab show hinge wasserstein      the kind may be left out where the name is unique
-  ganlab show loss=wgan_gp           a preset: its YAML, and what it composes"""
+    The kind may be left out where the name is unique:
 
+      ganlab show loss hinge
+      ganlab show hinge wasserstein
+      ganlab show loss=wgan_gp           a preset: its YAML, and what it composes
+    """
 
-def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
-    asked = [*words]
-    for option in options:  # loss=hinge, as it is typed elsewhere
-        group, _, name = option.partition("=")
-        asked += [group.partition("/")[0], name]
-    if not asked:
-        raise GanlabError("`ganlab show` wants a name: ganlab show loss hinge. `ganlab list` has them all.")
-    pages = []
-    for group, name in _resolve(asked):
-        choice = catalog.find(group, name)
-        pages.append(_component(choice) if choice.preset is None and group != "model" else _preset(choice))
-    print(f"\n\n{'-' * help_pages.WIDTH}\n\n".join(pages))
-    return 0
+    names: Annotated[Sequence[str], Word("[KIND] NAME [NAME ...]")] = ()
+    typed: Annotated[Sequence[str], Passed(offers=(), several=True)] = ()
+
+    def __call__(self) -> int:
+        asked = [*self.names]
+        for option in self.typed:  # loss=hinge, as it is typed elsewhere
+            group, _, name = option.partition("=")
+            asked += [group.partition("/")[0], name]
+        if not asked:
+            raise GanlabError("`ganlab show` wants a name: ganlab show loss hinge. `ganlab list` has them all.")
+        pages = []
+        for group, name in _resolve(asked):
+            choice = catalog.find(group, name)
+            pages.append(_component(choice) if choice.preset is None and group != "model" else _preset(choice))
+        print(f"\n\n{'-' * help_pages.WIDTH}\n\n".join(pages))
+        return 0
+
+    @classmethod
+    def candidates(cls, before: Sequence[str]) -> Iterator[str]:
+        """Kinds, and the names of the kind that was said, or of all."""
+        groups = catalog.groups()
+        if not any(word in groups for word in before):
+            yield from groups
+        for group in [word for word in before if word in groups][-1:] or groups:
+            yield from (choice.name for choice in catalog.choices(group))
 
 
 def _resolve(words: Sequence[str]) -> list[tuple[str, str]]:

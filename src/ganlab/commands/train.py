@@ -4,34 +4,66 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
+from ganlab.commands.command import Command, Flag, Passed, Word
 from ganlab.core.errors import GanlabError
 
-FLAGS = ("-m", "--multirun", "--cfg")
 
+@dataclass
+class Train(Command):
+    """Train a GAN, or sweep over several with -m.
 
-def run(words: Sequence[str], options: Sequence[str], flags: Sequence[str]) -> int:
-    from ganlab.config import compose
+      group=name      a component or a preset:   model=biggan loss=hinge reg=sn data=digits
+      group=[a,b]     several, where a run can:  reg=[sn,ortho] logger=[tensorboard,wandb]
+      group=none      none, where a run can:     reg=none logger=none
+      key=value       an option:                 loss.margin=2 trainer.max_steps=500
+      key={...}       a number that changes:     optimizer.generator.lr={from:2e-4,to:0,end_steps:1500}
 
-    if "--cfg" in flags and list(words) == ["job"]:  # as Hydra's users write it
-        words = []
-    if words:
-        return _from_folder(words, options)
-    if "-m" in flags or "--multirun" in flags:
-        from ganlab.runs import sweep
+    Args:
+        multirun: values with commas make a sweep, each combination a run of its own
+        cfg: print the configuration and stop
 
-        return sweep.run(list(options))
-    from ganlab.runs.fine_tuning import with_inherited
+    Options may be written --key=value too, as W&B's agents do.
 
-    composed = compose.read(with_inherited(options))
-    if "--cfg" in flags:
-        from omegaconf import OmegaConf
+    Quote values with brackets, braces or spaces, which the shell would read itself: reg='[sn,ortho]'.
+    `ganlab train --help GROUP` is this page's part about one group.
+    ganlab train FOLDER starts, in that folder, the run that FOLDER/config.yaml describes.
+    """
 
-        print(OmegaConf.to_yaml(OmegaConf.create(composed)), end="")
-        return 0
-    from ganlab.runs import session
+    words: Annotated[Sequence[str], Word("[FOLDER]")] = ()
+    overrides: Annotated[Sequence[str], Passed(several=True)] = ()
+    multirun: Annotated[bool, Flag(("-m", "--multirun"))] = False
+    cfg: Annotated[bool, Flag(("--cfg",))] = False
 
-    return session.start(composed).exit_code
+    def __call__(self) -> int:
+        from ganlab.config import compose
+
+        if self.words and not (self.cfg and list(self.words) == ["job"]):  # as Hydra's users write --cfg
+            return _from_folder(self.words, self.overrides)
+        if self.multirun:
+            from ganlab.runs import sweep
+
+            return sweep.run(list(self.overrides))
+        from ganlab.runs.fine_tuning import with_inherited
+
+        composed = compose.read(with_inherited(self.overrides))
+        if self.cfg:
+            from omegaconf import OmegaConf
+
+            print(OmegaConf.to_yaml(OmegaConf.create(composed)), end="")
+            return 0
+        from ganlab.runs import session
+
+        return session.start(composed).exit_code
+
+    @classmethod
+    def help(cls, words: Sequence[str]) -> str:
+        """The help of all groups, or of those that ``words`` name."""
+        from ganlab.config import help_pages
+
+        return "\n\n".join(map(help_pages.part, words) if words else [super().help(words), help_pages.train()])
 
 
 def _from_folder(words: Sequence[str], options: Sequence[str]) -> int:
@@ -53,10 +85,3 @@ def _from_folder(words: Sequence[str], options: Sequence[str]) -> int:
         return session.start({**config, "run": {**config["run"], "dir": elsewhere[0]}}).exit_code
     run_folder.new(str(folder))  # refuses a folder that holds a run already
     return session.start(config, folder).exit_code
-
-
-def help_text(words: Sequence[str]) -> str:
-    """The help of all groups, or of those that ``words`` name."""
-    from ganlab.config import help_pages
-
-    return "\n\n".join(map(help_pages.part, words)) if words else help_pages.train()

@@ -20,7 +20,7 @@ def arguments(doc: str) -> dict[str, str]:
     found: dict[str, str] = {}
     names: list[str] = []
     for line in inspect.cleandoc("\n" + section.group(1)).splitlines() if section else ():
-        start = re.match(r"([\w, *]+?)(?: \([^)]*\))?:\s+(.*)", line)
+        start = re.match(r"([\w*][\w, *]*?)(?: \([^)]*\))?:\s+(.*)", line)
         if start:
             names = [name.strip(" *") for name in start.group(1).split(",")]
             found.update(dict.fromkeys(names, start.group(2)))

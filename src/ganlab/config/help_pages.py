@@ -12,26 +12,6 @@ from ganlab.core.errors import GanlabError, suggestion
 
 WIDTH = 100
 
-_USAGE = """\
-ganlab train [key=value ...] [-m] [--cfg]
-
-  group=name      a component or a preset:   model=biggan loss=hinge reg=sn data=digits
-  group=[a,b]     several, where a run can:  reg=[sn,ortho] logger=[tensorboard,wandb]
-  group=none      none, where a run can:     reg=none logger=none
-  key=value       an option:                 loss.margin=2 trainer.max_steps=500
-  key={...}       a number that changes:     optimizer.generator.lr={from:2e-4,to:0,end_steps:1500}
-
-  -m, --multirun  values with commas make a sweep, each combination a run of its own
-  --cfg           print the configuration and stop
-  --help GROUP    this page's part about one group
-
-Options may be written --key=value too, as W&B's agents do.
-
-Quote values with brackets, braces or spaces, which the shell would read itself: reg='[sn,ortho]'.
-ganlab train FOLDER starts, in that folder, the run that FOLDER/config.yaml describes.
-
-Groups, what they offer, and the options of each choice with their defaults"""
-
 _SCHEDULES = """\
 Schedules: an option whose default is a number with a decimal point may change with the images seen.
 
@@ -57,9 +37,9 @@ Examples
 
 
 def train() -> str:
-    """``ganlab train --help``: every group with its choices and their options, and the common keys."""
+    """Every group with its choices and their options, the common keys, and examples: of ``ganlab train --help``."""
     used = catalog.run_defaults()
-    sections = [_USAGE]
+    sections = ["Groups, what they offer, and the options of each choice with their defaults"]
     for group, what in catalog.run_groups().items():
         offered = catalog.choices(group)
         if offered and group != "trainer":

@@ -145,7 +145,8 @@ def convert(value: Any, annotation: Any) -> Any:
         if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
             raise ValueError(f"must be a whole number, got {value!r}")
         if not -LARGEST <= value <= LARGEST:
-            raise ValueError(f"must be a whole number below {LARGEST + 1:.2g}, got {value:.3g}")
+            got = f"{value:.3g}" if abs(value) <= sys.float_info.max else "one of hundreds of digits"
+            raise ValueError(f"must be a whole number below {LARGEST + 1:.2g}, got {got}")
         return int(value)
     if annotation is float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):

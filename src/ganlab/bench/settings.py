@@ -1,0 +1,28 @@
+"""How `ganlab bench` measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from ganlab.core.ranges import at_least
+
+
+@dataclass
+class Settings:
+    """How to measure.
+
+    Args:
+        warmup: iterations that are not counted
+        iterations: iterations of one repeat
+        repeats: repeats; the median over all iterations of all repeats is reported
+        kimg: where in the run to measure: a stage of its growth, a point of its schedules
+        compare: plain: a hand-written loop with the same arithmetic, in turns in the same process; reg: each
+            regularizer of the run against the same run without it
+    """
+
+    warmup: Annotated[int, at_least(0)] = 10
+    iterations: Annotated[int, at_least(1)] = 10
+    repeats: Annotated[int, at_least(1)] = 5
+    kimg: Annotated[float, at_least(0)] = 0.0
+    compare: Literal["plain", "reg"] | None = None

@@ -1,0 +1,284 @@
+"""What a command is: a dataclass whose fields are its words, its options and its flags.
+
+The annotation of a field has its type and range, as in a component's constructor, and the docstring's ``Args`` section
+its sentence. Marks in the annotation say what else holds for it. From these are made: reading a command line, the page
+of help, what is said about mistakes, and what a shell completes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
+
+from ganlab.config import docstrings
+from ganlab.core.errors import GanlabError, suggestion
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word that is no option; any number of them where the field has a default.
+
+    Args:
+        shown: In the line of usage: ``RUN``.
+        what: What it names, for messages: ``run folder``.
+    """
+
+    shown: str
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A word that begins with a dash, by all of its names."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Options that the command hands on, as they are typed, to what reads them.
+
+    Args:
+        patterns: Of their keys: ``data``, ``data.*``.
+        shown: In the page of help; empty: its text tells about them.
+        offers: What shells complete: ``groups`` and ``options`` of a run, those that fit the patterns.
+        several: Whether one may have several values, for a sweep.
+    """
+
+    patterns: tuple[str, ...] = ("*",)
+    shown: str = ""
+    offers: tuple[str, ...] = ("groups", "options")
+    several: bool = False
+
+    def takes(self, key: str) -> bool:
+        """Tell if an option is one of these."""
+        return any(fnmatchcase(key, pattern) for pattern in self.patterns)
+
+
+@dataclass(frozen=True)
+class Only:
+    """An option that has an effect with some values of another one alone."""
+
+    option: str
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.option}={' or '.join(self.values)}"
+
+
+RUN, RUNS = Word("RUN", "run folder"), Word("[RUN ...]", "run folder")
+PATH = "names a file or a folder"
+AS_TYPED = "is no value in Hydra's grammar, and is taken as it is typed"
+
+
+class Command:
+    """The base of all commands; a command is called to run it, and returns the exit code."""
+
+    def __call__(self) -> int:
+        raise NotImplementedError
+
+    @classmethod
+    def run(cls, typed: Sequence[str]) -> int:
+        """Read what stands after the command's name, and do it or print its help; return the exit code.
+
+        Raises:
+            GanlabError: For what the user can fix.
+        """
+        typed = [word.removeprefix("--") if _is_dashed_option(word) else word for word in typed]
+        words = [word for word in typed if _is_word(word)]
+        if "-h" in typed or "--help" in typed:
+            print(cls.help(words))
+            return 0
+        flags = [word for word in typed if _is_flag(word)]
+        options = [word for word in typed if word not in flags and word not in words]
+        make: Any = cls
+        command = make(**cls._flags(flags), **cls._words(words), **cls._options(options))
+        for name, only in cls.marked(Only).items():
+            value = getattr(command, only.option)
+            if value not in only.values and command.changed([name]):
+                raise GanlabError(f"{name} goes with {only}, not with {only.option}={value}.")
+        return int(command())
+
+    @classmethod
+    def name(cls) -> str:
+        """What is typed for it: the name of its file."""
+        return cls.__module__.rpartition(".")[2]
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """The defaults of its fields, by name."""
+        return {field.name: field.default for field in fields(cast(Any, cls))}
+
+    @classmethod
+    def annotations(cls) -> dict[str, Any]:
+        """The annotations of its fields, by name."""
+        hints = get_type_hints(cls, include_extras=True)
+        return {name: hints[name] for name in cls.defaults()}
+
+    @classmethod
+    def marked(cls, mark: Any) -> dict[str, Any]:
+        """The fields with a mark, or with one of a class of marks, and that mark, by name."""
+        return {
+            name: each
+            for name, annotation in cls.annotations().items()
+            for each in _marks(annotation)
+            if each == mark or (inspect.isclass(mark) and isinstance(each, mark))
+        }
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """The annotations of the options that it has itself, by name."""
+        others = {**cls.marked(Word), **cls.marked(Flag), **cls.marked(Passed)}
+        return {name: annotation for name, annotation in cls.annotations().items() if name not in others}
+
+    def changed(self, names: Iterable[str]) -> list[str]:
+        """Those of some fields that do not have their default."""
+        defaults = self.defaults()
+        return [name for name in names if getattr(self, name) != defaults[name]]
+
+    @classmethod
+    def candidates(cls, before: Sequence[str]) -> Iterable[str]:
+        """What a shell offers as the next word after those, run folders and options apart."""
+        return [choice for name in cls.marked(Word) for choice in choices(cls.annotations()[name])]
+
+    @classmethod
+    def usage(cls) -> str:
+        """A line such as ``ganlab sample RUN [key=value ...]``."""
+        words = [word.shown for word in cls.marked(Word).values()]
+        options = ["[key=value ...]"] if cls.options() or cls.marked(Passed) else []
+        flags = [f"[{flag.names[0]}]" for flag in cls.marked(Flag).values()]
+        return " ".join(["ganlab", cls.name(), *words, *options, *flags])
+
+    @classmethod
+    def help(cls, words: Sequence[str]) -> str:
+        """The page of help; ``words`` are what it is asked about, where a command's page has parts."""
+        before, after = docstrings.around(inspect.getdoc(cls) or "")
+        return "\n\n".join(filter(None, [cls.usage(), before, "\n".join(cls._table()), after]))
+
+    @classmethod
+    def _table(cls) -> Iterator[str]:
+        """Options, what is handed on, and flags: each with its default and its sentence."""
+        from ganlab.config.catalog import spell
+        from ganlab.config.help_pages import hanging
+
+        docs = [inspect.cleandoc(base.__doc__ or "") for base in reversed(cls.__mro__)]
+        about = {name: text for doc in docs for name, text in docstrings.arguments(doc).items()}
+        about.update({name: f"{about[name]} ({only})" for name, only in cls.marked(Only).items()})
+        typed = {name: f"{name}={spell(cls.defaults()[name])}" for name in cls.options()}
+        typed.update({name: passed.shown for name, passed in cls.marked(Passed).items() if passed.shown})
+        typed.update({name: ", ".join(flag.names) for name, flag in cls.marked(Flag).items()})
+        width = min(20, max(map(len, typed.values()), default=0))
+        for name, word in typed.items():
+            start = f"  {word:<{width}}  "
+            if len(word) > width:
+                yield f"  {word}"
+                start = " " * (width + 4)
+            yield from hanging(start, about[name].split())
+
+    @classmethod
+    def _flags(cls, flags: Sequence[str]) -> dict[str, bool]:
+        known = {dashed: name for name, flag in cls.marked(Flag).items() for dashed in flag.names}
+        for flag in flags:
+            if flag not in known:
+                allowed = f"Flags: {', '.join(known)}." if known else "It takes no flags, only key=value."
+                raise GanlabError(f"`ganlab {cls.name()}` has no flag {flag}.{suggestion(flag, known)} {allowed}")
+        return {known[flag]: True for flag in flags}
+
+    @classmethod
+    def _words(cls, words: Sequence[str]) -> dict[str, Any]:
+        for name, word in cls.marked(Word).items():
+            if hasattr(cls, name):  # a default
+                return {name: words}
+            if len(words) != 1:
+                raise GanlabError(f"`ganlab {cls.name()}` takes one {word.what}, got {len(words)}: {cls.usage()}.")
+            return {name: _converted(word.what, words[0], cls.annotations()[name])}
+        if words:
+            raise GanlabError(f"`ganlab {cls.name()}` takes options only (key=value), got {words[0]!r}.")
+        return {}
+
+    @classmethod
+    def _options(cls, options: Sequence[str]) -> dict[str, Any]:
+        own, passed, as_typed = cls.options(), cls.marked(Passed), cls.marked(AS_TYPED)
+        found: dict[str, Any] = {}
+        for word in options:
+            key, _, text = word.partition("=")
+            taker = next((name for name, each in passed.items() if each.takes(key)), None)
+            if key in as_typed:
+                found[key] = text
+            elif key in own:
+                found[key] = _converted(key, _single(word, "list[" in str(own[key])), own[key])
+            elif taker is not None:
+                if not passed[taker].several:
+                    _single(word)
+                found[taker] = [*found.get(taker, ()), word]
+            else:
+                shown = "".join(f", and {each.shown}" for each in passed.values())
+                known = f"{suggestion(key, own)} Options: {', '.join(own)}{shown}." if own else " It takes no options."
+                raise GanlabError(f"`ganlab {cls.name()}` has no option {key!r}.{known}")
+        return found
+
+
+def load(name: str) -> type[Command]:
+    """The class of a command: in a file of its name."""
+    found: type[Command] = getattr(importlib.import_module(f"{__package__}.{name}"), name.capitalize())
+    return found
+
+
+def choices(annotation: Any) -> list[str]:
+    """The words that an option may be, if they are listed."""
+    if annotation is bool:
+        return ["true", "false"]
+    if get_origin(annotation) is Literal:
+        return list(map(str, get_args(annotation)))
+    return [choice for inner in _inner(annotation) for choice in choices(inner)]
+
+
+def _marks(annotation: Any) -> Iterator[Any]:
+    yield from getattr(annotation, "__metadata__", ())
+    for inner in _inner(annotation):
+        yield from _marks(inner)
+
+
+def _inner(annotation: Any) -> Sequence[Any]:
+    """The types that an annotation is made of."""
+    return get_args(annotation)[: 1 if get_origin(annotation) is Annotated else None]
+
+
+def _single(word: str, is_list: bool = False) -> Any:
+    """The value that is typed, if it is one."""
+    from ganlab.config import compose
+
+    (override,) = compose.parse([word])
+    if override.is_sweep_override():
+        advice = f"a list is written {override.get_key_element()}=[A,B]" if is_list else "one is wanted"
+        raise GanlabError(f"{word} has several values: {advice}.")
+    return override.value()
+
+
+def _converted(what: str, value: Any, annotation: Any) -> Any:
+    from ganlab.config import schema
+
+    try:
+        return schema.convert(value, annotation)
+    except ValueError as error:
+        raise GanlabError(f"{what} {error}.") from error
+
+
+def _is_dashed_option(word: str) -> bool:
+    """Tell if a word is an option as W&B's agents and other command lines write it: ``--seed=1``."""
+    return word.startswith("--") and "=" in word[3:]
+
+
+def _is_flag(word: str) -> bool:
+    return word.startswith("-") and word != "-"
+
+
+def _is_word(word: str) -> bool:
+    """Tell if a word is neither flag nor option; a run folder of a sweep may be called 0_reg=sn."""
+    of_run = os.path.isdir(word) or (word.endswith(".ckpt") and os.path.isfile(word))
+    return not _is_flag(word) and (of_run or ("=" not in word and not word.startswith(("~", "+"))))
