@@ -20,9 +20,10 @@ WITH_NAMES = (
     "augmentations", "data", "features", "games", "importers", "losses", "metrics", "models", "regularizers",
     "growth.py", "optimizers.py", "priors.py", "runs/loggers",
 )  # fmt: skip
-ORDINARY = {"clip", "dropout", "none", "normal", "uniform"}  # words with other meanings too
+ORDINARY = {"clip", "dropout", "none", "normal", "progress", "uniform"}  # words with other meanings too
 NAMED = {  # defaults of kinds; nothing may be added
     "config/component_source.py adam", "core/kinds.py digits", "core/kinds.py hinge", "core/kinds.py standard",
+    *(f"core/kinds.py {callback}" for callback in ("grids", "recording", "saving", "scoring", "signals", "stopping")),
 }  # fmt: skip
 ELSEWHERE = {"support", "fixtures", "examples"}  # folders of tests/ that are no room of src/ganlab
 
