@@ -66,7 +66,7 @@ def test_a_run_is_scored_under_its_datas_own_protocol(copied: Path, capsys: pyte
 def test_a_run_without_labels_is_scored_without_what_goes_by_class(train: Callable[..., Path]) -> None:
     """The data has labels, and so the classifier; its generator has none."""
     folder = train("data.num_classes=0", steps=1)
-    with pytest.raises(GanlabError, match="per_class goes by class, and these images have no labels: leave per_class"):
+    with pytest.raises(GanlabError, match="per_class needs labels, and these images have none: leave per_class"):
         evaluate(folder, *SMALL[:3], "metrics=fid,per_class", "samples=20")
     assert not (folder / scores.FILE).exists()
     evaluate(folder, *SMALL, "samples=20", "real=false")
@@ -195,12 +195,12 @@ def test_what_is_taken_of_other_images_is_said(tmp_path: Path, capsys: pytest.Ca
     evaluate(*options)
     shutil.rmtree(folder / "nine")
     evaluate(*options)
-    with pytest.raises(GanlabError, match="per_class goes by class, and these images have no labels"):
+    with pytest.raises(GanlabError, match="per_class needs labels, and these images have none"):
         evaluate(*options, "metrics=per_class")
     assert [record["warnings"] for record in scores.read(tmp_path)] == [
         [],
         ["The protocol asks for 21 samples, and there are 20: all of them."],
-        [f"The classes of images={folder} are called otherwise than the data's: 'nine' is taken for '9', and so on in "
+        [f"The classes of images={folder} have other names than the data's: 'nine' is taken for '9', and so on in "
          f"order."],
         [f"images={folder} has 9 class folders, and the data 10 classes: labels are not used."],
     ]  # fmt: skip
@@ -340,7 +340,7 @@ def test_two_evaluations_at_a_time_keep_their_own_pictures(copied: Path) -> None
     assert len({record["pictures"]["samples"] for record in found}) == 2
 
 
-def test_many_scores_stand_three_abreast() -> None:
+def test_many_scores_are_shown_three_at_a_time() -> None:
     printed = table.table([record(100 * i) for i in range(1, 8)])
     assert max(map(len, printed.splitlines())) < 140
     assert [f"iteration {100 * i}" in printed for i in range(1, 8)] == [True] * 7

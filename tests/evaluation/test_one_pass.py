@@ -186,7 +186,7 @@ def test_one_pass_serves_all_metrics_a_plug_ins_too(real: RunData, tmp_path: Pat
 def test_a_network_that_is_large_for_a_cpu_sees_a_batch_in_parts(real: RunData) -> None:
     extractor, images = Pooled(), pictures(1, 11)
     features, logits = one_pass.extract(extractor, images)
-    extractor.abreast = 4
+    extractor.cpu_images = 4
     torch.set_num_threads(2)
     parts = one_pass.extract(extractor, images)
     assert torch.get_num_threads() == 2
@@ -423,10 +423,10 @@ def test_an_extractor_that_gives_nan_is_refused(real: RunData, tmp_path: Path, m
 def test_labels_that_are_missing_are_named(real: RunData, tmp_path: Path) -> None:
     source = fakes()
     source.num_classes = 0
-    with pytest.raises(GanlabError, match="per_class goes by class, and these images have no labels"):
+    with pytest.raises(GanlabError, match="per_class needs labels, and these images have none"):
         made(real, tmp_path, "per_class").score(source)
     real.images = Images(real.images.pixels, None, 0, (), ())
-    with pytest.raises(GanlabError, match="per_class goes by class, and the data has no labels"):
+    with pytest.raises(GanlabError, match="per_class needs labels, and the data has none"):
         made(real, tmp_path, "per_class")
 
 

@@ -152,7 +152,7 @@ def test_real_digits_score_as_with_torch_fidelity_through_inception(
     fidelity: Any, folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """2,048 dimensions, the resize of TensorFlow, fewer images than dimensions; the weights are random, since the
-    published ones cannot be had without a network, and scaled so that every layer's output has variance 1."""
+    published ones need a network connection, and scaled so that every layer's output has variance 1."""
     fake, real = (torch.stack(read(folder)) for folder in folders)
     few = write(tmp_path / "fake", fake[:12]), write(tmp_path / "real", real[:14])
     weights = tmp_path / "weights.pth"

@@ -1,4 +1,4 @@
-"""What a feature extractor is."""
+"""Feature extractors: networks that turn images into features and class logits."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Extractor(ABC):
         own_classes: Whether the logits are those of the data's own classes.
         needs_examples: Whether `prepare` trains on the user's data.
         image_size: (H, W) of the images that it will be given; set before `prepare` is called.
-        abreast: Images that go through the network together on a CPU. Few for a large network: where the maps of all
+        cpu_images: Images that go through the network together on a CPU. Few for a large network: where the maps of all
             of them exceed some 30 MB, memory is taken from the system and zeroed anew for each layer, which can take
             longer than the layer. `extract` is then called from several threads at a time.
     """
@@ -56,7 +56,7 @@ class Extractor(ABC):
     own_classes: bool = False
     needs_examples: bool = False
     image_size: tuple[int, int] = (32, 32)
-    abreast: int = 100
+    cpu_images: int = 100
     network: nn.Module
 
     @abstractmethod
@@ -64,7 +64,7 @@ class Extractor(ABC):
         """Load or train the network.
 
         Raises:
-            GanlabError: If the weights cannot be had, in a sentence that says what to do.
+            GanlabError: If the weights cannot be loaded, in a sentence that says what to do.
         """
 
     @abstractmethod
@@ -75,7 +75,7 @@ class Extractor(ABC):
         """
 
     def describe(self) -> dict[str, Any]:
-        """What belongs to the protocol beside the options: resizing, layer, accuracy. JSON."""
+        """Return what belongs to the protocol beside the options, as JSON: resizing, layer, accuracy."""
         return {}
 
     def to(self, device: torch.device) -> None:

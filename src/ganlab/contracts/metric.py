@@ -1,4 +1,4 @@
-"""What a metric is: it says what to keep of a stream of images, and makes scores of what was kept.
+"""Metrics: each chooses what to keep of a stream of images, and makes scores of it.
 
 An evaluation passes over each stream once: the generated images (``fake``), the real images that
 they are compared with (``real``) and, for metrics that ask for it, the images that the run was
@@ -25,7 +25,7 @@ Discriminator = Callable[[Tensor, Tensor | None, bool], Tensor]
 
 @dataclass(frozen=True)
 class Stream:
-    """What is known of a stream before its first batch.
+    """Facts about a stream that are known before its first batch.
 
     Args:
         count: Images in it, over all ranks.
@@ -75,11 +75,11 @@ class Accumulator(ABC):
 
     @abstractmethod
     def tensors(self) -> Tensors:
-        """What was kept of the batches so far."""
+        """Return the summary of the batches so far."""
 
 
 class Summary(ABC):
-    """What is kept of a stream: a recipe; two that are equal (frozen dataclasses) are kept once.
+    """A recipe for a summary of a stream; of two that are equal (frozen dataclasses) one summary is made.
 
     Attributes:
         features: Whether it needs features.
@@ -96,7 +96,7 @@ class Summary(ABC):
 
     @abstractmethod
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
-        """What one process would have kept, from what each rank kept, in the order of the ranks."""
+        """Return the summary that one process would have made, from those of the ranks in order."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Value:
 
 @dataclass
 class Score:
-    """What a metric found.
+    """The outcome of a metric.
 
     Args:
         values: Numbers by name; the first one is the metric's own.
@@ -155,7 +155,7 @@ class Kept:
 
 @dataclass
 class Context:
-    """What a metric may ask beside the streams.
+    """Things that a metric may use beside the streams.
 
     Args:
         class_names: One a class.
@@ -200,11 +200,11 @@ class Metric(ABC):
 
     @abstractmethod
     def summaries(self, role: Role) -> Mapping[str, Summary]:
-        """What it keeps of a stream, by names of its own; empty: it does not look at that stream."""
+        """Return the summaries that it needs of a stream, by names of its own; empty: it does not use that stream."""
 
     def prepare(self, fake: Stream, context: Context) -> None:  # noqa: B027
-        """Called on every rank before the first image is made: what the score needs beside the streams is had now, or
-        refused, and not after an hour of sampling.
+        """Load what the score needs beside the streams, or refuse to score. Called on every rank before the first image
+        is made, and not after an hour of sampling.
 
         Raises:
             GanlabError: If there can be no score of this stream, in a sentence that says what to do.

@@ -1,4 +1,4 @@
-"""The data of a run in a few numbers, so that going on with other images is noticed."""
+"""The data of a run in a few numbers, so that a run that is continued on other images is noticed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IN_MEMORY, IN_FILES = "pixels", "files"
 
 
 def describe(source: Dataset, images: Images) -> dict[str, Any]:
-    """Counts, the size as found, classes, and a digest.
+    """Return counts, the size as found, classes, and a digest.
 
     The digest is of pixels and labels, and so of what is trained on and of nothing else. Of images that are mapped
     from a file, which may be larger than memory, it is the data set's own, see `Dataset.fingerprint`.
@@ -38,7 +38,7 @@ def describe(source: Dataset, images: Images) -> dict[str, Any]:
 
 
 def differences(before: Any, now: Mapping[str, Any]) -> list[str]:
-    """How data differ from what `describe` gave earlier, one part of a sentence each; empty: not at all.
+    """Return the differences from what `describe` gave earlier, each a part of a sentence.
 
     Args:
         before: Of a checkpoint, so it may be anything; None: it is not known.

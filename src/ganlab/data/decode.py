@@ -26,8 +26,8 @@ class Failure:
 
     Attributes:
         index: Its place in the set.
-        name: What the set calls it.
-        reason: What the decoder said.
+        name: Its name in the set.
+        reason: The decoder's message.
     """
 
     index: int
@@ -55,7 +55,7 @@ class Chunk:
 def decode(
     dataset: Dataset, image_size: tuple[int, int], image_channels: int, num_workers: int | None = None
 ) -> Iterator[Chunk]:
-    """All images of ``dataset`` in order; a few chunks of about 4 MiB are in memory at a time.
+    """Decode all images of ``dataset`` in order; a few chunks of about 4 MiB are in memory at a time.
 
     Args:
         num_workers: Threads that decode (PIL lets go of the interpreter's lock while it decodes and

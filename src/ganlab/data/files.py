@@ -26,7 +26,7 @@ class ImageFiles(Dataset):
     Hidden files and files whose names do not end like an image's are left out.
 
     Args:
-        where: What messages call the set: its path.
+        where: The set's path, for messages.
         names: All files there are.
         labels: Where labels come from, see `find_labels`.
         read: Gives a file's contents.

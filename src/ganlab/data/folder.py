@@ -90,4 +90,4 @@ def _walk(root: Path, inside: str = "", above: tuple[tuple[int, int], ...] = ())
                 else:
                     yield inside + entry.name
     except OSError as error:
-        raise GanlabError(f"{folder} cannot be read ({error.strerror}); mend its permissions or data.path.") from error
+        raise GanlabError(f"{folder} cannot be read ({error.strerror}); correct permissions or data.path.") from error

@@ -19,7 +19,7 @@ Header = tuple[tuple[int, int], int]
 
 @dataclass(frozen=True)
 class Found:
-    """How the images of a set are stored.
+    """The sizes and colours of the images of a set.
 
     Args:
         sizes: (height, width) of some of them, those with the shortest sides first; empty if it is not known.
@@ -31,17 +31,17 @@ class Found:
 
     @property
     def short_side(self) -> int | None:
-        """The length in pixels that the shorter side of nine in ten images has at least."""
+        """Return the length in pixels that the shorter side of nine in ten images has at least."""
         return min(self.sizes[len(self.sizes) // SMALLER]) if self.sizes else None
 
 
 def sample(count: int) -> list[int]:
-    """A few of ``count`` indices, evenly spaced, the first and the last among them."""
+    """Return a few of ``count`` indices, evenly spaced, the first and the last among them."""
     return [int(index) for index in np.linspace(0, count - 1, min(count, SAMPLED))]
 
 
 def headers(source: Dataset) -> list[Header]:
-    """Of a sample of the images; those that cannot be opened are left out, as decoding will report them by name."""
+    """Return the headers of a sample of the images. Those that cannot be opened are left out: decoding reports them."""
     found = []
     for index in sample(len(source)):
         try:
@@ -57,6 +57,6 @@ def headers(source: Dataset) -> list[Header]:
 
 
 def look(source: Dataset) -> Found:
-    """How the images of ``source`` are stored: as it says, or else as a sample of them is."""
+    """Return the sizes and colours of ``source``: as it declares them, or else those of a sample."""
     sizes = [source.native_size] if source.native_size is not None else [size for size, _ in headers(source)]
     return Found(tuple(sorted(sizes, key=lambda size: (min(size), size))), 1 if source.native_channels == 1 else 3)

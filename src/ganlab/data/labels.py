@@ -26,10 +26,10 @@ _SHARD = re.compile(r"(^|/)\d{5}/img\d{8}\.\w+$")
 
 
 def find_labels(where: str, names: Sequence[str], source: str, description: tuple[str, bytes] | None) -> Labels:
-    """Labels ``(N,)`` and class names, or None and none.
+    """Return labels ``(N,)`` and class names, or None and no names.
 
     Args:
-        where: What messages call the set.
+        where: The set's path, for messages.
         names: The images' names, sorted, with ``/`` between folders.
         source: ``json`` reads the description; ``folders`` takes the first folder of each name (folders
             that hold everything are looked into) as its class; ``none`` has no classes; ``auto`` is
@@ -53,7 +53,7 @@ def find_labels(where: str, names: Sequence[str], source: str, description: tupl
 
 
 def common_folder(names: Sequence[str]) -> str:
-    """The folder that holds everything: "", or with a slash at its end. ``names`` are sorted."""
+    """Return the folder that holds everything: "", or with a slash at its end. ``names`` are sorted."""
     folder = posixpath.commonpath([posixpath.dirname(names[0]), posixpath.dirname(names[-1])])
     return f"{folder}/" if folder else ""
 
@@ -105,7 +105,7 @@ def _from_description(where: str, names: Sequence[str], path: str, contents: byt
 
 
 def _numbered(where: str, labels: np.ndarray) -> Labels:
-    """Classes by their numbers from 0 on, those without images too: a part of a set has the classes of the whole."""
+    """Return classes by their numbers from 0 on, those without images too: a part has the classes of the whole set."""
     numbers = np.unique(labels).tolist()
     count = numbers[-1] + 1
     if count > max(len(labels), _MOST):

@@ -88,7 +88,7 @@ class PackFile:
         return self.folder / f"{self.key}.pack"
 
     def open(self, say: bool = True) -> Pack | None:
-        """The pack, or None where there is none, it is not whole or its pixels have changed, which is said."""
+        """Return the pack; None where there is none, it is not whole, or its pixels have changed, which is printed."""
         try:
             with self.path.open("rb") as file:
                 description = _read_description(file)
@@ -109,7 +109,7 @@ class PackFile:
         return Pack(self.path, _map(self.path, shape), failures)
 
     def open_or_make(self, chunks: Iterable[Chunk], what: str) -> Pack:
-        """The pack, made from ``chunks`` if need be, by one process while the others wait.
+        """Return the pack. If need be one process makes it from ``chunks`` while the others wait.
 
         Raises:
             GanlabError: If the cache cannot be written, or the disk is full; no part of the pack stays.
@@ -228,7 +228,7 @@ def _as_packed(path: Path, count: int, checksums: Sequence[int], images: int) ->
 def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """The beginning of the file as an array: copied on write, as torch wants writable memory and the file must stay.
 
-    Linux refuses such a mapping when it is larger than memory, unless it is told to reserve none for it.
+    Linux refuses such a mapping when it is larger than memory, unless no memory is reserved for it.
     """
     if 0 in shape:
         return np.empty(shape, np.uint8)

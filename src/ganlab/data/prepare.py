@@ -26,7 +26,7 @@ class UndecodableError(GanlabError):
     """Images that cannot be decoded.
 
     Attributes:
-        counted: How many and which, without what to do about it.
+        counted: Their number and names, without a remedy.
     """
 
     def __init__(self, failures: list[Failure], total: int) -> None:
@@ -71,7 +71,7 @@ def prepare(
     cache_dir: str | os.PathLike[str] | None = None,
     num_workers: int | None = None,
 ) -> Images:
-    """All images of ``source`` at one size (see `ganlab.data.pixels` for how), decoded once.
+    """Decode all images of ``source`` at one size, see `ganlab.data.pixels`.
 
     A set that fits the budget becomes one tensor in memory. A larger one is packed into a file of the
     cache, which later runs and other ranks open in no time, and mapped. Beside the tensor only a few
@@ -80,7 +80,7 @@ def prepare(
     Args:
         image_size: (height, width).
         image_channels: 1 or 3.
-        memory_budget_mib: What the decoded set may take in memory, in MiB; 0 always packs.
+        memory_budget_mib: Memory for the decoded set, in MiB; 0 always packs.
         undecodable: ``error``, or ``skip`` to leave out images that cannot be decoded.
         cache_dir: Where packs are kept; None is ganlab's cache, see `cache_folder`.
         num_workers: Threads that decode; None is one a core.
@@ -156,18 +156,18 @@ def _check_options(
 
 
 def _checked_labels(source: Dataset) -> np.ndarray | None:
-    """The labels as int64, after a look at what a plug-in's set may have got wrong."""
+    """Return the labels as int64; refuse those of a plug-in's set that are wrong."""
     if source.labels is None:
         return None
     labels = np.asarray(source.labels)
     if labels.shape != (len(source),) or not np.issubdtype(labels.dtype, np.integer):
         raise GanlabError(
             f"The data set {type(source).__name__} must give one integer label an image, shape ({len(source)},), "
-            f"got {labels.dtype} {labels.shape}; this is for its author to mend."
+            f"got {labels.dtype} {labels.shape}; its author must correct this."
         )
     if labels.min() < 0 or labels.max() >= source.num_classes:
         raise GanlabError(
             f"The data set {type(source).__name__} has {source.num_classes} class names and labels from "
-            f"{labels.min()} to {labels.max()}; this is for its author to mend."
+            f"{labels.min()} to {labels.max()}; its author must correct this."
         )
     return labels.astype(np.int64)

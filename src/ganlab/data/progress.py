@@ -14,11 +14,12 @@ _WIDTH = 24
 
 
 class Progress:
-    """Counts images on standard error: a bar on a terminal, else a plain line every half minute; nothing of what takes
-    a second, or ten where lines stay.
+    """Counts images on standard error: by a bar on a terminal, else by a plain line every half minute.
+
+    It prints nothing for work of less than a second, or less than ten where there is no terminal.
 
     Args:
-        what: What is being done, "evaluating".
+        what: The work, such as "evaluating".
         total: How many images there are.
     """
 

@@ -1,4 +1,4 @@
-"""Which images are trained on, which choose a checkpoint, and which report."""
+"""Splits: images to train on, to choose a checkpoint by, and to report on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SEED = 0  # the same for every run: what one was trained on must not report on 
 def split(count: int, held_out: float) -> dict[str, Tensor]:
     """Rows of each split of a set of ``count`` images, int64 and ascending; disjoint, together all of them.
 
-    Validation gets half of the share ``held_out``, test the other half. Which image lies where depends on ``count``
+    Validation gets half of the share ``held_out``, test the other half. The split of an image depends on ``count``
     alone, and a larger share only adds to what is held out.
 
     Raises:

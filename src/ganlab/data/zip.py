@@ -42,7 +42,7 @@ class Zip(ImageFiles):
                 f"{path} is no whole zip archive ({error}); it may have been cut off: copy or download it again."
             ) from error
         except OSError as error:
-            raise GanlabError(f"{path} cannot be read ({error.strerror}); mend data.path.") from error
+            raise GanlabError(f"{path} cannot be read ({error.strerror}); correct data.path.") from error
         names = (info.filename for info in self._archive.infolist() if not info.is_dir())
         super().__init__(path, names, labels, self._archive.read)
 

@@ -1,4 +1,4 @@
-"""Scores under one protocol: the streams that its metrics look at, what is kept of them, and what they say."""
+"""Scores under one protocol: streams of images become summaries, and summaries become scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ganlab.evaluation.sources import Source, of_images
 
 
 class Evaluator:
-    """Scores streams of images under one protocol; what is kept of real images serves them all.
+    """Scores streams of images under one protocol. Summaries of the real images are made once for all of them.
 
     Args:
         protocol: How scores are taken.
@@ -34,7 +34,7 @@ class Evaluator:
         statistics: An .npz file of FID statistics to compare with instead of real images; None: the data's.
 
     Raises:
-        GanlabError: If protocol and data do not fit, or the extractor's weights cannot be had.
+        GanlabError: If protocol and data do not fit, or the extractor's weights cannot be loaded.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Evaluator:
     # --- what is kept of real images
 
     def _rows_of_roles(self) -> dict[Role, tuple[str, Tensor]]:
-        """The split and the rows that play each role."""
+        """Return the split and its rows for each role."""
         protocol, splits = self.protocol, self.real.splits
         rows = splits[protocol.reference]
         if protocol.reference_images:
@@ -93,7 +93,7 @@ class Evaluator:
         }
 
     def _real_kept(self) -> dict[Role, Kept]:
-        """The summaries of real images, from the cache where it has them. Roles that the same images play share one
+        """Return the summaries of real images, from the cache where it has them. Roles of the same images share one
         pass."""
         if self._kept is None:
             kept: dict[Role, Kept] = {}
@@ -136,7 +136,7 @@ class Evaluator:
         return found
 
     def _on_device(self, tensors: Tensors) -> Tensors:
-        """Where what is kept of generated images is too."""
+        """Move cached summaries to the device of those of generated images."""
         return {name: tensor.to(one_pass.where_kept(self.device)) for name, tensor in tensors.items()}
 
     def _extractor_key(self) -> str:
@@ -151,12 +151,12 @@ class Evaluator:
 
         Args:
             source: The images.
-            context: What metrics may ask of the run; completed with what the evaluator knows. None: there is no run,
+            context: Parts of the run that metrics may use; the evaluator adds its own. None: there is no run,
                 and metrics that need one are left out.
             truncation: That the source was made with.
 
         Raises:
-            GanlabError: If images are NaN, or a metric cannot be had of these streams.
+            GanlabError: If images are NaN, or the streams do not allow a metric.
         """
         stream, metrics = self.prepare(source, context)
         kept = dict(self._real_kept())
@@ -185,11 +185,13 @@ class Evaluator:
         return Result(scores, self.described(source.count, truncation), samples, speed, self.warnings, meanings)
 
     def prepare(self, source: Source, context: Context | None = None) -> tuple[Stream, dict[str, Metric]]:
-        """Whether a stream can be scored, before the first of its images is made: what is known of it, and the metrics
-        that it will have.
+        """Check that a stream can be scored, before its first image is made.
 
         Raises:
-            GanlabError: If a metric cannot be had of it.
+            GanlabError: If it cannot be.
+
+        Returns:
+            Facts about the stream, and the metrics that it will have.
         """
         if source.shape != tuple(self.real.images.pixels.shape[1:]):
             raise GanlabError(
@@ -204,7 +206,7 @@ class Evaluator:
         return stream, metrics
 
     def described(self, samples: int, truncation: float | None) -> dict[str, Any]:
-        """The protocol as it is carried out: JSON."""
+        """Return the protocol as it is carried out, as JSON."""
         protocol, images = self.protocol, self.real.images
         features = {**protocol.features}
         if self.extractor is not None:
@@ -231,7 +233,7 @@ class Evaluator:
     # --- inside
 
     def _for_metric(self, metric: Metric, kept: Mapping[Role, Kept]) -> dict[Role, Kept]:
-        """The streams under the names that the metric gave its summaries."""
+        """Return the streams with summaries under the metric's own names."""
         found: dict[Role, Kept] = {}
         for role, all_of_role in kept.items():
             named = metric.summaries(role) if role in metric.roles else {}
@@ -242,7 +244,7 @@ class Evaluator:
         return found
 
     def _summaries(self, role: Role) -> list[Summary]:
-        """Those of all metrics, equal ones once."""
+        """Return the summaries that all metrics need of a role, equal ones once."""
         named = [m.summaries(role) for m in self.metrics.values() if role in m.roles]
         return list(dict.fromkeys(summary for summaries in named for summary in summaries.values()))
 
@@ -294,12 +296,12 @@ class Evaluator:
     def _refuse_labels(self) -> None:
         for name, metric in self.metrics.items():
             if asks(metric, "labels") and self.real.images.labels is None:
-                raise GanlabError(f"{name} goes by class, and the data has no labels: leave {name} out.")
+                raise GanlabError(f"{name} needs labels, and the data has none: leave {name} out.")
 
     def _refuse_fewer_labels(self, source: Source) -> None:
         for name, metric in self.metrics.items():
             if asks(metric, "labels") and not source.num_classes:
-                raise GanlabError(f"{name} goes by class, and these images have no labels: leave {name} out.")
+                raise GanlabError(f"{name} needs labels, and these images have none: leave {name} out.")
 
     def _pixels(self, role: Role, places: Tensor) -> Tensor:
         return self.real.images.pixels[self._rows[role][1][places.cpu()]]

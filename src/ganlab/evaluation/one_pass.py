@@ -30,8 +30,9 @@ def collect(
     device: torch.device,
     what: str = "images",
 ) -> tuple[dict[Any, Tensors], Tensor]:
-    """What all ranks keep of a stream; and its first images. Batches have the same bounds for any number of ranks,
-    which take them in turn; what is merged is had on the first of them.
+    """Return the summaries of a stream, merged on the first rank, and its first images.
+
+    Ranks take batches in turn. Batches have the same bounds for any number of ranks.
 
     Args:
         source: The images.
@@ -78,14 +79,13 @@ def collect(
 
 
 def where_kept(device: torch.device) -> torch.device:
-    """Where features are kept and summed up: where they are extracted, but not on MPS, which has no float64."""
+    """Return the device of features and sums: that of the extractor, or the CPU for MPS, which has no float64."""
     return torch.device("cpu") if device.type == "mps" else device
 
 
 @torch.no_grad()
 def measure(metric: Metric, context: Context, what: str) -> Tensor | None:
-    """What a metric finds of samples of its own, in order, on the first rank; None on the others, which have done their
-    share.
+    """Return what a metric measures of its own samples, in order, on the first rank; None on the others.
 
     Args:
         what: What the line of progress calls them.
@@ -107,16 +107,18 @@ def measure(metric: Metric, context: Context, what: str) -> Tensor | None:
 
 
 def own_batches(count: int, size: int) -> Iterator[tuple[int, int]]:
-    """First and last (excluded) of the batches of this rank: ranks take them in turn, and their bounds are the same for
-    any number of ranks."""
+    """Yield the bounds of this rank's batches, the end excluded. Ranks take batches in turn, whose bounds do not
+    depend on the number of ranks."""
     starts = range(0, count, size)[distributed.rank() :: distributed.world_size()]
     return ((start, min(start + size, count)) for start in starts)
 
 
 def extract(extractor: Extractor, images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Features and logits of a batch: all of it at once on a GPU; on a CPU ``extractor.abreast`` images at a time, as
-    many of these parts side by side as torch has threads, each on one thread."""
-    if images.device.type != "cpu" or len(images) <= extractor.abreast:
+    """Return features and logits of a batch.
+
+    A GPU takes it whole. On a CPU it is cut into parts of ``extractor.cpu_images`` images, one thread each.
+    """
+    if images.device.type != "cpu" or len(images) <= extractor.cpu_images:
         return extractor.extract(images)
 
     @torch.no_grad()  # a thread has a mode of its own
@@ -127,7 +129,7 @@ def extract(extractor: Extractor, images: Tensor) -> tuple[Tensor, Tensor | None
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(one, images.split(extractor.abreast)))
+            parts = list(pool.map(one, images.split(extractor.cpu_images)))
     finally:
         torch.set_num_threads(threads)
     logits = [found for _, found in parts if found is not None]
@@ -147,12 +149,12 @@ def _refuse_nan(finite: list[Tensor], sound: list[Tensor], device: torch.device,
     if bad[1]:
         raise GanlabError(
             f"The feature extractor gives NaN or infinite numbers for the {what}: there is nothing to score. Take "
-            f"another one with features=NAME, or mend its weights."
+            f"another one with features=NAME, or repair its weights."
         )
 
 
 def _gathered(parts: list[Any]) -> list[list[Any]] | None:
-    """What each rank has, on the first rank; None on the others."""
+    """Return the parts of all ranks on the first rank, None on the others."""
     found: list[Any] | None = [None] * distributed.world_size() if distributed.rank() == 0 else None
     dist.gather_object(parts, found)
     return found

@@ -1,4 +1,4 @@
-"""What a score depends on beside the images: the protocol, and its presets ``conf/protocol/NAME.yaml``."""
+"""Protocols: everything that a score depends on beside the images, and the presets ``conf/protocol/NAME.yaml``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABELS = ("data", "uniform")
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a score is taken.
+    """A way to take scores.
 
     Args:
         name: Of the preset that it began with.
@@ -50,8 +50,10 @@ class Protocol:
     seed: int = 0
 
     def changed(self, values: Mapping[str, Any]) -> Protocol:
-        """With some values changed: fields of this class; ``metrics`` as a list of names, ``features`` as a name, and
-        options of both as ``METRIC.OPTION`` and ``features.OPTION``.
+        """Return the protocol with some values changed.
+
+        Keys are fields of this class, with ``metrics`` as a list of names and ``features`` as a name, and options of
+        both as ``METRIC.OPTION`` and ``features.OPTION``.
 
         Raises:
             GanlabError: If a key is none of these or a value is wrong.
@@ -103,7 +105,7 @@ class Protocol:
             raise GanlabError(f"truncation must be positive or null, got {self.truncation}.")
 
     def make_metrics(self) -> dict[str, Metric]:
-        """The metrics, constructed.
+        """Construct the metrics.
 
         Raises:
             GanlabError: With every mistake in their options.
@@ -111,18 +113,18 @@ class Protocol:
         return {name: _made("metric", name, name, options) for name, options in self.metrics.items()}
 
     def without_labels(self) -> Protocol:
-        """Without the metrics that go by class."""
+        """Return the protocol without the metrics that need labels."""
         made = self.make_metrics()
         return replace(self, metrics={n: o for n, o in self.metrics.items() if not asks(made[n], "labels")})
 
     def make_extractor(self) -> Extractor:
-        """The extractor, constructed, not yet prepared."""
+        """Construct the extractor, which is not yet prepared."""
         options = {name: value for name, value in self.features.items() if name != COMPONENT}
         extractor: Extractor = _made("features", str(self.features.get(COMPONENT)), "features", options)
         return extractor
 
     def completed(self) -> Protocol:
-        """With every option of the extractor and the metrics, defaults too: what is written with a score."""
+        """Return the protocol with every option of the extractor and the metrics, as it is written with a score."""
         features = {**schema.node("features", str(self.features[COMPONENT])), **self.features}
         metrics = {name: {**schema.node("metric", name), **options} for name, options in self.metrics.items()}
         for options in metrics.values():
@@ -131,7 +133,7 @@ class Protocol:
 
 
 def asks(metric: Metric, need: str) -> bool:
-    """Whether a metric needs ``features``, ``logits`` or ``labels``."""
+    """Tell if a metric needs ``features``, ``logits`` or ``labels``."""
     return any(getattr(s, need) for role in metric.roles for s in metric.summaries(role).values())
 
 
@@ -148,13 +150,13 @@ _KINDS: dict[str, Any] = {
 
 
 def names() -> list[str]:
-    """Presets that there are, ganlab's own and the user's."""
+    """Return the names of all presets, ganlab's own and the user's."""
     found = {file.stem for _, folder in catalog.preset_folders() for file in (folder / "protocol").glob("*.yaml")}
     return sorted(found)
 
 
 def preset(name: str) -> Protocol:
-    """A protocol by name.
+    """Return a protocol by name.
 
     Raises:
         GanlabError: If there is none of this name, or its file is wrong.
@@ -180,13 +182,13 @@ def preset(name: str) -> Protocol:
 
 
 def digest(content: Any) -> str:
-    """12 hexadecimal digits of anything that is JSON."""
+    """Return 12 hexadecimal digits that depend on a value, which must be JSON."""
     text = json.dumps(content, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def first_difference(a: Any, b: Any, where: str = "") -> tuple[str, Any, Any] | None:
-    """Where two protocols first differ: the dotted key, and both values; None: they do not."""
+    """Return the dotted key and both values where two protocols first differ; None if they do not."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         for key in [*a, *(k for k in b if k not in a)]:
             inner = f"{where}.{key}" if where else str(key)

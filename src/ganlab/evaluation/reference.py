@@ -1,4 +1,4 @@
-"""Summaries of real images: kept in the cache, verified when read; or given as .npz statistics."""
+"""Summaries of real images: from the cache, checked when they are read, or from a file of statistics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Cache:
         return self.folder / f"{key}.npz"
 
     def read(self, path: Path) -> Tensors | None:
-        """The summary, or None if it is not there or not whole."""
+        """Return the summary, or None if it is not there or not whole."""
         try:
             # opened here: of a torn file numpy would leave it open
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -58,8 +58,9 @@ class Cache:
 
 
 def given(path: str, feature_dim: int) -> tuple[Tensors, str]:
-    """Moments of an .npz file with ``mu`` and ``sigma`` (pytorch-fid, clean-fid, TTUR, StudioGAN; ``mean`` and ``cov``
-    of others), and a hash of them.
+    """Read moments from an .npz file, and make a hash of them.
+
+    It has ``mu`` and ``sigma`` (pytorch-fid, clean-fid, TTUR, StudioGAN) or ``mean`` and ``cov``.
 
     Raises:
         GanlabError: If it is none, or its features are of another extractor.

@@ -1,4 +1,4 @@
-"""evaluation.jsonl: a line an evaluation, with the whole protocol; and which of them may be compared."""
+"""evaluation.jsonl: a line for each evaluation, with its whole protocol. Lines of one protocol may be compared."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def append(folder: Path, record: Record) -> None:
 
 
 def read(folder: Path) -> list[Record]:
-    """All whole lines; a torn one of a killed process is passed over.
+    """Return all whole lines; a torn one of a killed process is passed over.
 
     Raises:
         GanlabError: If the file cannot be read, or somebody has altered a line.
@@ -70,7 +70,7 @@ def forget_after(folder: Path, iteration: int) -> None:
 
 
 def refuse_different(records: Sequence[Record], names: Sequence[str] = ()) -> None:
-    """Scores of different protocols are not compared.
+    """Refuse to compare scores of different protocols.
 
     Args:
         names: What the sentence calls each; empty: by their titles.
@@ -90,7 +90,7 @@ def refuse_different(records: Sequence[Record], names: Sequence[str] = ()) -> No
 
 
 def title(record: Mapping[str, Any]) -> str:
-    """What was evaluated, in a few words."""
+    """Return the subject of an evaluation in a few words."""
     subject = record["subject"]
     if subject["kind"] == "run":
         truncation = subject.get("truncation")

@@ -44,7 +44,7 @@ class Source:
 
 
 def of_images(images: Images, rows: Tensor) -> Source:
-    """Rows of a prepared data set, in order."""
+    """Return a stream of rows of a prepared data set, in order."""
 
     def take(start: int, stop: int) -> Rows:
         chosen = rows[start:stop]
@@ -63,8 +63,8 @@ def of_generator(
     image_shape: tuple[int, int, int],
     truncation: float | None = None,
 ) -> Source:
-    """Images that a generator makes: image i depends on (seed, i) alone. Layers that draw noise outside of a w space
-    draw it a batch at a time.
+    """Return a stream of images that a generator makes. Image i depends on (seed, i) alone, but for layers that draw
+    noise outside of a w space: they draw it a batch at a time.
 
     Those of a generator that is still growing are enlarged to their full size by repeating pixels, as those of
     Karras et al. 2018 (arXiv:1710.10196) are.
@@ -105,8 +105,7 @@ def of_path(
     seed: int = 0,
     class_names: Sequence[str] = (),
 ) -> tuple[Source, str, list[str]]:
-    """The images of a folder or a zip archive, which must be of one size; their fingerprint; and what is to be said of
-    them.
+    """Return a stream of the images of a folder or a zip archive, their fingerprint, and remarks for the user.
 
     Args:
         num_classes: Of the data; images that have another number of them are taken without their labels.
@@ -123,6 +122,34 @@ def of_path(
         dataset: Dataset = Zip(path) if os.path.isfile(where) else Folder(path)
     except GanlabError as error:  # a data set names its own option
         raise GanlabError(str(error).replace("data.path", "images")) from error
+    in_colour = _of_one_size(dataset, path, image_size)
+    try:
+        images = prepare(dataset, image_size=image_size, image_channels=image_channels)
+    except UndecodableError as error:  # a file that begins like an image and is cut off
+        raise GanlabError(f"images={path}: {error.counted}") from error
+    remarks = []
+    if in_colour and image_channels == 1:
+        remarks.append(f"{in_colour:,} of the images are in colour, and the data is grey: they were converted.")
+    rows = shuffled(torch.arange(len(images)), seed)[: count or None]
+    if images.labels is None:
+        rows = rows.sort().values
+    elif images.num_classes != num_classes:
+        if num_classes:
+            remarks.append(
+                f"images={path} has {images.num_classes:,} class folders, and the data {num_classes:,} classes: "
+                f"labels are not used."
+            )
+        images = Images(images.pixels, None, 0, (), images.skipped, images.path)
+    elif different := _first_different(class_names, images.class_names):
+        remarks.append(
+            f"The classes of images={path} have other names than the data's: {different[1]!r} is taken for "
+            f"{different[0]!r}, and so on in order."
+        )
+    return of_images(images, rows), dataset.fingerprint(), remarks
+
+
+def _of_one_size(dataset: Dataset, path: str, image_size: tuple[int, int]) -> int:
+    """Check that all images can be read and have ``image_size``; return how many are in colour."""
     seen: dict[tuple[int, int], str] = {}
     colour, broken = 0, []
     for index in range(len(dataset)):
@@ -152,33 +179,11 @@ def of_path(
             f"images={path} has images of {sizes.words(found)}, and the data is taken at "
             f"{sizes.words(image_size)}: make samples of that size, or set data.image_size={key}."
         )
-    try:
-        images = prepare(dataset, image_size=image_size, image_channels=image_channels)
-    except UndecodableError as error:  # a file that begins like an image and is cut off
-        raise GanlabError(f"images={path}: {error.counted}") from error
-    said = [f"{colour:,} of the images are in colour, and the data is grey: they were converted."]
-    said = said if colour and image_channels == 1 else []
-    by_class = images.labels is not None
-    if images.labels is not None and images.num_classes != num_classes:
-        if num_classes:
-            said.append(
-                f"images={path} has {images.num_classes:,} class folders, and the data {num_classes:,} classes: "
-                f"labels are not used."
-            )
-        images = Images(images.pixels, None, 0, (), images.skipped, images.path)
-    elif images.labels is not None and (different := _first_different(class_names, images.class_names)):
-        said.append(
-            f"The classes of images={path} are called otherwise than the data's: {different[1]!r} is taken for "
-            f"{different[0]!r}, and so on in order."
-        )
-    rows = shuffled(torch.arange(len(images)), seed)[: count or None]
-    if not by_class:
-        rows = rows.sort().values
-    return of_images(images, rows), dataset.fingerprint(), said
+    return colour
 
 
 def _first_different(names: Sequence[str], others: Sequence[str]) -> tuple[str, str] | None:
-    """Classes of one place that have other names. A class that is called by its number has the name of that class."""
+    """Return the first two names of one class that differ; a number is a name of the class of that number."""
     for number, (name, other) in enumerate(zip(names, others, strict=False)):
         if name != other and not (other.isdecimal() and int(other) == number):
             return name, other
@@ -186,9 +191,11 @@ def _first_different(names: Sequence[str], others: Sequence[str]) -> tuple[str, 
 
 
 def shuffled(rows: Tensor, seed: int) -> Tensor:
-    """Rows in a keyed random order, for images that are scored like generated ones: those of a data set may stand one
-    class after the other, and parts of consecutive images, as the splits of some protocols' Inception Score, would not
-    be alike."""
+    """Return rows in a keyed random order, for images that are scored like generated ones.
+
+    A data set may have one class after the other. Parts of consecutive images, such as the splits of some protocols'
+    Inception Score, would then not be alike.
+    """
     return rows[torch.randperm(len(rows), generator=randomness.generator("cpu", seed, "images", len(rows)))]
 
 
@@ -200,7 +207,7 @@ def _enlarged(images: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
 
 
 def labels_of(shares: Tensor, seed: int, start: int, stop: int) -> Tensor:
-    """(stop - start,) classes, drawn with these shares (K,); that of image i depends on (seed, i) alone."""
+    """Draw classes (stop - start,) with these shares (K,); that of image i depends on (seed, i) alone."""
     cumulated = shares.double().cpu().cumsum(0)
     drawn = [
         float(torch.rand((), generator=randomness.generator("cpu", seed, "sample", i, "label share")))

@@ -1,1 +1,1 @@
-"""Feature extractors: what metrics see of an image."""
+"""Feature extractors: metrics see images through them."""

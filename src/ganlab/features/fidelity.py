@@ -30,7 +30,7 @@ def torch_fidelity(module: str) -> Any:
 
 @contextmanager
 def load_failed(name: str, remedy: str) -> Iterator[None]:
-    """Weights that cannot be had become one sentence."""
+    """Turn a failure to load weights into one sentence."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -39,4 +39,4 @@ def load_failed(name: str, remedy: str) -> Iterator[None]:
         raise
     except Exception as error:  # urllib, torch and pickle, each with its own kinds of failure
         reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise GanlabError(f"The weights of features={name} cannot be had ({reason}): {remedy}.") from error
+        raise GanlabError(f"The weights of features={name} cannot be loaded ({reason}): {remedy}.") from error

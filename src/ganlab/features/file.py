@@ -86,7 +86,7 @@ class File(Extractor):
         return features, more[0].float().flatten(1) if more else None
 
     def _found(self, images: Tensor) -> Sequence[Any]:
-        """What the network gives, the first two of it."""
+        """Return the first two outputs of the network."""
         images = in_colour(images) if self.channels == 3 else images.float().mean(1, keepdim=True)
         x = images.float()
         if self.size and tuple(x.shape[2:]) != (self.size, self.size):

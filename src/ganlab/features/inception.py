@@ -44,7 +44,7 @@ class Inception(Extractor):
         ValueError: If ``resize`` or ``scale`` is none of these.
     """
 
-    abreast = 4
+    cpu_images = 4
     feature_dim = 2048
     logits_dim = 1008
 
@@ -106,7 +106,7 @@ def resize_by_pillow(images: Tensor, resize: str) -> Tensor:
 
 
 def _check_weights(path: Path) -> None:
-    """Whether a file is plain tensors: torch-fidelity would unpickle anything."""
+    """Refuse a file that holds more than plain tensors: torch-fidelity would unpickle anything."""
     try:
         torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

@@ -1,1 +1,1 @@
-"""Metrics: what each keeps of a stream of images and their features, and the scores that it makes of it."""
+"""Metrics: summaries of streams of images and their features, and the scores that are made of them."""

@@ -135,7 +135,7 @@ def distance(reference: Frechet, part: Tensors) -> float:
 
 
 def too_few(kept: Mapping[Role, Kept]) -> list[str]:
-    """What the score would mean where a covariance cannot have full rank."""
+    """Return a warning for each stream that has too few images for a covariance of full rank."""
     found = []
     for role, what in (("fake", "generated"), ("real", "real")):
         stream = kept[role].stream  # type: ignore[index]
@@ -149,8 +149,8 @@ def too_few(kept: Mapping[Role, Kept]) -> list[str]:
 
 
 def _leaving_out(reference: Frechet, fake: Tensors) -> tuple[float, list[float]]:
-    """The distance of all blocks, and to first order its change when each of them is left out; no changes where blocks
-    are too few or too small for that."""
+    """Return the distance of all blocks, and to first order its change when each of them is left out; no changes where
+    blocks are too few or too small."""
     count, means = fake["count"], fake["mean"]
     whole = combine([part_of(fake, b) for b in range(len(count))])
     if len(count) < 2 or float(count.min()) < 2:

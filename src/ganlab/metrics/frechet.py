@@ -29,7 +29,7 @@ class Frechet:
         self.trace = covariance.trace()
 
     def distance(self, mean: Tensor, covariance: Tensor, rank: int | None = None) -> float:
-        """The squared distance to (mean, covariance), as FID is reported."""
+        """Return the squared distance to (mean, covariance), as FID is reported."""
         mean, covariance = mean.to(self.mean), covariance.to(self.mean)
         values = torch.linalg.eigvalsh(self._product(covariance))
         return self._value(mean, covariance, values[_positive(values, rank)].sqrt())
@@ -74,7 +74,7 @@ def frechet(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covarian
 
 
 def _positive(values: Tensor, rank: int | None) -> Tensor:
-    """Which of the ascending eigenvalues are not rounding noise around 0: noise would enter by its root."""
+    """Tell ascending eigenvalues from rounding noise around 0, which would enter by its root."""
     kept = values > torch.finfo(values.dtype).eps * values.clamp(min=0).max() if len(values) else values > 0
     if rank is not None and rank < len(values):
         kept[: len(values) - rank] = False

@@ -154,8 +154,8 @@ class InceptionScore(Metric):
             details["real"] = real_details
         if not context.own_classifier:
             warnings.append(
-                "is: the classifier was trained on other data, so the score says how its classes are told apart, not "
-                "how these images look; take features=classifier where there are labels."
+                "is: the classifier was trained on other data, so the score says how well it separates its own "
+                "classes, not how these images look; take features=classifier where there are labels."
             )
         details["most_predicted"] = _most_predicted(fake, context)
         return Score(values, details, _tables(details), warnings)

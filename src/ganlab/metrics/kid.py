@@ -115,7 +115,7 @@ def _blocks(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
 
 @dataclass(frozen=True)
 class Spread:
-    """What the variance of MMD^2 is made of, as Hoeffding decomposes a U-statistic.
+    """Parts of the variance of MMD^2, as Hoeffding decomposes a U-statistic.
 
     With h(x) = E k(x, x') - E k(x, y) for generated images x, h(y) = E k(y, y') - E k(y, x) for real ones, and k~ the
     kernel less its conditional means, for n generated and m real images

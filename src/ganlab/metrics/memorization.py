@@ -1,4 +1,4 @@
-"""Whether a generator copies its training images."""
+"""Memorization: signs that a generator copies its training images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Memorization(Metric):
                        logits of training and of generated images: 0 means nothing to a critic, nor to least squares
 
     Intervals are for other samples of the generator, and other images for the discriminator, the training set held
-    fixed. The same numbers for held-out images stand beside those of the samples. ``authenticity`` and ``copies`` say
+    fixed. Held-out images get the same numbers, to compare with. ``authenticity`` and ``copies`` say
     nothing of quality: of images far from all data the one may be anything up to 1 and the other is 0.
 
     Source: authenticity: Alaa et al. 2022 (arXiv:2102.08921), section 3.2; U: Meehan et al. 2020
@@ -159,7 +159,7 @@ class Memorization(Metric):
 
 
 def _shares_above(x: Tensor, y: Tensor) -> Tensor:
-    """For each x_i the share of all y_j that are larger, and half of those that are equal."""
+    """Return for each x_i the share of all y_j that are larger, and half of those that are equal."""
     x, y = x.contiguous(), y.sort().values
     below = torch.searchsorted(y, x, right=False)
     upto = torch.searchsorted(y, x, right=True)

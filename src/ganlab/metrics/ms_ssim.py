@@ -24,9 +24,9 @@ _K1, _K2 = 0.01, 0.03
 class MSSSIM(Metric):
     """Mean MS-SSIM of random pairs of generated images of one class, averaged over classes: 1 where all are alike.
 
-    Without labels all images are one class. The real images' own value stands beside it: a generator
-    that is as diverse is near to it, one that has collapsed above it. The interval knows that pairs which share an
-    image are not independent.
+    Without labels all images are one class. Compare it with the real images' own value: a generator that is as diverse
+    is near to it, one that has collapsed is above it. The interval knows that pairs which share an image are not
+    independent.
 
     Source: Odena et al. 2017 (arXiv:1610.09585), section 4.2; MS-SSIM: Wang et al. 2003, with its weights, an
     11 x 11 Gaussian window of sigma 1.5, and no padding. Images too small for five scales take as many as
@@ -91,9 +91,10 @@ class MSSSIM(Metric):
 
 
 def variance_of_mean(values: Tensor, first: Tensor, other: Tensor) -> float:
-    """Of the mean of the values (P,) of pairs: sum r_e r_f / P^2 over all e and f that share a member, r_e the value
-    less the mean, over the share of e and f that do not: r_e lacks what all values have in common. Infinite where all
-    do.
+    """Return the variance of the mean of the values (P,) of pairs.
+
+    V = sum r_e r_f / P^2 over all e and f that share a member, r_e the value less the mean, divided by the share of e
+    and f that do not: r_e lacks what all values have in common. V is infinite where all pairs share a member.
 
     Source: Fafchamps & Gubert 2007 (dyadic-robust variance), without regressors; the denominator is ours.
 

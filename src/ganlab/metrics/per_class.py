@@ -198,7 +198,7 @@ class PerClass(Metric):
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """A row a class, without the columns that no class has."""
+    """Return a table with a row for each class, without the columns that no class has."""
     names = {"fake": "generated", "real": "real", "fid": "FID", "is": "IS", "recognised": "recognised"}
     had = [key for key in names if any(key in row for row in rows)]
     cells = [[row["class"], *(row.get(key) for key in had)] for row in rows]
@@ -206,7 +206,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def with_error(reference: Frechet, part: Tensors, stored: Tensor) -> tuple[float, float]:
-    """The distance of a class, and its squared standard error: to first order the distance changes by
+    """Return the distance of a class and its squared standard error: to first order the distance changes by
     -influence / (n - 1) and a constant when an image is left out."""
     count = int(part["count"])
     value, by_mean, by_covariance = reference.expanded(part["mean"], covariance(part), count - 1)

@@ -30,7 +30,7 @@ class PPL(Metric):
     truncation of the protocol holds here too; published path lengths have none. It needs a generator with a w space,
     and images of its own: two for each sample.
     LPIPS sees images as they are, those of more than 256 pixels shrunk to about that by averaging, as in that code
-    (torch-fidelity stretches all to 64 unless it is told otherwise).
+    (torch-fidelity stretches all to 64 by default).
 
     It says how smooth a generator is and not how real its images are: in training it may rise, as images begin to
     differ, or fall, and real images have none. The interval is for other pairs, and knows of what is left out.
@@ -118,7 +118,7 @@ class PPL(Metric):
 
 
 def _image_size(generator: Any, fake: Stream) -> tuple[int, int]:
-    """(H, W) of the images that the generator makes as it stands: one that is still growing makes smaller ones."""
+    """Return (H, W) of the images that the generator makes now: one that is still growing makes smaller ones."""
     size: tuple[int, int] = (
         generator.image_size_at(generator.level) if hasattr(generator, "image_size_at") else fake.image_shape[1:]
     )
@@ -147,7 +147,7 @@ def _lpips(device: torch.device) -> Distance:
     except Exception as error:  # not installed, or urllib's and torch's many ways of not getting a file
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise GanlabError(
-            f"The weights of LPIPS cannot be had ({reason}): run ppl once on a machine with a network and copy "
+            f"The weights of LPIPS cannot be loaded ({reason}): run ppl once on a machine with a network and copy "
             f"~/.cache/torch/hub, install ganlab[metrics], or take ppl.distance=pixels."
         ) from error
 

@@ -14,7 +14,7 @@ from ganlab.metrics.stored import StoredFeatures
 
 
 class PRDC(Metric):
-    """How much of the generated set lies on the real manifold, and the reverse, by nearest neighbours.
+    """Precision, recall, density and coverage: overlap of the generated and the real manifold, by nearest neighbours.
 
     A ball around each point reaches to its k-th nearest neighbour in its own set (itself not counted):
     precision  share of generated images inside a real image's ball

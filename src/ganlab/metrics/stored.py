@@ -46,7 +46,7 @@ class StoredImages(Summary):
 
 
 def chosen(stream: Stream, limit: int) -> Tensor | None:
-    """(count,) bool: which images are kept; None: all."""
+    """Return a mask (count,) of the images that are kept; None: all."""
     if stream.count <= limit:
         return None
     kept = torch.zeros(stream.count, dtype=torch.bool)
@@ -56,8 +56,11 @@ def chosen(stream: Stream, limit: int) -> Tensor | None:
 
 
 def dealt(stream: Stream, blocks: int) -> Tensor:
-    """(count,) int64: the block of each image, of equal size but for one image, a random choice that depends on the
-    stream's seed and length alone: images of a data set may stand one class after the other."""
+    """Return the block (count,) int64 of each image. Blocks are equal in size but for one image.
+
+    The choice is random, since a data set may have one class after the other. It depends on the stream's seed and
+    length alone.
+    """
     generator = randomness.generator("cpu", stream.seed, "blocks", stream.count)
     return torch.randperm(stream.count, generator=generator) % blocks
 
@@ -73,8 +76,8 @@ def in_order(parts: Sequence[Tensors]) -> Tensors:
 
 
 class _Rows(Accumulator):
-    """One tensor of as many rows as may come, filled as they come: no list of parts to be joined, which would take
-    twice the memory."""
+    """One tensor of as many rows as may come, filled as they come. Joining a list of parts would take twice the
+    memory."""
 
     def __init__(self, stream: Stream, limit: int, what: str) -> None:
         self.chosen, self.what = chosen(stream, limit), what

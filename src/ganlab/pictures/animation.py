@@ -1,4 +1,4 @@
-"""A walk as a moving picture: WebP, GIF, and MP4 where ffmpeg is."""
+"""Interpolations as animations: WebP, GIF, and MP4 where ffmpeg is installed."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LEAST_SECONDS = 3  # a walk of few frames shows each of them longer
 
 
 def rows_that_fit(image_size: int) -> int:
-    """The number of paths that are shown at a time where none is asked for: a square of nine, or fewer large ones."""
+    """Return the default number of paths that are shown at a time: a square of nine, or fewer large ones."""
     return max(1, min(3, LEAST_SIDE // image_size)) ** 2
 
 
 def frames(images: Tensor, rows: int) -> list[Tensor]:
-    """A grid of all rows for each step of an interpolation, without an empty place, uint8 (C, H, W).
+    """Return a grid of all rows for each step of an interpolation, without an empty place, uint8 (C, H, W).
 
     Its images are enlarged by a whole number, until its shorter side has 512 pixels or its longer one 2,048.
     """
@@ -42,14 +42,15 @@ def frames(images: Tensor, rows: int) -> list[Tensor]:
 
 
 def filled(count: int) -> tuple[int, int]:
-    """Rows and columns of a full grid of ``count`` images, as square as it can be."""
+    """Return rows and columns of a full grid of ``count`` images, as square as it can be."""
     down = next(n for n in range(math.isqrt(count), 0, -1) if count % n == 0)
     return down, count // down
 
 
 def write(frames: Sequence[Tensor], path: Path) -> None:
-    """An animation of uint8 (C, H, W) frames, there and back, whole or not at all. WebP has the pixels as they are, a
-    GIF at most 256 colours a frame, MP4 what ffmpeg's own choice of an encoder makes of them.
+    """Write uint8 (C, H, W) frames, forward and back, whole or not at all.
+
+    WebP keeps the pixels, a GIF has at most 256 colours a frame, and ffmpeg chooses the encoder of an MP4.
 
     Raises:
         GanlabError: If an MP4 is asked for and there is no ffmpeg, or it fails.

@@ -50,12 +50,12 @@ class Samples:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def spans(self) -> Iterator[tuple[int, int]]:
-        """Numbers of the first image of each batch and of the one after its last."""
+        """Yield the numbers of the first image of each batch and of the one after its last."""
         end = self.start + self.count
         return ((at, min(at + BATCH, end)) for at in range(self.start, end, BATCH))
 
     def batches(self) -> Iterator[tuple[int, np.ndarray]]:
-        """The number of the first image, and uint8 (N, H, W, C), with progress on standard error."""
+        """Yield the number of a batch's first image, and uint8 (N, H, W, C), with progress on standard error."""
         with Progress("sampling", self.count) as progress:
             for start, stop in self.spans():
                 pixels = generation.to_uint8(self.images(start, stop)).permute(0, 2, 3, 1)
@@ -109,8 +109,9 @@ def _refuse_without_room(path: Path, count: int, bytes_each: int) -> None:
 
 
 def write_folder(samples: Samples, folder: Path) -> None:
-    """Write ``000017.png`` and so on, where there are classes in a folder a class, which has its number for a name so
-    that sorted folders give the labels; and samples.json, which says what they are and whether all of them are there.
+    """Write ``000017.png`` and so on, and samples.json, which describes them and says whether all of them are there.
+
+    Where there are classes each has a folder, which has its number for a name so that sorted folders give the labels.
 
     An interruption or a full disk leaves whole images, and says how many.
 
@@ -147,7 +148,7 @@ def _mark(folder: Path, samples: Samples, complete: bool) -> None:
 
 
 def _own_files(folder: Path) -> list[str]:
-    """The images that an earlier command left in a folder, and then their class folders.
+    """Return the images that an earlier command left in a folder, and then their class folders.
 
     Raises:
         GanlabError: If there is anything else in it.

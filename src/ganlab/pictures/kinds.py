@@ -41,7 +41,7 @@ def export_samples(run: Run, out: Path, chosen: Mapping[str, Any]) -> None:
 
 
 def _labels(run: Run, chosen: Mapping[str, Any]) -> tuple[Callable[[int, int], list[int] | None], bool]:
-    """The classes of images ``start`` to ``stop`` of a grid, and whether it has a row for each class."""
+    """Return the classes of images ``start`` to ``stop`` of a grid, and True if it has a row for each class."""
     labels, first = chosen["labels"], chosen["start"]
     if labels is None and not run.num_classes:
         return lambda start, stop: None, False
@@ -82,7 +82,7 @@ def _interpolation(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
 
 
 def _names_of_rows(run: Run, count: int, chosen: Mapping[str, Any]) -> list[str]:
-    """The class of each row of an interpolation, or the two that it goes between."""
+    """Return the class of each row of an interpolation, or the two that it goes between."""
     several = chosen["between"] == "classes" and chosen["labels"] is None
     y = latent_space.chosen_classes(run, chosen["labels"], count + several, chosen["seed"])
     if y is None:

@@ -1,4 +1,4 @@
-"""Pictures of what a generator has learned: interpolations, rows by truncation, standing statistics."""
+"""Pictures of a latent space: interpolations, rows by truncation, standing statistics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STANDING_START = 10**9  # samples are numbered from 0 on, latents of standing st
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int, path: str = "spherical") -> Tensor:
-    """(N, steps, D) points from ``start`` to ``end``, both (N, D), ends included.
+    """Return points (N, steps, D) from ``start`` to ``end``, both (N, D), ends included.
 
     linear: (1-t)·a + t·b        spherical: (sin((1-t)ω)·a + sin(tω)·b) / sin ω, ω the angle between a and b
 
@@ -53,7 +53,7 @@ def interpolation(
     seed: int = 0,
     style: Style | None = None,
 ) -> Tensor:
-    """(rows·steps, C, H, W) images; a row goes from one latent to another, or from one class to the next at fixed z.
+    """Return images (rows·steps, C, H, W). A row goes from one latent or, at fixed z, from one class to another.
 
     Args:
         run: The run.
@@ -105,7 +105,7 @@ def by_truncation(
     passes: int | None = None,
     style: Style | None = None,
 ) -> Tensor:
-    """(len(thresholds)·columns, C, H, W) images, a row for each truncation; a column has the same class and number.
+    """Return images (len(thresholds)·columns, C, H, W), a row for each truncation. A column has one class and number.
 
     Args:
         passes: Of standing statistics, made for each threshold by itself; None: the running statistics.
@@ -125,7 +125,9 @@ def by_truncation(
 
 @contextmanager
 def standing(run: Run, passes: int | None, truncation: float | None = None, seed: int = 0) -> Iterator[None]:
-    """Inside, the averaged generator has the statistics of ``passes`` passes at this truncation, kept for next time.
+    """Give the averaged generator the statistics of ``passes`` passes at this truncation while the block runs.
+
+    They are kept for next time.
 
     Each pass has fresh latents and classes. Source: Brock et al. 2019 (arXiv:1809.11096), app. B.
 
@@ -178,7 +180,7 @@ def _set(layer: BatchNorm, found: tuple[Tensor, ...]) -> None:
 
 
 class _Synthesis(nn.Module):
-    """A generator that is given what it made of labels."""
+    """A generator whose labels are already embedded."""
 
     def __init__(self, generator: Any) -> None:
         super().__init__()
@@ -206,7 +208,7 @@ def _embedded(run: Run, y: Tensor | None) -> Tensor:
 
 
 def latents_of(run: Run, truncation: float | None, seed: int, count: int) -> Tensor:
-    """The first ``count`` latents of a seed.
+    """Return the first ``count`` latents of a seed.
 
     Raises:
         GanlabError: If ``truncation`` is not positive.
@@ -215,7 +217,7 @@ def latents_of(run: Run, truncation: float | None, seed: int, count: int) -> Ten
 
 
 def chosen_classes(run: Run, labels: int | Sequence[int] | None, count: int, seed: int) -> Tensor | None:
-    """One class for each of ``count``; a shorter list is gone through again and again."""
+    """Return one class for each of ``count`` images; a shorter list is repeated."""
     if isinstance(labels, Sequence) and labels:
         labels = [labels[i % len(labels)] for i in range(count)]
     return run.labels(labels, count, seed)

@@ -1,4 +1,4 @@
-"""Images that an encoder takes apart and the generator makes again."""
+"""Reconstructions: images that an encoder encodes and the generator decodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ganlab.sampling import generation
 
 
 def pairs(run: Run, folder: str, count: int, labels: int | Sequence[int] | None = None) -> tuple[Tensor, int]:
-    """The first images of a folder, each beside its reconstruction G(E(x)), and an even number of columns.
+    """Return the first images of a folder, each with its reconstruction G(E(x)), and an even number of columns.
 
     The encoder gives the mean of the code; both networks are the averaged ones.
 

@@ -29,7 +29,7 @@ def mixing(
     cutoff: int | None = None,
     noise: str = "fixed",
 ) -> tuple[Tensor, int, list[str]]:
-    """Images of a style-mixing grid, its number of columns, and a name for each row: its layers.
+    """Return the images of a style-mixing grid, its number of columns, and a name for each row: its layers.
 
     The first row shows ``columns`` sources. Below, for each range of layers, from coarse to fine, come ``rows``
     images, first of their row, and beside each itself with the source's styles in these layers. The corner is white.
@@ -93,7 +93,7 @@ def between_styles(
     cutoff: int | None = None,
     noise: str = "fixed",
 ) -> Tensor:
-    """(rows·steps, C, H, W) images; row i goes from the w of latent 2i to that of latent 2i + 1, linearly.
+    """Return images (rows·steps, C, H, W). Row i goes from the w of latent 2i to that of latent 2i + 1, linearly.
 
     Raises:
         GanlabError: If the generator has no w space, or an argument is out of range.
@@ -121,7 +121,7 @@ def by_psi(
     cutoff: int | None = None,
     noise: str = "fixed",
 ) -> Tensor:
-    """(len(psis)·columns, C, H, W) images, a row for each ψ; a column has the same latent and class.
+    """Return images (len(psis)·columns, C, H, W), a row for each ψ. A column has the same latent and class.
 
     Source: Karras et al. 2019 (arXiv:1812.04948), fig. 8.
 

@@ -100,16 +100,16 @@ def _ticked(axis: Any, values: Sequence[float], about: int) -> tuple[float, floa
 
 def _write(axes: Any, level: tuple[str, float] | None, drawn: Sequence[Line]) -> None:
     """Write the level's name, and the labels of lines beside their points."""
-    paths = [axes.transData.transform(line.points).tolist() for line in drawn if line.points]
-    labels = _Labels(axes)
-    labels.taken += [_between(*ends, step / 50) for path in paths for ends in pairwise(path) for step in range(51)]
+    paths = [axes.transData.transform(line.points) for line in drawn if line.points]
+    lines = [tuple(a + (b - a) * step / 50) for path in paths for a, b in pairwise(path) for step in range(51)]
+    texts: list[tuple[float, float]] = []
     if level is not None:
         axes.axhline(level[1], clip_on=False, gid=_MARK + "level")
         _, height = axes.transData.transform((0, level[1]))
         half = _CHARACTER * len(level[0]) / 2
-        right = WIDTH - RIGHT - half - 4
-        labels.add(level[0], [(right, height + 9), (right, height - 9), (LEFT + half + 4, height + 9)])
-        labels.taken += [(x, height) for x in range(LEFT, WIDTH - RIGHT, 4)]
+        right, left = WIDTH - RIGHT - half - 4, LEFT + half + 4
+        _label(axes, level[0], [(right, height + 9), (right, height - 9), (left, height + 9)], lines, texts)
+        lines += [(x, height) for x in range(LEFT, WIDTH - RIGHT, 4)]
     for line in drawn:
         points = axes.transData.transform(line.points) if line.written and line.points else ()
         for (x, y), label in zip(points, line.labels, strict=False):
@@ -119,47 +119,38 @@ def _write(axes: Any, level: tuple[str, float] | None, drawn: Sequence[Line]) ->
                 for far in (2, 5, 9)
                 for across, up in ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1.4), (0, -1.4), (1.2, 0), (-1.2, 0))
             ]
-            labels.add(label, around)
+            _label(axes, label, around, lines, texts)
 
 
-class _Labels:
-    """Texts in a chart, each where it covers least of the lines, and none where it would cover another one.
+def _label(
+    axes: Any,
+    text: str,
+    places: Sequence[tuple[float, float]],
+    lines: Sequence[tuple[float, float]],
+    texts: list[tuple[float, float]],
+) -> None:
+    """Write a text where it covers least, and not at all where it would cover another one.
 
     Args:
-        axes: The chart's.
-
-    Attributes:
-        taken: Points that are drawn, in pixels from the lower left.
-        texts: Points of texts.
+        places: Centres to choose from, in pixels from the lower left.
+        lines: Points of lines.
+        texts: Points of texts; those of this one are added.
     """
+    width, height = _CHARACTER * len(text) / 2, _ROW / 2
 
-    def __init__(self, axes: Any) -> None:
-        self.axes = axes
-        self.taken: list[tuple[float, float]] = []
-        self.texts: list[tuple[float, float]] = []
+    def covered(place: tuple[float, float], points: Sequence[tuple[float, float]]) -> int:
+        return sum(abs(x - place[0]) < width + 2 and abs(y - place[1]) < height + 1 for x, y in points)
 
-    def add(self, text: str, places: Sequence[tuple[float, float]]) -> None:
-        """Write a text around one of these points."""
-        width, height = _CHARACTER * len(text) / 2, _ROW / 2
+    def cost(place: tuple[float, float]) -> int:
+        across = place[0] - width >= LEFT and place[0] + width <= WIDTH
+        inside = across and place[1] - height >= BOTTOM and place[1] + height <= HEIGHT
+        return covered(place, lines) + 100 * covered(place, texts) + 10_000 * (not inside)
 
-        def covered(place: tuple[float, float], points: Sequence[tuple[float, float]]) -> int:
-            return sum(abs(x - place[0]) < width + 2 and abs(y - place[1]) < height + 1 for x, y in points)
-
-        def cost(place: tuple[float, float]) -> int:
-            across = place[0] - width >= LEFT and place[0] + width <= WIDTH
-            inside = across and place[1] - height >= BOTTOM and place[1] + height <= HEIGHT
-            return covered(place, self.taken) + 100 * covered(place, self.texts) + 10_000 * (not inside)
-
-        x, y = best = min(places, key=cost)
-        if covered(best, self.texts):
-            return
+    x, y = best = min(places, key=cost)
+    if not covered(best, texts):
         align: dict[str, Any] = {"ha": "center", "va": "center_baseline", "annotation_clip": False}
-        self.axes.annotate(_printable(text), best, xycoords="figure pixels", **align)
-        self.texts += [(x + u * width, y + v * height) for u in (-1, -0.5, 0, 0.5, 1) for v in (-1, 0, 1)]
-
-
-def _between(start: Sequence[float], end: Sequence[float], share: float) -> tuple[float, float]:
-    return start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
+        axes.annotate(_printable(text), best, xycoords="figure pixels", **align)
+        texts += [(x + u * width, y + v * height) for u in (-1, -0.5, 0, 0.5, 1) for v in (-1, 0, 1)]
 
 
 def _finite(line: Line) -> Line:

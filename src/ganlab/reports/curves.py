@@ -38,7 +38,7 @@ def losses(folder: Path) -> list[Chart]:
 
 
 def _scalars(folder: Path) -> dict[str, list[tuple[float, float]]]:
-    """(kimg, value) by name."""
+    """Return (kimg, value) by name."""
     try:
         rows = [row for _, row in json_lines.read(folder / METRICS, LINES)]
     except OSError:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ganlab.evaluation import scores
 from ganlab.reports.numbers import interval_on_page, on_page
-from ganlab.reports.words import BETTER, called, written
+from ganlab.reports.words import BETTER, called, judged, written
 
 Record = dict[str, Any]
 Value = Mapping[str, Any]
@@ -40,10 +40,10 @@ def headline(latest: Record, held_out: Record | None, group: Sequence[Record]) -
         held_out: Real images that were scored like generated ones, or None.
         group: All evaluations under the protocol, the newest last.
     """
-    found = chosen(latest["values"])
-    if found is None:
+    name = next((n for n in judged(latest) if latest["values"][n]["better"] != "real"), None)
+    if name is None:
         return None
-    name, value = found
+    value = latest["values"][name]
     sentences = [_of_what(latest, value), _beside_real(name, value, held_out), _since(name, value, latest, group)]
     if latest.get("selected_on"):
         sentences.append(
@@ -53,16 +53,8 @@ def headline(latest: Record, held_out: Record | None, group: Sequence[Record]) -
     return Headline(called(name), written(value), ends, [sentence for sentence in sentences if sentence])
 
 
-def chosen(values: Mapping[str, Value]) -> tuple[str, Value] | None:
-    """The score that says most: the first one of which less or more is better."""
-    for name, value in values.items():
-        if value.get("better") in ("lower", "higher") and value.get("value") is not None:
-            return name, value
-    return None
-
-
 def difference(value: Value, other: Value) -> str:
-    """How much better or worse a score is than another one: ``worse by 46``; empty where the intervals allow both."""
+    """Return the difference to another score, such as ``worse by 46``; empty where the intervals allow both."""
     gap = value["value"] - other["value"]
     halves = [(v["high"] - v["low"]) / 2 for v in (value, other) if None not in (v.get("low"), v.get("high"))]
     error = math.hypot(*halves) if halves else None
@@ -94,7 +86,7 @@ def _beside_real(name: str, value: Value, held_out: Record | None) -> str:
 
 
 def _since(name: str, value: Value, latest: Record, group: Sequence[Record]) -> str:
-    """Against the evaluation of an earlier checkpoint of the run that was made alike."""
+    """Compare with an earlier checkpoint of the run that was evaluated alike."""
     subject = latest["subject"]
     if subject["kind"] != "run":
         return ""

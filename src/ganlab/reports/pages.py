@@ -29,7 +29,7 @@ class Picture:
     Args:
         title: Its caption.
         source: A ``data:`` URL.
-        note: What stands behind the caption.
+        note: Words behind the caption.
     """
 
     title: str

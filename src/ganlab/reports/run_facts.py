@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ganlab.core import files
 from ganlab.reports import curves, pages
@@ -17,31 +17,13 @@ _LONGEST = 200_000  # characters of a configuration
 _GRID = re.compile(r"iteration_(\d{1,12})\.png")
 
 
-@dataclass(frozen=True)
-class RunFacts:
-    """Facts of a run; what is missing or cannot be read is empty.
-
-    Args:
-        parts: Samples during training, and charts of the losses.
-        command: The command line.
-        configuration: config.yaml.
-    """
-
-    parts: list[Part]
-    command: str
-    configuration: str
-
-    def __bool__(self) -> bool:
-        return any((*self.parts, self.command, self.configuration))
-
-
-def run_facts(folder: Path) -> RunFacts:
-    """Return what a page shows of a run."""
+def run_facts(folder: Path) -> dict[str, Any]:
+    """Return what a page shows of a run, for the template run.html; what is missing or cannot be read is empty."""
     parts = [
         Part("Samples during training, the same latents every time", pictures=_grids(folder)),
         Part("Losses and what else was logged", charts=curves.losses(folder)),
     ]
-    return RunFacts(parts, _command(folder), _configuration(folder))
+    return {"parts": parts, "command": _command(folder), "configuration": _configuration(folder)}
 
 
 def _grids(folder: Path) -> list[Picture]:

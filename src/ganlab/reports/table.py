@@ -13,10 +13,12 @@ _SIDE_BY_SIDE = 3  # more records would be wider than a terminal
 
 
 def table(records: Sequence[Mapping[str, Any]], headings: Sequence[str] = ()) -> str:
-    """A row a number, a column a record; intervals of 95 % beside the numbers. Of many records, three at a time.
+    """Return a table with a row for each number and a column for each record, three records at a time.
+
+    Numbers have their intervals of 95 %.
 
     Args:
-        headings: What stands over each; empty: what was evaluated. A score that chose the checkpoint is marked.
+        headings: One for each column; empty: the subjects. A score that chose the checkpoint is marked.
     """
     headings = headings or [title(record) for record in records]
     marks = [f"{h} (selected on)" if r["selected_on"] else h for h, r in zip(headings, records, strict=True)]

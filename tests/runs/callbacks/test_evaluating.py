@@ -101,7 +101,7 @@ def test_the_best_of_a_score_that_should_be_as_of_real_images_is_the_nearest_to_
     ("words", "sentence"),
     [
         (("evaluate.metrics=[ppl]",), "ppl needs a generator with a w space"),
-        (("evaluate.metrics=[fid,per_class]", "data.num_classes=0"), "per_class goes by class, and these images have"),
+        (("evaluate.metrics=[fid,per_class]", "data.num_classes=0"), "per_class needs labels, and these images have"),
     ],
 )
 def test_a_score_that_cannot_be_had_stops_a_run_before_it_begins(

@@ -93,7 +93,7 @@ class Evaluating(L.Callback):
         self._seen = progress.images_seen
         if trainer.is_global_zero:
             scores.forget_after(self.run.folder, progress.iteration)
-        # now, so that weights and scores that cannot be had stop a run before it began
+        # now, so that missing weights and impossible scores stop a run before it begins
         self._evaluator = Evaluator(self.protocol, self.run.data, device=pl_module.device, cache=cache_folder())
         self.run.refuse(self._evaluator)
 
