@@ -289,7 +289,7 @@ def test_a_cache_below_a_file_is_told_in_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fills_up_leaves_no_partial_file(tmp_path: Path) -> None:
-    """The limit on the size of a file stands for the disk: the system refuses to write on, with EFBIG."""
+    """A limit on the size of a file plays the full disk: the system refuses to write on, with EFBIG."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
     try:

@@ -232,7 +232,7 @@ def test_a_metric_of_a_run_is_left_out_of_the_scores_of_images_beside_it(real: R
 
 
 def test_summaries_from_the_cache_are_put_where_those_of_generated_images_are(real: RunData, tmp_path: Path) -> None:
-    """On a GPU the two are compared there; the meta device stands for it."""
+    """On a GPU the two are compared there; the meta device plays the GPU."""
     made(real, tmp_path, "fid", "kid", "prdc").score(fakes())
     second = made(real, tmp_path, "fid", "kid", "prdc")
     second.device = torch.device("meta")
@@ -330,7 +330,7 @@ def test_ranks_give_the_scores_of_one_without_padding_or_repetition(
 def test_nothing_is_kept_on_a_device_without_float64(
     real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As MPS is, which is not to be had here: what is given to metrics is moved; the meta device stands for the CPU."""
+    """On MPS, which is not available here, batches for metrics are moved to the CPU; the meta device plays the CPU."""
     where = {name: one_pass.where_kept(torch.device(name)).type for name in ("mps", "cuda", "cpu")}
     assert where == {"mps": "cpu", "cuda": "cuda", "cpu": "cpu"}
     evaluator, source = made(real, tmp_path, "kid", "is", "brighter"), fakes(count=20)
@@ -387,12 +387,12 @@ def test_held_out_images_are_those_of_the_reference_or_of_the_test_split(
 def test_metrics_are_told_whether_the_classes_are_the_datas_own(
     own: bool, real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[bool] = []
+    seen: list[bool] = []
     monkeypatch.setattr(Pooled, "own_classes", own)
-    score = seeing(lambda *_: Score({}), lambda self, kept, context: told.append(context.own_classifier))
+    score = seeing(lambda *_: Score({}), lambda self, kept, context: seen.append(context.own_classifier))
     monkeypatch.setattr(Brighter, "score", score)
     made(real, tmp_path, "fid", "brighter").score(fakes())
-    assert told == [own]
+    assert seen == [own]
 
 
 def test_nan_images_are_refused(real: RunData, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every score is for: a trained generator is told from an untrained one, and real images from both."""
+"""The purpose of every score: it separates a trained generator from an untrained one, and real images from both."""
 
 from __future__ import annotations
 

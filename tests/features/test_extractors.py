@@ -31,7 +31,7 @@ def images(count: int, size: int, channels: int = 3) -> Tensor:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """torch-fidelity's Inception with random parameters (the real ones are not to be had here), and their file.
+    """torch-fidelity's Inception with random parameters (the real ones are not available here), and their file.
 
     Rounding errors grow in such a network to some 1e-4: far below what another resize or scale makes.
     """
