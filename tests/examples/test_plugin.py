@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from support.distributions import install
+from support.runs import Train
 
 from ganlab import cli
 from ganlab.assembly import run_data
 from ganlab.config import compose
-from ganlab.core import registry
+from ganlab.core import kinds, registry
 from ganlab.evaluation import protocol, sources
 from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.result import Result
@@ -42,7 +44,8 @@ def entry_points_of_the_example() -> str:
             group = line.partition('entry-points."')[2].rstrip('"]')
         elif group and "=" in line and not line.startswith("#"):
             found.setdefault(group, []).append(line.replace('"', ""))
-    assert set(found) == {"ganlab.losses", "ganlab.regularizers", "ganlab.metrics", "ganlab.conf"}
+    used = {"losses", "regularizers", "metrics", "callbacks", "loggers", "conf"}
+    assert set(found) == {f"ganlab.{group}" for group in used}
     return "\n".join("\n".join([f"[{name}]", *lines]) for name, lines in found.items())
 
 
@@ -143,6 +146,24 @@ def test_a_plug_ins_metric_has_its_sentence_and_its_figure_on_the_page(tmp_path:
     assert "How far the brightness of generated images is from that of real ones. Lower is better." in html
     assert "<figcaption>Brightness of images</figcaption>" in html
     assert html.count('<path class="line s') == 2
+
+
+@pytest.mark.usefixtures("on_the_path")
+def test_a_plug_ins_callback_and_logger_act_around_a_run(train: Train) -> None:
+    words = ("callback=film", "callback.film.seconds=0.1", "logger=[csv,markdown_table]", "sample.every_steps=2")
+    folder = train(*words, steps=4)
+    with Image.open(folder / "film.gif") as film:
+        assert (film.n_frames, film.info["duration"]) == (2, 100)  # type: ignore[attr-defined]
+    header, _, *rows = (folder / "metrics.md").read_text().splitlines()
+    assert header == "| kimg | discriminator/adversarial | generator/adversarial |"
+    assert [row.split(" | ")[0] for row in rows] == ["| 0.008", "| 0.016", "| 0.024", "| 0.032"]
+    assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + 4
+
+
+def test_the_readme_lists_every_entry_point_group() -> None:
+    readme = (EXAMPLE / "README.md").read_text()
+    groups = [kind.group for kind in kinds.KINDS.values()] + ["ganlab.conf"]
+    assert [group for group in groups if f"`{group}`" not in readme] == []
 
 
 def recorded(result: Result) -> tuple[dict[str, Any], Result]:

@@ -305,6 +305,19 @@ def test_a_sentence_of_the_author_is_said_with_the_exit_code_of_what_a_user_can_
     assert not list((tmp_path / "run").glob("traceback_*"))
 
 
+def test_the_callback_of_the_page_ends_a_run_with_its_sentence(train: Train) -> None:
+    page = Path(__file__).parents[2] / "docs/callbacks.md"
+    code = page.read_text().partition("```python\n")[2].partition("```")[0]
+    made: dict[str, Any] = {}
+    exec(code, made)
+    registry._registered["callback", "threshold"] = made["Threshold"]
+    train("callback=threshold", name="goes_on", steps=2)
+    with pytest.raises(
+        GanlabError, match=r"callback\.threshold has ended the run: the discriminator has won: take reg=r1"
+    ):
+        train("callback=threshold", "callback.threshold.least=100", steps=2)
+
+
 def test_a_logger_that_fails_ends_the_run_and_one_whose_disk_is_full_does_not(
     train: Train, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

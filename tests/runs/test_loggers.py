@@ -1,18 +1,24 @@
-"""TensorBoard and Weights & Biases: scalars and grids on the kimg axis; no network."""
+"""Loggers: scalars and grids at the images seen; no network."""
 
+import csv
 import os
 import shutil
+import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from support.disk import fill
 from support.runs import TINY, Train, metrics
 
 from ganlab.config import compose
+from ganlab.contracts.callback import RunContext
+from ganlab.contracts.plan import Progress
 from ganlab.core.errors import GanlabError
 from ganlab.runs import session
 from ganlab.runs.loggers import wandb
+from ganlab.runs.loggers.csv import CSV
 
 
 def events(folder: Path) -> tuple[list[tuple[str, int, float]], list[tuple[str, int, int, int]]]:
@@ -141,3 +147,111 @@ def test_tensorboard_on_a_full_disk_stops_no_training_and_prints_no_traceback(
     err = capfd.readouterr().err
     assert err.count("logger.tensorboard cannot be written (No space left on device): training goes on.") == 1
     assert "Traceback" not in err
+
+
+class Client:
+    """What stands in for MLflow's: it keeps what it is told by the place that it is for."""
+
+    kept: ClassVar[dict[str, list[Any]]] = {}
+
+    def __init__(self, place: str) -> None:
+        self.log = self.kept.setdefault(place, [])
+
+    def get_experiment_by_name(self, name: str) -> None: ...
+
+    def create_experiment(self, name: str, **options: Any) -> str:
+        return name
+
+    def create_run(self, experiment_id: str, tags: dict[str, str]) -> Any:
+        self.log.append(("run", experiment_id, tags))
+        return SimpleNamespace(info=SimpleNamespace(run_id="0" * 31 + "1"))
+
+    def get_run(self, run_id: str) -> Any:
+        return SimpleNamespace(info=SimpleNamespace(run_id=run_id, experiment_id="1"))
+
+    def log_batch(self, run_id: str, metrics: Any = (), params: Any = ()) -> None:
+        self.log += [("metric", run_id, each["key"], each["step"]) for each in metrics]
+        self.log += [("param", run_id, each["key"], each["value"]) for each in params]
+
+    def log_image(self, run_id: str, image: Any, file: str) -> None:
+        self.log.append(("image", run_id, image.shape, file))
+
+    def set_terminated(self, run_id: str, status: str) -> None: ...
+
+
+@pytest.fixture
+def mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts: dict[str, dict[str, Any]] = {
+        "mlflow": {"set_tracking_uri": lambda uri: None},
+        "mlflow.tracking": {"MlflowClient": Client},
+        "mlflow.tracking.context": {},
+        "mlflow.tracking.context.registry": {"resolve_tags": lambda tags: tags},
+        "mlflow.entities": {"Metric": dict, "Param": dict},
+        "mlflow.utils": {},
+        "mlflow.utils.mlflow_tags": {"MLFLOW_RUN_NAME": "name"},
+    }
+    for name, content in parts.items():
+        module = ModuleType(name)
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr("lightning.pytorch.loggers.mlflow._MLFLOW_AVAILABLE", True)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "")  # put back afterwards
+    Client.kept.clear()
+
+
+@pytest.mark.usefixtures("mlflow")
+def test_mlflow_gets_scalars_configuration_and_grids_of_a_run_and_goes_on_with_it(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("logger=mlflow", "logger.mlflow.tags={who: me}", "sample.every_steps=2")
+    folder = train(*words, steps=2)
+    log = Client.kept[f"file:{folder / 'mlflow'}"]
+    run = "0" * 31 + "1"
+    assert ("run", "ganlab", {"who": "me", "name": "run"}) in log
+    assert {("metric", run, "generator/adversarial", 8), ("param", run, "seed", "0")} <= {
+        e for e in log if e[0] != "run"
+    }
+    log.clear()
+    session.resume(folder, {"trainer.max_steps": 4})
+    # MLflow takes parameters of a run once; grids are in the run folder
+    assert {(entry[0], entry[1]) for entry in log} == {("metric", run)}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.org")
+    session.resume(folder, {"trainer.max_steps": 6})
+    log = Client.kept["https://mlflow.example.org"]
+    assert [entry[0] for entry in log].count("run") == 1
+    (picture,) = [entry for entry in log if entry[0] == "image"]
+    assert (picture[2][:2], picture[3]) == ((2 + 10 * 34, 20 + 2 + 34), "samples/000000000048.png")
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow"])
+def test_a_missing_package_is_named_with_ganlabs_extra(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    monkeypatch.setattr("lightning.pytorch.loggers.mlflow._MLFLOW_AVAILABLE", False)
+    for package in ("_TENSORBOARD_AVAILABLE", "_TENSORBOARDX_AVAILABLE"):
+        monkeypatch.setattr(f"lightning.fabric.loggers.tensorboard.{package}", False)
+    with pytest.raises(GanlabError, match=rf'logger={name} needs a package: pip install "ganlab\[{name}\]"\.'):
+        train(f"logger={name}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_table_has_a_row_an_iteration_and_goes_on_with_a_run(train: Train) -> None:
+    folder = train("logger=csv", steps=3)
+    path = folder / "metrics.csv"
+    header, *rows = path.read_text().splitlines()
+    assert header.startswith("images_seen,discriminator/adversarial,")
+    assert [row.partition(",")[0] for row in rows] == ["8", "16", "24"]
+    path.write_text("\n".join([header, *rows, rows[-1].replace("24,", "32,", 1), "no,row"]))  # of a killed run
+    session.resume(folder, {"trainer.max_steps": 4})
+    assert path.read_text().splitlines()[:4] == [header, *rows]
+    assert [row.partition(",")[0] for row in path.read_text().splitlines()[4:]] == ["32"]
+    table = CSV(RunContext(folder, progress=Progress(4, 32, 32)))
+    _ = table.experiment
+    table.log_metrics({"kimg": 0.04}, step=40)
+    table.log_metrics({"evaluation/fid": 3.5}, step=40)
+    table.finalize("success")
+    found = list(csv.DictReader(path.read_text().splitlines()))
+    assert [row["evaluation/fid"] for row in found] == ["", "", "", "", "3.5"]
+    assert (found[-1]["images_seen"], found[-1]["kimg"], found[-1]["generator/adversarial"]) == ("40", "0.04", "")

@@ -16,8 +16,8 @@ from ganlab.core.errors import GanlabError
 class MLflow(MLFlowLogger):
     """MLflow: scalars, grids and the configuration, at the images seen.
 
-    They go to the server of MLFLOW_TRACKING_URI, or else into ``mlflow`` in the run. A run that is resumed goes on in
-    the run of MLflow's that it had.
+    They go to the server of MLFLOW_TRACKING_URI, or else, without the grids, into ``mlflow`` in the run. A run that is
+    resumed goes on in the run of MLflow's that it had.
 
     Args:
         experiment_name: Where the run is listed.
@@ -35,12 +35,16 @@ class MLflow(MLFlowLogger):
         prefix: str = "",
     ) -> None:
         self._file = run.folder / "mlflow_run.txt"
+        self._server = os.environ.get("MLFLOW_TRACKING_URI")
+        self._place = "server" if self._server else "files"
         self._goes_on = self._run_before()
+        if not self._server:  # MLflow 3.17 asks for a database instead, which a run folder has no use for
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         try:
             super().__init__(
                 experiment_name,
                 run_name=run.folder.name if run_name is None else run_name,
-                tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"),
+                tracking_uri=self._server,
                 tags=None if tags is None else dict(tags),
                 save_dir=str(run.folder / "mlflow"),
                 prefix=prefix,
@@ -52,11 +56,13 @@ class MLflow(MLFlowLogger):
     def log_hyperparams(self, params: Any) -> None:
         """Log the configuration, once: MLflow refuses to change it, as a run that is resumed may."""
         if self._goes_on is None:
-            files.write_text(self._file, f"{self.run_id}\n")
+            files.write_text(self._file, f"{self.run_id} {self._place}\n")
             super().log_hyperparams(params)
 
     def log_image(self, key: str, images: list[Any], step: int) -> None:
-        """Keep pictures as files of the run, by the images seen."""
+        """Keep pictures on the server, by the images seen; files of MLflow's say by themselves where pictures go."""
+        if not self._server:
+            return
         for number, image in enumerate(images):
             part = f"_{number}" if number else ""
             self.experiment.log_image(self.run_id, image, f"{key}/{step:012d}{part}.png")
@@ -66,4 +72,5 @@ class MLflow(MLFlowLogger):
             text = files.read(self._file).decode(errors="replace").strip()
         except OSError:
             return None
-        return text if re.fullmatch(r"[0-9a-f]{32}", text) else None
+        found = re.fullmatch(rf"([0-9a-f]{{32}}) {self._place}", text)
+        return found[1] if found else None
