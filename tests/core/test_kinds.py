@@ -49,7 +49,7 @@ class Twofold(Standard):
     ) -> None:
         super().__init__(generator=generator, discriminator=discriminator, loss=loss)
         self.critic2, self.weight = critic2, weight
-        self.seat("discriminator", critic2=critic2)
+        self.add_modules("discriminator", critic2=critic2)
 
     def objective(self, turn: Turn, view: View) -> Objectives:
         found = super().objective(turn, view)

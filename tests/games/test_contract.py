@@ -74,8 +74,8 @@ class IntroVAE(Game):
     def __init__(self, encoder: nn.Module, generator: nn.Module) -> None:
         super().__init__()
         self.encoder, self.generator = encoder, generator
-        self.seat("encoder", encoder=encoder)
-        self.seat("generator", generator=generator)
+        self.add_modules("encoder", encoder=encoder)
+        self.add_modules("generator", generator=generator)
 
     def turns(self) -> Sequence[Turn]:
         return (Turn(("encoder", "generator"), reals="fresh", counts=True),)
@@ -127,8 +127,8 @@ class MEG(Game):
     def __init__(self, generator: nn.Module, energy: nn.Module, statistics: nn.Module) -> None:
         super().__init__()
         self.generator, self.discriminator, self.statistics = generator, energy, statistics
-        self.seat("discriminator", discriminator=energy)
-        self.seat("generator", generator=generator, statistics=statistics)
+        self.add_modules("discriminator", discriminator=energy)
+        self.add_modules("generator", generator=generator, statistics=statistics)
 
     def turns(self) -> Sequence[Turn]:
         return (

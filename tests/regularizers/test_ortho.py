@@ -47,7 +47,7 @@ class Networks(Game):
                 "norm": nn.BatchNorm2d(8),
             }
         )
-        self.seat("generator", generator=self.generator)
+        self.add_modules("generator", generator=self.generator)
 
     def matrices(self) -> dict[str, list[Tensor]]:
         """Rows are filters; per group of a grouped convolution."""

@@ -56,7 +56,7 @@ def test_a_game_without_a_discriminator_is_refused() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.generator = torch.nn.Linear(1, 1)
-            self.seat("generator", generator=self.generator)
+            self.add_modules("generator", generator=self.generator)
 
     with pytest.raises(ValueError, match="it needs a discriminator, but this game has only generator"):
         R1().attach(Alone())

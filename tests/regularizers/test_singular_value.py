@@ -36,7 +36,7 @@ class Networks(Game):
                 "embedding": nn.Embedding(4, 6),
             }
         ).double()
-        self.seat("generator", generator=self.generator)
+        self.add_modules("generator", generator=self.generator)
 
     def matrices(self) -> dict[str, list[Tensor]]:
         weights = {n: layer.get_parameter("weight") for n, layer in self.generator.items()}

@@ -90,7 +90,7 @@ def test_a_player_without_weights_is_refused() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.discriminator = nn.BatchNorm1d(2)
-            self.seat("discriminator", discriminator=self.discriminator)
+            self.add_modules("discriminator", discriminator=self.discriminator)
 
     with pytest.raises(GanlabError, match="reg=sn finds no weights to normalize in the discriminator"):
         SpectralNormalization().attach(Scale())

@@ -166,13 +166,36 @@ class Unkeyed(Alone):
 
 
 class Amnesiac(Alone):
-    count = 0
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(()), persistent=False)  # lost by a state dict
 
     def value(self, view: View) -> Tensor:
         return view.logits(view.reals).mean() * (1 + self.count)
 
     def after_step(self, player: str) -> None:
-        self.count += 1  # no buffer: lost by a state dict
+        self.count += 1
+
+
+class Counting(Alone):
+    count = 0
+
+    def value(self, view: View) -> Tensor:
+        self.count += 1  # no tensor: a recorded turn would not count
+        return view.logits(view.reals).mean()
+
+
+class Hoarding(Alone):
+    def __init__(self) -> None:
+        super().__init__()
+        self.means: list[Tensor] = []
+
+    def value(self, view: View) -> Tensor:
+        mean = view.logits(view.reals).mean()
+        self.means.append(mean.detach())
+        return mean
 
 
 class Exploding(Regularizer):
@@ -212,6 +235,8 @@ class Rude(Regularizer):
         (Infinite, "alone is (inf|-inf|nan)"),
         (Unkeyed, "differs between two evaluations with one key: draw through view.draw"),
         (Amnesiac, "alone after a state-dict round trip"),
+        (Counting, "changes Counting.count: state that moves in a turn belongs in buffers"),
+        (Hoarding, "changes Hoarding.means: state that moves in a turn belongs in buffers"),
         (Exploding, "gradients are not finite"),
         (Nowhere, "Nowhere.terms needs an address: set the attribute addresses"),
         (Turnless, r"Turnless.attach must call super\(\).attach\(game\)"),

@@ -54,13 +54,13 @@ class ADA(Regularizer):
     (NVlabs/stylegan2-ada-pytorch) takes the signs of R1's own passes into r too, here those of main turns count.
 
     Args:
-        policy: What the pipe does: ``blit`` (mirroring, quarter turns, whole pixels), ``geom`` (scaling, rotation,
-            fractions of pixels), ``color``, ``filter`` (bands of frequencies), ``noise``, ``cutout``, or as published
-            ``bg``, ``bgc``, ``bgcf``, ``bgcfn``, ``bgcfnc`` (their first letters).
+        policy: The transformations of the pipe: ``blit`` (mirroring, quarter turns, whole pixels), ``geom`` (scaling,
+            rotation, fractions of pixels), ``color``, ``filter`` (bands of frequencies), ``noise``, ``cutout``, or as
+            published ``bg``, ``bgc``, ``bgcf``, ``bgcfn``, ``bgcfnc`` (their first letters).
         multipliers: Transformation -> factor on p, at least 0, such as ``{cutout: 1, hue: 0.5}``; those of the policy
             have 1, and 0 takes one out.
         p: Probability at the start, in [0, 1]; with ``target=null`` it stays, or follows a schedule.
-        target: What r is led to, in [-1, 1]; null holds p.
+        target: The value of r that p is adapted to, in [-1, 1]; null holds p.
         interval_steps: Iterations between two changes of p, at least 1.
         kimg: Thousands of real images in which p can go from 0 to 1, positive.
 
@@ -94,8 +94,8 @@ class ADA(Regularizer):
             at_least_zero(f"multipliers.{name}", value)
         if target is not None and not -1 <= target <= 1:
             raise ValueError(f"target must be in [-1, 1] or null, got {target}")
-        asked = {**dict.fromkeys(POLICIES[policy], 1.0), **given}
-        self.multipliers = {name: asked[name] for name in TRANSFORMS if asked.get(name)}
+        factors = {**dict.fromkeys(POLICIES[policy], 1.0), **given}
+        self.multipliers = {name: factors[name] for name in TRANSFORMS if factors.get(name)}
         self.p, self.target, self.kimg = share("p", p), target, positive("kimg", kimg)
         self.interval_steps = at_least("interval_steps", interval_steps, 1)
         self.register_buffer("adapted", torch.tensor(float(p)))
@@ -151,7 +151,7 @@ def moved_probability(p: Tensor, sign: Tensor, target: float, images: Tensor, ki
     return (p + (sign - target).sign() * images / (1000 * kimg)).clamp(min=0)
 
 
-# --- what is drawn, a column each whatever the policy, so that no transformation shifts the draws of another
+# --- the draws, a column each whatever the policy, so that no transformation shifts the draws of another
 
 _GATES = (*(t for t in TRANSFORMS if t not in ("rotate", "imgfilter")), "rotate", "rotate after", "band 0", "band 1",
           "band 2", "band 3")  # fmt: skip
@@ -173,7 +173,7 @@ UNIFORMS, NORMALS = len(_GATES) + len(_UNIFORM), len(_NORMAL)
 
 
 def drawn(uniform: Tensor, normal: Tensor, p: Tensor, multipliers: Mapping[str, float]) -> dict[str, Tensor]:
-    """Parameters for `transforms.transformed`, with those that leave an image as it is where chance wills.
+    """Parameters for `transforms.transformed`, neutral ones where the transformation is not drawn.
 
     Args:
         uniform: (B, UNIFORMS) of U[0, 1).

@@ -6,7 +6,7 @@ Training
     `Player`: modules that one optimizer trains.
     `Objectives`: player -> its `Terms`, name -> scalar.
     `View`: one micro-batch of one turn: images, latents, logits, gradients, keyed randomness.
-    `Points`: images, with their labels, at which the discriminator is asked.
+    `Points`: images, with their labels, that the discriminator judges.
     `Regularizer`: hooks that add terms, or change modules, images, features, scores or gradients.
     `Address`: whose objective a regularizer's terms belong to, in which turns, how often.
     `Progress`: iterations done and images seen.

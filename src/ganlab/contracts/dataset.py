@@ -1,4 +1,4 @@
-"""What a data set is: images by index, perhaps with one class label each."""
+"""Data sets: images by index, with or without a class label each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Dataset(ABC):
     """1 where the images are grey, 3 where any of them may be in colour."""
 
     held_out: float = 0.0
-    """Share of the images that a run does not train on unless told otherwise, see `ganlab.data.splits`."""
+    """Share of the images that a run does not train on by default, see `ganlab.data.splits`."""
 
     @property
     def num_classes(self) -> int:
@@ -56,10 +56,10 @@ class Dataset(ABC):
     def fingerprint(self) -> str:
         """Changes whenever an image or the order changes: what packed copies of the set are filed under.
 
-        It should be cheap beside decoding (names, sizes, times, checksums that are stored anyway) and
+        It should be cheap compared with decoding (names, sizes, times, checksums that are stored anyway) and
         must not miss a change: a stale packed copy would be trained on silently.
         """
 
     def name(self, index: int) -> str:
-        """What messages call the image at ``index``."""
+        """Return the name of the image at ``index`` for messages."""
         return f"image {index}"

@@ -1,4 +1,4 @@
-"""Games: who plays, in what turns, by what update rule, and what each player minimises."""
+"""Games: players, turns, update rule and objectives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from ganlab.contracts.growth import Growth, Stage, stand
+from ganlab.contracts.growth import Growth, Stage, grow_to
 from ganlab.contracts.points import Points
 from ganlab.contracts.turn import Objectives, Player, Turn
 from ganlab.contracts.view import View
@@ -17,9 +17,9 @@ UPDATES = ("alternating", "simultaneous", "extragradient", "optimistic")
 
 
 class Game(nn.Module):
-    """Who plays, in what turns, by what update rule, and what each player minimises.
+    """A game: its players, their turns, the update rule, and the objective of each player.
 
-    A subclass registers its networks as attributes and calls `seat` for each player. Parameters of
+    A subclass registers its networks as attributes and calls `add_modules` for each player. Parameters of
     its constructor that are named for a kind of component (``generator``, ``discriminator``,
     ``loss``) are given by the experiment; the others are its options.
 
@@ -32,13 +32,13 @@ class Game(nn.Module):
         averaged: Names of the modules of which an exponential moving average is kept.
         growth: The schedule by which networks grow, or None.
         input_gradients: As a regularizer's, if `objective` itself takes input gradients.
-        companions: Role -> name of the component that a run takes there unless told otherwise, for
+        companions: Role -> name of the component that a run takes there by default, for
             roles that the defaults of ``ganlab train`` leave empty or fill with what does not fit.
-        one_pass: Whether `View.scores` has reals and fakes judged in one pass of the discriminator over both.
+        one_pass: `View.scores` makes one pass of the discriminator over reals and fakes.
         fake_labels: ``drawn`` with the data's class shares, ``uniform``, or ``reals``: those of the turn's real
             images where it has any.
         encodes: Path of the encoder among the averaged modules, if the game has one: a module that
-            gives (mean, log-variance) of the codes of images, see `ganlab.layers.gaussian`.
+            returns (mean, log-variance) of the codes of images, see `ganlab.layers.gaussian`.
     """
 
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
@@ -61,7 +61,7 @@ class Game(nn.Module):
         self._added_turns: list[Turn] = []
         self._shown_reals: set[str] = set()
 
-    def seat(self, player: str, **modules: nn.Module) -> None:
+    def add_modules(self, player: str, **modules: nn.Module) -> None:
         """Add modules to a player, who is created by the first call."""
         self.players.setdefault(player, Player({})).modules.update(modules)
 
@@ -71,12 +71,12 @@ class Game(nn.Module):
         Raises:
             ValueError: If there is neither.
         """
-        for player, seat in self.players.items():
-            if name in seat.modules:
+        for player, members in self.players.items():
+            if name in members.modules:
                 return player
         if name in self.players:
             return name
-        known = [module for seat in self.players.values() for module in seat.modules]
+        known = [module for members in self.players.values() for module in members.modules]
         a = "an" if name[0] in "aeiou" else "a"
         raise ValueError(f"it needs {a} {name}, but this game has only {', '.join(known)}.")
 
@@ -91,11 +91,11 @@ class Game(nn.Module):
         self._shown_reals.add(player)
 
     def turns(self) -> Sequence[Turn]:
-        """The game's own turns of one iteration, in order."""
+        """Return the game's own turns of one iteration, in order."""
         raise NotImplementedError
 
     def all_turns(self) -> list[Turn]:
-        """The game's own turns and those that regularizers added."""
+        """Return the game's own turns and those that regularizers added."""
         turns = [*self.turns(), *self._added_turns]
         if not self._shown_reals:
             return turns
@@ -113,14 +113,14 @@ class Game(nn.Module):
         raise NotImplementedError
 
     def complete(self, points: Points, view: View) -> Points:
-        """Reals or fakes with what the discriminator judges beside the image: codes, in BiGAN."""
+        """Add to reals or fakes what the discriminator sees in addition to the image: codes, in BiGAN."""
         return points
 
     def stage(self, images_seen: int) -> Stage | None:
-        """The stage of growth, or None if the game does not grow."""
+        """Return the stage of growth, or None if the game does not grow."""
         return None if self.growth is None else self.growth.stage(images_seen)
 
     def set_stage(self, stage: Stage) -> None:
-        """Make the networks stand at ``stage``; called when it changes."""
+        """Set the networks to ``stage``; called when it changes."""
         for player in self.players.values():
-            stand(player.modules.values(), stage)
+            grow_to(player.modules.values(), stage)

@@ -14,7 +14,7 @@ class Stage:
     """One state of a growing game: a pure function of images seen.
 
     Args:
-        image_size: (H, W) of the real images that the stage asks for.
+        image_size: (H, W) of the real images of the stage.
         batch_size: Global batch of one discriminator turn; None: ``data.batch_size``.
         level: Level of growth, counted from 0.
         alpha: Share of the newest level's path in [0, 1].
@@ -34,20 +34,20 @@ class Stage:
 
 @runtime_checkable
 class Grows(Protocol):
-    """A network that can grow: it holds all levels from the start and stands at one of them.
+    """A network that can grow: it holds all levels from the start and uses those up to one of them.
 
     A generator and a discriminator that follow this protocol grow together, see `ganlab.growth`. New
-    ones stand at their full size: ``level == levels`` and ``alpha`` 1. A level's images have twice the
+    ones have their full size: ``level == levels`` and ``alpha`` 1. A level's images have twice the
     height and width of those of the level below.
 
-    Beside what is written below a growing network has ``alpha``, a float32 buffer without dimensions:
+    In addition to what is written below, a growing network has ``alpha``, a float32 buffer without dimensions:
     the share in [0, 1] of the newest level's path, 1 where it has grown in. It is a buffer so that
     compiled code is not rebuilt when it changes, and `set_stage` fills it. (It is no member of the
     protocol, because ``isinstance`` does not find buffers.)
 
     Attributes:
         levels: Levels above the smallest one: stages are 0 to ``levels``.
-        level: Where the network stands. What belongs to higher levels is not evaluated, so it has no
+        level: The highest level in use. What belongs to higher levels is not evaluated, so it has no
             gradient and is not trained.
     """
 
@@ -55,10 +55,10 @@ class Grows(Protocol):
     level: int
 
     def set_stage(self, level: int, alpha: float) -> None:
-        """Stand at ``level``, whose own path has the share ``alpha``."""
+        """Use the levels up to ``level``, whose own path has the share ``alpha``."""
 
     def image_size_at(self, level: int) -> tuple[int, int]:
-        """(H, W) of the images at ``level``."""
+        """Return (H, W) of the images at ``level``."""
 
 
 class Growth(Protocol):
@@ -76,8 +76,8 @@ class Growth(Protocol):
         """The least numbers of images seen of each phase: where level, fading or batch change; 0 first."""
 
 
-def stand(networks: Iterable[nn.Module], stage: Stage) -> None:
-    """Make those of the networks that can grow stand at ``stage``."""
+def grow_to(networks: Iterable[nn.Module], stage: Stage) -> None:
+    """Set the stage of those networks that can grow."""
     for network in networks:
         if isinstance(network, Grows):
             network.set_stage(stage.level, stage.alpha)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from ganlab.contracts.points import Points
 from ganlab.contracts.setting import Setting
 from ganlab.contracts.turn import Objectives, Player, Turn
 from ganlab.layers import state
+
+Kept = TypeVar("Kept")
 
 
 class ViewedGame(Protocol):
@@ -30,13 +32,13 @@ class ViewedGame(Protocol):
 
 
 class Passes:
-    """The networks' answers in one micro-batch of a turn, after the regularizers' hooks; kept until it ends.
+    """Outputs of the networks in one micro-batch of a turn, after the regularizers' hooks; kept until it ends.
 
     Args:
-        game: Whose networks are asked.
+        game: The game, whose networks are called.
         hooks: The regularizers' hooks.
         turn: The turn.
-        setting: What all views of the run share.
+        setting: The options that all views of the run share.
     """
 
     def __init__(self, game: ViewedGame, hooks: Hooks, turn: Turn, setting: Setting) -> None:
@@ -59,7 +61,7 @@ class Passes:
         over the reals, or over both), or always with ``state_updates=every_forward``.
 
         Args:
-            part_of: What the pass is about; calls about the same thing are parts of one pass.
+            part_of: The subject of the pass; calls with the same subject are parts of one pass.
             sizes: Of the batches that the inputs are a concatenation of; none: they are one.
             role: That of the images, if the pass is over some.
         """
@@ -72,7 +74,7 @@ class Passes:
             return call(*inputs)
 
     def seen(self, points: Points) -> Tensor:
-        """The images as the discriminator sees them: after the regularizers' hooks."""
+        """Return the images as the discriminator sees them: after the regularizers' hooks."""
 
         def compute() -> Tensor:
             images = points.images
@@ -83,11 +85,11 @@ class Passes:
         return self._once(("seen", points), compute)
 
     def features(self, points: Points) -> Tensor:
-        """The discriminator's last map before its head, after the regularizers' hooks."""
+        """Return the discriminator's last map before its head, after the regularizers' hooks."""
         return self._once(("features", points), lambda: self._features_of([points])[0])
 
     def logits(self, points: Points) -> Tensor:
-        """D(x, y), (B,) float32, high for real; through the regularizers' hooks."""
+        """Return D(x, y), (B,) float32, high for real; through the regularizers' hooks."""
 
         def compute() -> Tensor:
             by_features = self.hooks.by_features or ("features", points) in self._cache
@@ -96,28 +98,28 @@ class Passes:
         return self._once(("logits", points), compute)
 
     def judge_together(self, *group: Points) -> None:
-        """Keep the discriminator's answers of one pass over all of ``group``."""
+        """Keep the discriminator's logits of one pass over all of ``group``."""
         maps = self._features_of(group) if self.hooks.by_features else []
         self._cache.update(zip((("features", points) for points in group), maps, strict=False))
         answers = zip(group, self._logits_of(group, maps or None), strict=True)
         self._cache.update((("logits", points), own) for points, own in answers)
 
     def eager_logits(self, points: Points) -> Tensor:
-        """Logits of a pass of its own, in the precision of the images and never compiled as a whole."""
+        """Return logits of a separate pass, in the precision of the images and never compiled as a whole."""
         discriminator = cast(Any, self.game.get_submodule("discriminator"))
         images = self.seen(points)
         with state.about(points.role):
             if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
-                return discriminator.forward(images, *points.conditions)
+                return cast(Tensor, discriminator.forward(images, *points.conditions))
             maps = discriminator.features(images, *points.conditions)
             for hook in self.hooks.features:
                 maps = hook(maps, points.role, self)
-            return discriminator.head(maps, points.labels)
+            return cast(Tensor, discriminator.head(maps, points.labels))
 
     # --- inside
 
     def _features_of(self, group: Sequence[Points]) -> list[Tensor]:
-        """The last maps before the head, of one pass over all of ``group``."""
+        """Return the last maps before the head, of one pass over all of ``group``."""
         images, conditions, sizes = self._joined(group)
         whole = self._judge(group, images, *conditions, method="features", sizes=sizes)
         found = []
@@ -128,7 +130,7 @@ class Passes:
         return found
 
     def _logits_of(self, group: Sequence[Points], maps: Sequence[Tensor] | None) -> list[Tensor]:
-        """Logits in float32 at least, of one pass over all of ``group``.
+        """Return logits in float32 at least, of one pass over all of ``group``.
 
         Args:
             maps: The features of the same pass, which the head then judges; None: the pass begins with the images.
@@ -147,15 +149,16 @@ class Passes:
         return self.run("discriminator", *inputs, method=method, part_of=group[0], sizes=sizes, role=role)
 
     def _joined(self, group: Sequence[Points]) -> tuple[Tensor | None, list[Tensor | None], list[int]]:
-        """Images as the discriminator sees them, what else it is given, and the number of images of each kind."""
+        """Return the images as the discriminator sees them, its other inputs, and the number of images of each kind."""
         images = _whole([self.seen(points) for points in group])
         conditions = [_whole(given) for given in zip(*(points.conditions for points in group), strict=True)]
         return images, conditions, [len(points.images) for points in group]
 
-    def _once(self, what: Any, compute: Callable[[], Any]) -> Any:
+    def _once(self, what: Any, compute: Callable[[], Kept]) -> Kept:
         if what not in self._cache:
             self._cache[what] = compute()
-        return self._cache[what]
+        found: Kept = self._cache[what]
+        return found
 
     def _plays(self, module: str) -> bool:
         return self._owners.get(module) in self.turn.players

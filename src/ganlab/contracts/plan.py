@@ -1,4 +1,4 @@
-"""What one iteration does: its turns in order, and how many real images each takes."""
+"""The plan of one iteration: its turns in order, and the number of real images of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganlab.contracts.turn import Turn
 
 @dataclass
 class Progress:
-    """Where a run stands between two iterations.
+    """The progress of a run between two iterations.
 
     Args:
         iteration: Iterations done.
@@ -36,7 +36,7 @@ class Slot:
         index: Its place in the iteration, repetitions counted: part of the key of its randomness.
             Turns that an iteration skips keep their places.
         batch: Global size of its batch, over all ranks and accumulations.
-        fresh: Whether it takes new real images.
+        fresh: It takes new real images.
     """
 
     turn: Turn
@@ -69,7 +69,7 @@ class Plan:
 
 
 def plan(game: Game, progress: Progress, batch_size: int) -> Plan:
-    """The plan of the iteration after ``progress``: a pure function, so loader and engine agree."""
+    """Return the plan of the iteration after ``progress``: a pure function, so loader and engine agree."""
     stage = game.stage(progress.images_seen)
     if stage is not None and stage.batch_size is not None:
         batch_size = stage.batch_size

@@ -1,4 +1,4 @@
-"""Images at which a discriminator is asked."""
+"""Images that a discriminator judges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(eq=False)
 class Points:
-    """Images at which the discriminator is asked.
+    """Images that the discriminator judges.
 
     Args:
         images: (B, C, H, W) in [-1, 1]; for points of a plane any (B, ...).
@@ -26,5 +26,5 @@ class Points:
 
     @property
     def conditions(self) -> tuple[Tensor | None, ...]:
-        """Return what the discriminator sees beside the image: labels, and codes if it judges pairs."""
+        """Return what the discriminator sees in addition to the image: labels, and codes if it judges pairs."""
         return (self.labels,) if self.codes is None else (self.labels, self.codes)

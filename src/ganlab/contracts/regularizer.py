@@ -41,7 +41,7 @@ class Regularizer(nn.Module):
         idle_hooks: Hooks that the class overrides but its options do without, so that they are not called.
         player_gradients: Players by whose parameters `terms` differentiates (`View.player_gradient`),
             in the turns of others too. Their graphs are then made in every turn.
-        reads_features: Whether `terms` asks for features. Logits are then made of them, in one pass.
+        reads_features: `terms` reads features. Logits are then made of them, in one pass.
     """
 
     addresses: tuple[Address, ...] = ()
@@ -69,7 +69,7 @@ class Regularizer(nn.Module):
     def acts_on(self, game: Game) -> dict[str, str]:
         """Return player -> what of it is regularized, in a few words, empty for its objective.
 
-        Asked after `attach`, for the lines with which a run begins.
+        Called after `attach`, for the lines with which a run begins.
         """
         return {game.owner(address.player): "" for address in self.addresses}
 

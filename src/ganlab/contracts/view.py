@@ -1,10 +1,10 @@
-"""A view: what a turn sees of one micro-batch. Real and fake images, scores, gradients; lazy and cached."""
+"""A view of one micro-batch of a turn: real and fake images, scores, gradients; lazy and cached."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -24,11 +24,11 @@ class View(Passes):
     turn ends, so penalties at the same points share one input gradient.
 
     Args:
-        game: Whose turn it is.
+        game: The game.
         hooks: The regularizers' hooks.
         turn: The turn.
         stream: Keyed randomness of this micro-batch.
-        setting: What all views of the run share.
+        setting: The options that all views of the run share.
         reals: Real images of this micro-batch (None if the turn has none).
         batch: Number of fakes on this rank.
         iteration: Iterations done before this one.
@@ -63,21 +63,21 @@ class View(Passes):
     # --- randomness and other ranks
 
     def draw(self, purpose: str, shape: Sequence[int], distribution: Distribution = "normal") -> Tensor:
-        """Keyed numbers; ``shape[0]`` is this rank's batch, see `Stream.draw`."""
+        """Return keyed numbers; ``shape[0]`` is this rank's batch, see `Stream.draw`."""
         return self.stream.draw(purpose, shape, distribution)
 
     @staticmethod
     def mean(x: Tensor) -> Tensor:
-        """Mean over ranks, elementwise and differentiable."""
+        """Return the mean over ranks, elementwise and differentiable."""
         return distributed.mean(x)
 
     @staticmethod
     def gather(x: Tensor) -> Tensor:
-        """All ranks' ``x`` along dimension 0, differentiable."""
+        """Return all ranks' ``x`` along dimension 0, differentiable."""
         return distributed.gather(x)
 
     def note(self, name: str, value: Tensor) -> None:
-        """Keep a scalar of this micro-batch on the device, for the log; of few iterations it is read."""
+        """Keep a scalar of this micro-batch on the device, for the log."""
         self.scalars[name] = value.detach()
 
     def update(self, buffer: Tensor, value: Tensor) -> None:
@@ -135,7 +135,7 @@ class View(Passes):
         """G(z, y).
 
         Args:
-            grad: Whether gradients reach the generator; by default if its player has this turn, or if a
+            grad: Gradients reach the generator; by default they do if its player has this turn, or if a
                 regularizer differentiates by the player's parameters.
         """
         if self.differentiates(self._owners.get("generator", "")) if grad is None else grad:
@@ -143,8 +143,9 @@ class View(Passes):
         return self._once("fakes", self._fakes_without_graph)
 
     def _fakes_without_graph(self) -> Points:
-        if "fakes with graph" in self._cache:
-            images = self._cache["fakes with graph"].images.detach()
+        made: Points | None = self._cache.get("fakes with graph")
+        if made is not None:
+            images = made.images.detach()
         else:
             with torch.no_grad():
                 images = self._generate()
@@ -154,7 +155,7 @@ class View(Passes):
         return self.game.complete(Points(images, self.fake_labels, "fake"), self)
 
     def _generate(self) -> Tensor:
-        return self.run("generator", self.z, self.fake_labels)
+        return cast(Tensor, self.run("generator", self.z, self.fake_labels))
 
     def interpolated(self) -> Points:
         """x = a·real + (1 - a)·fake, a ~ U[0, 1) one an image, with the labels of the reals."""
@@ -175,13 +176,13 @@ class View(Passes):
 
         return self._once("interpolated", make)
 
-    # --- the discriminator's answers
+    # --- outputs of the discriminator
 
     def scores(self, *, reals: bool = True) -> tuple[Tensor | None, Tensor]:
-        """Logits of reals and fakes as the adversarial loss sees them; of one pass over both if the game wants it.
+        """Return the logits of reals and fakes for the adversarial loss; of one pass over both with `Game.one_pass`.
 
         Args:
-            reals: False: the loss does without the reals' logits in this turn; None stands for them.
+            reals: False: the loss needs no logits of reals in this turn, which are then None.
         """
 
         def compute() -> tuple[Tensor | None, Tensor]:
@@ -221,7 +222,7 @@ class View(Passes):
         return self._once(("input_gradient", points), compute)
 
     def player_gradient(self, player: str, create_graph: bool = False) -> list[Tensor]:
-        """The gradient of a player's own objective (without regularizers) by its parameters."""
+        """Return the gradient of a player's own objective (without regularizers) by its parameters."""
 
         def compute() -> list[Tensor]:
             terms = self.game.objective(Turn((player,), reals=self.turn.reals), self)[player]

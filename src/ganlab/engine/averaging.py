@@ -20,7 +20,7 @@ class Average(nn.ModuleDict):
     averaged network would explode.
 
     Args:
-        networks: What to average, by name. The averages start as copies.
+        networks: The networks, by name. The averages start as copies.
         half_life_kimg: Half-life in thousands of real images; 0: the averages stay copies.
         ramp_up: The half-life is at most this share of the images seen (StyleGAN2-ADA,
             arXiv:2006.06676, uses 0.05); None: no ramp-up.
@@ -56,7 +56,8 @@ class Average(nn.ModuleDict):
 
     def train(self, mode: bool = True) -> Average:
         """Averages are for sampling: they stay in evaluation mode."""
-        return super().train(False)  # type: ignore[return-value]
+        super().train(False)
+        return self
 
     def decay(self, images_seen: int, images: int) -> float:
         """b for an iteration that showed ``images`` after ``images_seen``."""
@@ -81,16 +82,17 @@ class Average(nn.ModuleDict):
 
     @torch.no_grad()
     def restart(self) -> None:
-        """Be copies of the networks as they are."""
+        """Copy the networks as they are."""
         averages, sources, copies, originals = self._tensors()
         torch._foreach_copy_([*averages, *copies], [*sources, *originals])
 
     def _apply(self, fn: Any, recurse: bool = True) -> Average:
         self._lists = None  # buffers get new tensors when a module is moved
-        return super()._apply(fn, recurse)  # type: ignore[return-value]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def _tensors(self) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-        """What is averaged with what, and what is copied from what: found once, no loop each time."""
+        """Return pairs of lists, averages and their sources, copies and their sources; they are found once."""
         if self._lists is None:
             averages, sources, copies, originals = self._lists = [], [], [], []
             for name, source in self._sources.items():

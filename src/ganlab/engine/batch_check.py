@@ -1,4 +1,4 @@
-"""Whether the batches of a run divide over its processes and micro-batches."""
+"""The check that the batches of a run divide over its processes and micro-batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganlab.engine.module import GANModule
 
 
 def check(module: GANModule, world_size: int) -> None:
-    """Every turn's batch must divide over ranks and accumulations.
+    """Check that every turn's batch divides over ranks and accumulations.
 
     Raises:
         GanlabError: If one does not, with the nearest batch sizes that do.
@@ -34,13 +34,13 @@ def check(module: GANModule, world_size: int) -> None:
 
 
 def _divides(batch: int, share: float, parts: int) -> bool:
-    """Whether a share of a batch gives each of ``parts`` as many images, and at least one."""
+    """Tell if a share of a batch divides into ``parts`` of one size, at least one image each."""
     size = round(batch * share)
     return size > 0 and size % parts == 0
 
 
 def _batches(module: GANModule) -> Iterator[tuple[str, int, plan.Progress]]:
-    """Every batch size of a run: its key, its value, and where the run takes it."""
+    """Yield every batch size of a run: its key, its value, and the progress at which the run takes it."""
     given, schedule = module.training_options.batch_size, module.game.growth
     if schedule is None:
         yield "data.batch_size", given, module.progress

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -15,7 +18,7 @@ def compile_networks(game: Game, setting: Setting) -> None:
         for module in player.modules.values():
             module.compile()  # keeps names, so checkpoints do not change
     setting.double_backward = False
-    discriminator = getattr(game, "discriminator", None)
+    discriminator: Any = getattr(game, "discriminator", None)
     if discriminator is None:
         return
 
@@ -24,12 +27,15 @@ def compile_networks(game: Game, setting: Setting) -> None:
         # compiled whole is differentiated once
         def total(x: Tensor) -> Tensor:
             if hasattr(discriminator, "head"):
-                return discriminator.head(discriminator.features(x, labels), labels).float().sum()
-            return discriminator.forward(x, labels).float().sum()  # the call itself is compiled already
+                logits: Tensor = discriminator.head(discriminator.features(x, labels), labels)
+            else:
+                logits = discriminator.forward(x, labels)  # the call itself is compiled already
+            return logits.float().sum()
 
-        return torch.func.grad(total)(images)
+        gradient: Tensor = torch.func.grad(total)(images)
+        return gradient
 
-    compiled = torch.compile(input_gradient)
+    compiled: Callable[[Tensor, Tensor | None], Tensor] = torch.compile(input_gradient)
 
     def without_autocast(images: Tensor, labels: Tensor | None) -> Tensor:
         with torch.autocast(images.device.type, enabled=False):

@@ -28,7 +28,7 @@ class Loader:
     Args:
         images: The prepared data set.
         game: Says what each iteration needs.
-        progress: Returns where the run stands when iteration starts.
+        progress: Returns the run's progress when iteration starts.
         batch_size: Global batch of one discriminator turn.
         accumulate: Micro-batches of one evaluation.
         seed: Of the order.

@@ -15,11 +15,11 @@ from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
 from ganlab.contracts.game import Game
-from ganlab.contracts.growth import Stage, stand
+from ganlab.contracts.growth import Stage, grow_to
 from ganlab.contracts.plan import Progress, Slot, plan
 from ganlab.contracts.regularizer import Regularizer, hooks_of
 from ganlab.contracts.setting import Setting
-from ganlab.contracts.turn import Turn
+from ganlab.contracts.turn import MAIN, Turn
 from ganlab.contracts.view import View
 from ganlab.core import distributed
 from ganlab.core.errors import GanlabError
@@ -35,17 +35,17 @@ from ganlab.layers import state
 
 @dataclass
 class Training:
-    """How the game is played, whatever it is.
+    """Options of training that do not depend on the game.
 
     Args:
         seed: First part of every key of randomness.
         batch_size: Global batch of one discriminator turn.
         accumulate: Micro-batches of one evaluation.
         channels_last: Memory format of images.
-        mirror: Whether half of the real images are flipped.
-        dequantize: Whether real pixels get uniform noise of one grey level.
+        mirror: Flip half of the real images.
+        dequantize: Add uniform noise of one grey level to real pixels.
         clip: Maximal gradient norm of a player, by name.
-        compile: Whether networks and input gradients are compiled.
+        compile: Compile networks and input gradients.
         max_steps: Iterations of the run; below 0: unlimited.
         max_kimg: Its images, in thousands, or None.
         scheduled: Numbers of losses, regularizers and so on that follow schedules.
@@ -64,7 +64,7 @@ class Training:
     scheduled: Sequence[Scheduled] = ()
 
     def ends(self, progress: Progress) -> bool:
-        """Say whether a run that stands there has its length."""
+        """Tell if a run is complete at this progress."""
         shown = self.max_kimg is not None and progress.images_seen >= 1000 * self.max_kimg
         return shown or 0 <= self.max_steps <= progress.iteration
 
@@ -73,7 +73,7 @@ class GANModule(L.LightningModule):
     """Plays one iteration a ``training_step``: every turn once, or as often as it repeats.
 
     Args:
-        game: Who plays; regularizers are attached already.
+        game: The game, with regularizers attached.
         regularizers: By name.
         optimizers: A factory a player.
         setting: What views share: prior, labels, policies.
@@ -134,7 +134,7 @@ class GANModule(L.LightningModule):
 
     @property
     def stage(self) -> Stage | None:
-        """Where networks that grow stand; None: the game does not grow, or has not begun."""
+        """The stage of networks that grow; None: the game does not grow, or has not begun."""
         return self._stage
 
     @property
@@ -157,7 +157,7 @@ class GANModule(L.LightningModule):
         self.player_optimizers.take(self.configure_optimizers() if optimizers is None else optimizers)
 
     def iterate(self, batch: Batch) -> None:
-        """One iteration, without what Lightning wants to know about it."""
+        """Play one iteration, without counting it for Lightning."""
         options, before = self.training_options, self.progress
         iteration = plan(self.game, before, options.batch_size)
         self._enter_stage(before.images_seen)
@@ -198,7 +198,7 @@ class GANModule(L.LightningModule):
         self._previous = None
         self.player_optimizers.last_steps = dict(stored["optimistic"])
         if stored.get("stage") is not None:
-            self._stand(Stage(**{**stored["stage"], "image_size": tuple(stored["stage"]["image_size"])}))
+            self._grow_to(Stage(**{**stored["stage"], "image_size": tuple(stored["stage"]["image_size"])}))
 
     # --- one turn
 
@@ -245,7 +245,7 @@ class GANModule(L.LightningModule):
 
     @contextmanager
     def _weights_held(self, turn: Turn) -> Iterator[None]:
-        """Within one micro-batch weights do not change: parametrized ones are computed once."""
+        """Compute parametrized weights once: within a micro-batch they do not change."""
         if not self._parametrized or self.setting.every_forward or self.training_options.compile:
             yield
             return
@@ -260,10 +260,10 @@ class GANModule(L.LightningModule):
     # --- inside
 
     def _require_grad(self, players: tuple[str, ...]) -> None:
-        """Only who plays needs gradients, and by whose weights regularizers differentiate: the other networks then
-        keep no activations for weights.
+        """Switch gradients on for weights of the players, and of those by whose weights regularizers differentiate.
 
-        A loop over parameters (about 0.1 microseconds each), run when the players change.
+        The other networks then keep no activations for weights. It is a loop over parameters (about 0.1 microseconds
+        each), run when the players change.
         """
         if players != self._playing:
             for name, parameters in self.player_optimizers.parameters.items():
@@ -280,12 +280,12 @@ class GANModule(L.LightningModule):
         self._phase = stage.phase
         if self._stage is not None and stage.average != self._stage.average:
             self.average.restart()
-        self._stand(stage)
+        self._grow_to(stage)
 
-    def _stand(self, stage: Stage) -> None:
+    def _grow_to(self, stage: Stage) -> None:
         before, self._stage = self._stage, stage
         self.game.set_stage(stage)
-        stand(self.average.values(), stage)
+        grow_to(self.average.values(), stage)
         if self.training_options.compile and before is not None and _way(before) != _way(stage):
             # another way through the networks is other code, which torch compiles anew a few times only (8); the
             # old one is not needed again
@@ -293,7 +293,7 @@ class GANModule(L.LightningModule):
 
     def _keep(self, view: View, objectives: Mapping[str, Mapping[str, Tensor]]) -> None:
         for player, terms in objectives.items():
-            prefix = player if view.turn.name == "main" else f"{player}/{view.turn.name}"
+            prefix = player if view.turn.name == MAIN else f"{player}/{view.turn.name}"
             for name, value in terms.items():
                 self.objective_names.add(f"{prefix}/{name}")
                 self._kept.setdefault(f"{prefix}/{name}", []).append(value.detach().float())
@@ -309,16 +309,16 @@ class GANModule(L.LightningModule):
         """
         wrapped = self.optimizers()
         first = wrapped[0] if isinstance(wrapped, list) else wrapped
-        first._on_before_step()  # type: ignore[union-attr]
-        first._on_after_step()  # type: ignore[union-attr]
+        first._on_before_step()
+        first._on_after_step()
 
 
 def _way(stage: Stage) -> tuple[int, bool]:
-    """What decides which layers are evaluated."""
+    """Return a key of the layers that are evaluated."""
     return stage.level, stage.alpha < 1
 
 
 def _sum(terms: Iterable[Tensor]) -> Tensor:
-    """The sum of scalars, in float32 at least."""
+    """Return the sum of scalars, in float32 at least."""
     scalars = [term.float() if term.dtype is torch.bfloat16 else term for term in terms]
     return scalars[0] if len(scalars) == 1 else torch.stack(scalars).sum()

@@ -25,10 +25,10 @@ class PlayerOptimizers:
     """The optimizers of a game's players.
 
     Args:
-        game: Who plays; regularizers are attached already.
+        game: The game, with regularizers attached.
         factories: A factory a player.
         hooks: The regularizers' hooks.
-        setting: Its timer surrounds what is done here.
+        setting: Its timer measures the steps.
         learning_rates: Schedules of players' learning rates.
         clip: Maximal gradient norm of a player, by name.
 
@@ -59,7 +59,7 @@ class PlayerOptimizers:
         self._options: dict[str, list[dict[str, Any]]] = {}
 
     def make(self) -> list[Optimizer]:
-        """New ones, in the order of the players."""
+        """Return new optimizers, in the order of the players."""
         optimizers = []
         for name, player in self._players.items():
             optimizer = self.factories[name](iter(self.parameters[name]))
@@ -70,11 +70,11 @@ class PlayerOptimizers:
         return optimizers
 
     def take(self, optimizers: Sequence[Optimizer]) -> None:
-        """Use these, in the order of the players, as `make` made them."""
+        """Use these optimizers, which `make` made."""
         self.by_player = dict(zip(self._players, optimizers, strict=True))
 
     def start(self, device: torch.device) -> None:
-        """What a checkpoint brought is put in order: the numbers of its optimizers give way to the configuration's."""
+        """Replace the optimizers' options in a checkpoint by those of the configuration, and move kept steps."""
         for name, optimizer in self.by_player.items():
             for group, options in zip(optimizer.param_groups, self._options[name], strict=True):
                 group.update(options)
@@ -87,7 +87,7 @@ class PlayerOptimizers:
         self.last_steps.clear()
 
     def set_learning_rates(self, images_seen: int, factors: Mapping[str, float]) -> None:
-        """Those of the schedules, times a stage's factors by player."""
+        """Set the rates of the schedules, times a stage's factors by player."""
         for player in {*self._learning_rates, *factors}:
             schedule, factor = self._learning_rates.get(player), factors.get(player, 1.0)
             share = _lazy_share(self._players[player])

@@ -1,1 +1,1 @@
-"""Who plays and what each minimises."""
+"""Games: players, turns and objectives."""

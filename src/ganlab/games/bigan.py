@@ -1,4 +1,4 @@
-"""Bidirectional GAN: an encoder plays beside the generator."""
+"""Bidirectional GAN: an encoder plays with the generator."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Pairs(nn.Module):
 
 
 class BiGAN(Standard):
-    """Bidirectional GAN: D tells pairs (x, E(x)) of reals from pairs (G(z), z), so that E inverts G.
+    """Bidirectional GAN: D distinguishes pairs (x, E(x)) of reals from pairs (G(z), z), so that E inverts G.
 
     D: loss.discriminator(D(x, E(x)), D(G(z), z))        G and E: the same with real and fake swapped
 
@@ -85,7 +85,7 @@ class BiGAN(Standard):
 
     provides = ("adversarial", "discriminator", "encoder")
     needs = ("features",)
-    refuses: Mapping[str, str] = {"selection": "the encoder learns from the reals beside which fakes would be left out"}
+    refuses: Mapping[str, str] = {"selection": "the encoder learns from every real, and some would be left out"}
     averaged: ClassVar[tuple[str, ...]] = ("generator", "encoder")
     companions: ClassVar[Mapping[str, str]] = {"encoder": "sngan"}
     encodes: ClassVar[str | None] = "encoder"
@@ -114,7 +114,7 @@ class BiGAN(Standard):
             update=update,
         )
         self.encoder, self.stochastic = encoder, stochastic
-        self.seat("generator", encoder=encoder)
+        self.add_modules("generator", encoder=encoder)
 
     def objectives(self, loss: Any) -> dict[str, Callable[..., Tensor]]:
         return {"discriminator": loss.discriminator, "generator": swapped(loss.discriminator)}
@@ -131,7 +131,7 @@ class BiGAN(Standard):
 
 
 def swapped(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The function with real and fake exchanged in the names of its arguments."""
+    """Return the function with real and fake exchanged in the names of its arguments."""
 
     @wraps(function)  # keeps the signature that says what it needs: both kinds of everything
     def call(**arguments: Tensor) -> Tensor:

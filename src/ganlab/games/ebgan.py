@@ -16,7 +16,7 @@ class EBGAN(Standard):
     D: E[E(x)] + E[max(0, m - E(G(z)))]        G: E[E(G(z))]
 
     It is the standard game with a discriminator that has an energy, and it takes
-    ``discriminator=autoencoder loss=energy_margin`` unless told otherwise. Other losses play too: they
+    ``discriminator=autoencoder loss=energy_margin`` by default. Other losses play too: they
     see logits that are at most 0. ``reg=pulling_away`` keeps the samples of a batch apart.
 
     Source: Zhao et al. 2017 (arXiv:1609.03126), eqs. 1 and 2 [paper; no code confirmed it].

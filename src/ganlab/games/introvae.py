@@ -38,7 +38,7 @@ class Introspection(nn.Module):
 
 
 class IntroVAE(Game):
-    """Introspective variational auto-encoder: the encoder E tells reals from what the generator G makes.
+    """Introspective variational auto-encoder: the encoder E distinguishes reals from samples of the generator G.
 
     With KL(x) the divergence of E(x) from N(0, 1), averaged over the batch, x_r = G(z_r) with z_r ~ E(x) a
     reconstruction, x_p = G(z) a sample, and R = E[sum((x_r - x)^2)]:
@@ -90,8 +90,8 @@ class IntroVAE(Game):
                 raise ValueError(f"{name} must be finite and at least 0, got {value}.")
         self.margin, self.alpha, self.beta, self.generator_alpha = margin, alpha, beta, generator_alpha
         self.generator, self.discriminator = generator, Introspection(encoder)
-        self.seat("discriminator", discriminator=self.discriminator)
-        self.seat("generator", generator=generator)
+        self.add_modules("discriminator", discriminator=self.discriminator)
+        self.add_modules("generator", generator=generator)
 
     def turns(self) -> Sequence[Turn]:
         return (Turn(("discriminator",), reals="fresh", counts=True), Turn(("generator",)))
@@ -128,7 +128,7 @@ class IntroVAE(Game):
         return objectives
 
     def _posterior(self, real: Points, view: View) -> Any:
-        """Mean and log-variance for reals as they are; unless they are changed, the pass that judges them gives it."""
+        """Return mean and log-variance for reals as they are, of the pass that judges them unless that changes them."""
         if view.hooks.images:
             return view.run("discriminator", real.images, real.labels, method="features", part_of=real)
         return view.features(real)

@@ -66,8 +66,8 @@ class MEG(Game):
         self.generator, self.discriminator, self.statistics = generator, discriminator, statistics
         self.discriminator_steps, self.per_pixel = discriminator_steps, per_pixel
         self.score_penalty, self.information = score_penalty, information
-        self.seat("discriminator", discriminator=discriminator)
-        self.seat("generator", generator=generator, statistics=statistics)
+        self.add_modules("discriminator", discriminator=discriminator)
+        self.add_modules("generator", generator=generator, statistics=statistics)
 
     def turns(self) -> Sequence[Turn]:
         return (

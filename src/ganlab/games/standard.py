@@ -16,7 +16,7 @@ from ganlab.core.errors import one_of
 
 FAKE_LABELS = ("drawn", "uniform", "reals")
 LOGITS = ("real_logits", "fake_logits")
-# What a loss may ask for by naming it in its signature, beside the logits.
+# Arguments that a loss may name in its signature, in addition to the logits.
 SUPPLIES: dict[str, Callable[[View], Tensor]] = {
     "real_images": lambda view: view.reals.images,
     "fake_images": lambda view: view.fakes().images,
@@ -58,7 +58,7 @@ class Standard(Game):
     Raises:
         ValueError: If ``discriminator_steps`` is below 1, or ``generator_batch`` not positive, or not 1
             though the loss compares fakes with real images or fakes have the labels of the reals;
-            ``fake_labels`` is none of these; or ``one_pass`` is asked of a loss that does not score both.
+            ``fake_labels`` is none of these; or ``one_pass`` is set with a loss that does not score both.
     """
 
     provides: tuple[str, ...] = ("adversarial", "discriminator")
@@ -85,8 +85,8 @@ class Standard(Game):
         self.generator, self.discriminator = generator, discriminator
         self.loss = loss
         self.discriminator_steps, self.generator_batch = discriminator_steps, generator_batch
-        self.seat("discriminator", discriminator=discriminator)
-        self.seat("generator", generator=generator)
+        self.add_modules("discriminator", discriminator=discriminator)
+        self.add_modules("generator", generator=generator)
         self._objectives = self.objectives(loss)
         self._needs = {player: _needs(function) for player, function in self._objectives.items()}
         if one_pass and not set(LOGITS) <= set(self._needs["discriminator"]):
@@ -101,7 +101,7 @@ class Standard(Game):
             self.show_reals("generator")
 
     def objectives(self, loss: Any) -> dict[str, Callable[..., Tensor]]:
-        """What each player minimises, a function of what it names: ``real_logits``, ``fake_images``, ..."""
+        """Return the objective of each player, a function of its arguments: ``real_logits``, ``fake_images``, ..."""
         return {player: getattr(loss, player) for player in self.players}
 
     def turns(self) -> Sequence[Turn]:
@@ -131,7 +131,7 @@ class Standard(Game):
 
 
 def _needs(function: Callable[..., Tensor]) -> tuple[str, ...]:
-    """Names that a loss function requires; those with a default it can do without."""
+    """Return the names of the arguments that a loss function requires."""
     parameters = inspect.signature(function).parameters.values()
     names = tuple(p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD)
     known = (*LOGITS, *SUPPLIES)

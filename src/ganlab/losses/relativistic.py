@@ -11,7 +11,7 @@ from ganlab.core.softplus import softplus
 
 @dataclass(frozen=True)
 class Relativistic:
-    """Relativistic pairing loss: D tells which image of a pair is the real one. R3GAN's loss.
+    """Relativistic pairing loss: D decides which image of a pair is the real one. R3GAN's loss.
 
     D: E[softplus(-(D(x) - D(G(z))))]        G: E[softplus(-(D(G(z)) - D(x)))]
 

@@ -21,7 +21,7 @@ SHIFT = 1 / 8  # largest translation, as a share of the side
 
 
 class Consistency(Regularizer):
-    """Consistency regularization: the discriminator is to answer alike for an image and for what means the same.
+    """Consistency regularization: the discriminator gives the same answer for an image and for changes of no meaning.
 
     D: real * E[(D(x) - D(T(x)))^2] + fake * E[(D(G(z)) - D(T(G(z))))^2] + latent * E[(D(G(z)) - D(G(z + d)))^2]
     G: -diversity * E||G(z) - G(z + d)||^2
@@ -41,7 +41,7 @@ class Consistency(Regularizer):
         latent: Weight of the discriminator's term for latents, at least 0; the paper has 5 for CIFAR-10.
         diversity: Weight of the generator's term, at least 0; the paper has 0.5 for CIFAR-10.
         latent_std: Standard deviation of d, positive.
-        per_pixel: Whether the squared norm of ``diversity`` is the mean over an image's numbers instead of the sum.
+        per_pixel: The squared norm of ``diversity`` is the mean over an image's numbers instead of the sum.
 
     Raises:
         ValueError: If an option is out of range, or all weights are 0.
@@ -119,7 +119,7 @@ class Consistency(Regularizer):
 
 
 def transformed(images: Tensor, uniform: Tensor) -> Tensor:
-    """T: images (B, C, H, W) mirrored and shifted by what (B, 3) numbers of U[0, 1) say."""
+    """T: images (B, C, H, W) mirrored and shifted as (B, 3) numbers of U[0, 1) determine."""
     mirror, *places = uniform.unbind(1)
     images = torch.where((mirror < 0.5).view(-1, 1, 1, 1), images.flip(3), images)
     most = [int(side * SHIFT) for side in images.shape[2:]]

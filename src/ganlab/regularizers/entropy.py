@@ -45,7 +45,7 @@ class Statistics(nn.Module):
 
 
 class Entropy(Regularizer):
-    """Entropy of the generator, held up by the mutual information of its images and their latents.
+    """Entropy of the generator, raised through the mutual information of its images and their latents.
 
     G and T: weight * L,  L = 1/2 E[softplus(-T(G(z), z))] + 1/2 E[softplus(T(G(z), z'))]
 
@@ -78,13 +78,13 @@ class Entropy(Regularizer):
         shape, latent_dim = (getattr(generator, name, None) for name in ("image_shape", "latent_dim"))
         if shape is None or not latent_dim:
             raise GanlabError(
-                f"reg=entropy must know what {type(generator).__name__} makes of what: "
+                f"reg=entropy must know the shapes of {type(generator).__name__}: "
                 f"give it the attributes image_shape and latent_dim."
             )
         self.image_size = tuple(shape[1:])
         network = Statistics(tuple(shape), int(latent_dim), self.width)
         self.statistics = network
-        game.seat(game.owner("generator"), entropy=network)
+        game.add_modules(game.owner("generator"), entropy=network)
 
     def terms(self, player: str, view: View) -> Terms:
         images, z = view.fakes().images, view.z
@@ -96,7 +96,7 @@ class Entropy(Regularizer):
 
 
 def permuted(z: Tensor, view: View) -> Tensor:
-    """This rank's share of everyone's (B, Z) latents in another, keyed order."""
+    """Return this rank's share of all ranks' (B, Z) latents in another, keyed order."""
     order = view.gather(view.draw("order of codes", (len(z),), "uniform")).argsort()
     start = distributed.rank() * len(z)
     return view.gather(z)[order[start : start + len(z)]]

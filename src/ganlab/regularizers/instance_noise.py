@@ -14,8 +14,8 @@ class InstanceNoise(Regularizer):
     """Instance noise: D sees every image, real or fake, as x + std * N(0, 1), in the turns of all players.
 
     Noise makes the two distributions overlap, so that their divergence is finite and its gradient useful. It is
-    meant to fade: reg.instance_noise.std={from:0.1,to:0,end_kimg:1000}. What a gradient penalty asks
-    D about passes through it too. It makes no pass.
+    meant to fade: reg.instance_noise.std={from:0.1,to:0,end_kimg:1000}. The
+    points of gradient penalties pass through it too. It makes no pass.
 
     Source: Sønderby et al. 2017 (arXiv:1610.04490); Arjovsky & Bottou 2017 (arXiv:1701.04862), section 3.
 

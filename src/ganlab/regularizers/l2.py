@@ -43,12 +43,12 @@ class L2(Regularizer):
         self.weight = at_least_zero("weight", weight)
         self.players, self.vectors = checked_players(players), vectors
         self.addresses = tuple(Address(player) for player in self.players)
-        self._seats: dict[str, tuple[Player, list[nn.Module]]] = {}  # no attributes: the modules are the game's
+        self._owned: dict[str, tuple[Player, list[nn.Module]]] = {}  # no attributes: the modules are the game's
         self._counted: dict[str, list[tuple[nn.Parameter, bool]]] = {}
 
     def attach(self, game: Game) -> None:
         found = {name: networks(game, name, "l2") for name in self.players}
-        self._seats = {name: (game.players[name], modules) for name, modules in found.items()}
+        self._owned = {name: (game.players[name], modules) for name, modules in found.items()}
         super().attach(game)
 
     @torch.no_grad()
@@ -64,7 +64,7 @@ class L2(Regularizer):
         They are found when first needed: other regularizers may parametrize them later.
         """
         if player not in self._counted:
-            seat, modules = self._seats[player]
+            owner, modules = self._owned[player]
             own = {id(p) for module in modules for p in module.parameters() if self.vectors or p.ndim >= 2}
-            self._counted[player] = [(p, id(p) in own) for p in seat.parameters()]
+            self._counted[player] = [(p, id(p) in own) for p in owner.parameters()]
         return self._counted[player]

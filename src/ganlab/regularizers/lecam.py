@@ -33,7 +33,7 @@ class LeCam(Regularizer):
         weight: lambda of the paper, at least 0; the authors' scripts have 0.3 for BigGAN on CIFAR-10, 3e-7 for
             StyleGAN2 on 1,000 images of FFHQ and 1e-6 on a tenth of CIFAR-10.
         decay: Of the moving averages, a step of the discriminator, in [0, 1).
-        one_sided: Whether only logits on their own side of the other kind's average cost.
+        one_sided: Only logits on their own side of the other kind's average count.
         start_kimg: Before this the term is left out and the averages are the present means; at least 0.
 
     Raises:

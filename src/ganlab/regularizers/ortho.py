@@ -23,7 +23,7 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 @dataclass(frozen=True)
 class Layout:
-    """How a weight is read as matrices whose rows are the output filters of one group.
+    """The layout of a weight as matrices whose rows are the output filters of one group.
 
     Args:
         groups: Groups of a grouped convolution: as many matrices.
@@ -70,7 +70,7 @@ class Ortho(Regularizer):
         players: Whose networks; BigGAN: [generator].
         exclude: Paths of modules, from the network, whose parameters are left alone: the class embedding
             that BigGAN's layers share.
-        as_term: Whether it is a term of the objective, or only its gradient is added.
+        as_term: True: a term of the objective; False: only its gradient is added.
 
     Raises:
         ValueError: If an option is out of range.
@@ -90,15 +90,15 @@ class Ortho(Regularizer):
         self.players, self.exclude = checked_players(players), tuple(exclude)
         self.addresses = tuple(Address(player) for player in self.players)
         self.idle_hooks = ("gradients",) if as_term else ("terms",)
-        self._seats: dict[str, tuple[Player, list[nn.Module]]] = {}
+        self._owned: dict[str, tuple[Player, list[nn.Module]]] = {}
         self._layouts: dict[str, list[tuple[nn.Parameter, Layout | None]]] = {}
 
     def attach(self, game: Game) -> None:
         # In plain dictionaries: a module held as an attribute would become part of this one.
-        self._seats = {}
+        self._owned = {}
         for name in self.players:
             modules = networks(game, name, "ortho")
-            self._seats[name] = (game.players[name], modules)
+            self._owned[name] = (game.players[name], modules)
         super().attach(game)
 
     def terms(self, player: str, view: View) -> Terms:
@@ -131,11 +131,11 @@ class Ortho(Regularizer):
         torch._foreach_add_(gradients, terms, alpha=4 * self.weight)
 
     def _layouts_of(self, player: str) -> list[tuple[nn.Parameter, Layout | None]]:
-        """The player's parameters in order, found when first needed: others may parametrize them later."""
+        """Return the player's parameters in order; they are found when first needed: others may parametrize them."""
         if player not in self._layouts:
-            seat, modules = self._seats[player]
+            owner, modules = self._owned[player]
             layouts = {id(p): layout for module in modules for p, layout in find_layouts(module, self.exclude)}
-            self._layouts[player] = [(p, layouts.get(id(p))) for p in seat.parameters()]
+            self._layouts[player] = [(p, layouts.get(id(p))) for p in owner.parameters()]
         return self._layouts[player]
 
 

@@ -16,7 +16,7 @@ from ganlab.core.checks import at_least_zero
 
 
 class PullingAway(Regularizer):
-    """Pulling-away term: what the discriminator sees in the fakes of a batch is to point into different directions.
+    """Pulling-away term: the codes of the fakes of a batch point into different directions.
 
     G: weight * 1/(N (N - 1)) * sum over i != j of (S_i·S_j / (||S_i|| ||S_j||))^2
 

@@ -25,7 +25,7 @@ WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Roth(InputPenalty):
-    """Roth's regularizer: what noise on the images would add to the bound of an f-divergence, without noise.
+    """Roth's regularizer: the term that noise on the images would add to the bound of an f-divergence, without noise.
 
     js: gamma/2 * (E[(1 - s(D(x)))^2 ||dD/dx||^2] + E[s(D(G(z)))^2 ||dD/dG(z)||^2]),  s the sigmoid
     any other: gamma/2 * E[f*''(t) ||dt/dG(z)||^2],  t = g(D(G(z))) with f* and g as in ``f_gan``
@@ -35,7 +35,7 @@ class Roth(InputPenalty):
     expectation over fakes is that of the two terms above, which is how the paper writes it.) For
     total_variation f* is linear and there is nothing to penalise. D's gradient goes through the weights too.
 
-    gamma is the variance of the noise that is stood in for; the paper's annealing is a schedule:
+    gamma is the variance of the noise that it replaces; the paper's annealing is a schedule:
     reg.roth.gamma={from:0.1,to:0.001,end_steps:STEPS,shape:exponential}. In every turn of the discriminator
     it shares the main forward pass, in float32 and eagerly; in turns of its own it makes two passes.
 

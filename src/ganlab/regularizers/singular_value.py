@@ -96,7 +96,7 @@ class SingularValue(Regularizer):
             yield weights, first - (self.ratio * second if self.bound is None else self.bound), outer
 
     def _layouts_of(self, player: str) -> list[tuple[nn.Parameter, Layout]]:
-        """Found when first needed: others may parametrize the weights later."""
+        """Return the weights of a player; they are found when first needed: others may parametrize them."""
         if player not in self._layouts:
             found = [pair for module in self._networks[player] for pair in find_layouts(module, self.exclude)]
             self._layouts[player] = found

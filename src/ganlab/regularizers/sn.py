@@ -122,7 +122,7 @@ class SpectralNormalization(Regularizer):
 
 
 def _layers(found: list[nn.Module]) -> str:
-    """How many of the layers are normalized."""
+    """Return the number of layers that are normalized, in words."""
     layers = [module for network in found for module in network.modules() if isinstance(module, spectral_norm.ELIGIBLE)]
     count = sum(parametrize.is_parametrized(module, "weight") for module in layers)
     return f"{count} layers" if count == len(layers) else f"{count} of {len(layers)} layers"

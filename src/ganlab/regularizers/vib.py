@@ -102,7 +102,7 @@ class VariationalInformationBottleneck(Regularizer):
                 f"{channels} channels: leave reg.vib.channels out, or set reg.vib.form=general."
             )
         self.bottleneck = Bottleneck(channels, width, back=self.form == "general")
-        game.seat(self.player, vib=self.bottleneck)
+        game.add_modules(self.player, vib=self.bottleneck)
 
     def features(self, features: Tensor, role: str, view: View) -> Tensor:
         code = mean = pointwise(self.bottleneck.mean, features)

@@ -50,7 +50,7 @@ class WeightClipping(Regularizer):
         torch._foreach_clamp_max_(self._clipped_of(player), self.limit)
 
     def _clipped_of(self, player: str) -> list[Tensor]:
-        """Found when first needed: other regularizers may change the networks after this one was attached."""
+        """Return the parameters of a player; they are found when first needed: others may parametrize them."""
         if player not in self._clipped:
             named = {str(i): network for i, network in enumerate(self._networks[player])}
             self._clipped[player] = list(Player(named).parameters())

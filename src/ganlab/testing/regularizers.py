@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer, hooks_of, overrides
@@ -23,9 +23,9 @@ from ganlab.testing.toys import rehearse, toy_game, view_of_rehearsal
 def check_regularizer(regularizer: Regularizer, *, exact_gradient: bool = True) -> list[str]:
     """Check a regularizer on two toy games, one of images and one of points in the plane.
 
-    Its terms are finite scalars for players of the game, of the networks' dtype, and depend on nothing
-    but the state and the key of the turn; the players' gradients agree with differences of the objectives;
-    hooks for gradients keep shapes; steps leave weights finite; a state dict carries everything over.
+    Its terms are finite scalars of the networks' dtype, and depend on nothing but the state and the key of the turn;
+    the players' gradients agree with differences of the objectives; hooks for gradients keep shapes; steps leave
+    weights finite; inside a turn no Python attribute changes; a state dict carries everything over.
 
     Args:
         regularizer: One that is not attached to a game.
@@ -52,6 +52,11 @@ def check_regularizer(regularizer: Regularizer, *, exact_gradient: bool = True) 
             if exact_gradient and _shapes_objectives(attached):
                 _check_objectives(what, game, attached, turn)
             _check_step(what, game, attached, turn)
+            before = _attributes(game, attached)
+            _check_step(what, game, attached, turn)  # the first one may have filled caches
+            after = _attributes(game, attached)
+            changed = ", ".join(dict.fromkeys(key[1] for key in after if before.get(key) != after[key]))
+            require(not changed, f"{what} changes {changed}: state that moves in a turn belongs in buffers")
         _check_state(regularizer, game, attached, shape)
     return skipped
 
@@ -134,6 +139,28 @@ def _check_state(regularizer: Regularizer, game: Game, played: Regularizer, shap
         for player, terms in expected.items():
             for name, value in terms.items():
                 close(f"{player}'s {name} after a state-dict round trip", found[player][name], value, 1e-9)
+
+
+def _attributes(*modules: nn.Module) -> dict[tuple[int, str], object]:
+    """Return what is in the attributes of modules and their submodules, but for parameters and buffers."""
+    return {
+        (id(part), f"{type(part).__name__}.{key}"): _plain(value)
+        for module in modules
+        for part in module.modules()
+        for key, value in vars(part).items()
+        if key not in ("_parameters", "_buffers", "_modules")
+    }
+
+
+def _plain(value: object) -> object:
+    """Return numbers and texts as they are, with the containers around them, and of all else the identity."""
+    if isinstance(value, (int, float, str, type(None))):
+        return value
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(element) for element in value]
+    if isinstance(value, dict):
+        return [(_plain(key), _plain(element)) for key, element in value.items()]
+    return id(value)
 
 
 def _attached(regularizer: Regularizer, shape: Sequence[int], seed: int = 0) -> tuple[Game, Regularizer]:
