@@ -122,7 +122,7 @@ def test_what_is_said_in_two_places_is_the_same() -> None:
     ("words", "found"),
     [
         (("sample", "kind=m"), ["kind=mixing"]),
-        (("sample", "path=l"), ["path=linear"]),
+        (("sample", "path=s"), ["path=spherical"]),
         (("sample", "out=tests/comm"), ["out=tests/commands/"]),
         (("evaluate", "real="), ["real=true", "real=false"]),
         (("evaluate", "data"), ["data="]),
