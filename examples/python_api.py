@@ -24,7 +24,7 @@ def main(iterations: int, folder: Path) -> None:
         run = ganlab.train(words)
     except ganlab.GanlabError as error:  # all that a user can cause, such as a folder that holds a run already
         sys.exit(f"not trained: {error}")
-    print(f"{run.iteration} iterations of {run.config['generator']['component']} are in {run.folder}")
+    print(f"{run.iteration} iterations of {run.config['generator'].name} are in {run.folder}")
 
     # later, or in another process: the newest whole checkpoint of a folder, with averaged weights
     run = ganlab.load(folder)

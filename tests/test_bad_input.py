@@ -15,7 +15,7 @@ from support.runs import TINY
 
 from ganlab import cli
 from ganlab.assembly import experiment
-from ganlab.config import compose, parts
+from ganlab.config import compose, configuration
 from ganlab.core.errors import GanlabError
 from ganlab.runs import run_folder, session, trainer
 from ganlab.runs.checkpoints import AtomicCheckpointIO
@@ -221,7 +221,7 @@ def test_labels_that_the_model_needs_and_the_data_lacks_make_it_unconditional(pl
     folder = session.start(
         compose.read([*TINY, "data=folder", "data.path=flat", "trainer.max_steps=1", "run.dir=run"])
     ).folder
-    assert run_folder.read_config(folder)["data"]["num_classes"] == 0
+    assert run_folder.read_config(folder).data.num_classes == 0
 
 
 # --- a config.yaml that somebody has edited
@@ -283,7 +283,7 @@ def test_whatever_an_edited_config_holds_ends_in_a_sentence_or_works(
     copied: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each value of a run's configuration is replaced by nonsense of several kinds, and left out."""
-    good = run_folder.read_config(finished)
+    good = run_folder.read_config(finished).plain()
     monkeypatch.setattr(session, "_fit_with_sentences", lambda *a: None)
     tracebacks = []
     nonsense = [None, -3, "x", [1], {"a": {"b": 1}}, 1e400, "out"]
@@ -314,15 +314,13 @@ def test_whatever_an_edited_config_holds_ends_in_a_sentence_or_works(
 
 
 def _read_for_sampling(content: dict[str, Any], folder: Path) -> None:
-    run_folder.check(content, folder)
-    experiment.build(content, with_data=False)
+    experiment.build(configuration.checked(content), with_data=False)
 
 
 def _read_for_resuming(content: dict[str, Any], folder: Path) -> None:
-    run_folder.check(content, folder)
-    trainer.check(content.get("trainer"))
-    parts.check_options(content)
-    trainer.make(content["trainer"], [], [], AtomicCheckpointIO())
+    config = configuration.checked(content)
+    trainer.check(config.trainer)
+    trainer.make(dict(config.trainer), [], [], AtomicCheckpointIO())
 
 
 def test_a_component_that_does_not_exist_is_refused_with_the_nearest(

@@ -66,9 +66,9 @@ def attempt(before: tuple[str, ...], word: str) -> None:
         changed.make_extractor()
         return
     config = compose.read([*before, word])
-    trainer.check(config["trainer"])
+    trainer.check(config.trainer)
     built = experiment.build(config)
-    trainer.make(built.config["trainer"], [], [], AtomicCheckpointIO())
+    trainer.make(dict(built.config.trainer), [], [], AtomicCheckpointIO())
 
 
 def escaped(count: int, seed: int) -> list[str]:

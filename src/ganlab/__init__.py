@@ -132,7 +132,7 @@ def train(overrides: str | Sequence[str] = ()) -> Run:
     from ganlab.runs.run import Run
 
     words = compose.split(overrides) if isinstance(overrides, str) else overrides
-    outcome = session.start(compose.read(fine_tuning.with_inherited(words)))
+    outcome = session.start(compose.read(words, fine_tuning.inherited(words)))
     if outcome.unsaved is not None:
         raise GanlabError(outcome.unsaved)
     return Run(outcome.folder)

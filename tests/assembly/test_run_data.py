@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ganlab.assembly import run_data
-from ganlab.config import compose
+from ganlab.config import compose, configuration, schema
+from ganlab.config.configuration import Config
 from ganlab.contracts.dataset import Dataset
 from ganlab.core.errors import GanlabError
 from ganlab.data.headers import look
@@ -44,11 +45,16 @@ OPEN: dict[str, Any] = {"image_size": None, "image_channels": None, "num_classes
 
 
 def completed(source: Dataset | None = None, networks: dict[str, Any] | None = None, **data: Any) -> dict[str, Any]:
-    given = {"data": {"component": "birds", **OPEN, **data}, "seed": 0}
+    given = with_data(seed=3, **data)
     found = run_data.complete(given, source or Birds(), **(networks or {}))
-    assert given["data"] == {"component": "birds", **OPEN, **data}
-    assert found["seed"] == 0
-    return {key: found["data"][key] for key in OPEN}
+    assert given == with_data(seed=3, **data)
+    assert found.seed == 3
+    return {key: schema.plain(getattr(found.data, key)) for key in OPEN}
+
+
+def with_data(seed: int = 0, **data: Any) -> Config:
+    composed = compose.composed(["data=digits", f"seed={seed}"])
+    return configuration.checked({**composed, "data": {**composed["data"], **data}})
 
 
 @pytest.mark.parametrize(
@@ -146,21 +152,19 @@ def test_images_of_many_sizes_need_one_unless_the_networks_say_it() -> None:
 
 
 def test_classes_that_the_data_does_not_have_are_refused() -> None:
-    with pytest.raises(GanlabError, match=r"'birds' has 2 classes: leave data\.num_classes out, or set it to 0"):
+    with pytest.raises(GanlabError, match=r"'digits' has 2 classes: leave data\.num_classes out, or set it to 0"):
         completed(num_classes=5)
 
 
 def test_a_configuration_without_its_data_must_be_complete() -> None:
-    run_data.refuse_incomplete({"data": {"image_size": 8, "image_channels": 1, "num_classes": 0}})
+    run_data.refuse_incomplete(with_data(image_size=8, image_channels=1, num_classes=0))
     with pytest.raises(GanlabError, match=r"not complete: data\.num_classes is missing"):
-        run_data.refuse_incomplete({"data": {"image_size": 8, "image_channels": 1, "num_classes": None}})
+        run_data.refuse_incomplete(with_data(image_size=8, image_channels=1))
 
 
 def test_the_fingerprint_is_of_the_images_as_they_are_prepared_and_split() -> None:
-    composed = compose.read(["data=digits"])
-
     def fingerprint(**data: Any) -> str:
-        return run_data.open_data({**composed, "data": {**composed["data"], **data}}).fingerprint
+        return run_data.open_data(with_data(**data)).fingerprint
 
     assert fingerprint() == fingerprint(mirror=True)
     changes = ({"image_size": 16}, {"image_channels": 3}, {"held_out": 0.1}, {"undecodable": "skip"})

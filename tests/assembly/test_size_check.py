@@ -78,7 +78,7 @@ def test_weights_are_the_same_with_and_without_the_check(monkeypatch: pytest.Mon
 def test_a_whole_number_may_be_written_as_a_float() -> None:
     config = compose.read([*TINY, "accumulate=2.0", "data.batch_size=8.0"])
     assert experiment.build(config).module.training_options.accumulate == 2
-    assert type(config["accumulate"]) is int
+    assert type(config.accumulate) is int
 
 
 @pytest.mark.parametrize("count", [0, 2**20, 2**40, 1e40])

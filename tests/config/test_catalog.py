@@ -96,7 +96,7 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_source_says_what_the_live_component_says(kind: str, name: str) -> None:
     """The tables that are read from source text are those that training checks values against."""
     found = {o.name: o.default for o in catalog.signature(kind, name).options or ()}
-    assert found == {o.name: o.default for o in schema.options(kind, registry.load(kind, name)).values()}
+    assert found == {o.name: o.default for o in schema.options(registry.load(kind, name), kinds.given(kind)).values()}
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
@@ -217,8 +217,8 @@ def test_the_page_of_train_names_every_group_choice_option_and_common_key() -> N
 
 def test_common_keys_carry_their_comments() -> None:
     about = {key.key: key.about for key in catalog.run_keys()}
-    assert about["accumulate"] == "micro-batches of one step: the batch may be larger than memory"
-    assert about["ema.half_life_kimg"] == "0: no averaging"
+    assert about["accumulate"] == "Micro-batches of one step: the batch may be larger than memory."
+    assert about["ema.half_life_kimg"] == "Half-life of the average; 0: no averaging."
 
 
 def test_help_list_show_and_completion_import_nothing_heavy() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ganlab.config import compose, parts
+from ganlab.config import compose, configuration
 from ganlab.core.errors import GanlabError
 
 CHOSEN: dict[tuple[str, ...], dict[str, Any]] = {
@@ -24,9 +24,9 @@ CHOSEN: dict[tuple[str, ...], dict[str, Any]] = {
 
 @pytest.mark.parametrize("words", CHOSEN, ids=" ".join)
 def test_a_game_brings_what_its_roles_need_and_drops_what_has_none(words: tuple[str, ...]) -> None:
-    composed = compose.read(words)
+    composed = compose.composed(words)
     assert {role: composed[role].get("component") for role in CHOSEN[words]} == CHOSEN[words]
-    parts.check_options(composed)
+    configuration.checked(composed)
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_a_game_brings_what_its_roles_need_and_drops_what_has_none(words: tuple[
 )
 def test_a_role_that_is_missing_or_too_much_is_said(words: list[str], sentence: str) -> None:
     with pytest.raises(GanlabError, match=sentence):
-        parts.check_options(compose.read(words))
+        compose.read(words)

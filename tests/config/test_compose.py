@@ -8,8 +8,7 @@ from hydra._internal import config_loader_impl
 from support.distributions import install
 
 from ganlab import cli
-from ganlab.assembly import run_data
-from ganlab.config import catalog, compose, parts, schema
+from ganlab.config import catalog, compose, configuration, schema
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
@@ -95,11 +94,13 @@ def test_every_option_of_every_group_composes() -> None:
         if group not in ("reg", "experiment")
     }
     offered = {group: names for group, names in offered.items() if names}
-    composed = compose.read([f"reg=[{','.join(registry.names('reg'))}]"])
+    composed = compose.composed([f"reg=[{','.join(registry.names('reg'))}]"])
     assert composed["reg"] == {name: schema.node("reg", name) for name in registry.names("reg")}
     for number in range(max(map(len, offered.values()))):
         chosen = {group: names[number % len(names)] for group, names in offered.items()}
-        composed = compose.read([f"{'optimizer/generator' if g == 'optimizer' else g}={n}" for g, n in chosen.items()])
+        composed = compose.composed(
+            [f"{'optimizer/generator' if g == 'optimizer' else g}={n}" for g, n in chosen.items()]
+        )
         for group, name in chosen.items():
             if group in kinds.KINDS and (group, name) not in PRESETS:
                 node = composed["optimizer"]["generator"] if group == "optimizer" else composed[group]
@@ -111,7 +112,7 @@ def test_every_option_of_every_group_composes() -> None:
 def test_none_is_an_option_of_every_optional_group() -> None:
     optional = [group for group in catalog.groups() if catalog.is_optional(group)]
     empty: dict[str, Any] = {"discriminator": {}, "loss": {}}  # the only ones of which a run has some by default
-    assert compose.read([f"{group}=none" for group in optional]) == {**compose.read([]), **empty}
+    assert compose.composed([f"{group}=none" for group in optional]) == {**compose.composed([]), **empty}
 
 
 @pytest.mark.parametrize(("group", "name"), PRESETS)
@@ -125,17 +126,16 @@ def test_no_preset_repeats_what_is_so_without_it(group: str, name: str) -> None:
     for part in own.parts:
         components, values = catalog.compose(*part)
         for component in components:
-            options = schema.options(component.kind, registry.load(component.kind, component.name))
+            given = kinds.given(component.kind)
+            options = schema.options(registry.load(component.kind, component.name), given)
             without.update({f"{component.key}.{option}": o.default for option, o in options.items()})
         without.update(values)
     assert [f"{key}={value}" for key, value in own.values.items() if key in without and without[key] == value] == []
 
 
-def test_train_yaml_repeats_no_default_of_a_component() -> None:
+def test_train_yaml_says_what_a_run_is_composed_of_and_no_default() -> None:
     content = yaml.safe_load((catalog.conf_dir() / "train.yaml").read_text())
-    content["data"] = {k: v for k, v in content["data"].items() if k not in run_data.DATA_KEYS}
-    assert content["data"] == {}
-    assert not {*content} & ({*kinds.KINDS} - {"data"})
+    assert set(content) == {"defaults", "hydra"}
 
 
 def test_a_model_sets_networks_and_optimizers_alone() -> None:
@@ -148,7 +148,7 @@ def test_a_model_sets_networks_and_optimizers_alone() -> None:
 def test_networks_are_swapped_on_top_of_a_model_in_any_order() -> None:
     words = ["generator=dcgan", "model=biggan", "discriminator=mlp", "generator.width=8"]
     for order in (words, words[::-1]):
-        composed = compose.read(order)
+        composed = compose.composed(order)
         assert composed["generator"]["component"] == "dcgan"
         assert composed["generator"]["width"] == 8
         assert composed["discriminator"]["component"] == "mlp"
@@ -156,16 +156,16 @@ def test_networks_are_swapped_on_top_of_a_model_in_any_order() -> None:
 
 
 def test_an_optimizer_is_swapped_on_top_of_a_model_without_the_others_numbers() -> None:
-    composed = compose.read(["model=biggan", "optimizer/generator=sgd", "optimizer.generator.momentum=0.5"])
+    composed = compose.composed(["model=biggan", "optimizer/generator=sgd", "optimizer.generator.momentum=0.5"])
     expected = {"component": "sgd", "lr": 0.01, "momentum": 0.5, "nesterov": False, "weight_decay": 0.0}
     assert composed["optimizer"]["generator"] == expected
-    parts.check_options(composed)
+    configuration.checked(composed)
     with pytest.raises(GanlabError, match=r"'optimizer.generator.betas' is no option."):
         compose.read(["optimizer/generator=sgd", "optimizer.generator.betas=[0,0.9]"])
 
 
 def test_a_bundle_is_the_loss_and_its_penalty() -> None:
-    composed = compose.read(["loss=wgan_gp", "reg=sn", "reg.gradient_penalty.weight=5"])
+    composed = compose.composed(["loss=wgan_gp", "reg=sn", "reg.gradient_penalty.weight=5"])
     assert composed["loss"] == {"component": "wasserstein"}
     assert set(composed["reg"]) == {"sn", "gradient_penalty"}
     assert composed["reg"]["gradient_penalty"]["weight"] == 5
@@ -185,7 +185,7 @@ def test_hydra_finds_out_once_what_a_run_is_made_of(monkeypatch: pytest.MonkeyPa
 
 
 def test_any_key_may_be_set_in_open_nodes() -> None:
-    composed = compose.read(
+    composed = compose.composed(
         ["trainer.precision=bf16-mixed", "clip.encoder=1.0", "logger=wandb", "logger.wandb.tags=[a]"]
     )
     assert composed["trainer"]["precision"] == "bf16-mixed"
@@ -196,7 +196,7 @@ def test_any_key_may_be_set_in_open_nodes() -> None:
 def test_a_schedule_takes_the_place_of_a_number() -> None:
     schedule: dict[str, Any] = {"from": 2e-4, "to": 0, "end_steps": 100}
     word = "optimizer.generator.lr={from:2e-4,to:0,end_steps:100}"
-    assert compose.read([word])["optimizer"]["generator"]["lr"] == schedule
+    assert compose.composed([word])["optimizer"]["generator"]["lr"] == schedule
 
 
 def test_presets_in_the_users_conf_are_found(folder: Path) -> None:
@@ -205,23 +205,23 @@ def test_presets_in_the_users_conf_are_found(folder: Path) -> None:
         "# @package _global_\ndefaults:\n  - override /loss: wgan_gp\n  - override /reg: [sn, ortho]\nseed: 7\n",
     )
     write(folder / "conf/loss/wide.yaml", "defaults: [hinge]\nmargin: 3\n")
-    composed = compose.read(["experiment=mine"])
+    composed = compose.composed(["experiment=mine"])
     assert composed["seed"] == 7
     assert set(composed["reg"]) == {"sn", "ortho", "gradient_penalty"}
-    assert compose.read(["loss=wide"])["loss"] == {"component": "hinge", "margin": 3}
+    assert compose.composed(["loss=wide"])["loss"] == {"component": "hinge", "margin": 3}
 
 
 def test_a_stray_train_yaml_in_the_users_conf_changes_nothing(folder: Path) -> None:
-    plain = compose.read([])
+    plain = compose.composed([])
     write(folder / "conf/train.yaml", "seed: 666\n")
     write(folder / "conf/loss/wgan_gp.yaml", "component: hinge\n")
-    assert compose.read([]) == plain
-    assert compose.read(["loss=wgan_gp"])["loss"]["component"] == "wasserstein"
+    assert compose.composed([]) == plain
+    assert compose.composed(["loss=wgan_gp"])["loss"]["component"] == "wasserstein"
 
 
 def test_the_users_conf_may_not_be_yaml_as_long_as_nobody_names_it(folder: Path) -> None:
     write(folder / "conf/loss/odd.yaml", "{")
-    assert compose.read(["loss=hinge"])["loss"]["component"] == "hinge"
+    assert compose.composed(["loss=hinge"])["loss"]["component"] == "hinge"
     with pytest.raises(GanlabError, match="A preset is no YAML"):
         compose.read(["loss=odd"])
 
@@ -237,7 +237,7 @@ def test_presets_of_plug_ins_are_found_and_their_packages_are_not_imported(
     monkeypatch.syspath_prepend(str(folder / "site"))
     registry.forget()
     try:
-        assert compose.read(["experiment=theirs"])["seed"] == 11
+        assert compose.composed(["experiment=theirs"])["seed"] == 11
         assert "theirs" in [choice.name for choice in catalog.choices("experiment")]
     finally:
         monkeypatch.undo()
@@ -245,7 +245,7 @@ def test_presets_of_plug_ins_are_found_and_their_packages_are_not_imported(
 
 
 def test_the_configuration_is_plain_and_complete() -> None:
-    composed = compose.read([])
+    composed = compose.composed([])
     assert "hydra" not in composed
     for network in ("generator", "discriminator"):
         parameters = inspect.signature(registry.load(network, composed[network]["component"])).parameters

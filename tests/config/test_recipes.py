@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ganlab.assembly import experiment
-from ganlab.config import catalog, compose, parts, schema
+from ganlab.config import catalog, compose, configuration, schema
 from ganlab.contracts.plan import plan
 from ganlab.core import kinds, registry
 from ganlab.data.digits import Digits
@@ -116,7 +116,7 @@ def read(name: str, *words: str) -> dict:
 @functools.cache
 def _read(name: str, *words: str) -> dict:
     path = ["data.path=somewhere"] if name in PATH and not any(w.startswith("data=") for w in words) else []
-    return compose.read([f"experiment={name}", *path, *words])
+    return compose.composed([f"experiment={name}", *path, *words])
 
 
 def text(name: str) -> str:
@@ -129,7 +129,7 @@ def test_the_recipes_are_those_that_were_promised() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_composes_and_its_options_are_right(name: str) -> None:
-    parts.check_options(read(name))
+    configuration.checked(read(name))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -142,7 +142,7 @@ def test_a_recipe_is_headed_by_score_protocol_hardware_and_source(name: str) -> 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_asks_for_a_path_where_the_images_are_the_users_own(name: str) -> None:
-    composed = compose.read([f"experiment={name}"]) if name in PATH else read(name)
+    composed = compose.composed([f"experiment={name}"]) if name in PATH else read(name)
     assert (composed["data"].get("path") == schema.REQUIRED) == (name in PATH)
 
 
@@ -189,8 +189,10 @@ def test_a_recipe_has_the_numbers_of_its_source(name: str) -> None:
 
 
 def test_the_discriminator_of_vgan_has_the_authors_count_with_its_bottleneck() -> None:
-    composed = compose.read(["experiment=vgan_cifar10", "data=digits", "data.image_channels=3", "data.image_size=32"])
-    player = experiment.build(composed).module.game.players["discriminator"]
+    composed = compose.composed(
+        ["experiment=vgan_cifar10", "data=digits", "data.image_channels=3", "data.image_size=32"]
+    )
+    player = experiment.build(configuration.checked(composed)).module.game.players["discriminator"]
     assert sum(p.numel() for p in player.parameters()) == 779_361
 
 
@@ -250,7 +252,7 @@ def reduced(name: str, folder: Path) -> list[str]:
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_trains_one_iteration_at_reduced_width(name: str, tmp_path: Path) -> None:
     composed = read(name, *reduced(name, tmp_path / "run"))
-    outcome = session.start(composed)
+    outcome = session.start(configuration.checked(composed))
     checkpoint = torch.load(outcome.folder / "checkpoints/last.ckpt", weights_only=True)
     steps = composed["game"].get("discriminator_steps", 1)
     assert checkpoint["ganlab"]["progress"] == {
@@ -268,7 +270,7 @@ def test_two_time_scales_or_several_steps_are_words_on_the_command_line(game: st
     """What an iteration then does with them is held against plain loops in games/test_updates."""
     two_scales = {"discriminator": 3e-4, "generator": 1e-4}
     alike = {"discriminator": 2e-4, "generator": 2e-4}
-    counted = "discriminator_steps" in schema.options("game", registry.load("game", game))
+    counted = "discriminator_steps" in schema.options(registry.load("game", game))
     for rates, steps in ((two_scales, 1), *([(alike, 5)] if counted else [])):
         words = [f"optimizer.{player}.lr={rate}" for player, rate in rates.items()]
         words += [f"game.discriminator_steps={steps}"] if counted else []
@@ -285,7 +287,7 @@ def test_twice_as_many_fakes_as_the_batch_are_made_in_the_generators_turn() -> N
     composed = read(
         "sngan_cifar10", "data=digits", "data.image_channels=3", "generator.width=4", "discriminator.width=4"
     )
-    module = experiment.build(composed).module
+    module = experiment.build(configuration.checked(composed)).module
     slots = plan(module.game, module.progress, composed["data"]["batch_size"]).slots
     assert [(slot.turn.players, slot.batch) for slot in slots] == 5 * [(("discriminator",), 64)] + [
         (("generator",), 128)

@@ -91,34 +91,34 @@ def test_other_values_are_refused_in_the_users_words(value: Any, annotation: Any
 
 
 def test_the_options_of_a_class_are_its_constructors_parameters() -> None:
-    found = {o.name: o.default for o in schema.options("loss", Everything).values()}
+    found = {o.name: o.default for o in schema.options(Everything).values()}
     assert found == {"needed": REQUIRED, "number": 1.0, "shape": "round", "where": "a/b", "many": [1, 2], "table": {}}
 
 
 def test_what_the_experiment_gives_is_no_option_and_neither_is_what_has_no_name() -> None:
-    assert list(schema.options("optimizer", a_function)) == ["lr"]
+    assert list(schema.options(a_function, ("params",))) == ["lr"]
 
 
 def test_every_wrong_value_gets_a_sentence_with_its_key() -> None:
     values = {"number": "x", "shape": "oval", "nmber": 1}
-    arguments, problems = schema.check("loss", Everything, values, "loss")
+    arguments, problems = schema.check(Everything, values, "loss")
     assert arguments == {}
     assert problems == [
         "loss.number must be a number, got 'x'.",
         "loss.shape must be one of round, flat, got 'oval'.",
         "loss.nmber is no option. Did you mean 'number'? Options: needed, number, shape, where, many, table.",
-        "loss.needed must be given: loss.needed=VALUE.",
     ]
 
 
 def test_an_option_that_must_be_given_is_asked_for_once() -> None:
-    _, problems = schema.check("loss", Everything, {"needed": REQUIRED}, "loss")
-    assert problems == ["loss.needed must be given: loss.needed=VALUE."]
+    for values in ({"needed": REQUIRED}, {}):
+        assert schema.check(Everything, values, "loss") == ({}, [])
+        assert schema.missing(Everything, values, "loss") == ["loss.needed must be given: loss.needed=VALUE."]
 
 
 def test_a_schedule_stands_where_a_float_may_stand_and_nowhere_else() -> None:
     schedule = {"from": 1, "to": 0, "end_steps": 10}
-    arguments, problems = schema.check("loss", Everything, {"number": schedule, "needed": schedule}, "loss")
+    arguments, problems = schema.check(Everything, {"number": schedule, "needed": schedule}, "loss")
     assert arguments == {"number": schedule}
     assert problems == [f"loss.needed must be a whole number, got {schedule}."]
 

@@ -62,7 +62,7 @@ def test_a_package_that_does_not_import_is_named_and_breaks_nothing_else(site: P
     )
     with pytest.raises(GanlabError, match=expected):
         registry.load("loss", "broken")
-    assert compose.read(["loss=wasserstein"])["loss"] == {"component": "wasserstein"}
+    assert compose.composed(["loss=wasserstein"])["loss"] == {"component": "wasserstein"}
     with pytest.raises(GanlabError, match="broken-dist cannot be imported"):
         compose.read(["loss=broken"])
 
@@ -99,7 +99,7 @@ def test_a_component_that_was_registered_in_this_process_is_used_like_any_other(
         strength: float = 2.0
 
     assert registry.load("loss", "at_hand") is AtHand
-    assert compose.read(["loss=at_hand", "loss.strength=3"])["loss"] == {"component": "at_hand", "strength": 3}
+    assert compose.composed(["loss=at_hand", "loss.strength=3"])["loss"] == {"component": "at_hand", "strength": 3}
 
 
 def test_a_package_that_leaves_python_while_it_is_imported_is_named(site: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlab.config import compose, parts
+from ganlab.config import compose, configuration
 from ganlab.runs import sweep
 
 FOLDER = Path(__file__).parents[2] / "examples/ablation"
@@ -34,7 +34,7 @@ def test_the_first_and_the_last_job_of_the_crossed_factors_compose(which: int) -
     for o in compose.parse(commands()[2]):
         values = list(o.sweep_string_iterator()) if o.is_sweep_override() else []
         words.append(f"{o.get_key_element()}={values[which]}" if values else str(o.input_line))
-    parts.check_options(compose.read(words))
+    compose.read(words)
 
 
 def test_one_command_runs_all_rows_and_another_crosses_the_factors() -> None:
@@ -56,8 +56,8 @@ def test_the_rows_are_those_of_the_table() -> None:
     """(batch, channels, shared embedding, hierarchical latents, orthogonal regularization), from SAGAN's on."""
     found = []
     for row in ROWS:
-        composed = compose.read([f"experiment={row}"])
-        parts.check_options(composed)
+        composed = compose.composed([f"experiment={row}"])
+        configuration.checked(composed)
         generator = composed["generator"]
         assert composed["discriminator"]["width"] == generator["width"]
         assert composed["game"]["discriminator_steps"] == 2

@@ -77,7 +77,7 @@ def test_outputs_and_state_equal_those_of_the_official_network(case: str, import
     about, _, run = imported(case)
     assert run.generator.latent_dim == about["latent_dim"]
     assert run.num_classes == about["classes"]
-    assert run.config["state_updates"] == "every_forward"
+    assert run.config.state_updates == "every_forward"
     for name, shapes in about["files"].items():
         role = ROLES[name]
         theirs = convert(about, role, Tensors(fill(f"{case}/{name}", shapes), name)).theirs
@@ -222,7 +222,7 @@ def test_options_that_tensors_do_not_tell_are_taken_from_the_command_line(tmp_pa
     words = ["format=biggan_pytorch", "generator.norm_eps=1e-4", "reg.sn.eps=1e-8"]
     assert cli.dispatch(["import", str(tmp_path / "files/G_ema.pth"), f"out={tmp_path / 'run'}", *words]) == 0
     run = Run(tmp_path / "run")
-    assert run.config["reg"]["sn"]["eps"] == 1e-8
+    assert run.config["reg.sn"].options["eps"] == 1e-8
     assert run.generator.blocks[0].norm1.eps == 1e-4
     assert error(ask(run.generator, "biggan_cifar", about), about["G_ema.pth/eval"]) > 1e-5
 

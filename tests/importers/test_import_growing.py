@@ -196,7 +196,7 @@ def test_a_generator_alone_gets_a_fresh_discriminator_of_its_widths(tmp_path: Pa
     result = conversion.make_run(str(tmp_path / "files"), None, str(tmp_path / "run"))
     assert len(result.messages) == 2  # no discriminator, and the average only
     found = Run(result.folder).config["discriminator"]
-    assert (found["component"], found["width"], found["max_width"]) == ("stylegan", 64, 8)
+    assert (found.name, found.options["width"], found.options["max_width"]) == ("stylegan", 64, 8)
 
 
 def refused(path: Path) -> str:

@@ -18,7 +18,7 @@ from trained import FOLDER, ITERATIONS, Draws, kept, read, weights
 
 from ganlab import importers
 from ganlab.assembly import experiment
-from ganlab.config import compose as config
+from ganlab.config import compose, configuration
 from ganlab.contracts.plan import plan
 from ganlab.contracts.view import View
 from ganlab.core.randomness import Stream
@@ -222,7 +222,7 @@ def play(
 ) -> tuple[GANModule, list[Terms], dict[str, Translated]]:
     networks = {name: translated(case, about, name) for name in about["shapes"]}
     chosen = CASE[case]
-    composed = config.read([*chosen.words, "data=digits", "data.image_channels=3"])
+    composed = compose.composed([*chosen.words, "data=digits", "data.image_channels=3"])
     recipes_batch = composed["data"]["batch_size"]
     options = {f"{kind}.{key}": value for kind, name in (("generator", "G"), ("discriminator", "D"))
                for key, value in networks[name].options.items()}  # fmt: skip
@@ -234,7 +234,7 @@ def play(
         node[last] = value
     # the recipe's half-life in iterations stays what it is, though an iteration shows fewer images
     composed["ema"]["half_life_kimg"] *= composed["data"]["batch_size"] / recipes_batch
-    module = experiment.build(composed, with_data=False).module.double()
+    module = experiment.build(configuration.checked(composed), with_data=False).module.double()
     for name, network in networks.items():
         load(parts(module, name), network.state)
     load([("", module.average["generator"])], networks["G"].state)

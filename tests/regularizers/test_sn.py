@@ -228,7 +228,7 @@ def test_a_family_has_it_where_its_paper_does(family: str) -> None:
     if family == "autoencoder":
         words += ["game=ebgan", "loss=energy_margin"]
     with torch.device("meta"):
-        built = experiment.networks({**compose.read(words)})
+        built = experiment.networks(compose.read(words))
     said = {kind for kind, network in built.items() if getattr(network, "spectral_normalization", None)}
     assert said == ({"generator", "discriminator"} if family in ("biggan", "biggan_deep", "sagan") else set())
 

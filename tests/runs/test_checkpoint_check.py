@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Case:
         self.whole = checkpoints.load(self.folder / LAST)
         config = run_folder.read_config(self.folder)
         self.module = experiment.build(config, with_data=False).module
-        self.loops = trainer.make(config["trainer"], [], [], AtomicCheckpointIO()).fit_loop.state_dict()
+        self.loops = trainer.make(dict(config.trainer), [], [], AtomicCheckpointIO()).fit_loop.state_dict()
         self.right = self.taken(self.whole)
 
     def taken(self, checkpoint: Any) -> dict[str, Any]:
@@ -271,7 +272,7 @@ def test_init_from_a_checkpoint_takes_its_weights_or_is_refused(
     def weights(checkpoint: Any) -> dict[str, Any]:
         monkeypatch.setattr(fine_tuning.choice, "opened", lambda folder, which: (None, checkpoint, []))
         built.module.load_state_dict(fresh)
-        fine_tuning.start_from(built.module, built.config, "RUN")
+        fine_tuning.start_from(built.module, replace(built.config, init="RUN"))
         return {key: value.clone() for key, value in built.module.state_dict().items() if "regularizers" not in key}
 
     right = weights(case.whole)

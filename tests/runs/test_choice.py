@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,9 +91,11 @@ def test_resume_answers_a_checkpoint_with_its_run(several: Path) -> None:
 
 def test_a_run_may_begin_with_any_checkpoint_of_another(several: Path) -> None:
     best = several / "checkpoints/best.ckpt"
-    assert f"init={best}" in fine_tuning.with_inherited([f"init={best}"])
+    inherited = fine_tuning.inherited([f"init={best}"])
+    assert inherited is not None
     run = Run(several)
-    assert fine_tuning.start_from(run.module, run.config, str(best)) == []
+    assert inherited.choices["generator"] == run.config["generator"].name
+    assert fine_tuning.start_from(run.module, replace(run.config, init=str(best))) == []
     weights = checkpoints.load(best)["state_dict"]
     assert all(torch.equal(value, weights[key]) for key, value in run.module.state_dict().items())
 

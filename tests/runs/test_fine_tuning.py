@@ -33,9 +33,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def begun(base: Run, *words: str) -> tuple[Experiment, list[str]]:
     """The module of a run that begins with ``base``, before its first iteration, and what was said."""
-    composed = compose.read(fine_tuning.with_inherited([*SMALL, f"init={base.folder}", *words]))
-    built = experiment.build(composed)
-    return built, fine_tuning.start_from(built.module, built.config, composed["init"])
+    line = [*SMALL, f"init={base.folder}", *words]
+    built = experiment.build(compose.read(line, fine_tuning.inherited(line)))
+    return built, fine_tuning.start_from(built.module, built.config)
 
 
 def test_networks_and_averages_are_those_of_the_run(base: Run) -> None:
@@ -50,16 +50,16 @@ def test_networks_and_averages_are_those_of_the_run(base: Run) -> None:
 
 
 def test_the_recipe_is_the_runs_unless_the_command_line_says_otherwise(base: Run) -> None:
-    composed = begun(base, "loss=hinge", "optimizer.generator.lr=5e-4")[0].config
-    assert composed["loss"] == {"component": "hinge", "margin": 1.0}
-    assert composed["reg"] == base.config["reg"]
-    assert composed["optimizer"]["generator"]["lr"] == 5e-4
-    composed = begun(base)[0].config
+    config = begun(base, "loss=hinge", "optimizer.generator.lr=5e-4")[0].config
+    assert config["loss"].plain() == {"component": "hinge", "margin": 1.0}
+    assert config.of("reg") == base.config.of("reg")
+    assert config["optimizer.generator"].options["lr"] == 5e-4
+    config = begun(base)[0].config
     for part in ("generator", "discriminator", "loss", "reg", "game", "prior", "optimizer", "state_updates"):
-        assert composed[part] == base.config[part]
-    assert composed["data"]["image_size"] == 32
-    assert composed["ema"]["ramp_up"] is None
-    assert composed["trainer"]["max_steps"] != 3
+        assert config.plain()[part] == base.config.plain()[part]
+    assert config.data.image_size == 32
+    assert config.ema.ramp_up is None
+    assert config.max_steps != 3
 
 
 def test_another_class_count_starts_the_embeddings_afresh_and_nothing_else(base: Run, tmp_path: Path) -> None:

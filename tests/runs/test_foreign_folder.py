@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from support.runs import TINY
 
 from ganlab import cli
-from ganlab.config import compose
+from ganlab.config import compose, configuration
 from ganlab.contracts.callback import RunContext
 from ganlab.core.errors import GanlabError
 from ganlab.runs import around, run_folder
@@ -102,7 +103,8 @@ def test_numbers_and_words_of_a_configuration_are_what_they_were(tmp_path: Path)
         "g": "on",
         "h": float("inf"),
     }
-    config = {**compose.read(TINY), "ema": {**values, "table": {4: 512, 8: 256}, "list": [0.0, 0.5, "0x1f", "1_0"]}}
+    kept = {**values, "table": {4: 512, 8: 256}, "list": [0.0, 0.5, "0x1f", "1_0"]}
+    config = replace(compose.read(TINY), trainer=kept)  # its values are checked where they are used
     run_folder.write_config(tmp_path, config)
     assert run_folder.read_config(tmp_path) == config
     text = (tmp_path / "config.yaml").read_text()
@@ -131,9 +133,10 @@ def test_tensorboard_writes_below_the_run(copied: Path, tmp_path: Path, word: st
 ])  # fmt: skip
 def test_wandb_writes_below_the_run_and_sends_to_whom_the_user_chose(tmp_path: Path, options: dict[str, Any]) -> None:
     pytest.importorskip("wandb", reason="wandb is missing")
-    run = RunContext(tmp_path, {"logger": {"wandb": {"offline": True, **options}}})
+    composed = {**compose.composed(TINY), "logger": {"wandb": {"offline": True, **options}}}
+    run = RunContext(tmp_path, composed)
     with pytest.raises(GanlabError, match=r"logger\.wandb(: id must|\.\w+ is no option)"):
-        around.loggers(run, around.check(run.config)["logger"], main=True)
+        around.loggers(run, around.check(configuration.checked(composed))["logger"], main=True)
 
 
 # --- run.dir=FOLDER
@@ -150,7 +153,7 @@ def test_a_folder_of_somebody_elses_files_is_no_place_for_a_run(tmp_path: Path) 
     names = r"\.thesis\.part, config\.yaml, metrics\.jsonl and 1 more"
     sentences = {
         (*TINY, "trainer.max_steps=1", f"run.dir={folder}"): rf"run\.dir={folder} holds other things \({names}\): give",
-        (str(folder),): r"config\.yaml: generator must be a mapping of options, got None",
+        (str(folder),): r"config\.yaml: services is no option of a run",
     }
     for words, sentence in sentences.items():
         with pytest.raises(GanlabError, match=sentence):

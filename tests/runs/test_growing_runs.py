@@ -43,7 +43,7 @@ def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_without_a_length_lasts_as_long_as_its_schedule(whole: Path) -> None:
     assert state(whole)["ganlab"]["progress"]["images_seen"] == 112  # 32 + 44 + 32 and the rest of a batch
-    assert ganlab.load(whole).config["run"]["max_kimg"] == pytest.approx(0.108)
+    assert ganlab.load(whole).config.run.max_kimg == pytest.approx(0.108)
 
 
 def test_stage_alpha_and_image_size_are_in_the_metrics(whole: Path) -> None:
@@ -184,8 +184,7 @@ def test_images_that_no_level_divides_are_refused(capsys: pytest.CaptureFixture[
 
 
 def test_max_kimg_counts_the_images_of_every_batch(train: Train) -> None:
-    composed = compose.read([*GROWS, "growth.batch_sizes={4:16}"])
-    game = experiment.build(composed).module.game
+    game = experiment.build(compose.read([*GROWS, "growth.batch_sizes={4:16}"])).module.game
     progress = plan.Progress()
     while progress.images_seen < 108:
         progress = plan.plan(game, progress, 8).advance(progress)

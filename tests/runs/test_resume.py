@@ -251,7 +251,7 @@ def test_a_finished_run_says_so_and_goes_on_when_given_more(copied: Path) -> Non
         resume(copied)
     assert resume(copied, "trainer.max_steps=6") == 0
     assert state(copied)["ganlab"]["progress"] == {"iteration": 6, "images_seen": 48, "images_consumed": 48}
-    assert run_folder.read_config(copied)["trainer"]["max_steps"] == 6
+    assert run_folder.read_config(copied).max_steps == 6
     assert [line["iteration"] for line in metrics(copied)] == [1, 2, 3, 4, 5, 6]
 
 
@@ -329,7 +329,7 @@ def test_a_run_folder_may_be_moved(copied: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     copied.rename(moved)
     assert resume(moved, "trainer.max_steps=5") == 0
-    assert run_folder.read_config(moved)["run"]["dir"] == str(moved)
+    assert run_folder.read_config(moved).run.dir == str(moved)
     assert not copied.exists()
 
 

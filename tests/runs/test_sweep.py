@@ -2,12 +2,12 @@
 
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.disk import fill
 from support.runs import TINY
 
+from ganlab.config.configuration import Config
 from ganlab.core.errors import GanlabError
 from ganlab.runs import run_folder, sweep
 
@@ -38,14 +38,14 @@ def test_a_job_is_called_after_what_the_sweep_varies(tmp_path: Path, codes: Code
     assert [folder.name for folder in codes[1]] == names
     for folder in codes[1]:
         config = run_folder.read_config(folder)
-        assert config["run"]["dir"] == str(folder)
-        assert config["seed"] == int(folder.name[-1])
-        assert list(config["reg"]) == (["sn"] if "reg-sn" in folder.name else [])
+        assert config.run.dir == str(folder)
+        assert config.seed == int(folder.name[-1])
+        assert list(config.of("reg")) == (["sn"] if "reg-sn" in folder.name else [])
 
 
 def test_a_list_is_one_value(tmp_path: Path, codes: Codes) -> None:
     assert run(tmp_path, "reg=none,[sn,ortho]") == 0
-    assert [list(run_folder.read_config(f)["reg"]) for f in codes[1]] == [[], ["sn", "ortho"]]
+    assert [list(run_folder.read_config(f).of("reg")) for f in codes[1]] == [[], ["sn", "ortho"]]
 
 
 @pytest.mark.parametrize("option", ["loss=hinge,wasserstien", "seed=0,1,x", "reg=none,sn,snn", "data.batch_size=8,0"])
@@ -70,7 +70,7 @@ def test_a_failing_job_does_not_stop_the_others(
 def test_jobs_whose_configuration_cannot_be_written_have_failed(
     small_disk: Path, codes: Codes, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(folder: Path, config: dict[str, Any]) -> None:
+    def full(folder: Path, config: Config) -> None:
         fill(small_disk)
         write(folder, config)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from ganlab.config import run_keys
-from ganlab.config.parts import raise_problems, read_part
-from ganlab.config.schema import COMPONENT
+from ganlab.config import schema
+from ganlab.config.configuration import Config
+from ganlab.config.sections import DataOptions
 from ganlab.contracts.dataset import Dataset
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.data.headers import look
@@ -16,22 +16,8 @@ from ganlab.data.prepare import prepare
 from ganlab.data.run_images import RunData
 from ganlab.data.splits import split
 
-Config = dict[str, Any]
-
 LARGEST_SIZE = 64  # that a run takes by itself, in pixels
 MOST_SIZE = 1024  # where the search for a size that networks allow ends
-DATA_KEYS = [
-    "batch_size",
-    "image_size",
-    "image_channels",
-    "num_classes",
-    "mirror",
-    "dequantize",
-    "held_out",
-    "memory_budget_mib",
-    "on_device",
-    "undecodable",
-]  # keys of `data` that are every data set's; the others are the component's own
 
 
 def open_data(config: Config) -> RunData:
@@ -40,7 +26,6 @@ def open_data(config: Config) -> RunData:
     Raises:
         GanlabError: If the data cannot be read, or its images have many sizes and none is chosen.
     """
-    run_keys.check(config)
     found = source(config)
     return prepared(complete(config, found), found)
 
@@ -51,9 +36,8 @@ def source(config: Config) -> Dataset:
     Raises:
         GanlabError: If its options are wrong, or it cannot be read.
     """
-    part = read_part("data", "data", {key: value for key, value in config["data"].items() if key not in DATA_KEYS})
-    raise_problems([part])
-    return part.make()
+    found: Dataset = config["data"].make()
+    return found
 
 
 def complete(
@@ -74,27 +58,32 @@ def complete(
     Raises:
         GanlabError: If data and networks cannot be brought together.
     """
-    data = dict(config["data"])
-    if data["held_out"] is None:
-        data["held_out"] = source.held_out
-    if data["image_channels"] is None:
-        data["image_channels"] = source.native_channels
-    if data["image_size"] is None:
-        data["image_size"] = _side(image_sizes, look(source).short_side) if image_sizes else source.native_size
-        if data["image_size"] is None:
+    data, chosen = config.data, config["data"].name
+    size, channels, classes = data.image_size, data.image_channels, data.num_classes
+    if size is None:
+        size = _side(image_sizes, look(source).short_side) if image_sizes else source.native_size
+        if size is None:
             raise GanlabError("The images have many sizes: say which one to train on, as data.image_size=64.")
-    if data["num_classes"] is None:
-        data["num_classes"] = source.num_classes if conditional else 0
-    elif data["num_classes"] > 0 and source.num_classes != data["num_classes"]:
+    if classes is None:
+        classes = source.num_classes if conditional else 0
+    elif classes > 0 and source.num_classes != classes:
         has = f"{source.num_classes} classes" if source.num_classes else "no labels"
         raise GanlabError(
-            f"data.num_classes={data['num_classes']}, but the data set {config['data'][COMPONENT]!r} has {has}: "
+            f"data.num_classes={classes}, but the data set {chosen!r} has {has}: "
             f"leave data.num_classes out, or set it to 0 for an unconditional model."
         )
-    size = data["image_size"]
-    if isinstance(size, (list, tuple)):
-        data["image_size"] = size[0] if size[0] == size[1] else list(size)
-    return {**config, "data": data}
+    if not isinstance(size, int):
+        size = size[0] if size[0] == size[1] else (size[0], size[1])
+    return replace(
+        config,
+        data=replace(
+            data,
+            image_size=size,
+            image_channels=source.native_channels if channels is None else channels,
+            num_classes=classes,
+            held_out=source.held_out if data.held_out is None else data.held_out,
+        ),
+    )
 
 
 def _side(image_sizes: Sequence[Container[int]], short_side: int | None) -> int:
@@ -118,7 +107,7 @@ def refuse_incomplete(config: Config) -> None:
     Raises:
         GanlabError: If one is missing.
     """
-    missing = [key for key in ("image_size", "image_channels", "num_classes") if config["data"][key] is None]
+    missing = [key for key in ("image_size", "image_channels", "num_classes") if getattr(config.data, key) is None]
     if missing:
         raise GanlabError(f"The configuration is not complete: data.{missing[0]} is missing.")
 
@@ -129,25 +118,23 @@ def prepared(config: Config, source: Dataset) -> RunData:
     Raises:
         GanlabError: If they cannot be decoded, or an option is out of range.
     """
-    data = config["data"]
+    data = config.data
+    channels, height, width = data.shape
+    assert data.held_out is not None
     try:
         images = prepare(
             source,
-            image_size=_pair(data["image_size"]),
-            image_channels=data["image_channels"],
-            memory_budget_mib=data["memory_budget_mib"],
-            undecodable=data["undecodable"],
+            image_size=(height, width),
+            image_channels=channels,
+            memory_budget_mib=data.memory_budget_mib,
+            undecodable=data.undecodable,
         )
     except ValueError as error:
         raise GanlabError(f"data: {sentence(error)}") from error
-    splits = split(len(images), data["held_out"])
+    splits = split(len(images), data.held_out)
     return RunData(images, splits, partial(_fingerprint, source, data), source)
 
 
-def _fingerprint(source: Dataset, data: Mapping[str, Any]) -> str:
-    parts = (data[key] for key in ("image_size", "image_channels", "held_out", "undecodable"))
-    return " ".join(map(str, (source.fingerprint(), *parts)))
-
-
-def _pair(size: Any) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+def _fingerprint(source: Dataset, data: DataOptions) -> str:
+    size = schema.plain(data.image_size)
+    return " ".join(map(str, (source.fingerprint(), size, data.image_channels, data.held_out, data.undecodable)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +12,8 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from ganlab.config.parts import Part
+from ganlab.config.component import Component
+from ganlab.config.configuration import Config
 from ganlab.core import memory, sizes
 from ganlab.core.errors import GanlabError, short_of_memory
 
@@ -24,7 +24,7 @@ class _TooLarge(Exception):
     """The networks of a configuration do not fit; no `ValueError`, which would be one of an option."""
 
 
-def refuse_batches(config: Mapping[str, Any]) -> None:
+def refuse_batches(config: Config) -> None:
     """Refuse more images of a batch or a grid than this machine's memory holds.
 
     Args:
@@ -33,18 +33,17 @@ def refuse_batches(config: Mapping[str, Any]) -> None:
     Raises:
         GanlabError: If one is too large.
     """
-    data, trainer = config["data"], config["trainer"]
-    size = data["image_size"]
-    pixels = data["image_channels"] * (size * size if isinstance(size, int) else math.prod(size))
-    bytes_of_pixel = 1.0 if torch.cuda.is_available() else 1 + 4 / config["accumulate"]  # as read, and as floats
-    batch = bytes_of_pixel * data["batch_size"] * pixels / trainer.get("num_nodes", 1)
-    shape = sizes.words((size, size) if isinstance(size, int) else size)
-    memory.refuse(batch, f"Batches of data.batch_size={data['batch_size']} images of {shape}", "take fewer")
-    count = config["sample"]["count"]
-    memory.refuse(4.0 * count * pixels, f"Grids of sample.count={count} images of {shape}", "take fewer")
+    channels, height, width = config.data.shape
+    pixels = channels * height * width
+    bytes_of_pixel = 1.0 if torch.cuda.is_available() else 1 + 4 / config.accumulate  # as read, and as floats
+    batch = bytes_of_pixel * config.data.batch_size * pixels / config.trainer.get("num_nodes", 1)
+    images = f"images of {sizes.words((height, width))}"
+    memory.refuse(batch, f"Batches of data.batch_size={config.data.batch_size} {images}", "take fewer")
+    count = config.sample.count
+    memory.refuse(4.0 * count * pixels, f"Grids of sample.count={count} {images}", "take fewer")
 
 
-def refuse_networks(parts: Mapping[str, Part], make: Callable[[], Any]) -> None:
+def refuse_networks(parts: Mapping[str, Component], make: Callable[[], Any]) -> None:
     """Build networks without any memory, on torch's device ``meta``, and refuse those whose weights do not fit.
 
     Networks that cannot be built there are not checked.
@@ -80,7 +79,7 @@ def refuse_networks(parts: Mapping[str, Part], make: Callable[[], Any]) -> None:
             hook.remove()
 
 
-def _refused(parts: Mapping[str, Part]) -> GanlabError:
+def _refused(parts: Mapping[str, Component]) -> GanlabError:
     numbers = {
         f"{part.key}.{name}": value
         for part in parts.values()

@@ -19,7 +19,8 @@ import torch
 from ganlab.assembly import experiment
 from ganlab.bench.plain_loop import PlainLoop
 from ganlab.bench.settings import Settings
-from ganlab.config.schema import COMPONENT
+from ganlab.config import schema
+from ganlab.config.configuration import Config
 from ganlab.contracts.callback import RunContext
 from ganlab.contracts.plan import Progress
 from ganlab.core import kinds
@@ -123,7 +124,7 @@ class Meter(L.Callback):
             self.rival.difference = self.rival.compare(module)
 
 
-def run(config: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def run(config: Config, settings: Settings) -> dict[str, Any]:
     """Measure one configuration.
 
     Raises:
@@ -136,7 +137,7 @@ def run(config: dict[str, Any], settings: Settings) -> dict[str, Any]:
         meter = Meter(settings, None)
         parts_iterations = max(settings.iterations, 3)
         steps = settings.warmup + settings.iterations * settings.repeats + parts_iterations
-        options = {**config["trainer"], "max_steps": steps}
+        options = {**config.trainer, "max_steps": steps}
         lightning_trainer = trainer.make(options, [Recorder(RunContext(Path(folder))), meter], [], AtomicCheckpointIO())
         batch_check.check(module, lightning_trainer.world_size)
         if lightning_trainer.world_size > 1:
@@ -176,9 +177,9 @@ def _result(built: experiment.Experiment, meter: Meter, settings: Settings) -> d
     peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     result: dict[str, Any] = {
         **components(config),
-        "reg": sorted(config.get("reg") or {}),
-        "image_size": config["data"]["image_size"],
-        "batch_size": config["data"]["batch_size"],
+        "reg": sorted(config.of("reg")),
+        "image_size": schema.plain(config.data.image_size),
+        "batch_size": config.data.batch_size,
         "device": str(module.device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -205,9 +206,9 @@ def _result(built: experiment.Experiment, meter: Meter, settings: Settings) -> d
     return result
 
 
-def components(config: Mapping[str, Any]) -> dict[str, str | None]:
+def components(config: Config) -> dict[str, str | None]:
     """Name the networks and the loss of a run, by role; None where the game plays without what a run has as a rule."""
-    named = {role: (config.get(role) or {}).get(COMPONENT) for role in kinds.roles()}
+    named = {role: config[role].name if role in config else None for role in kinds.roles()}
     return {role: name for role, name in named.items() if name or kinds.KINDS[role].default != kinds.NONE}
 
 

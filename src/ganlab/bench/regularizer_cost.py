@@ -7,15 +7,15 @@ import math
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from ganlab.assembly import experiment
 from ganlab.bench.iteration import components, synchronize, title
+from ganlab.config.configuration import Config
 from ganlab.core.errors import GanlabError
-
-Config = dict[str, Any]
 
 
 class Engine:
@@ -64,18 +64,18 @@ def measure(
     Raises:
         GanlabError: If one of the runs cannot be trained.
     """
-    of_all = dict(config.get("reg") or {})
+    of_all = list(config.of("reg"))
     missing = [name for name in names if name not in of_all]
     if missing or not names:
         raise GanlabError(f"There is no regularizer {', '.join([*missing, 'to compare'])}: name some, as reg=sn,r1.")
-    common = of_all if together else {name: node for name, node in of_all.items() if name not in names}
+    common = of_all if together else [name for name in of_all if name not in names]
     engines, needed = _engines(config, names, common, together)
     iterations, seconds = _timed(engines, warmup, iterations, repeats)
     return {
         "run": sorted(common),
         "together": together,
         **components(config),
-        "batch_size": config["data"]["batch_size"],
+        "batch_size": config.data.batch_size,
         "device": str(engines[""].module.device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -87,14 +87,13 @@ def measure(
 
 
 def _engines(
-    config: Config, names: Sequence[str], common: Config, together: bool
+    config: Config, names: Sequence[str], common: Sequence[str], together: bool
 ) -> tuple[dict[str, Engine], dict[str, str]]:
     """The run of ``common`` regularizers, by the name "", and that with each one left out or put in; and why a run
     cannot do without one."""
-    of_all: Config = config["reg"]
     engines, needed = {"": _engine(config, common)}, {}
     for name in names:
-        chosen = {n: node for n, node in of_all.items() if (n != name if together else n == name or n in common)}
+        chosen = [n for n in config.of("reg") if (n != name if together else n == name or n in common)]
         try:
             engines[name] = _engine(config, chosen)
         except GanlabError as error:
@@ -132,9 +131,11 @@ def _timed(
     return iterations, seconds
 
 
-def _engine(config: Config, regularizers: Config) -> Engine:
-    device = "cuda" if torch.cuda.is_available() and config["trainer"].get("accelerator") != "cpu" else "cpu"
-    return Engine(experiment.build({**config, "reg": regularizers}), device)
+def _engine(config: Config, regularizers: Sequence[str]) -> Engine:
+    device = "cuda" if torch.cuda.is_available() and config.trainer.get("accelerator") != "cpu" else "cpu"
+    others = {f"reg.{name}" for name in config.of("reg") if name not in regularizers}
+    chosen = {key: part for key, part in config.components.items() if key not in others}
+    return Engine(experiment.build(replace(config, components=chosen)), device)
 
 
 def _compared(varied: list[float], common: list[float], together: bool) -> dict[str, float]:

@@ -43,7 +43,7 @@ class Bench(Settings, Command):
             raise GanlabError(f"compare={self.compare} does not go with reg=a,b,c: ask for one of them at a time.")
         read = compose.read(others)
         counts = {"warmup": self.warmup, "iterations": self.iterations, "repeats": self.repeats}
-        names = list(read.get("reg") or {}) if alone is None else alone
+        names = list(read.of("reg")) if alone is None else alone
         print(regularizer_cost.report(regularizer_cost.measure(read, names, together=alone is None, **counts)))
         return 0
 

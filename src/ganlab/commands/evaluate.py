@@ -95,14 +95,14 @@ class Evaluate(Command):
             return 0
         folder, which = choice.named(self.runs[0], self.checkpoint)
         config = run_folder.read_config(folder)
-        data_set = str(config["data"]["component"])
+        data_set = config["data"].name
         protocol = self._protocol(data_set)
-        if self.metrics is None and not config["data"]["num_classes"]:
+        if self.metrics is None and not config.data.num_classes:
             protocol = protocol.without_labels()
         truncations = self._truncations()
         real = self.real
         if real is None:  # a data set's own protocol generates as many images as are held out
-            real = protocol.name == data_set and bool(config["data"].get("held_out"))
+            real = protocol.name == data_set and bool(config.data.held_out)
         with _measured() as found:
             scoring.evaluate_run(
                 folder,
@@ -124,7 +124,7 @@ class Evaluate(Command):
         if not any(word.startswith("data=") for word in self.data):
             raise GanlabError("images= are compared with real ones: say which, as data=zip data.path=real.zip.")
         composed = compose.read(list(self.data))
-        protocol = self._protocol(str(composed["data"]["component"]))
+        protocol = self._protocol(composed["data"].name)
         real = run_data.open_data(composed)
         path = Path(os.path.expanduser(images))
         if not os.path.exists(path):

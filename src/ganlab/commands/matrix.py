@@ -14,8 +14,7 @@ from typing import Any
 import torch
 
 from ganlab.assembly import experiment
-from ganlab.config import catalog, compatibility, compose, schema
-from ganlab.config.parts import as_typed, check_options, read_part
+from ganlab.config import catalog, compatibility, component, compose, schema
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
@@ -53,7 +52,7 @@ def components(kinds: Iterable[str]) -> dict[str, Any]:
         for name in registry.names(kind):
             typed = f"{kind}={name}"
             try:
-                found[typed] = read_part(kind, kind, schema.node(kind, name)).make()
+                found[typed] = component.read(kind, kind, schema.node(kind, name))[0].make()
             except (GanlabError, TypeError) as error:
                 found[typed] = str(error)
     return found
@@ -71,10 +70,9 @@ def presets(names: Iterable[str] | None = None) -> dict[str, Bundle | str]:
             continue
         typed = f"loss={choice.name}"
         try:
-            settings = compose.read([typed])
-            parts, regularizers, _ = check_options(settings)
-            losses = {kind: part.make() for kind, part in parts.items() if kind == "loss"}
-            found[typed] = as_typed(settings, losses, {n: part.make() for n, part in regularizers.items()})
+            config = compose.read([typed])
+            parts = [config["loss"], *config.regularizers.values()]
+            found[typed] = {part.typed: part.make() for part in parts}
         except GanlabError as error:
             found[typed] = str(error)
     return found
@@ -116,10 +114,10 @@ def _reasons(parts: Mapping[str, Any]) -> tuple[str, ...]:
 
 def networks(overrides: Sequence[str], game: str) -> dict[str, Any]:
     """The networks that a command line would let play ``game``, without their weights."""
-    settings = compose.read([*overrides, f"game={game}"])
+    config = compose.read([*overrides, f"game={game}"])
     with torch.device("meta"):
-        built = experiment.networks(settings)
-    return {f"{kind}={settings[kind][schema.COMPONENT]}": network for kind, network in built.items()}
+        built = experiment.networks(config)
+    return {config[kind].typed: network for kind, network in built.items()}
 
 
 def report(overrides: Sequence[str], chosen: Mapping[str, Sequence[str]]) -> str:

@@ -102,7 +102,7 @@ def _component(choice: Choice) -> str:
     text = catalog.signature(kind, name)
     if text.options is None:  # no source, or a base class out of sight
         component = registry.load(kind, name)
-        text = signatures.live(component, schema.options(kind, component))
+        text = signatures.live(component, schema.options(component, kinds.given(kind)))
     source = f"{choice.provider}, {point.value}" if point is not None else choice.provider
     of = kinds.KINDS[kind]
     parts, defaults = catalog.compose("optimizer/generator" if kind == "optimizer" else kind, name)

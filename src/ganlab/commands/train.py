@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from ganlab.commands.command import Command, Flag, Passed, Word
@@ -46,17 +46,17 @@ class Train(Command):
             from ganlab.runs import sweep
 
             return sweep.run(list(self.overrides))
-        from ganlab.runs.fine_tuning import with_inherited
+        from ganlab.runs import fine_tuning
 
-        composed = compose.read(with_inherited(self.overrides))
+        inherited = fine_tuning.inherited(self.overrides)
         if self.cfg:
             from omegaconf import OmegaConf
 
-            print(OmegaConf.to_yaml(OmegaConf.create(composed)), end="")
+            print(OmegaConf.to_yaml(OmegaConf.create(compose.composed(self.overrides, inherited))), end="")
             return 0
         from ganlab.runs import session
 
-        return session.start(composed).exit_code
+        return session.start(compose.read(self.overrides, inherited)).exit_code
 
     @classmethod
     def help(cls, words: Sequence[str]) -> str:
@@ -82,6 +82,6 @@ def _from_folder(words: Sequence[str], options: Sequence[str]) -> int:
     folder = run_folder.existing(words[0])
     config = run_folder.read_config(folder)
     if elsewhere:
-        return session.start({**config, "run": {**config["run"], "dir": elsewhere[0]}}).exit_code
+        return session.start(replace(config, run=replace(config.run, dir=elsewhere[0]))).exit_code
     run_folder.new(str(folder))  # refuses a folder that holds a run already
     return session.start(config, folder).exit_code

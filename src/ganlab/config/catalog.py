@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from ganlab.config import schema, signatures
+from ganlab.config import schema, sections, signatures
 from ganlab.config.schema import REQUIRED, Option
 from ganlab.config.signatures import Signature
 from ganlab.core import kinds, registry
@@ -190,7 +190,7 @@ def signature(kind: str, name: str) -> Signature:
         return Signature()
     if point is None:
         component = registry.load(kind, name)
-        return signatures.live(component, schema.options(kind, component))
+        return signatures.live(component, schema.options(component, kinds.given(kind)))
     if not point.pattern.match(point.value):  # no MODULE:CLASS, which to load it says
         return Signature()
     found = signatures.read(point.module, point.attr)
@@ -309,21 +309,15 @@ def run_defaults() -> dict[str, tuple[str, ...]]:
 
 @cache
 def run_keys() -> tuple[Key, ...]:
-    """The keys that every run has, with their comments."""
-    file = conf_dir() / "train.yaml"
-    comments: dict[str, str] = {}
-    path: list[str] = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        entry = re.match(r"( *)(\w+):[^#]*(?:#\s*(.*))?", line)
-        if entry:
-            path = [*path[: len(entry.group(1)) // 2], entry.group(2)]
-            comments[".".join(path)] = entry.group(3) or ""
-    values = preset("", file).values
-    return tuple(
-        Key(key, Option(key.rpartition(".")[2], type(value).__name__, value), comments.get(key, ""))
-        for key, value in values.items()
-        if not key.startswith("hydra.")
-    )
+    """The keys that every run has, with their sentences."""
+    found = []
+    for name, section in {"": sections.GeneralOptions, **sections.SECTIONS}.items():
+        text = signatures.live(section, schema.options(section))
+        for option in text.options or ():
+            key = f"{name}.{option.name}" if name else option.name
+            found.append(Key(key, option, text.arguments.get(option.name, "")))
+    limits = (Key(f"clip.{player}", Option(player, "float | None", limit)) for player, limit in sections.CLIP.items())
+    return (*found, *limits)
 
 
 def trainer_keys() -> list[Key]:

@@ -19,11 +19,13 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from ganlab.config import catalog, schema
+from ganlab.config import catalog, schema, sections
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
 DEFAULTS = "default_components"  # the choice of each kind where nothing else is said
+
+SECTIONS = "sections"  # the options that every run has, with their defaults, see `ganlab.config.sections`
 
 Names = list[str]  # inside the class, `list` is one of its methods
 
@@ -47,7 +49,7 @@ class ComponentSource(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         group, name = self._split(config_path)
-        return name in _names(group) if group else name == DEFAULTS
+        return name in _names(group) if group else name in (DEFAULTS, SECTIONS)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> Names:
         group = config_path.strip("/")
@@ -58,8 +60,10 @@ class ComponentSource(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         group, name = self._split(config_path)
         package = None
-        if name == catalog.NONE and catalog.is_optional(group):
-            content: dict[str, Any] = {}
+        if config_path.strip("/") == SECTIONS:
+            content: dict[str, Any] = sections.defaults()
+        elif name == catalog.NONE and catalog.is_optional(group):
+            content = {}
             package = "_global_" if group == "experiment" else None
         elif not group:
             content = {"defaults": [{kind: of.default} for kind, of in kinds.KINDS.items() if of.default]}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -21,8 +22,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ganlab.config import catalog, component_source, nearest, schema
+from ganlab.config import catalog, component_source, configuration, nearest, schema
 from ganlab.config.companions import companions
+from ganlab.config.configuration import Config
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError, sentence, suggestion
 
@@ -31,13 +33,36 @@ OPEN_NODES = ("trainer", "clip")  # any key may be set here; who reads them chec
 Offer = Callable[[str], list[str]]  # the names that a group takes
 
 
-def read(overrides: Sequence[str]) -> dict[str, Any]:
-    """The configuration of one run, as plain containers, from words such as ``loss=hinge``.
+@dataclass(frozen=True)
+class Inherited:
+    """What holds for a run where its command line says nothing else.
+
+    Args:
+        choices: Group -> name or names, such as ``optimizer/generator`` -> ``adam``.
+        values: Key of an option -> value.
+    """
+
+    choices: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read(overrides: Sequence[str], inherited: Inherited | None = None) -> Config:
+    """The configuration of one run from words such as ``loss=hinge``, checked.
 
     Raises:
         GanlabError: With every mistake found, one sentence each.
     """
+    return configuration.checked(composed(overrides, inherited))
+
+
+def composed(overrides: Sequence[str], inherited: Inherited | None = None) -> dict[str, Any]:
+    """The same as plain containers, before values are checked.
+
+    Raises:
+        GanlabError: For words, names and keys that there are not.
+    """
     parsed = parse(overrides)
+    inherited = inherited or Inherited()
     sweeps = [o.input_line for o in parsed if o.is_sweep_override()]
     if sweeps:
         key, _, values = str(sweeps[0]).partition("=")
@@ -51,14 +76,17 @@ def read(overrides: Sequence[str]) -> dict[str, Any]:
         options: Offer = cache(loader.get_group_options)
         groups = {o.get_key_element().lstrip("+~"): o for o in parsed if _is_group(o, options)}
         _check_choices(groups.values(), options)
-        chosen = [o.input_line for o in groups.values() if o.input_line]
+        chosen = [f"{group}={_spelled(names)}" for group, names in inherited.choices.items()]
+        chosen += [o.input_line for o in groups.values() if o.input_line]
         others = [o for o in parsed if not _is_group(o, options)]
         config = _compose(chosen)
-        company = companions(config, [key.partition("@")[0] for key in groups])
+        company = companions(config, [*inherited.choices, *(key.partition("@")[0] for key in groups)])
         if company:
             config = _compose([*chosen, *company])
         _refuse_unknown_keys(others, config)
         _refuse_doubles(loader.merged)
+        for key, value in inherited.values.items():
+            OmegaConf.update(config, key, value, merge=False, force_add=True)
         _set(others, config)
         try:
             plain = OmegaConf.to_container(config, resolve=True)
@@ -66,6 +94,10 @@ def read(overrides: Sequence[str]) -> dict[str, Any]:
             raise GanlabError(f"The configuration cannot be resolved: {sentence(_one_line(error))}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def _spelled(names: str | Sequence[str]) -> str:
+    return names if isinstance(names, str) else f"[{','.join(names)}]"
 
 
 def split(line: str) -> list[str]:

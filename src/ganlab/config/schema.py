@@ -6,7 +6,7 @@ import collections.abc as abc
 import inspect
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from enum import Enum
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from ganlab.core import kinds, registry, schedules
 from ganlab.core.errors import GanlabError, suggestion
-from ganlab.core.ranges import Filled, Range
+from ganlab.core.ranges import Among, Filled, Range
 
 REQUIRED = "???"  # OmegaConf's mark of a value that must be given
 COMPONENT = "component"  # the key of a node that names its component
@@ -30,20 +30,21 @@ class Option:
     default: Any  # REQUIRED if there is none
 
 
-def options(kind: str, component: Any) -> dict[str, Option]:
-    """The options of a component: its constructor's parameters less those that the experiment gives.
+def options(component: Any, given: Collection[str] = ()) -> dict[str, Option]:
+    """The options of a component or of a section: the parameters of its constructor.
+
+    Args:
+        component: A class or a function.
+        given: Parameters that are no options, since ganlab supplies them.
 
     Raises:
         GanlabError: If it has no signature, or a default that a configuration cannot hold.
     """
-    given = kinds.given(kind)
     hints = _hints(component)
     try:
         parameters = inspect.signature(component).parameters.values()
     except ValueError as error:  # classes of C, such as dict
-        raise GanlabError(
-            f"The {kinds.KINDS[kind].what} {component!r} has no signature to read options off."
-        ) from error
+        raise GanlabError(f"{component!r} has no signature to read options off.") from error
     made = {f.name: f.default_factory for f in getattr(component, "__dataclass_fields__", {}).values()}
     found = {}
     for parameter in parameters:
@@ -67,7 +68,7 @@ def takes(component: Any) -> set[str]:
 def node(kind: str, name: str) -> dict[str, Any]:
     """What ``kind=name`` puts into the configuration."""
     component = registry.load(kind, name)
-    return {COMPONENT: name, **{o.name: o.default for o in options(kind, component).values()}}
+    return {COMPONENT: name, **{o.name: o.default for o in options(component, kinds.given(kind)).values()}}
 
 
 def plain(value: Any) -> Any:
@@ -89,31 +90,42 @@ def plain(value: Any) -> Any:
     raise TypeError(f"the default {value!r} is nothing that YAML can hold; take its name as a string instead")
 
 
-def check(kind: str, component: Any, values: Mapping[str, Any], key: str) -> tuple[dict[str, Any], list[str]]:
+def check(
+    component: Any, values: Mapping[str, Any], key: str, given: Collection[str] = (), scheduled: bool = True
+) -> tuple[dict[str, Any], list[str]]:
     """Constructor arguments from the values of a node, and a sentence for each value that is wrong.
 
     Args:
+        component: See `options`.
         values: The node, without the ``component`` key.
         key: Where the node stands, such as ``loss``: for the sentences.
+        given: See `options`.
+        scheduled: Whether a number with a decimal point may be a schedule.
     """
-    known = options(kind, component)
+    known = options(component, given)
     arguments, problems = {}, []
     for name, value in values.items():
-        where = f"{key}.{name}"
+        where = f"{key}.{name}" if key else name
         if name not in known:
             problems.append(f"{where} is no option.{suggestion(name, known)} Options: {', '.join(known) or 'none'}.")
         elif value == REQUIRED:
-            problems.append(f"{where} must be given: {where}=VALUE.")
-        elif schedules.is_schedule(value) and _takes_float(known[name].annotation):
+            continue
+        elif scheduled and schedules.is_schedule(value) and _takes_float(known[name].annotation):
             arguments[name] = value
         else:
             try:
                 arguments[name] = convert(value, known[name].annotation)
             except ValueError as error:
                 problems.append(f"{where} {error}.")
-    missing = [n for n, o in known.items() if o.default == REQUIRED and n not in values]
-    problems += [f"{key}.{name} must be given: {key}.{name}=VALUE." for name in missing]
     return arguments, problems
+
+
+def missing(component: Any, values: Mapping[str, Any], key: str, given: Collection[str] = ()) -> list[str]:
+    """A sentence for each option without a default that ``values`` lacks; arguments as of `check`."""
+    needed = [name for name, option in options(component, given).items() if option.default == REQUIRED]
+    return [
+        f"{key}.{name} must be given: {key}.{name}=VALUE." for name in needed if values.get(name, REQUIRED) == REQUIRED
+    ]
 
 
 def convert(value: Any, annotation: Any) -> Any:
@@ -130,9 +142,10 @@ def convert(value: Any, annotation: Any) -> Any:
     if origin in (Union, types.UnionType):
         return _convert_union(value, args)
     if origin is Literal:
-        if value not in args:
+        found = [choice for choice in args if choice == value and isinstance(choice, bool) == isinstance(value, bool)]
+        if not found:
             raise ValueError(f"must be one of {', '.join(map(str, args))}, got {value!r}{_near(value, args)}")
-        return value
+        return found[0]
     if annotation is type(None):
         if value is not None:
             raise ValueError(f"must be null, got {value!r}")
@@ -179,7 +192,7 @@ def convert(value: Any, annotation: Any) -> Any:
 def _convert_in_range(value: Any, annotation: Any, *marks: Any) -> Any:
     converted = convert(value, annotation)
     for mark in marks:
-        if isinstance(mark, (Range, Filled)) and converted is not None and not mark.holds(converted):
+        if isinstance(mark, (Range, Among, Filled)) and converted is not None and not mark.holds(converted):
             raise ValueError(f"must be {mark}, got {value!r}")
     return converted
 

@@ -45,6 +45,24 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Among:
+    """Some numbers.
+
+    Args:
+        numbers: Those that are allowed.
+    """
+
+    numbers: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return " or ".join(map(str, self.numbers))
+
+    def holds(self, value: Any) -> bool:
+        """Tell if a number is one of them."""
+        return value in self.numbers
+
+
+@dataclass(frozen=True)
 class Filled:
     """Lists and words that are not empty.
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import yaml
 
-from ganlab.config import catalog, nearest, schema
-from ganlab.config.parts import raise_problems, read_part
+from ganlab.config import catalog, component, nearest, schema
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.extractor import Extractor
 from ganlab.contracts.metric import Metric
@@ -209,6 +208,4 @@ def _converted(key: str, value: Any) -> Any:
 
 
 def _made(kind: str, name: str, key: str, options: Mapping[str, Any]) -> Any:
-    part = read_part(kind, key, {**options, COMPONENT: name})
-    raise_problems([part])
-    return part.make()
+    return component.checked(kind, key, {**options, COMPONENT: name}).make()

@@ -7,7 +7,7 @@ import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from ganlab import importers
 from ganlab.assembly import experiment
+from ganlab.assembly.experiment import Experiment
 from ganlab.config import compose
-from ganlab.config.catalog import spell
+from ganlab.config.compose import Inherited
 from ganlab.contracts.plan import Progress
 from ganlab.core.differences import differences, is_plain
 from ganlab.core.errors import GanlabError, few, suggestion
@@ -101,14 +102,15 @@ def make_run(
         messages.append(f"{path} has no discriminator: the run's has fresh weights.")
     if "generator" not in by_role:
         messages.append(f"{path} has the averaged generator only: the run's generator starts from it.")
-    module = _build(chosen, generator, discriminator, part.iteration, overrides)
+    built = _build(chosen, generator, discriminator, part.iteration, overrides)
+    module: Any = built.module
     _fill(module.game.generator, generator, part.path)
     _fill(module.average["generator"], average, by_role.get("average", part).path)
     if discriminator is not None:
         _fill(module.game.discriminator, discriminator, by_role["discriminator"].path)
     module.progress = Progress(iteration=part.iteration)
     with run_folder.claimed(out, name=chosen.NAME) as folder:
-        _write(module, folder)
+        _write(built, folder)
     return Imported(folder, chosen.NAME, tuple(messages))
 
 
@@ -277,28 +279,29 @@ def _assign(parts: Sequence[Part], given: str) -> dict[str, Part]:
 
 def _build(
     chosen: ModuleType, generator: Network, discriminator: Network | None, iteration: int, overrides: Sequence[str]
-) -> Any:
+) -> Experiment:
     size, channels, classes = generator.image
-    model = generator.component
-    words = [f"model={model}", f"generator={generator.component}", "data=folder", "state_updates=every_forward"]
+    choices: dict[str, str] = {"model": generator.component, "generator": generator.component, "data": "folder"}
     # batch statistics of a channels-last map are summed plainly by torch on a CPU, and then 1e-5 off what others have
-    words += ["channels_last=false"]
-    words += [f"data.image_size={size}", f"data.image_channels={channels}", f"data.num_classes={classes}"]
-    words += [f"generator.{key}={spell(value)}" for key, value in generator.options.items()]
+    values: dict[str, Any] = {"state_updates": "every_forward", "channels_last": False}
+    values |= {"data.image_size": size, "data.image_channels": channels, "data.num_classes": classes}
+    values |= {f"generator.{name}": value for name, value in generator.options.items()}
     if discriminator is not None:
-        words += [f"discriminator={discriminator.component}"]
-        words += [f"discriminator.{key}={spell(value)}" for key, value in discriminator.options.items()]
+        choices["discriminator"] = discriminator.component
+        values |= {f"discriminator.{name}": value for name, value in discriminator.options.items()}
     else:
-        words += [f"discriminator.{name}={spell(generator.options[name])}" for name in generator.common]
+        values |= {f"discriminator.{name}": generator.options[name] for name in generator.common}
     networks = {"generator": generator, "discriminator": discriminator}
     players = [name for name, network in networks.items() if (generator if network is None else network).normalized]
     if players:
-        words += ["reg=sn", f"reg.sn.players=[{','.join(players)}]", f"reg.sn.eps={chosen.SN_EPS}"]
+        choices["reg"] = "sn"
+        values |= {"reg.sn.players": players, "reg.sn.eps": chosen.SN_EPS}
         if any(network is not None and network.stored for network in networks.values()):
-            words.append("reg.sn.evaluation=stored")
-    words += [*generator.settings, f"trainer.max_steps={iteration}"]
-    composed = compose.read([*words, *overrides])
-    return experiment.build(composed, with_data=False).module
+            values["reg.sn.evaluation"] = "stored"
+    for key, value in generator.settings.items():
+        (values if "." in key else choices)[key] = value
+    values["trainer.max_steps"] = iteration
+    return experiment.build(compose.read(overrides, Inherited(choices, values)), with_data=False)
 
 
 def _fill(ours: nn.Module, network: Network, path: Path) -> None:
@@ -322,9 +325,10 @@ def _as_precise(ours: Tensor) -> tuple[torch.dtype, ...]:
     return (ours.dtype, *FLOATS) if ours.is_floating_point() else (ours.dtype,)
 
 
-def _write(module: Any, folder: Path) -> None:
-    content = {**module.config, "run": {**module.config["run"], "dir": str(folder)}}
-    module.config = content
+def _write(built: Experiment, folder: Path) -> None:
+    config = replace(built.config, run=replace(built.config.run, dir=str(folder)))
+    module = built.module
+    module.config = config.plain()
     checkpoint: dict[str, Any] = {
         "epoch": 0,
         "global_step": module.progress.iteration,
@@ -334,7 +338,7 @@ def _write(module: Any, folder: Path) -> None:
         "lr_schedulers": [],
     }
     module.on_save_checkpoint(checkpoint)
-    run_folder.write_config(folder, content)
+    run_folder.write_config(folder, config)
     run_folder.write_environment(folder)
     io = AtomicCheckpointIO()
     io.save_checkpoint(checkpoint, folder / run_folder.CHECKPOINTS / checkpoints.LAST)

@@ -75,7 +75,7 @@ def generator(tensors: Tensors, truncation: float = 1.0) -> Network:
         image=(base * 2**count, CHANNELS, classes),
         sources=sources,
         surplus=surplus,
-        settings=("prior=truncated", f"prior.threshold={THRESHOLD}", f"prior.scale={truncation}"),
+        settings={"prior": "truncated", "prior.threshold": THRESHOLD, "prior.scale": truncation},
     )
 
 

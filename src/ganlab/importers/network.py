@@ -53,7 +53,7 @@ class Network:
         image: (image size, channels, classes); for generators.
         sources: Their names of the tensors of ``state``, by ours.
         surplus: Their names of tensors that no table knows.
-        settings: Words of configuration that go with the network, such as a prior.
+        settings: What goes with the network beside its options, such as a prior: groups and keys of options.
         common: Options that a fresh discriminator takes from the generator.
     """
 
@@ -67,7 +67,7 @@ class Network:
     common: tuple[str, ...] = ("width",)
     sources: dict[str, str] = field(default_factory=dict)
     surplus: list[str] = field(default_factory=list)
-    settings: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Table:

@@ -197,7 +197,7 @@ def _embedded(run: Run, y: Tensor | None) -> Tensor:
         raise GanlabError("between=classes needs classes, and the model has none: take between=latents.")
     if not hasattr(generator, "embed") or not hasattr(generator, "synthesize"):
         raise GanlabError(
-            f"between=classes needs a generator that embeds its classes, and {run.config['generator']['component']} "
+            f"between=classes needs a generator that embeds its classes, and {run.config['generator'].name} "
             f"has a table for each layer: take between=latents."
         )
     with torch.no_grad():

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlab.config.schema import COMPONENT
 from ganlab.core.errors import GanlabError
 from ganlab.data.folder import Folder
 from ganlab.data.pixels import pixels
@@ -34,9 +33,9 @@ def pairs(run: Run, folder: str, count: int, labels: int | Sequence[int] | None 
     """
     path = run.module.game.encodes
     if path is None:
-        game = run.config["game"][COMPONENT]
+        game = run.config["game"].typed
         raise GanlabError(
-            f"game={game} has no encoder, so {run.folder} cannot reconstruct images: train with one, as game=bigan."
+            f"{game} has no encoder, so {run.folder} cannot reconstruct images: train with one, as game=bigan."
         )
     originals, own = _read(run, folder, count)
     chosen = own if labels is None else labels
@@ -63,13 +62,11 @@ def _read(run: Run, folder: str, count: int) -> tuple[Tensor, list[int] | None]:
         source = Folder(folder)
     except (GanlabError, ValueError) as error:
         raise GanlabError(f"images={folder}: {error}".replace("data.path", "images")) from error
-    data = run.config["data"]
-    size = data["image_size"]
-    shape = (size, size) if isinstance(size, int) else (size[0], size[1])
+    channels, *shape = run.config.data.shape
     made = []
     for index in range(min(count, len(source))):
         try:
-            made.append(pixels(source.image(index), shape, data["image_channels"]))
+            made.append(pixels(source.image(index), (shape[0], shape[1]), channels))
         except Exception as error:  # whatever Pillow finds wrong with a file
             raise GanlabError(f"images={folder}: {source.name(index)} cannot be read: {error}.") from error
     known = source.labels is not None and source.num_classes == run.num_classes

@@ -49,7 +49,7 @@ def mixing(
     Raises:
         GanlabError: If the generator has no w space, or an argument is out of range.
     """
-    generator, family = run.generator, run.config["generator"]["component"]
+    generator, family = run.generator, run.config["generator"].name
     styles.refuse_without_styles(generator, family, "kind=mixing")
     in_use = generator.num_ws_at(generator.level)
     ranges = thirds(in_use) if layers is None else layers
@@ -98,7 +98,7 @@ def between_styles(
     Raises:
         GanlabError: If the generator has no w space, or an argument is out of range.
     """
-    generator, family = run.generator, run.config["generator"]["component"]
+    generator, family = run.generator, run.config["generator"].name
     styles.refuse_without_styles(generator, family, "between=w")
     how = styles.style(generator, family, psi, cutoff, noise)
     assert how is not None
@@ -128,7 +128,7 @@ def by_psi(
     Raises:
         GanlabError: If the generator has no w space, or an argument is out of range.
     """
-    generator, family = run.generator, run.config["generator"]["component"]
+    generator, family = run.generator, run.config["generator"].name
     styles.refuse_without_styles(generator, family, "psis")
     y, z = chosen_classes(run, labels, columns, seed), latents_of(run, None, seed, columns)
     w = styles.in_w(generator, z, y)

@@ -9,8 +9,9 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.loggers.logger import DummyLogger, Logger
 
-from ganlab.config import compose, schema
-from ganlab.config.parts import Part, raise_problems, read_part
+from ganlab.config import component, compose, schema
+from ganlab.config.component import Component
+from ganlab.config.configuration import Config
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.callback import RunContext
 from ganlab.core import kinds, registry, schedules
@@ -21,25 +22,27 @@ ORDER = 50  # of a callback that does not say when it acts
 CLASSES = {"callback": L.Callback, "logger": Logger}  # by kind
 
 
-def check(config: Mapping[str, Any]) -> dict[str, list[Part]]:
+def check(config: Config) -> dict[str, list[Component]]:
     """The callbacks and loggers that a configuration names, by kind.
 
     Raises:
         GanlabError: If one is not installed, with what is near; or with every option that is wrong.
     """
-    found: dict[str, list[Part]] = {kind: [] for kind in CLASSES}
+    found: dict[str, list[Component]] = {kind: [] for kind in CLASSES}
+    problems: list[str] = []
     for kind in CLASSES:
-        for name, node in (config.get(kind) or {}).items():
+        for name, node in config.around.get(kind, {}).items():
             refuse_always(kind, name)
-            found[kind].append(read_part(kind, f"{kind}.{name}", {COMPONENT: name, **node}))
-    parts = [part for each in found.values() for part in each]
-    for part in parts:
-        part.problems += [
-            f"{part.key}.{name} cannot follow a schedule: give one number."
-            for name, value in part.arguments.items()
-            if schedules.is_schedule(value)
-        ]
-    raise_problems(parts)
+            part, wrong = component.read(kind, f"{kind}.{name}", {COMPONENT: name, **node})
+            found[kind].append(part)
+            problems += [*wrong, *part.missing]
+            problems += [
+                f"{part.key}.{option} cannot follow a schedule: give one number."
+                for option, value in part.arguments.items()
+                if schedules.is_schedule(value)
+            ]
+    if problems:
+        raise GanlabError(" ".join(problems))
     return found
 
 
@@ -77,7 +80,7 @@ def refuse_always(kind: str, name: str) -> None:
         raise GanlabError(problem)
 
 
-def callbacks(run: RunContext, parts: Sequence[Part]) -> list[L.Callback]:
+def callbacks(run: RunContext, parts: Sequence[Component]) -> list[L.Callback]:
     """All callbacks of a run in their order: those that every run has, and those that its configuration names.
 
     Raises:
@@ -85,15 +88,15 @@ def callbacks(run: RunContext, parts: Sequence[Part]) -> list[L.Callback]:
     """
     found: list[L.Callback] = []
     for name, section in kinds.of("callback").always.items():
-        component = registry.load("callback", name)
-        options = run.config[section] if section else {}
-        if not hasattr(component, "is_wanted") or component.is_wanted(options):
-            found.append(component(run, **options))
+        maker = registry.load("callback", name)
+        options = vars(getattr(run.experiment.config, section)) if section else {}
+        if not hasattr(maker, "is_wanted") or maker.is_wanted(options):
+            found.append(maker(run, **options))
     found += [guarding.callback(_make(part, run), part.key, run) for part in parts]
     return sorted(found, key=_order)
 
 
-def loggers(run: RunContext, parts: Sequence[Part], main: bool) -> list[Logger]:
+def loggers(run: RunContext, parts: Sequence[Component], main: bool) -> list[Logger]:
     """The loggers that the configuration of a run names.
 
     Args:
@@ -112,7 +115,7 @@ def loggers(run: RunContext, parts: Sequence[Part], main: bool) -> list[Logger]:
     return found
 
 
-def begin(made: Sequence[Any], parts: Sequence[Part]) -> None:
+def begin(made: Sequence[Any], parts: Sequence[Component]) -> None:
     """Have loggers make what they write to, before Lightning does it where no sentence is said.
 
     Raises:
@@ -132,13 +135,12 @@ def _order(callback: L.Callback) -> float:
     return order if isinstance(order, (int, float)) else ORDER
 
 
-def _make(part: Part, run: RunContext) -> Any:
+def _make(part: Component, run: RunContext) -> Any:
     given = {"run": run, "save_dir": run.folder, "root_dir": run.folder, "dir": run.folder}
     given["dirpath"] = run.folder / part.key.partition(".")[2]
-    taken = schema.takes(part.component).intersection(kinds.given(part.kind))
-    part.arguments.update({name: given[name] for name in taken})
+    taken = schema.takes(part.maker).intersection(kinds.given(part.kind))
     try:
-        made = part.make()
+        made = part.make(**{name: given[name] for name in taken})
     except GanlabError:
         raise
     except ModuleNotFoundError as error:

@@ -14,6 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganlab.config import catalog, compose, schema
+from ganlab.config.component import Component
+from ganlab.config.compose import Inherited
+from ganlab.config.configuration import Config
 from ganlab.contracts.growth import Grows
 from ganlab.core import kinds, sizes
 from ganlab.core.differences import differences, is_plain
@@ -26,53 +29,50 @@ ORIGINAL, LEFT, RIGHT = (f"parametrizations.weight.{name}" for name in ("origina
 POWER_ITERATIONS = 30
 
 
-def with_inherited(overrides: Sequence[str]) -> list[str]:
-    """A command line with what ``init=RUN`` adds to it: the options of that run which it leaves alone.
+def inherited(overrides: Sequence[str]) -> Inherited | None:
+    """What ``init=RUN`` adds to a command line: the options of that run which it leaves alone; None without it.
 
     Raises:
         GanlabError: If there is no such run.
     """
     typed = {o.get_key_element().lstrip("+~"): o for o in compose.parse(overrides)}
     if "init" not in typed or typed["init"].value() in (None, "", "null"):
-        return list(overrides)
+        return None
     if typed["init"].is_sweep_override():
         raise GanlabError(f"{typed['init'].input_line}: a run, and a sweep, begins with one run's weights.")
     if "experiment" in typed:
-        return list(overrides)
+        return None
     before = run_folder.read_config(choice.named(str(typed["init"].value()))[0])
-    words = ["ema.ramp_up=null"]  # the average goes on as well
-    words.append(f"data.image_size={catalog.spell(before['data']['image_size'])}")
-    if before["data"]["image_channels"] != 1:  # grey images can be taken as coloured ones, and not the other way round
-        words.append(f"data.image_channels={before['data']['image_channels']}")
-    if not before["data"]["num_classes"]:
-        words.append("data.num_classes=0")
-    words.append(f"state_updates={before['state_updates']}")
-    kept = (*kinds.roles(), "game", "prior")
-    of_model = {kind for kind in kept if kinds.KINDS[kind].network and "model" in typed}
-    nodes = {kind: before.get(kind) for kind in kept if kind not in {*typed, *of_model}}
+    values: dict[str, Any] = {"ema.ramp_up": None}  # the average goes on as well
+    values["data.image_size"] = schema.plain(before.data.image_size)
+    if before.data.image_channels != 1:  # grey images can be taken as coloured ones, and not the other way round
+        values["data.image_channels"] = before.data.image_channels
+    if not before.data.num_classes:
+        values["data.num_classes"] = 0
+    values["state_updates"] = before.state_updates
+    choices: dict[str, str | list[str]] = {}
+    taken: list[Component] = []
     if "reg" not in typed:
-        words.append(f"reg=[{','.join(before['reg'])}]" if before["reg"] else "reg=none")
-        nodes.update({f"reg.{name}": node for name, node in before["reg"].items()})
-    if "augment" not in typed:
-        if before.get("augment"):
-            nodes["augment"] = before["augment"]
-        else:
-            words.append("augment=none")
-    for player, node in before["optimizer"].items():
-        if not {f"optimizer/{player}", "model"} & typed.keys():
-            nodes[f"optimizer.{player}"] = node
-    for key, node in nodes.items():
-        if not node or schema.COMPONENT not in node:  # a role that the game does not have
-            continue
-        if not key.startswith("reg."):
-            words.append(f"{key.replace('.', '/')}={node[schema.COMPONENT]}")
-        words += [f"{key}.{name}={catalog.spell(value)}" for name, value in node.items() if name != schema.COMPONENT]
-    return [*(word for word in words if word.partition("=")[0] not in typed), *overrides]
+        choices["reg"] = list(before.of("reg"))
+        taken += before.of("reg").values()
+    for kind in kinds.single_hooks():
+        if kind not in typed and kind not in before:
+            choices[kind] = catalog.NONE
+    for key, part in before.components.items():
+        group = key.replace(".", "/")
+        with_model = part.kind in (*kinds.networks(), *kinds.at("player"))
+        inherits = with_model or part.kind in (*kinds.roles(), *kinds.single_hooks(), "game", "prior")
+        if inherits and group not in typed and not (with_model and "model" in typed):
+            choices[group] = part.name
+            taken.append(part)
+    for part in taken:
+        values.update({f"{part.key}.{name}": value for name, value in part.options.items()})
+    return Inherited(choices, values)
 
 
 @torch.no_grad()
-def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list[str]:
-    """Fill networks and averages of ``module`` from ``run``: its newest checkpoint, or the one that it names.
+def start_from(module: GANModule, config: Config) -> list[str]:
+    """Fill networks and averages of ``module`` from the run ``init``: its newest checkpoint, or the one that it names.
 
     With another number of classes the tensors that have a part for each class keep their fresh weights.
 
@@ -82,11 +82,11 @@ def start_from(module: GANModule, settings: Mapping[str, Any], run: str) -> list
     Raises:
         GanlabError: If the run cannot be read, or its tensors do not fit, by their names.
     """
+    run = str(config.init)
     folder, which = choice.named(run)
     _, checkpoint, damaged = choice.opened(folder, which)
     messages = [f"{sentence} An older checkpoint is used." for sentence in damaged]
-    before = run_folder.read_config(folder)["data"]["num_classes"]
-    now = settings["data"]["num_classes"]
+    before, now = run_folder.read_config(folder).data.classes, config.data.classes
     ours = {key: value for key, value in module.state_dict().items() if key.startswith(PREFIXES)}
     theirs = _normalized_alike(_as_numbers(checkpoint["state_dict"], ours, run), ours)
     fresh = [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from ganlab.config.configuration import Config
 from ganlab.contracts.dataset import Dataset
 from ganlab.core import sizes
 from ganlab.core.errors import GanlabError, few
@@ -14,7 +14,7 @@ from ganlab.runs import choice, run_folder
 COLOURS = {1: "grey", 3: "in colour"}
 
 
-def compare(config: Mapping[str, Any], source: Dataset) -> list[str]:
+def compare(config: Config, source: Dataset) -> list[str]:
     """A sentence for each difference between the data and that of the run ``init``; no image is decoded.
 
     Args:
@@ -24,22 +24,23 @@ def compare(config: Mapping[str, Any], source: Dataset) -> list[str]:
     Raises:
         GanlabError: If the networks of that run cannot take the images as they are: colours or classes.
     """
-    run, node = str(config["init"]), config["data"]
+    run, now = str(config.init), config.data
     folder = choice.named(run)[0]
-    before = run_folder.read_config(folder)["data"]
-    _refuse_colours(run, before["image_channels"], node["image_channels"])
-    _refuse_classes(run, before["num_classes"], node["num_classes"], source.num_classes)
+    before = run_folder.read_config(folder).data
+    channels = now.shape[0]
+    _refuse_colours(run, before.shape[0], channels)
+    _refuse_classes(run, before.classes, now.classes, source.num_classes)
     found, kept = look(source), []
-    if before["image_size"] == node["image_size"] and found.sizes and _pair(node["image_size"]) not in found.sizes:
-        size, other = sizes.words(_pair(node["image_size"])), sizes.words(found.sizes[-1])
+    if before.shape[1:] == now.shape[1:] and found.sizes and now.shape[1:] not in found.sizes:
+        size, other = sizes.words((now.shape[1], now.shape[2])), sizes.words(found.sizes[-1])
         kept.append(f"the size {size} (some images are {other})")
-    if node["image_channels"] != found.channels:
-        kept.append(f"images {COLOURS[node['image_channels']]} (the data is {COLOURS[found.channels]})")
-    if before["num_classes"] == node["num_classes"] == 0 and source.num_classes:
+    if channels != found.channels:
+        kept.append(f"images {COLOURS[channels]} (the data is {COLOURS[found.channels]})")
+    if before.classes == now.classes == 0 and source.num_classes:
         kept.append(f"no classes (the data has {source.num_classes})")
     messages = [f"As in init={run}: {', '.join(kept)}."] if kept else []
-    names = run_folder.class_names(folder) or tuple(map(str, range(before["num_classes"])))
-    if node["num_classes"] == before["num_classes"] == len(names):
+    names = run_folder.class_names(folder) or tuple(map(str, range(before.classes)))
+    if now.classes == before.classes == len(names):
         messages += _other_names(run, names, source.class_names)
     return messages
 
@@ -77,7 +78,3 @@ def _other_names(run: str, before: Sequence[str], now: Sequence[str]) -> list[st
     if not other:
         return []
     return [f"Classes begin with what {run} has learned of its own, by number: {few(other)}."]
-
-
-def _pair(size: Any) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from ganlab.assembly.experiment import Experiment
-from ganlab.config.schema import COMPONENT
+from ganlab.config.configuration import Config
 from ganlab.contracts import plan
 from ganlab.contracts.game import Game
 from ganlab.contracts.plan import Progress
@@ -33,8 +32,8 @@ def lines(built: Experiment, world_size: int, progress: Progress) -> list[str]:
     return [_data(built.config, built.data), _networks(built), _length(built, built.data, world_size, progress)]
 
 
-def _data(config: dict[str, Any], data: RunData) -> str:
-    images, node = data.images, config["data"]
+def _data(config: Config, data: RunData) -> str:
+    images = data.images
     found = None if data.source is None else look(data.source)
     channels, height, width = images.pixels.shape[1:]
     several = "s" if len(images) != 1 else ""
@@ -52,11 +51,11 @@ def _data(config: dict[str, Any], data: RunData) -> str:
     held_out = len(images) - len(data.splits["train"])
     parts += [trained, *([f"{held_out:,} held out"] if held_out else [])]
     parts += [f"{len(images.skipped):,} unreadable ones left out"] if images.skipped else []
-    line = f"data: {naming.data_name(node)}, {', '.join(parts)}; "
+    line = f"data: {naming.data_name(config)}, {', '.join(parts)}; "
     if images.labels is None or not images.num_classes:
         return f"{line}no classes"
     line += f"{images.num_classes:,} classes"
-    if not node["num_classes"]:
+    if not config.data.num_classes:
         return f"{line}, not used"
     counts = torch.bincount(images.labels, minlength=images.num_classes).tolist()
     return line + _classes(images.class_names, counts, WIDTH - len(line))
@@ -75,7 +74,7 @@ def _networks(built: Experiment) -> str:
     config, game = built.config, built.module.game
     acts: dict[str, list[tuple[str, str]]] = {player: [] for player in game.players}
     for name, regularizer in built.module.regularizers.items():
-        shown = config[name][COMPONENT] if name in kinds.single_hooks() else name
+        shown = config[name].name if name in kinds.single_hooks() else name
         for player, what in regularizer.acts_on(game).items():  # type: ignore[operator]
             acts.setdefault(player, []).append((shown, what))
     players = sorted(game.players, key=lambda player: "generator" not in game.players[player].modules)
@@ -88,12 +87,12 @@ def _networks(built: Experiment) -> str:
     return line
 
 
-def _modules(config: dict[str, Any], game: Game, player: str) -> str:
+def _modules(config: Config, game: Game, player: str) -> str:
     """``generator sngan 1.2 M``, of each network of a player."""
     found = []
     for name, module in game.players[player].modules.items():
         count = sum(parameter.numel() for parameter in module.parameters())
-        component = config[name].get(COMPONENT) if name in kinds.networks() and config.get(name) else None
+        component = config[name].name if name in kinds.networks() and name in config else None
         found.append(" ".join(filter(None, [name, component, _count(count)])))
     return ", ".join(found)
 
@@ -105,8 +104,9 @@ def _regularized(acts: Sequence[tuple[str, str]], details: bool) -> str:
 
 def _length(built: Experiment, data: RunData, world_size: int, progress: Progress) -> str:
     config, game = built.config, built.module.game
-    steps, max_kimg = config["trainer"].get("max_steps", -1), config["run"]["max_kimg"]
-    batch, accumulate = config["data"]["batch_size"], config["accumulate"]
+    steps, max_kimg, batch, accumulate = (
+        config.max_steps, config.run.max_kimg, config.data.batch_size, config.accumulate,
+    )  # fmt: skip
     end = _end(game, batch, progress, steps if steps >= 0 else None, max_kimg)
     if end is None:
         parts = ["until it is stopped"]
@@ -125,8 +125,8 @@ def _length(built: Experiment, data: RunData, world_size: int, progress: Progres
         parts[-1] += f" = {' x '.join([*processes, *micro, each])}"
     if len(through) > 1:
         parts.append(f"growing from {through[0]} to {through[-1]}")
-    if config["trainer"].get("max_time") is not None:
-        parts.append(f"at most trainer.max_time={config['trainer']['max_time']}")
+    if config.trainer.get("max_time") is not None:
+        parts.append(f"at most trainer.max_time={config.trainer['max_time']}")
     return f"length: {', '.join(parts)}"
 
 

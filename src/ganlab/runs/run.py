@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ganlab.assembly import experiment
 from ganlab.assembly.experiment import Experiment
+from ganlab.config.configuration import Config
 from ganlab.contracts.metric import Context, Discriminator
 from ganlab.core import memory
 from ganlab.core.errors import GanlabError
@@ -90,7 +91,7 @@ class Run:
         self.standing = {}
 
     @property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Config:
         """The complete configuration."""
         return self._built.config
 
@@ -121,7 +122,7 @@ class Run:
 
     @property
     def num_classes(self) -> int:
-        return int(self.config["data"]["num_classes"])
+        return self.config.data.classes
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -182,7 +183,7 @@ class Run:
         Raises:
             GanlabError: If something is asked for that needs a w space, and there is none, or is out of range.
         """
-        generator, family = self.generator, self.config["generator"].get("component", "")
+        generator, family = self.generator, self.config["generator"].name
         for name, value in (("psi", psi), ("cutoff", cutoff), ("noise", noise)):
             if value is not None:
                 styles.refuse_without_styles(generator, family, f"{name}={value}")
@@ -319,7 +320,7 @@ class Run:
 
     def _generator(self, ema: bool) -> Any:
         if "generator" not in self.module.average:
-            game = self.config["game"]["component"]
+            game = self.config["game"].name
             raise GanlabError(f"{self.folder} has no images to make or to score: its game={game} has no generator.")
         return self.module.average["generator"] if ema else self.module.game.get_submodule("generator")
 

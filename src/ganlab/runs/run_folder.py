@@ -16,7 +16,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from ganlab.core import files, kinds, traceback_file
+from ganlab.config import configuration
+from ganlab.config.configuration import Config
+from ganlab.core import files, traceback_file
 from ganlab.core.errors import GanlabError, few
 from ganlab.runs import plain_yaml
 
@@ -25,8 +27,6 @@ PROFILE = "profile.txt"
 CLASSES = "classes.json"
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 LOCK = ".lock"
-SECTIONS = ("ema", "checkpoint", "sample", "evaluate", "run", "trainer")  # of a configuration, beside components
-OPTIONAL_SECTIONS = ("clip",)
 
 
 def new(folder: str | None, name: str = "") -> Path:
@@ -180,45 +180,28 @@ def existing(folder: str | os.PathLike[str]) -> Path:
     return path
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> Config:
     """The complete configuration of a run, as it is written: no interpolation in it is resolved.
 
     Raises:
-        GanlabError: If it cannot be read.
+        GanlabError: If it cannot be read, or its values are wrong.
     """
     try:
-        config = plain_yaml.read(folder / CONFIG)
+        plain = plain_yaml.read(folder / CONFIG)
     except OSError as error:
         raise files.unreadable(folder / CONFIG, error) from error
     except ValueError as error:
         raise GanlabError(f"{folder / CONFIG} is no configuration of a run: {error}.") from error
-    check(config, folder)
-    assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items()}
-
-
-def check(config: Any, folder: Path) -> None:
-    """Check the form of a configuration that somebody may have edited; its values are checked where they are read.
-
-    Raises:
-        GanlabError: If not.
-    """
-    if not isinstance(config, dict) or not config:
+    if not isinstance(plain, dict) or not plain:
         raise GanlabError(f"{folder / CONFIG} holds no configuration.")
-    of_run = {name: kinds.KINDS[name] for name in kinds.of_run()}
-    for name in (*of_run, *SECTIONS, *OPTIONAL_SECTIONS):
-        section, kind = config.get(name), of_run.get(name)
-        inner = section.values() if kind and kind.nested and isinstance(section, dict) else ()
-        if section is None and (kind.optional if kind else name in OPTIONAL_SECTIONS):
-            continue
-        if not isinstance(section, dict) or not all(isinstance(key, str) for key in section):
-            raise GanlabError(f"{folder / CONFIG}: {name} must be a mapping of options, got {section!r}.")
-        if not all(isinstance(node, dict) for node in inner):
-            raise GanlabError(f"{folder / CONFIG}: each entry of {name} must be a mapping of options, got {section!r}.")
+    try:
+        return configuration.checked(plain)
+    except GanlabError as error:
+        raise GanlabError(f"{folder / CONFIG}: {error}") from error
 
 
-def write_config(folder: Path, config: dict[str, Any]) -> None:
-    files.write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
+def write_config(folder: Path, config: Config) -> None:
+    files.write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config.plain())))
 
 
 def write_environment(folder: Path, data: Mapping[str, Any] | None = None) -> None:

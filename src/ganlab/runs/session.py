@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import lightning as L
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ganlab.assembly import experiment
-from ganlab.config import nearest, parts
+from ganlab.config import configuration, nearest, schema
 from ganlab.config.compose import OPEN_NODES
+from ganlab.config.configuration import Config
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
 from ganlab.contracts.callback import RunContext
@@ -48,7 +50,7 @@ from ganlab.runs.ending import Outcome
 FIXED_DATA = ("image_size", "image_channels", "num_classes")
 
 
-def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
+def start(config: Config, folder: Path | None = None) -> Outcome:
     """Train from the beginning.
 
     Args:
@@ -58,21 +60,20 @@ def start(config: dict[str, Any], folder: Path | None = None) -> Outcome:
     Raises:
         GanlabError: For everything that a user can mend.
     """
-    trainer.check(config.get("trainer"))
-    components, _, _ = parts.check_options(config)
+    trainer.check(config.trainer)
     around.check(config)
-    given = folder or config["run"]["dir"]
+    given = folder or config.run.dir
     if streams.is_first_rank() and folder is None and given is not None:
         run_folder.new(str(given))  # refused before the data is decoded
     messages: list[str] = []
-    if config["init"] is not None:  # refused before the data is decoded
-        messages = inherited.compare(*experiment.completed(config, components))
+    if config.init is not None:  # refused before the data is decoded
+        messages = inherited.compare(*experiment.completed(config))
     built = experiment.build(config)
-    if config["init"] is not None:
-        messages += fine_tuning.start_from(built.module, built.config, config["init"])
+    if config.init is not None:
+        messages += fine_tuning.start_from(built.module, built.config)
     if not streams.is_first_rank():
         return _fit(built, Path(given or "runs"))
-    with run_folder.claimed(folder or config["run"]["dir"], name=naming.name(built.config)) as claimed:
+    with run_folder.claimed(given, name=naming.name(built.config)) as claimed:
         return _fit(built, claimed, messages=messages)
 
 
@@ -90,9 +91,8 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
     before = run_folder.read_config(folder)
     exchanged = {kind: value for kind, value in overrides.items() if kind in kinds.at("around")}
     others = {key: value for key, value in overrides.items() if key not in exchanged}
-    config = changed(around.chosen(before, exchanged), others)
-    trainer.check(config.get("trainer"))
-    parts.check_options(config)
+    config = configuration.checked(changed(around.chosen(before.plain(), exchanged), others))
+    trainer.check(config.trainer)
     around.check(config)
     refuse_other_networks(before, config)
     with run_folder.claimed(folder, again=True) if streams.is_first_rank() else nullcontext():
@@ -106,7 +106,7 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
             if streams.is_first_rank():  # nothing would do it later
                 run_folder.clean(folder)
                 if path.name == checkpoints.NEXT:
-                    checkpoints.settle(path.parent, config["checkpoint"]["keep"])
+                    checkpoints.settle(path.parent, config.checkpoint.keep)
             raise
         built = experiment.build(config)
         other_data = same_data.refuse_other(built, checkpoint, folder, accepts)
@@ -119,13 +119,13 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
             raise (error if change is None else change) from None
 
 
-def refuse_finished(folder: Path, config: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> None:
+def refuse_finished(folder: Path, config: Config, checkpoint: Mapping[str, Any]) -> None:
     """A run that has done what its configuration asks for needs a longer one.
 
     Raises:
         GanlabError: If nothing is left to do.
     """
-    steps, max_kimg = config["trainer"].get("max_steps", -1), config["run"]["max_kimg"]
+    steps, max_kimg = config.max_steps, config.run.max_kimg
     done, images = (checkpoint["ganlab"]["progress"][key] for key in ("iteration", "images_seen"))
     if 0 <= steps <= done:
         reached, more = f"{done} of trainer.max_steps={steps} iterations", f"trainer.max_steps={max(2 * done, 1)}"
@@ -171,38 +171,35 @@ def changed(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
     return new
 
 
-def refuse_other_networks(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+def refuse_other_networks(before: Config, after: Config) -> None:
     """Options that change the networks make the checkpoint useless.
 
     Raises:
         GanlabError: If one was changed.
     """
     for kind in (name for name, kind in kinds.KINDS.items() if kind.fixed):
-        for name, value in (before.get(kind) or {}).items():
-            now = (after.get(kind) or {}).get(name)
+        for name, value in (before[kind].options if kind in before else {}).items():
+            now = after[kind].options.get(name) if kind in after else None
             if now != value:
                 raise GanlabError(
                     f"{kind}.{name} cannot change from {value} to {now}: the weights in the "
                     f"checkpoint belong to networks built with {kind}.{name}={value}. Start a new run."
                 )
     for name in FIXED_DATA:
-        if before["data"][name] != after["data"][name]:
+        then, now = getattr(before.data, name), getattr(after.data, name)
+        if then != now:
             raise GanlabError(
-                f"data.{name} cannot change from {before['data'][name]} to {after['data'][name]}: the networks in the "
+                f"data.{name} cannot change from {schema.plain(then)} to {schema.plain(now)}: the networks in the "
                 f"checkpoint were built for it. Start a new run."
             )
 
 
-def _because_of_a_change(
-    before: Mapping[str, Any], after: Mapping[str, Any], overrides: Mapping[str, Any]
-) -> GanlabError | None:
+def _because_of_a_change(before: Config, after: Config, overrides: Mapping[str, Any]) -> GanlabError | None:
     """Which of the changed options made the checkpoint unfit, if one did."""
 
-    def value(config: Mapping[str, Any], key: str) -> Any:
-        node: Any = config
-        for part in key.split("."):
-            node = node.get(part) if isinstance(node, Mapping) else None
-        return node
+    def value(config: Config, key: str) -> Any:
+        part, _, name = key.rpartition(".")
+        return config[part].options.get(name) if part in config else None
 
     with_state = (*kinds.at("game"), *kinds.at("hooks"))
     for key in overrides:
@@ -222,13 +219,13 @@ def _fit(
     messages: Sequence[str] = (),
 ) -> Outcome:
     config, module = built.config, built.module
-    config["run"] = {**config["run"], "dir": str(folder)}
+    config = built.config = replace(config, run=replace(config.run, dir=str(folder)))
     main = streams.is_first_rank()
     io = AtomicCheckpointIO()
     checkpoint, stored = resumed or (None, {})
     run = RunContext(
         folder,
-        config,
+        config.plain(),
         class_names=tuple(built.data.images.class_names) if built.data is not None else (),
         progress=Progress(**stored["ganlab"]["progress"]) if checkpoint is not None else Progress(),
         checkpoint=checkpoint,
@@ -237,7 +234,7 @@ def _fit(
     named = around.check(config)
     callbacks = around.callbacks(run, named["callback"])
     loggers = around.loggers(run, named["logger"], main)
-    lightning_trainer = trainer.make(config["trainer"], callbacks, loggers, io, folder)
+    lightning_trainer = trainer.make(dict(config.trainer), callbacks, loggers, io, folder)
     batch_check.check(module, lightning_trainer.world_size)
     if checkpoint is not None:
         keys = {callback.state_key for callback in callbacks}
@@ -291,7 +288,7 @@ def _fit_with_sentences(
                 signal.signal(number, handler)
 
 
-def _prepare_folder(folder: Path, config: dict[str, Any], data: Mapping[str, Any] | None) -> None:
+def _prepare_folder(folder: Path, config: Config, data: Mapping[str, Any] | None) -> None:
     try:
         (folder / run_folder.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -14,19 +14,19 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from ganlab.config import catalog, compose, parts
+from ganlab.config import catalog, compose
 from ganlab.core import json_lines, streams
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.core.stop_signals import WATCH, heeded
@@ -47,7 +47,8 @@ def run(options: Sequence[str]) -> int:
     Raises:
         GanlabError: Before any job starts, if a value of the sweep is wrong.
     """
-    parsed = compose.parse(fine_tuning.with_inherited(options))
+    fine_tuning.inherited(options)  # refuses several runs to begin with
+    parsed = compose.parse(options)
     check(parsed)
     jobs: list[tuple[str, int | None]] = []
     interrupted: list[int] = []
@@ -57,17 +58,18 @@ def run(options: Sequence[str]) -> int:
     with suppress(OSError):
         elsewhere.unlink()
 
-    def job(composed: DictConfig) -> None:
+    def job(_: DictConfig) -> None:
         runtime = HydraConfig.get()
         name = str(runtime.job.override_dirname) or "the only job"
         folder = Path(runtime.runtime.output_dir)
         print(f"job {len(jobs)}: {name}", flush=True)
-        resolved: Any = OmegaConf.to_container(composed, resolve=True)
+        words = list(runtime.overrides.task)
         here = os.getpid() == process
         if not here:  # hydra/launcher=joblib and the like; a job that is killed leaves no second line
             json_lines.append(elsewhere, [str(folder), None])
         try:
-            run_folder.write_config(folder, {**resolved, "run": {**resolved["run"], "dir": str(folder)}})
+            config = compose.read(words, fine_tuning.inherited(words))
+            run_folder.write_config(folder, replace(config, run=replace(config.run, dir=str(folder))))
             code = _start(folder, interrupted)
         except GanlabError as error:  # Hydra would print a traceback
             print(f"ganlab: {error}", file=sys.stderr, flush=True)
@@ -127,7 +129,7 @@ def check(parsed: Sequence[Override]) -> None:
             for o in parsed
             if o.get_key_element() in trial or not o.is_sweep_override()
         ]
-        parts.check_options(compose.read(lines))
+        compose.read(lines, fine_tuning.inherited(lines))
 
 
 def _values(override: Override) -> list[str]:

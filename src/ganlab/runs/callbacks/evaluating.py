@@ -78,7 +78,7 @@ class Evaluating(L.Callback):
     ) -> None:
         changes = {"metrics": metrics, "samples": samples, "reference": reference, "features": features}
         self.run = Run.of(run.folder, run.experiment)
-        self.protocol = chosen(protocol, str(run.config["data"]["component"]), changes)
+        self.protocol = chosen(protocol, run.experiment.config["data"].name, changes)
         self.every = 1000 * every_kimg
         self._evaluator: Evaluator | None = None
         self._seen = 0

@@ -1,0 +1,145 @@
+"""A component as a configuration names it, with checked arguments, before data is opened or a network built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+
+from ganlab.config import schema
+from ganlab.config.schema import COMPONENT
+from ganlab.core import kinds, registry, schedules
+from ganlab.core.errors import GanlabError, sentence
+from ganlab.core.schedules import Scheduled
+
+
+@dataclass(frozen=True)
+class Component:
+    """A node of the configuration such as ``reg.sn``, and the class or function that it names.
+
+    Args:
+        kind: Such as ``reg``.
+        key: Where it stands in the configuration.
+        name: Of the component.
+        options: As they are written.
+        arguments: The options as the constructor takes them.
+        maker: The class or function.
+        missing: A sentence for each option that must be given and is not.
+    """
+
+    kind: str
+    key: str
+    name: str
+    options: Mapping[str, Any]
+    arguments: Mapping[str, Any] = field(repr=False)
+    maker: Any = field(repr=False)
+    missing: tuple[str, ...] = ()
+
+    @property
+    def typed(self) -> str:
+        """What chooses it on a command line: ``loss=hinge``, ``reg=sn``."""
+        return f"{self.kind}={self.name}"
+
+    def plain(self) -> dict[str, Any]:
+        """The node."""
+        return {COMPONENT: self.name, **self.options}
+
+    def make(self, **given: Any) -> Any:
+        """Construct it; a ``ValueError`` becomes a sentence that names the override key.
+
+        Numbers that follow a schedule stand where it begins; those where it ends are checked as well.
+
+        Args:
+            given: Arguments that are no options: what the experiment supplies.
+
+        Raises:
+            GanlabError: If it cannot be made, or lacks what every one of its kind has.
+        """
+        if self.missing:
+            raise GanlabError(" ".join(self.missing))
+        changing = {name: self.schedule(name, 1) for name in self._scheduled()}
+        built = self._constructed(given, {name: schedule(0) for name, schedule in changing.items()}, self.key)
+        if changing:
+            with torch.random.fork_rng(devices=[]):
+                ends = {name: schedule.end_value for name, schedule in changing.items()}
+                self._constructed(given, ends, f"{self.key}, where its schedules end")
+        return built
+
+    def _constructed(self, given: Mapping[str, Any], changing: Mapping[str, float], where: str) -> Any:
+        try:
+            built = self.maker(**{**self.arguments, **given, **changing})
+        except (ValueError, ArithmeticError, RuntimeError) as error:  # torch's own are RuntimeErrors
+            raise GanlabError(f"{where}: {sentence(error)}") from error
+        if lacking := registry.unfinished(self.kind, built):
+            raise GanlabError(f"{where}: {lacking}")
+        return built
+
+    def follow(self, built: Any, images_per_step: int | None) -> list[Scheduled]:
+        """What makes the numbers of ``built`` follow their schedules.
+
+        Raises:
+            GanlabError: If one cannot.
+        """
+        found = []
+        for name in self._scheduled():
+            if not isinstance(getattr(built, name, None), (int, float)):
+                raise GanlabError(
+                    f"{self.key}.{name} cannot follow a schedule: {type(built).__name__} does not keep it as a "
+                    f"number of that name. Give one number."
+                )
+            found.append(Scheduled(self.schedule(name, images_per_step), partial(object.__setattr__, built, name)))
+        return found
+
+    def schedule(self, name: str, images_per_step: int | None) -> schedules.Schedule:
+        """The schedule that an option is.
+
+        Args:
+            images_per_step: What an iteration adds to images seen; None: it changes, so nothing is counted in steps.
+
+        Raises:
+            GanlabError: If it is none.
+        """
+        value = self.arguments[name]
+        if images_per_step is None and any(unit.endswith("_steps") for unit in value):
+            raise GanlabError(
+                f"{self.key}.{name}: the batch changes as the networks grow, so a schedule counts in kimg (end_kimg), "
+                f"not in steps."
+            )
+        try:
+            return schedules.parse(value, images_per_step or 1)
+        except ValueError as error:
+            raise GanlabError(f"{self.key}.{name}: {sentence(error)}") from error
+
+    def _scheduled(self) -> list[str]:
+        return [name for name, value in self.arguments.items() if schedules.is_schedule(value)]
+
+
+def read(kind: str, key: str, node: Any) -> tuple[Component, list[str]]:
+    """The component that a node of the configuration names, and a sentence for each option that is wrong.
+
+    Raises:
+        GanlabError: If the node names no component that is installed.
+    """
+    if not isinstance(node, Mapping) or not isinstance(node.get(COMPONENT), str):
+        raise GanlabError(f"The configuration has no {kind}: choose one as {key}=NAME, see `ganlab list`.")
+    maker = registry.load(kind, node[COMPONENT])
+    options = {name: value for name, value in node.items() if name != COMPONENT}
+    given = kinds.given(kind)
+    arguments, problems = schema.check(maker, options, key, given)
+    missing = schema.missing(maker, options, key, given)
+    return Component(kind, key, node[COMPONENT], options, arguments, maker, tuple(missing)), problems
+
+
+def checked(kind: str, key: str, node: Any) -> Component:
+    """The component that a node names.
+
+    Raises:
+        GanlabError: As `read`, and with a sentence for each option that is wrong.
+    """
+    found, problems = read(kind, key, node)
+    if problems:
+        raise GanlabError(" ".join(problems))
+    return found

@@ -1,0 +1,181 @@
+"""The configuration of a run: checked once, and from then on a typed object."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ganlab.config import compatibility, component, schema, sections
+from ganlab.config.component import Component
+from ganlab.config.schema import COMPONENT
+from ganlab.config.sections import (
+    SECTIONS,
+    CheckpointOptions,
+    DataOptions,
+    EmaOptions,
+    EvaluateOptions,
+    GeneralOptions,
+    RunOptions,
+    SampleOptions,
+)
+from ganlab.core import kinds
+from ganlab.core.errors import GanlabError, suggestion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(GeneralOptions):
+    """What a run is made of.
+
+    Args:
+        clip: Largest gradient norm of each player, or None.
+        around: What acts around training, by kind and name: it is looked for when training starts, see
+            `ganlab.runs.around`.
+        trainer: Options of Lightning's Trainer, which `ganlab.runs.trainer` checks.
+        components: What is chosen, by where it stands: ``loss``, ``reg.sn``, ``optimizer.generator``.
+    """
+
+    run: RunOptions
+    data: DataOptions
+    ema: EmaOptions
+    clip: Mapping[str, Any]
+    checkpoint: CheckpointOptions
+    sample: SampleOptions
+    evaluate: EvaluateOptions
+    around: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    trainer: Mapping[str, Any]
+    components: Mapping[str, Component]
+
+    def __getitem__(self, key: str) -> Component:
+        """The component that stands at ``key``."""
+        return self.components[key]
+
+    def __contains__(self, key: str) -> bool:
+        """Tell if a component stands at ``key``."""
+        return key in self.components
+
+    def of(self, kind: str) -> dict[str, Component]:
+        """The components of a kind of which a run has several, such as ``reg``, by name (``optimizer``: by player)."""
+        return {key.partition(".")[2]: part for key, part in self.components.items() if key.startswith(f"{kind}.")}
+
+    def roles(self, kinds: Collection[str]) -> dict[str, Component]:
+        """Those of ``kinds`` that the run has one of."""
+        return {kind: self.components[kind] for kind in kinds if kind in self.components}
+
+    @property
+    def regularizers(self) -> dict[str, Component]:
+        """By name; one that is alone of its kind, as an augmentation is, by the kind, and first."""
+        several = (self.of(kind) for kind in kinds.at("hooks") if kinds.KINDS[kind].nested)
+        return self.roles(kinds.single_hooks()) | {name: part for parts in several for name, part in parts.items()}
+
+    @property
+    def max_steps(self) -> int:
+        """Iterations of the run; -1: as many as it takes."""
+        steps = self.trainer.get("max_steps")
+        return -1 if steps is None else int(steps)
+
+    def plain(self) -> dict[str, Any]:
+        """The configuration as plain containers, as ``config.yaml`` has it."""
+        found: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(GeneralOptions)}
+        for name in SECTIONS:
+            found[name] = schema.plain(asdict(getattr(self, name)))
+        found.update(clip=dict(self.clip), trainer=dict(self.trainer))
+        for kind in kinds.of_run():
+            if kind in kinds.at("around"):
+                found[kind] = {name: dict(node) for name, node in self.around.get(kind, {}).items()}
+            elif kinds.KINDS[kind].nested:
+                found[kind] = {name: part.plain() for name, part in self.of(kind).items()}
+            else:
+                node = self.components[kind].plain() if kind in self.components else {}
+                found[kind] = {**found.get(kind, {}), **node}
+        return found
+
+
+def checked(plain: Mapping[str, Any]) -> Config:
+    """Check every option that can be checked without data.
+
+    Args:
+        plain: As `ganlab.config.compose.composed` gives it, or read from a run folder.
+
+    Raises:
+        GanlabError: With every mistake, one sentence each; or if a component is not installed.
+    """
+    problems = list(_of_wrong_form(plain))
+    if problems:
+        raise GanlabError(" ".join(problems))
+    values, problems = _sections(plain)
+    components = {}
+    for kind, key, node in _nodes(plain):
+        components[key], wrong = component.read(kind, key, node)
+        problems += wrong
+        if kind != "data":  # networks can be sampled without it: what it lacks is said when it is opened
+            problems += components[key].missing
+    problems += [
+        f"The configuration has no {kind}: choose one as {kind}=NAME, see `ganlab list {kind}`."
+        for kind, of in kinds.KINDS.items()
+        if of.of_run and not of.optional and not of.nested and kind not in components
+    ]
+    if problems:
+        raise GanlabError(" ".join(problems))
+    around = {kind: dict(plain.get(kind) or {}) for kind in kinds.at("around")}
+    config = Config(**values, trainer=dict(plain.get("trainer") or {}), around=around, components=components)
+    misfits = compatibility.misplaced(
+        config["game"].typed,
+        schema.takes(config["game"].maker),
+        {role: part.name for role, part in config.roles(kinds.roles()).items()},
+        {role: kinds.KINDS[role].what for role in kinds.roles()},
+    )
+    if misfits:
+        raise GanlabError(" ".join(misfits))
+    return config
+
+
+def _of_wrong_form(plain: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each part that is no mapping of options, and each that no run has."""
+    general = {f.name for f in fields(GeneralOptions)}
+    known = {*general, *SECTIONS, "clip", "trainer", *kinds.of_run()}
+    for name, node in plain.items():
+        if name not in known:
+            yield f"{name} is no option of a run.{suggestion(str(name), known)}"
+        elif name not in general and node is not None:
+            nested = name in kinds.KINDS and kinds.KINDS[name].nested
+            nodes = [node, *node.values()] if isinstance(node, Mapping) and nested else [node]
+            for each in nodes:
+                if not isinstance(each, Mapping) or not all(isinstance(key, str) for key in each):
+                    yield f"{name} must be a mapping of options, got {each!r}."
+                    break
+
+
+def _sections(plain: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The options that every run has, by section, and a sentence for each that is wrong."""
+    general = [f.name for f in fields(GeneralOptions)]
+    values, problems = schema.check(
+        GeneralOptions, {name: plain[name] for name in general if name in plain}, "", scheduled=False
+    )
+    for name, section in SECTIONS.items():
+        node = plain.get(name) or {}
+        if name in kinds.KINDS:  # the component's own options stand beside those of every run
+            node = {option: value for option, value in node.items() if option in schema.options(section)}
+        found, wrong = schema.check(section, node, name, scheduled=False)
+        problems += wrong
+        if not wrong:
+            values[name] = section(**found)
+    values["clip"] = {**sections.CLIP, **(plain.get("clip") or {})}
+    for player, limit in values["clip"].items():
+        try:
+            schema.convert(limit, sections.Positive | None)
+        except ValueError as error:
+            problems.append(f"clip.{player} {error}.")
+    return values, problems
+
+
+def _nodes(plain: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """(kind, key, node) of each component; options without a component are of a role that the game does not have."""
+    for kind in [kind for kind in kinds.of_run() if kind not in kinds.at("around")]:
+        node = plain.get(kind) or {}
+        if kinds.KINDS[kind].nested:
+            for name, inner in node.items():
+                yield kind, f"{kind}.{name}", {COMPONENT: name, **inner}
+        elif COMPONENT in node:
+            of_section = schema.options(SECTIONS[kind]) if kind in SECTIONS else ()
+            yield kind, kind, {option: value for option, value in node.items() if option not in of_section}

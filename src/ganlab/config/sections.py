@@ -1,0 +1,184 @@
+"""The options that every run has, whatever its components: one class a section of the configuration.
+
+A field is an option: its name, type, range and default, and its sentence in the docstring. `ganlab.config.schema` reads
+them as it reads the constructors of components.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from ganlab.config import schema
+from ganlab.core.ranges import Among, Filled, NotNegative, Positive, Range, at_least
+
+Count = Annotated[int, at_least(1)]
+Whole = Annotated[int, at_least(0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneralOptions:
+    """Options of a run that stand in no section.
+
+    Args:
+        seed: Of initial weights, the order of images, latents and all that is random.
+        init: A run, or a checkpoint of one, whose weights this one begins with; trained as that was.
+        accumulate: Micro-batches of one step: the batch may be larger than memory.
+        state_updates: When batch-norm statistics and spectral-norm vectors move.
+        sync_batch_norm: Batch statistics are taken across ranks.
+        channels_last: Memory format of images and convolutions.
+        compile: Compile the networks with torch.compile.
+    """
+
+    seed: Whole = 0
+    init: Annotated[str, Filled("a run folder")] | None = None
+    accumulate: Count = 1
+    state_updates: Literal["own_turn", "every_forward"] = "own_turn"
+    sync_batch_norm: bool = True
+    channels_last: bool = True
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Folder and length of a run.
+
+    Args:
+        dir: Its folder; null: runs/DATE_TIME_GENERATOR_DATA_LOSS_SEED.
+        max_kimg: Stop after so many thousands of real images; null: trainer.max_steps decides.
+    """
+
+    dir: Annotated[str, Filled("a path")] | None = None
+    max_kimg: Positive | None = None
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What holds for every data set; its own options stand beside these.
+
+    Args:
+        batch_size: Of one discriminator turn: over all ranks and accumulations.
+        image_size: H or [H,W]; null: the largest that model and images have, at most 64.
+        image_channels: 1 or 3; null: the data's own.
+        num_classes: null: the data's own; 0: unconditional.
+        mirror: Flip half of the real images.
+        dequantize: Uniform noise of one grey level: (x + u)/128 - 1, u in [0, 1), instead of x/127.5 - 1.
+        held_out: Share that is never trained on, half validation and half test; null: the data's own.
+        memory_budget_mib: A larger set is packed into a memory-mapped file in the user's cache.
+        on_device: Hold the set on the accelerator.
+        undecodable: What becomes of images that cannot be read: stop with an error, or skip them.
+    """
+
+    batch_size: Count = 64
+    image_size: Count | Annotated[tuple[int, int], at_least(1)] | None = None
+    image_channels: Annotated[int, Among((1, 3))] | None = None
+    num_classes: Whole | None = None
+    mirror: bool = False
+    dequantize: bool = False
+    held_out: Annotated[float, Range(least=0, below=1)] | None = None
+    memory_budget_mib: NotNegative = 2048
+    on_device: bool = False
+    undecodable: Literal["error", "skip"] = "error"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the images; the configuration must be complete."""
+        size = self.image_size
+        assert size is not None
+        assert self.image_channels is not None
+        return (self.image_channels, *((size, size) if isinstance(size, int) else size))
+
+    @property
+    def classes(self) -> int:
+        """The number of classes, 0 in an unconditional run; the configuration must be complete."""
+        assert self.num_classes is not None
+        return self.num_classes
+
+
+@dataclass(frozen=True)
+class EmaOptions:
+    """The averaged generator, see `ganlab.engine.averaging.Average`.
+
+    Args:
+        half_life_kimg: Half-life of the average; 0: no averaging.
+        half_life_steps: In iterations, instead of half_life_kimg.
+        ramp_up: The half-life is at most this share of the images seen so far; null: no ramp-up.
+        start_kimg: Before this the average is a copy.
+    """
+
+    half_life_kimg: NotNegative = 10.0
+    half_life_steps: NotNegative | None = None
+    ramp_up: Positive | None = 0.05
+    start_kimg: NotNegative = 0.0
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """Checkpoints of a run.
+
+    Args:
+        every_steps: Interval in iterations.
+        keep: Older checkpoints beside last.ckpt.
+    """
+
+    every_steps: Count = 500
+    keep: Whole = 2
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """Grids of samples during training.
+
+    Args:
+        every_steps: Interval in iterations.
+        count: Images of a grid; with classes one row a class.
+        keep: Grids kept; older ones are thinned out.
+        truncation: Threshold of the latents; null: none.
+    """
+
+    every_steps: Count = 250
+    count: Count = 100
+    keep: Annotated[int, at_least(2)] = 24
+    truncation: Positive | None = None
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Scores during training.
+
+    Args:
+        every_kimg: A score every so many thousands of images; null: none.
+        metrics: The checkpoint with the best value of the first one is kept.
+        reference: The split to choose by; `ganlab evaluate` reports on another one.
+        samples: Generated images; null: the protocol's.
+        features: Feature extractor; null: the protocol's.
+        protocol: null: the data's own.
+    """
+
+    every_kimg: Positive | None = None
+    metrics: Annotated[tuple[str, ...], Filled("a list of at least one metric")] = ("fid",)
+    reference: str = "validation"
+    samples: Whole | None = None
+    features: str | None = None
+    protocol: str | None = None
+
+
+SECTIONS: dict[str, type] = {
+    "run": RunOptions,
+    "data": DataOptions,
+    "ema": EmaOptions,
+    "checkpoint": CheckpointOptions,
+    "sample": SampleOptions,
+    "evaluate": EvaluateOptions,
+}
+CLIP: dict[str, float | None] = {"generator": None, "discriminator": None}  # maximal gradient norm, a player
+
+
+def defaults() -> dict[str, Any]:
+    """The sections of a configuration that says nothing, as plain containers."""
+    general = {option.name: option.default for option in schema.options(GeneralOptions).values()}
+    of_sections = {
+        name: {option.name: option.default for option in schema.options(section).values()}
+        for name, section in SECTIONS.items()
+    }
+    return {**general, **of_sections, "clip": dict(CLIP)}
