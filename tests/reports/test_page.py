@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -271,6 +272,14 @@ def test_long_tables_are_folded(written: Write) -> None:
 
 def test_a_folder_without_scores_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GanlabError, match="has no scores yet: run `ganlab evaluate"):
+        page.write(tmp_path)
+
+
+def test_a_page_without_matplotlib_is_refused_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run goes on after a GanlabError of its evaluation, and after no other one."""
+    scores.append(tmp_path, record(0))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(GanlabError, match=r"evaluation\.html is not written: .*; pip install matplotlib jinja2\."):
         page.write(tmp_path)
 
 

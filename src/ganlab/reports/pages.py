@@ -6,6 +6,7 @@ A folder that a page is made of may be somebody else's: templates escape whateve
 from __future__ import annotations
 
 import base64
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 
 from ganlab.contracts.figures import Chart, Table
 from ganlab.core import files
+from ganlab.core.errors import GanlabError, shortened
 from ganlab.evaluation import scores
 from ganlab.reports import charts, words
 from ganlab.reports.numbers import interval_on_page, on_page
@@ -65,9 +67,16 @@ def save(path: Path, template: str, **content: Any) -> Path:
         content: What the template names; ``title`` is that of the page.
 
     Raises:
-        GanlabError: If it cannot be written.
+        GanlabError: If it cannot be written, or matplotlib or jinja2 cannot be imported.
     """
-    text = _environment().get_template(template).render(content)
+    try:
+        importlib.import_module("matplotlib")
+        environment = _environment()
+    except ImportError as error:
+        raise GanlabError(
+            f"{path.name} is not written: {shortened(str(error))}; pip install matplotlib jinja2."
+        ) from error
+    text = environment.get_template(template).render(content)
     files.write_text(path, text.encode(errors="replace").decode())
     return path
 
