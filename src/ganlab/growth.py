@@ -11,6 +11,7 @@ from typing import Any
 from ganlab.contracts.game import Game
 from ganlab.contracts.growth import Grows, Stage
 from ganlab.core import sizes
+from ganlab.core.checks import at_least_zero
 
 
 @dataclass(frozen=True)
@@ -187,10 +188,7 @@ def _in_images(name: str, kimg: float | tuple[float, ...], sizes: Sequence[int],
     if len(numbers) != len(sizes):
         at = ", ".join(map(str, sizes))
         raise ValueError(f"{name} must be one number, or one for each of the {what} at {at} pixels, got {len(numbers)}")
-    for number in numbers:
-        if not 0 <= number < math.inf:
-            raise ValueError(f"{name} must be at least 0 and finite, got {number}")
-    return [round(1000 * number) for number in numbers]
+    return [round(1000 * at_least_zero(name, number)) for number in numbers]
 
 
 def _by_size(name: str, table: Mapping[Any, Any] | None, heights: Sequence[int], least: float) -> dict[int, Any]:

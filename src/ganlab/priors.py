@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlab.core.checks import positive
 from ganlab.core.errors import GanlabError
 from ganlab.core.randomness import Distribution
 
@@ -37,13 +38,13 @@ class Normal:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        _positive("scale", self.scale)
+        positive("scale", self.scale)
 
     def __call__(self, draw: Draw, batch: int, dim: int) -> Tensor:
         return self.scale * draw(PURPOSE, (batch, dim), "normal")
 
     def truncated(self, threshold: float) -> Truncated:
-        _positive("threshold", threshold)
+        positive("threshold", threshold)
         return Truncated(threshold / self.scale, self.scale)
 
 
@@ -70,7 +71,7 @@ class Uniform:
         return self.low + (self.high - self.low) * draw(PURPOSE, (batch, dim), "uniform")
 
     def truncated(self, threshold: float) -> Uniform:
-        _positive("threshold", threshold)
+        positive("threshold", threshold)
         return Uniform(max(self.low, -threshold), min(self.high, threshold))
 
 
@@ -96,8 +97,8 @@ class Truncated:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        _positive("threshold", self.threshold)
-        _positive("scale", self.scale)
+        positive("threshold", self.threshold)
+        positive("scale", self.scale)
 
     def __call__(self, draw: Draw, batch: int, dim: int) -> Tensor:
         uniform = draw(PURPOSE, (batch, dim), "uniform")
@@ -108,7 +109,7 @@ class Truncated:
         return (self.scale * t).to(uniform.dtype)
 
     def truncated(self, threshold: float) -> Truncated:
-        _positive("threshold", threshold)
+        positive("threshold", threshold)
         return replace(self, threshold=min(threshold / self.scale, self.threshold))
 
 
@@ -129,8 +130,3 @@ def truncate(prior: Any, threshold: float) -> Prior:
         return prior.truncated(threshold)
     except ValueError as error:
         raise GanlabError(f"The prior {prior} cannot be truncated at {threshold}: {error}.") from error
-
-
-def _positive(name: str, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be positive and finite, got {value}")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ganlab.contracts.points import Points
 from ganlab.contracts.view import View
+from ganlab.core.checks import at_least
 from ganlab.games.standard import Standard
 from ganlab.layers import gaussian
 
@@ -103,8 +104,7 @@ class BiGAN(Standard):
         fresh_reals: bool = False,
         update: str = "alternating",
     ) -> None:
-        if width < 1:
-            raise ValueError(f"width must be at least 1, got {width}.")
+        at_least("width", width, 1)
         super().__init__(
             generator=generator,
             discriminator=Pairs(discriminator, cast(Any, generator).latent_dim, width),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -14,6 +13,7 @@ from ganlab.contracts.game import Game
 from ganlab.contracts.points import Points
 from ganlab.contracts.turn import Objectives, Turn
 from ganlab.contracts.view import View
+from ganlab.core.checks import at_least_zero
 from ganlab.layers import gaussian
 
 
@@ -86,8 +86,7 @@ class IntroVAE(Game):
         super().__init__(update)
         weights = {"margin": margin, "alpha": alpha, "beta": beta, "generator_alpha": generator_alpha or 0.0}
         for name, value in weights.items():
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be finite and at least 0, got {value}.")
+            at_least_zero(name, value)
         self.margin, self.alpha, self.beta, self.generator_alpha = margin, alpha, beta, generator_alpha
         self.generator, self.discriminator = generator, Introspection(encoder)
         self.add_modules("discriminator", discriminator=self.discriminator)

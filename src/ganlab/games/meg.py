@@ -13,6 +13,7 @@ from ganlab.contracts.game import Game
 from ganlab.contracts.turn import Objectives, Turn
 from ganlab.contracts.view import View
 from ganlab.core import distributed
+from ganlab.core.checks import at_least, at_least_zero
 from ganlab.core.softplus import softplus
 
 
@@ -58,14 +59,10 @@ class MEG(Game):
         update: str = "alternating",
     ) -> None:
         super().__init__(update)
-        if discriminator_steps < 1:
-            raise ValueError(f"discriminator_steps must be at least 1, got {discriminator_steps}.")
-        for name, value in {"score_penalty": score_penalty, "information": information}.items():
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be finite and at least 0, got {value}.")
         self.generator, self.discriminator, self.statistics = generator, discriminator, statistics
-        self.discriminator_steps, self.per_pixel = discriminator_steps, per_pixel
-        self.score_penalty, self.information = score_penalty, information
+        self.discriminator_steps, self.per_pixel = at_least("discriminator_steps", discriminator_steps, 1), per_pixel
+        self.score_penalty = at_least_zero("score_penalty", score_penalty)
+        self.information = at_least_zero("information", information)
         self.add_modules("discriminator", discriminator=discriminator)
         self.add_modules("generator", generator=generator, statistics=statistics)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from ganlab.contracts.game import Game
 from ganlab.contracts.turn import Objectives, Turn
 from ganlab.contracts.view import View
+from ganlab.core.checks import at_least, positive
 from ganlab.core.errors import one_of
 
 FAKE_LABELS = ("drawn", "uniform", "reals")
@@ -78,10 +78,8 @@ class Standard(Game):
     ) -> None:
         super().__init__(update)
         one_of(fake_labels, FAKE_LABELS, "fake_labels")
-        if discriminator_steps < 1:
-            raise ValueError(f"discriminator_steps must be at least 1, got {discriminator_steps}.")
-        if not 0 < generator_batch < math.inf:
-            raise ValueError(f"generator_batch must be positive and finite, got {generator_batch}.")
+        at_least("discriminator_steps", discriminator_steps, 1)
+        positive("generator_batch", generator_batch)
         self.generator, self.discriminator = generator, discriminator
         self.loss = loss
         self.discriminator_steps, self.generator_batch = discriminator_steps, generator_batch

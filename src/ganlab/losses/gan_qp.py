@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ganlab.core.checks import positive
 from ganlab.core.errors import one_of
 
 DISTANCES = ("l1", "l2")
@@ -43,8 +43,7 @@ class GANQP:
 
     def __post_init__(self) -> None:
         one_of(self.distance, DISTANCES, "distance")
-        if not 0 < self.scale < math.inf:
-            raise ValueError(f"scale must be positive and finite, got {self.scale}")
+        positive("scale", self.scale)
 
     def discriminator(
         self, *, real_logits: Tensor, fake_logits: Tensor, real_images: Tensor, fake_images: Tensor

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn import functional as F
+
+from ganlab.core.checks import positive
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,7 @@ class Hinge:
     margin: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.margin < math.inf:
-            raise ValueError(f"margin must be positive and finite, got {self.margin}")
+        positive("margin", self.margin)
 
     def discriminator(self, *, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return F.relu(self.margin - real_logits).mean() + F.relu(self.margin + fake_logits).mean()
