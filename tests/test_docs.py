@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ganlab.config import compose
+from ganlab.config import command_line, compose
 from ganlab.runs import sweep
 from ganlab.testing import check_loss
 
@@ -98,9 +98,9 @@ def lines_of_train() -> list[str]:
 
 @pytest.mark.parametrize("line", lines_of_train())
 def test_every_training_on_a_page_can_be_started(line: str) -> None:
-    words = compose.split(line)
+    words = command_line.split(line)
     if words[0] == "-m":
-        sweep.check(compose.parse(words[1:]))
+        sweep.check(command_line.parse(words[1:]))
     else:
         compose.read(words)
 

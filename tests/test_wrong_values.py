@@ -11,7 +11,7 @@ import pytest
 from support.runs import TINY
 
 from ganlab.assembly import experiment
-from ganlab.config import catalog, compose
+from ganlab.config import catalog, command_line, compose
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import protocol
@@ -58,7 +58,7 @@ def attempt(before: tuple[str, ...], word: str) -> None:
     """Compose, check and build, as training and evaluation do."""
     if before[0].startswith(("metric=", "features=")):
         key = word.partition("=")[0]
-        (override,) = compose.parse([word])
+        (override,) = command_line.parse([word])
         kind, _, name = before[0].partition("=")
         chosen = {"metrics": [name]} if kind == "metric" else {"features": name}
         changed = protocol.preset("digits").changed({**chosen, key: override.value()})

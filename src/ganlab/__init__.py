@@ -127,11 +127,11 @@ def train(overrides: str | Sequence[str] = ()) -> Run:
     Raises:
         GanlabError: For everything that a user can mend, and if the last checkpoint could not be written.
     """
-    from ganlab.config import compose
+    from ganlab.config import command_line, compose
     from ganlab.runs import fine_tuning, session
     from ganlab.runs.run import Run
 
-    words = compose.split(overrides) if isinstance(overrides, str) else overrides
+    words = command_line.split(overrides) if isinstance(overrides, str) else overrides
     outcome = session.start(compose.read(words, fine_tuning.inherited(words)))
     if outcome.unsaved is not None:
         raise GanlabError(outcome.unsaved)

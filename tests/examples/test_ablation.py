@@ -3,10 +3,11 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ganlab.config import compose, configuration
+from ganlab.config import command_line, compose, configuration
 from ganlab.runs import sweep
 
 FOLDER = Path(__file__).parents[2] / "examples/ablation"
@@ -25,21 +26,29 @@ def commands() -> list[list[str]]:
 
 
 def test_the_sweep_over_the_rows_composes() -> None:
-    sweep.check(compose.parse(commands()[1]))
+    sweep.check(command_line.parse(commands()[1]))
 
 
 @pytest.mark.parametrize("which", [0, -1])
 def test_the_first_and_the_last_job_of_the_crossed_factors_compose(which: int) -> None:
     words = []
-    for o in compose.parse(commands()[2]):
+    for o in command_line.parse(commands()[2]):
         values = list(o.sweep_string_iterator()) if o.is_sweep_override() else []
         words.append(f"{o.get_key_element()}={values[which]}" if values else str(o.input_line))
     compose.read(words)
 
 
+def sweeps(words: list[str]) -> list[Any]:
+    return [override for override in command_line.parse(words) if override.is_sweep_override()]
+
+
 def test_one_command_runs_all_rows_and_another_crosses_the_factors() -> None:
     whole, small, crossed = (
-        {o.get_key_element(): list(o.sweep_string_iterator()) for o in compose.parse(words) if o.is_sweep_override()}
+        {
+            o.get_key_element(): list(o.sweep_string_iterator())
+            for o in command_line.parse(words)
+            if o.is_sweep_override()
+        }
         for words in commands()
     )
     assert whole == small == {"experiment": ROWS}

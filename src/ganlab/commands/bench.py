@@ -52,11 +52,11 @@ def _alone(overrides: Sequence[str]) -> tuple[list[str], list[str] | None]:
     """The options of a run, and the regularizers of reg=a,b,c; none is what they are compared with, named or not."""
     from hydra.core.override_parser.types import ChoiceSweep
 
-    from ganlab.config import compose
+    from ganlab.config import command_line
 
     others: list[str] = []
     alone: list[str] | None = None
-    for override in compose.parse(overrides):
+    for override in command_line.parse(overrides):
         if override.get_key_element() != "reg" or not override.is_choice_sweep():
             others.append(str(override.input_line))
             continue

@@ -251,9 +251,9 @@ def _inner(annotation: Any) -> Sequence[Any]:
 
 def _single(word: str, is_list: bool = False) -> Any:
     """The value that is typed, if it is one."""
-    from ganlab.config import compose
+    from ganlab.config import command_line
 
-    (override,) = compose.parse([word])
+    (override,) = command_line.parse([word])
     if override.is_sweep_override():
         advice = f"a list is written {override.get_key_element()}=[A,B]" if is_list else "one is wanted"
         raise GanlabError(f"{word} has several values: {advice}.")

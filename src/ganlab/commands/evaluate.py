@@ -144,7 +144,7 @@ class Evaluate(Command):
 
     def _protocol(self, data: str) -> Any:
         """The protocol, with what is typed of it."""
-        from ganlab.config import compose
+        from ganlab.config import command_line
         from ganlab.evaluation import protocol
 
         own = data if data in protocol.names() else "fast"  # a data set may bring a protocol of its name
@@ -152,7 +152,7 @@ class Evaluate(Command):
         values = {key: getattr(self, key) for key in self.changed(self.marked(OF_PROTOCOL))}
         if self.metrics is not None:  # a list with or without brackets
             values["metrics"] = [name.strip() for name in self.metrics.strip("[]'\"").split(",") if name.strip()]
-        more = {override.get_key_element(): override.value() for override in compose.parse(self.more)}
+        more = {override.get_key_element(): override.value() for override in command_line.parse(self.more)}
         return protocol.preset(name).changed({**values, **more})
 
     def _truncations(self) -> list[float | None] | None:

@@ -67,11 +67,11 @@ def _matrix(words: Sequence[str], options: Sequence[str]) -> int:
     if words:
         raise GanlabError(f"`ganlab list matrix` takes options only (key=value), got {words[0]!r}.")
     from ganlab.commands import matrix
-    from ganlab.config import compose
+    from ganlab.config import command_line
 
     chosen: dict[str, list[str]] = {}
     others = []
-    for override in compose.parse(options):
+    for override in command_line.parse(options):
         kind = override.get_key_element()
         if kind not in ("game", "loss", *matrix.ADDED):
             others.append(str(override.input_line))

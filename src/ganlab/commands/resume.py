@@ -23,9 +23,9 @@ class Resume(Command):
     overrides: Annotated[Sequence[str], Passed(offers=("options",))] = ()
 
     def __call__(self) -> int:
-        from ganlab.config import compose
+        from ganlab.config import command_line
         from ganlab.runs import run_folder, session
 
         folder = run_folder.existing(self.run_folder)
-        overrides = {o.get_key_element().lstrip("+"): o.value() for o in compose.parse(self.overrides)}
+        overrides = {o.get_key_element().lstrip("+"): o.value() for o in command_line.parse(self.overrides)}
         return session.resume(folder, overrides).exit_code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,13 +21,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ganlab.config import catalog, component_source, configuration, nearest, schema
+from ganlab.config import catalog, command_line, component_source, configuration, nearest, schema
 from ganlab.config.companions import companions
 from ganlab.config.configuration import Config
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError, sentence, suggestion
-
-OPEN_NODES = ("trainer", "clip")  # any key may be set here; who reads them checks them
 
 Offer = Callable[[str], list[str]]  # the names that a group takes
 
@@ -61,7 +58,7 @@ def composed(overrides: Sequence[str], inherited: Inherited | None = None) -> di
     Raises:
         GanlabError: For words, names and keys that there are not.
     """
-    parsed = parse(overrides)
+    parsed = command_line.parse(overrides)
     inherited = inherited or Inherited()
     sweeps = [o.input_line for o in parsed if o.is_sweep_override()]
     if sweeps:
@@ -98,49 +95,6 @@ def composed(overrides: Sequence[str], inherited: Inherited | None = None) -> di
 
 def _spelled(names: str | Sequence[str]) -> str:
     return names if isinstance(names, str) else f"[{','.join(names)}]"
-
-
-def split(line: str) -> list[str]:
-    """The words of a command line, as a shell would split it.
-
-    Raises:
-        GanlabError: If a quote is not closed.
-    """
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise GanlabError(f"{line!r} cannot be split into words, since a quote in it is not closed.") from error
-
-
-def parse(overrides: Iterable[str]) -> list[Override]:
-    """Words of a command line as Hydra's overrides.
-
-    Raises:
-        GanlabError: If a word is no ``key=value``.
-    """
-    parser = OverridesParser.create()
-    parsed = []
-    for word in overrides:
-        if "=" not in word and not word.startswith("~"):
-            raise GanlabError(f"{word!r} is no option: options are written key=value, see `ganlab train --help`.")
-        try:
-            parsed.append(parser.parse_override(word))
-        except HydraException as error:
-            key, _, value = word.partition("=")
-            raise GanlabError(
-                f"{word!r} cannot be read: brackets and quotes must be closed, and a value that holds signs such as "
-                f"= or : stands in quotes of its own: '{key}=\"{value}\"'."
-            ) from error
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
-            raise GanlabError(f"'{word[:60]}...' cannot be read: its value is too long.") from error
-    return parsed
-
-
-def open_line(override: Override) -> str:
-    """The override as Hydra takes it: keys of open nodes need not exist before."""
-    line = str(override.input_line)
-    key = override.get_key_element()
-    return f"++{line}" if key.split(".")[0] in OPEN_NODES and "." in key and not key.startswith(("+", "~")) else line
 
 
 def _is_group(override: Override, options: Offer) -> bool:
@@ -242,7 +196,8 @@ def _set(overrides: Iterable[Override], config: DictConfig) -> None:
     """
     parser = OverridesParser.create()
     with _hydras_errors_in_our_words():
-        ConfigLoaderImpl._apply_overrides_to_config([parser.parse_override(open_line(o)) for o in overrides], config)
+        lines = [parser.parse_override(command_line.open_line(override)) for override in overrides]
+        ConfigLoaderImpl._apply_overrides_to_config(lines, config)
 
 
 @contextmanager
@@ -288,7 +243,7 @@ def _refuse_unknown_keys(overrides: Sequence[Override], config: DictConfig) -> N
             continue
         key = key.lstrip("+")
         parts = key.split(".")
-        if parts[0] in OPEN_NODES:
+        if parts[0] in command_line.OPEN_NODES:
             continue
         node: Any = config
         for depth, part in enumerate(parts):

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganlab.config import catalog, compose, schema
+from ganlab.config import catalog, command_line, schema
 from ganlab.config.component import Component
 from ganlab.config.compose import Inherited
 from ganlab.config.configuration import Config
@@ -35,7 +35,7 @@ def inherited(overrides: Sequence[str]) -> Inherited | None:
     Raises:
         GanlabError: If there is no such run.
     """
-    typed = {o.get_key_element().lstrip("+~"): o for o in compose.parse(overrides)}
+    typed = {o.get_key_element().lstrip("+~"): o for o in command_line.parse(overrides)}
     if "init" not in typed or typed["init"].value() in (None, "", "null"):
         return None
     if typed["init"].is_sweep_override():

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ganlab.assembly import experiment
 from ganlab.config import configuration, nearest, schema
-from ganlab.config.compose import OPEN_NODES
+from ganlab.config.command_line import OPEN_NODES
 from ganlab.config.configuration import Config
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan

@@ -26,7 +26,7 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from ganlab.config import catalog, compose
+from ganlab.config import catalog, command_line, compose
 from ganlab.core import json_lines, streams
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.core.stop_signals import WATCH, heeded
@@ -48,7 +48,7 @@ def run(options: Sequence[str]) -> int:
         GanlabError: Before any job starts, if a value of the sweep is wrong.
     """
     fine_tuning.inherited(options)  # refuses several runs to begin with
-    parsed = compose.parse(options)
+    parsed = command_line.parse(options)
     check(parsed)
     jobs: list[tuple[str, int | None]] = []
     interrupted: list[int] = []
@@ -63,13 +63,11 @@ def run(options: Sequence[str]) -> int:
         name = str(runtime.job.override_dirname) or "the only job"
         folder = Path(runtime.runtime.output_dir)
         print(f"job {len(jobs)}: {name}", flush=True)
-        words = list(runtime.overrides.task)
         here = os.getpid() == process
         if not here:  # hydra/launcher=joblib and the like; a job that is killed leaves no second line
             json_lines.append(elsewhere, [str(folder), None])
         try:
-            config = compose.read(words, fine_tuning.inherited(words))
-            run_folder.write_config(folder, replace(config, run=replace(config.run, dir=str(folder))))
+            _write(folder, runtime.overrides.task)
             code = _start(folder, interrupted)
         except GanlabError as error:  # Hydra would print a traceback
             print(f"ganlab: {error}", file=sys.stderr, flush=True)
@@ -83,7 +81,7 @@ def run(options: Sequence[str]) -> int:
         if interrupted:
             raise _Interrupted
 
-    command_line, sys.argv = sys.argv, [sys.argv[0], "--multirun", *_lines(parsed, folder_of_sweep)]
+    argv, sys.argv = sys.argv, [sys.argv[0], "--multirun", *_lines(parsed, folder_of_sweep)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors are raised; without it Hydra prints a traceback, and exits
     GlobalHydra.instance().clear()
     try:
@@ -91,18 +89,22 @@ def run(options: Sequence[str]) -> int:
     except _Interrupted:
         pass
     except OSError as error:
-        raise GanlabError(
-            f"The sweep's folder {folder_of_sweep} cannot be written: {error.strerror or error}."
-        ) from error
+        reason = error.strerror or error
+        raise GanlabError(f"The sweep's folder {folder_of_sweep} cannot be written: {reason}.") from error
     except HydraException as error:
         raise GanlabError(f"The sweep cannot be run: {sentence(error)}") from error
     finally:
-        sys.argv = command_line
+        sys.argv = argv
         os.environ.pop("HYDRA_FULL_ERROR", None)
     jobs += _read(elsewhere)
     if not jobs and not interrupted:
         raise GanlabError("The sweep has no jobs: one of its values is an empty list.")
     return _summarise(jobs, interrupted)
+
+
+def _write(folder: Path, words: Sequence[str]) -> None:
+    config = compose.read(words, fine_tuning.inherited(words))
+    run_folder.write_config(folder, replace(config, run=replace(config.run, dir=str(folder))))
 
 
 def check(parsed: Sequence[Override]) -> None:
@@ -169,7 +171,7 @@ def _lines(parsed: Sequence[Override], folder: Path) -> list[str]:
         lines.append(f"hydra.job.config.override_dirname.exclude_keys=[{','.join(repr(key) for key in fixed)}]")
     for override in parsed:
         if override.get_key_element() != "run.dir":
-            lines.append(compose.open_line(override))
+            lines.append(command_line.open_line(override))
     return lines
 
 
