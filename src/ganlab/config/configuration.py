@@ -80,12 +80,12 @@ class Config(GeneralOptions):
         for name in SECTIONS:
             found[name] = schema.plain(asdict(getattr(self, name)))
         found.update(clip=dict(self.clip), trainer=dict(self.trainer))
-        for kind in kinds.of_run():
-            if kind in kinds.at("around"):
+        for kind, of in kinds.KINDS.items():
+            if of.place == "around":
                 found[kind] = {name: dict(node) for name, node in self.around.get(kind, {}).items()}
-            elif kinds.KINDS[kind].nested:
+            elif of.nested and of.of_run:
                 found[kind] = {name: part.plain() for name, part in self.of(kind).items()}
-            else:
+            elif of.of_run:
                 node = self.components[kind].plain() if kind in self.components else {}
                 found[kind] = {**found.get(kind, {}), **node}
         return found
@@ -171,9 +171,11 @@ def _sections(plain: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _nodes(plain: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """(kind, key, node) of each component; options without a component are of a role that the game does not have."""
-    for kind in [kind for kind in kinds.of_run() if kind not in kinds.at("around")]:
+    for kind, of in kinds.KINDS.items():
         node = plain.get(kind) or {}
-        if kinds.KINDS[kind].nested:
+        if of.place in ("around", "evaluation"):
+            continue
+        if of.nested:
             for name, inner in node.items():
                 yield kind, f"{kind}.{name}", {COMPONENT: name, **inner}
         elif COMPONENT in node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from ganlab.core.errors import GanlabError, suggestion
@@ -55,12 +56,12 @@ class Kind:
     always: Mapping[str, str] = field(default_factory=dict)
     shown: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def of_run(self) -> bool:
         """Tell if a run's configuration names it."""
         return self.place != "evaluation"
 
-    @property
+    @cached_property
     def nested(self) -> bool:
         """Tell if its node in a configuration holds a node for each of several names."""
         return self.many or self.place == "player"
