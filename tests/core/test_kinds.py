@@ -84,8 +84,8 @@ def test_a_new_role_is_one_kind_a_game_and_a_network(
 
 
 def test_a_run_leaves_a_new_role_empty_unless_its_game_takes_it(critic2: None) -> None:
-    assert compose.read([*TINY])["critic2"] == {}
-    assert compose.read([*TINY, "game=twofold"])["critic2"] == {"component": "toy", "width": 4}
+    assert compose.composed([*TINY])["critic2"] == {}
+    assert compose.read([*TINY, "game=twofold"])["critic2"].plain() == {"component": "toy", "width": 4}
 
 
 def test_labels_go_to_who_makes_images_and_to_one_judge() -> None:
