@@ -181,6 +181,13 @@ def test_a_resumed_run_may_have_other_callbacks_and_loggers(train: Train) -> Non
         session.resume(folder, {"trainer.max_steps": 6, "callback": ["early", "early"]})
 
 
+def test_what_every_run_has_cannot_come_in_by_another_name(copied: Path) -> None:
+    path = copied / "config.yaml"
+    path.write_text(path.read_text().replace("callback: {}", "callback: {mine: {component: stopping}}"))
+    with pytest.raises(GanlabError, match=r"The callback 'stopping' is part of every run"):
+        session.resume(copied, {"trainer.max_steps": 5})
+
+
 def test_a_run_from_before_there_were_callbacks_goes_on_with_its_loggers(copied: Path) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is missing")
     path = copied / "config.yaml"

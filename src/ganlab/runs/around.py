@@ -32,7 +32,7 @@ def check(config: Config) -> dict[str, list[Component]]:
     problems: list[str] = []
     for kind in CLASSES:
         for name, node in config.around.get(kind, {}).items():
-            refuse_always(kind, name)
+            refuse_always(kind, node.get(COMPONENT, name))
             part, wrong = component.read(kind, f"{kind}.{name}", {COMPONENT: name, **node})
             found[kind].append(part)
             problems += [*wrong, *part.missing]
@@ -65,7 +65,8 @@ def chosen(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
             refuse_always(kind, name)
             if names.count(name) > 1:
                 raise GanlabError(compose.named_twice(kind, name, None))
-        new[kind] = {name: {**schema.node(kind, name), **(before.get(name) or {})} for name in names}
+        nodes = {name: before.get(name) or {} for name in names}
+        new[kind] = {n: {**schema.node(kind, node.get(COMPONENT, n)), **node} for n, node in nodes.items()}
     return new
 
 

@@ -6,7 +6,6 @@ import sys
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 
 from ganlab.contracts.callback import RunContext
@@ -83,22 +82,11 @@ class Grids(L.Callback):
         self.run.ending.grid = path
         self._thin_out()
         for logger in trainer.loggers:
-            try:
-                _log_picture(logger, canvas.permute(1, 2, 0).numpy(), module)
-            except OSError as error:
-                name = type(logger).__name__
-                print(f"{name} cannot write a grid ({error.strerror or error}): training goes on.", file=sys.stderr)
+            if hasattr(logger, "log_image"):
+                logger.log_image("samples", [canvas.permute(1, 2, 0).numpy()], step=module.progress.images_seen)
 
     def _thin_out(self) -> None:
         grids = sorted(self.folder.glob("iteration_*.png"))
         if len(grids) > self.keep:
             for path in grids[1:-1:2]:
                 path.unlink(missing_ok=True)
-
-
-def _log_picture(logger: Any, picture: np.ndarray, module: GANModule) -> None:
-    step = module.progress.images_seen
-    if hasattr(logger, "log_image"):  # Weights & Biases
-        logger.log_image("samples", [picture], step=step)
-    elif hasattr(getattr(logger, "experiment", None), "add_image"):  # TensorBoard
-        logger.experiment.add_image("samples", picture, step, dataformats="HWC")

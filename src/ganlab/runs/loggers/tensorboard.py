@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from ganlab.contracts.callback import RunContext
@@ -50,3 +52,8 @@ class TensorBoard(TensorBoardLogger):
             )
         except ModuleNotFoundError as error:
             raise GanlabError('logger=tensorboard needs a package: pip install "ganlab[tensorboard]".') from error
+
+    def log_image(self, key: str, images: list[Any], step: int) -> None:
+        """Log pictures, (height, width, channels) each."""
+        for number, image in enumerate(images):
+            self.experiment.add_image(f"{key}_{number}" if number else key, image, step, dataformats="HWC")
