@@ -30,6 +30,14 @@ def _one_thread_and_the_handlers_as_they_were() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.fixture(scope="session")
+def tables() -> None:
+    """The tables of options are in the cache, and no command has to say that it makes them."""
+    from ganlab.config import help_pages
+
+    help_pages.train()
+
+
 @pytest.fixture
 def train(tmp_path: Path) -> Train:
     """``train("loss=hinge", name="a")``: a tiny run in this process; returns its folder."""

@@ -13,6 +13,8 @@ from ganlab.commands.completion import SCRIPTS
 from ganlab.config import catalog, help_pages
 from ganlab.core.errors import GanlabError
 
+pytestmark = pytest.mark.usefixtures("tables")
+
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     assert cli.dispatch(words) == 0

@@ -22,7 +22,7 @@ WITH_NAMES = (
 )  # fmt: skip
 ORDINARY = {"clip", "dropout", "none", "normal", "progress", "uniform"}  # words with other meanings too
 NAMED = {  # defaults of kinds; nothing may be added
-    "config/component_source.py adam", "config/sections.py fid",
+    "core/kinds.py adam", "config/sections.py fid",
     "core/kinds.py digits", "core/kinds.py hinge", "core/kinds.py standard",
     *(f"core/kinds.py {callback}" for callback in ("grids", "recording", "saving", "scoring", "signals", "stopping")),
 }  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from support.runs import TINY
 
 from ganlab.assembly import experiment
-from ganlab.config import catalog, command_line, compose
+from ganlab.config import catalog, command_line, compose, presets
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import protocol
@@ -29,12 +29,12 @@ WRONG = (
 def keys() -> list[tuple[tuple[str, ...], str]]:
     """Every option, with the words that bring it into a configuration."""
     found: list[tuple[tuple[str, ...], str]] = [
-        (TINY, key.key) for key in (*catalog.run_keys(), *catalog.trainer_keys())
+        (TINY, key.key) for key in (*catalog.run_keys(), *presets.trainer_keys())
     ]
     for kind in kinds.KINDS:
         for name in registry.names(kind):
             typed = "optimizer/generator" if kind == "optimizer" else kind
-            for key in catalog.keys(typed, name):
+            for key in presets.keys(typed, name):
                 found.append((words(kind, name), key.key))
     return found
 

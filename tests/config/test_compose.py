@@ -1,4 +1,5 @@
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ from hydra._internal import config_loader_impl
 from support.distributions import install
 
 from ganlab import cli
-from ganlab.config import catalog, compose, configuration, schema
+from ganlab.config import catalog, compose, configuration, presets, schema
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
 GROUPS = [group for group in catalog.run_groups() if catalog.choices(group)]
+DEFAULTS_ENTRY = re.compile(r"(?m)^  - (?:override )?/?(?:(\w+): )?(\w+)$")
 PRESETS = [(choice.group, choice.name) for group in GROUPS for choice in catalog.choices(group) if choice.preset]
 
 
@@ -110,7 +112,7 @@ def test_every_option_of_every_group_composes() -> None:
 
 
 def test_none_is_an_option_of_every_optional_group() -> None:
-    optional = [group for group in catalog.groups() if catalog.is_optional(group)]
+    optional = [name for name, group in catalog.groups().items() if group.optional]
     empty: dict[str, Any] = {"discriminator": {}, "loss": {}}  # the only ones of which a run has some by default
     assert compose.composed([f"{group}=none" for group in optional]) == {**compose.composed([]), **empty}
 
@@ -120,17 +122,19 @@ def test_no_preset_repeats_what_is_so_without_it(group: str, name: str) -> None:
     """Neither a default of a signature nor what a preset that it builds on says."""
     file = catalog.find(group, name).preset
     assert file is not None
-    where = "optimizer/generator" if group == "optimizer" else group
-    own = catalog.preset(where, file)
-    without: dict[str, Any] = {}
-    for part in own.parts:
-        components, values = catalog.compose(*part)
-        for component in components:
-            given = kinds.given(component.kind)
-            options = schema.options(registry.load(component.kind, component.name), given)
-            without.update({f"{component.key}.{option}": o.default for option, o in options.items()})
-        without.update(values)
-    assert [f"{key}={value}" for key, value in own.values.items() if key in without and without[key] == value] == []
+    found = presets.composition(catalog.groups()[group].address, name)
+    assert not found.problem
+    text = file.read_text()
+    package = re.findall(r"# @package (\S+)", text) or [catalog.groups()[group].address.replace("/", ".")]
+    content = {key: value for key, value in yaml.safe_load(text).items() if key != "defaults"}
+    own = dict(catalog.leaves(content, "" if package[0] == "_global_" else package[0]))
+    brought = {"/".join([where or group, one]) for where, one in DEFAULTS_ENTRY.findall(text) if one != "none"}
+    inner: dict[str, Any] = {}
+    for preset in brought & {f"{g}/{n}" for g, n in PRESETS}:
+        inner.update(presets.composition(*preset.split("/")).values)
+    changed = [f"{key}." for key in found.values]
+    for key, value in own.items():
+        assert inner[key] != value if key in inner else f"{key}.".startswith(tuple(changed)), key
 
 
 def test_train_yaml_says_what_a_run_is_composed_of_and_no_default() -> None:
@@ -140,9 +144,9 @@ def test_train_yaml_says_what_a_run_is_composed_of_and_no_default() -> None:
 
 def test_a_model_sets_networks_and_optimizers_alone() -> None:
     for choice in catalog.choices("model"):
-        parts, values = catalog.compose("model", choice.name)
-        assert {key.partition(".")[0] for key in values} <= {"generator", "discriminator", "optimizer"}
-        assert {part.kind for part in parts} == {"generator", "discriminator", "optimizer"}
+        found = presets.composition("model", choice.name)
+        assert {key.partition(".")[0] for key in found.values} <= {"generator", "discriminator", "optimizer"}
+        assert {part.kind for part in found.parts} == {"generator", "discriminator", "optimizer"}
 
 
 def test_networks_are_swapped_on_top_of_a_model_in_any_order() -> None:

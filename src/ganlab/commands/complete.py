@@ -11,9 +11,8 @@ from typing import Annotated
 
 from ganlab.commands import COMMANDS
 from ganlab.commands.command import PATH, RUN, RUNS, Command, Flag, Passed, Word, choices, load
-from ganlab.config import catalog
+from ganlab.config import catalog, presets
 from ganlab.config.catalog import NONE, Key
-from ganlab.core import kinds
 from ganlab.core.errors import GanlabError
 
 _PATHS = ("path", "dir")  # options of a run that take a file or a folder
@@ -72,11 +71,11 @@ def _passed(command: type[Command], before: Sequence[str]) -> Iterator[str]:
 
 
 def _groups() -> Iterator[str]:
-    for group in catalog.run_groups():
-        if group == "optimizer":
-            yield from ("optimizer/generator=", "optimizer/discriminator=")
-        elif group != "trainer":
-            yield f"{group}="
+    for group in catalog.run_groups().values():
+        if group.path:
+            yield from (f"{group.name}/generator=", f"{group.name}/discriminator=")
+        elif group.several:
+            yield f"{group.name}="
 
 
 def _keys(before: Sequence[str]) -> list[str]:
@@ -85,7 +84,7 @@ def _keys(before: Sequence[str]) -> list[str]:
 
 def _options(before: Sequence[str]) -> list[Key]:
     """The options of the components that a command line chooses so far, and of the default ones."""
-    chosen = dict(catalog.run_defaults())
+    chosen = {group: (name,) for group, name in catalog.run_defaults().items()}
     for word in before:
         group, sign, names = word.partition("=")
         if sign and group.partition("/")[0] in catalog.run_groups():
@@ -96,26 +95,26 @@ def _options(before: Sequence[str]) -> list[Key]:
         keys = {key: k for key, k in keys.items() if not key.startswith(group.replace("/", ".") + ".")}
         for name in chosen[group]:
             try:
-                keys.update({key.key: key for key in catalog.keys(group, name)})
+                keys.update({key.key: key for key in presets.keys(group, name)})
             except GanlabError:  # half-typed or unknown
                 continue
-    keys.update({key.key: key for key in (*catalog.run_keys(), *catalog.trainer_keys())})
+    keys.update({key.key: key for key in (*catalog.run_keys(), *presets.trainer_keys())})
     return list(keys.values())
 
 
 def _values(command: type[Command], key: str, value: str, before: Sequence[str]) -> Iterator[str]:
     group = key.partition("/")[0]
-    if group in catalog.run_groups():
-        always = kinds.KINDS[group].always if group in kinds.KINDS else {}
-        names = [choice.name for choice in catalog.choices(group) if choice.name not in always]
+    of = catalog.run_groups().get(group)
+    if of is not None:
+        names = [choice.name for choice in catalog.choices(group) if of.offers(choice)]
         head = re.match(r"(.*[\[,])?", value).group()  # type: ignore[union-attr]
         taken = re.findall(r"[\w-]+", head)
         yield from (f"{key}={head}{name}" for name in names if name not in taken)
-        if catalog.is_optional(group) and not head:
+        if of.optional and not head:
             yield f"{key}={NONE}"
         if head.startswith("[") and value[len(head) :] in names:
             yield f"{key}={value}]"
-        if not value and catalog.takes_several(group):
+        if not value and of.many:
             yield f"{key}=["
         return
     own = command.options().get(key)

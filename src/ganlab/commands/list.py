@@ -25,8 +25,9 @@ class List(Command):
     `ganlab train key=value ...`; game=NAME, loss=NAME, reg=NAME or lists of names show only these.
     A loss may be a preset, as wgan_gp.
 
-    Components of other packages and of ./conf are marked with where they come from. Nothing is
-    imported, so a package that is broken is listed like any other.
+    Components of other packages and of ./conf are marked with where they come from, and what cannot
+    be imported with the reason. Each component is imported once, in a process of its own, after a file
+    of its package has changed.
     """
 
     kinds: Annotated[Sequence[str], Word("[KIND ...]")] = ()
@@ -46,10 +47,11 @@ class List(Command):
         pages = []
         for group in dict.fromkeys(self.kinds) or groups:
             choices = catalog.choices(group)
-            if self.kinds or len(choices) > (group == "trainer"):  # the one set of Trainer options is no choice
+            of = groups[group]
+            if self.kinds or (choices and of.several):
                 lines = help_pages.summary_lines(choices) or ["  none is installed"]
-                what = "" if groups[group] == group else f"{groups[group]}    "
-                pages.append("\n".join([f"{group}: {what}({help_pages.how_to_type(group)})", *lines]))
+                what = "" if of.what == group else f"{of.what}    "
+                pages.append("\n".join([f"{group}: {what}({of.to_type})", *lines]))
         print("\n\n".join(pages))
         if broken := registry.about_unreadable():
             print(f"note:{broken}", file=sys.stderr)

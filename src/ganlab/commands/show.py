@@ -6,12 +6,13 @@ import difflib
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from ganlab.commands.command import Command, Passed, Word
-from ganlab.config import catalog, help_pages, schema, signatures
-from ganlab.config.catalog import Choice, Key, Part
+from ganlab.config import catalog, docstrings, help_pages, option_table, presets
+from ganlab.config.catalog import Choice, Key
+from ganlab.config.presets import Part
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError, suggestion
 
@@ -42,7 +43,8 @@ class Show(Command):
         pages = []
         for group, name in _resolve(asked):
             choice = catalog.find(group, name)
-            pages.append(_component(choice) if choice.preset is None and group != "model" else _preset(choice))
+            kind = catalog.groups()[group].kind_of(choice)
+            pages.append(_preset(choice) if kind is None else _component(kind, choice))
         print(f"\n\n{'-' * help_pages.WIDTH}\n\n".join(pages))
         return 0
 
@@ -89,60 +91,54 @@ def _near(name: str, names: dict[str, list[str]]) -> str:
     inside = [known.lower() for _, known in pairs if word in re.split("[_-]", known.lower())]
     found = [pair for pair in pairs if pair[1].lower() in [word, *similar, *inside]]
     if not inside:  # no name that the word is a part of
-        found += [pair for pair in pairs if pair not in found and word in catalog.summary(catalog.find(*pair)).lower()]
+        found += [pair for pair in pairs if pair not in found and word in presets.summary(catalog.find(*pair)).lower()]
     if not found:
         return suggestion(word, [*names, *(known for _, known in pairs)])
     found.sort(key=lambda pair: -difflib.SequenceMatcher(None, word, pair[1].lower()).ratio())
     return f" Did you mean {' or '.join(f'`ganlab show {group} {known}`' for group, known in found[:MOST])}?"
 
 
-def _component(choice: Choice) -> str:
-    kind, name = choice.group, choice.name
+def _component(kind: str, choice: Choice) -> str:
+    name, group = choice.name, catalog.groups()[choice.group]
     point = registry.find(kind, name)  # refuses a name that two packages claim
-    text = catalog.signature(kind, name)
-    if text.options is None:  # no source, or a base class out of sight
-        component = registry.load(kind, name)
-        text = signatures.live(component, schema.options(component, kinds.given(kind)))
+    described = option_table.read(kind, name)
+    if described.problem:
+        raise GanlabError(described.problem)
     source = f"{choice.provider}, {point.value}" if point is not None else choice.provider
-    of = kinds.KINDS[kind]
-    parts, defaults = catalog.compose("optimizer/generator" if kind == "optimizer" else kind, name)
-    part = parts[0]
-    keys = [Key(f"{part.key}.{o.name}", o, text.arguments.get(o.name, "")) for o in text.options or ()]
-    keys = [replace(k, option=replace(k.option, default=defaults.get(k.key, k.option.default))) for k in keys]
-    typed = f"{kind} {name}" if name in of.always else _typed(part)
-    what = f"{of.what} of every run" if name in of.always else of.what
-    lines = [f"{typed}    ({what}; {source})", "", text.body or "It has no docstring.", ""]
-    if of.shown:
-        component = registry.load(kind, name)
-        known = [(attribute, getattr(component, attribute, None)) for attribute in of.shown]
-        lines += [*(f"{attribute}: {'not stated' if value is None else value}" for attribute, value in known), ""]
-    lines += _table(keys)
-    if kind == "optimizer":
+    what = kinds.KINDS[kind].what if group.offers(choice) else f"{kinds.KINDS[kind].what} of every run"
+    typed = f"{group.typed}={name}" if group.offers(choice) else f"{kind} {name}"
+    body = "\n\n".join(filter(None, docstrings.around(described.doc))) or "It has no docstring."
+    lines = [f"{typed}    ({what}; {source})", "", body, ""]
+    shown = [f"{attribute}: {'not stated' if v is None else v}" for attribute, v in described.shown.items()]
+    lines += [*shown, *[""] * bool(shown), *_table(presets.keys(group.address, name))]
+    if group.path:
         lines += ["", f"The same for the other players: optimizer/discriminator={name}, optimizer.discriminator.lr=..."]
     return "\n".join(lines)
 
 
 def _preset(choice: Choice) -> str:
-    group = "optimizer/generator" if choice.group == "optimizer" else choice.group
+    path = catalog.groups()[choice.group].address
     source = choice.provider if choice.preset is None else f"{choice.provider}, {choice.preset}"
-    lines = [f"{group}={choice.name}    (preset; {source})", ""]
+    lines = [f"{path}={choice.name}    (preset; {source})", ""]
     if choice.preset is not None:
-        text = catalog.preset(choice.group, choice.preset)
-        lines += [textwrap.indent(text.text.rstrip() or text.summary, "    "), ""]
-    parts, _ = catalog.compose(group, choice.name)
-    if parts:
-        width = max(len(_typed(part)) for part in parts)
-        about = [catalog.signature(part.kind, part.name).summary for part in parts]
+        lines += [textwrap.indent(choice.preset.read_text(encoding="utf-8", errors="replace").rstrip(), "    "), ""]
+    found = presets.composition(path, choice.name)
+    if found.problem:
+        return "\n".join([*lines, found.problem])
+    if found.parts:
+        width = max(len(_typed(part)) for part in found.parts)
         lines += ["It composes:", ""]
-        for part, what in zip(parts, about, strict=True):
+        for part in found.parts:
+            what = option_table.read(part.kind, part.name).summary
             lines.append(help_pages.one_line(f"  {_typed(part):<{width}}  ", what))
         lines.append("")
-    return "\n".join([*lines, *_table(catalog.keys(group, choice.name))])
+    return "\n".join([*lines, *_table(presets.keys(path, choice.name))])
 
 
 def _typed(part: Part) -> str:
-    word = part.key.replace(".", "/") if part.kind == "optimizer" else help_pages.typed(part.kind)
-    return f"{word}={part.name}"
+    """Return what chooses a part: ``reg=sn``, ``optimizer/generator=adam``."""
+    of_player = kinds.KINDS[part.kind].place == "player"
+    return f"{part.key.replace('.', '/') if of_player else part.kind}={part.name}"
 
 
 def _table(keys: Sequence[Key]) -> list[str]:
@@ -156,7 +152,10 @@ def _table(keys: Sequence[Key]) -> list[str]:
     for word, key in zip(typed, keys, strict=True):
         start = f"  {word:<{wide}}  {key.option.annotation:<{narrow}}  "
         if len(start) <= help_pages.WIDTH // 2:
-            lines += help_pages.hanging(start, key.about.split())
+            lines += help_pages.hanging(start, key.option.about.split())
         else:
-            lines += [start.rstrip(), *(help_pages.hanging(" " * 8, key.about.split()) if key.about else [])]
+            lines += [
+                start.rstrip(),
+                *(help_pages.hanging(" " * 8, key.option.about.split()) if key.option.about else []),
+            ]
     return lines

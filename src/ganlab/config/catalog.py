@@ -1,36 +1,28 @@
-"""Everything that can be named on a command line, found without importing any of it.
+"""Everything that can be named on a command line: groups of components and presets, none of which is imported.
 
-Components come from entry points and their options from source text (`ganlab.config.signatures`); presets
-are YAML files in ganlab's ``conf/``, in the user's ``./conf`` and in plug-ins, in that order.
+Components come from entry points; presets are YAML files in ganlab's ``conf/``, in the user's ``./conf`` and in
+plug-ins, in that order. What a component takes is in `ganlab.config.option_table`, what a preset composes in
+`ganlab.config.presets`.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import importlib.util
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ganlab.config import schema, sections, signatures
-from ganlab.config.schema import REQUIRED, Option
-from ganlab.config.signatures import Signature
+from ganlab.config import option_table, sections
+from ganlab.config.option_table import OWN
+from ganlab.config.schema import COMPONENT, REQUIRED, Option
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.kinds import NONE, Kind
 
-OWN = "ganlab"
 USER = "./conf"
-NONE = "none"
-PRESET_GROUPS = {
-    "experiment": "complete recipe",
-    "model": "generator, discriminator and their optimizers",
-    "trainer": "options of Lightning's Trainer",
-}
-_ORDER = ("experiment", "model", "generator", "discriminator", "loss", "reg", "augment")  # the others follow
+_FIRST = ("experiment", "model", "generator", "discriminator", "loss", "reg", "augment")  # the others follow
 
 
 @dataclass(frozen=True)
@@ -51,42 +43,190 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Preset:
-    """A YAML file of a config group.
-
-    Args:
-        summary: The first line of its first comment.
-        parts: (group, name) of what it composes.
-        values: What it sets itself, by full key.
-    """
-
-    text: str
-    summary: str = ""
-    parts: tuple[tuple[str, str], ...] = ()
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A component as it stands in a configuration: ``reg.sn`` is where the options of ``sn`` are."""
-
-    kind: str
-    name: str
-    key: str
-
-
-@dataclass(frozen=True)
 class Key:
     """An option with the full key that a user types."""
 
     key: str
     option: Option
-    about: str = ""
 
     @property
     def required(self) -> bool:
-        """Whether it has no default."""
+        """Tell if it has no default."""
         return bool(self.option.default == REQUIRED)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A config group: what may be typed before ``=`` to choose a component or a preset. This one has presets alone.
+
+    Args:
+        default: What a run uses if nothing else is said.
+        many: Whether a run may name several: ``reg=[sn,ortho]``.
+        optional: Whether ``none`` is a choice.
+        of_run: Whether a run's configuration is composed of it.
+        package: Where Hydra puts what it composes, unless that follows from its name.
+        path: What its name is followed by where each player has one: ``/generator``.
+    """
+
+    name: str
+    what: str
+    default: str = ""
+    many: bool = False
+    optional: bool = False
+    of_run: bool = True
+    package: str | None = None
+    path: str = ""
+
+    @property
+    def address(self) -> str:
+        """The path at which Hydra has it, ``optimizer/generator``."""
+        return self.name + self.path
+
+    @property
+    def typed(self) -> str:
+        """The word that is typed before ``=``."""
+        return self.address
+
+    @property
+    def several(self) -> bool:
+        """Tell if there is something to choose: there is one set of options of Lightning's Trainer."""
+        return self.name != "trainer"
+
+    @property
+    def placeholder(self) -> str:
+        """The word that stands for the group before ``=``, in help."""
+        return self.typed
+
+    @property
+    def to_type(self) -> str:
+        """``reg=NAME, reg=[NAME,...] or reg=none``."""
+        several = f", {self.typed}=[NAME,...]" if self.many else ""
+        return f"{self.placeholder}=NAME{several}" + (f" or {self.name}={NONE}" if self.optional else "")
+
+    def where(self, name: str) -> str:
+        """Return the key of the node where the options of a choice stand."""
+        return self.address.replace("/", ".")
+
+    def components(self) -> Iterator[Choice]:
+        """Yield what it offers without a YAML file."""
+        yield from ()
+
+    def offers(self, choice: Choice) -> bool:
+        """Tell if a run may name it: the others are in every run anyhow."""
+        return True
+
+    def kind_of(self, choice: Choice) -> str | None:
+        """The kind of component that a choice is; None for one that composes several."""
+        return None
+
+    def node(self, name: str) -> tuple[str | None, dict[str, Any]]:
+        """Return where Hydra puts a choice that has no YAML file, and what it puts there.
+
+        Raises:
+            GanlabError: If it cannot be used.
+        """
+        return self.package, {}
+
+
+@dataclass(frozen=True)
+class _Models(Group):
+    """A generator and a discriminator of one name are a model."""
+
+    def components(self) -> Iterator[Choice]:
+        for name in sorted({*registry.names("generator")} & {*registry.names("discriminator")}):
+            yield Choice(self.name, name, registry.owners("generator", name)[0])
+
+    def node(self, name: str) -> tuple[str | None, dict[str, Any]]:
+        networks = ("generator", "discriminator")
+        optimizers = [
+            {f"/{kind}/{part}": kinds.KINDS[kind].default} for kind in kinds.at("player") for part in networks
+        ]
+        return self.package, {"defaults": [*({f"/{part}": name} for part in networks), *optimizers]}
+
+
+@dataclass(frozen=True)
+class _Components(Group):
+    """The components of a kind, and presets of them."""
+
+    kind: Kind = field(kw_only=True)
+
+    @property
+    def typed(self) -> str:
+        return self.kind.word or super().typed
+
+    def components(self) -> Iterator[Choice]:
+        for name in registry.names(self.name):
+            first, *others = registry.owners(self.name, name)
+            yield Choice(self.name, name, first, rivals=tuple(others))
+
+    def offers(self, choice: Choice) -> bool:
+        return choice.name not in self.kind.always
+
+    def kind_of(self, choice: Choice) -> str | None:
+        return None if choice.preset is not None else self.name
+
+    def where(self, name: str) -> str:
+        if name in self.kind.always:
+            return self.kind.always[name]
+        several = f"{self.address}.{name}" if self.of_run else name  # fid.blocks=20, and not metric.fid.blocks=20
+        return several if self.many else super().where(name)
+
+    def node(self, name: str) -> tuple[str | None, dict[str, Any]]:
+        if name == NONE:
+            return self.package, {}
+        options = option_table.at_hand(self.name, name).node
+        return f"{self.name}.{name}" if self.many else self.package, {COMPONENT: name, **options}
+
+
+@dataclass(frozen=True)
+class _OfPlayers(_Components):
+    """Components of which each player has one."""
+
+    path: str = "/generator"
+
+    @property
+    def several(self) -> bool:
+        """Tell if there is something to choose: there is one set of options of Lightning's Trainer."""
+        return self.name != "trainer"
+
+    @property
+    def placeholder(self) -> str:
+        return f"{self.name}/PLAYER"
+
+    @property
+    def to_type(self) -> str:
+        return f"{super().to_type}, PLAYER being generator or discriminator"
+
+
+def groups() -> dict[str, Group]:
+    """Config groups, in the order in which they are shown."""
+    found: dict[str, Group] = {
+        "experiment": Group("experiment", "complete recipe", optional=True, package="_global_"),
+        "model": _Models("model", "generator, discriminator and their optimizers", "small", package="_global_"),
+        "trainer": Group("trainer", "options of Lightning's Trainer", "default"),
+    }
+    for name, kind in kinds.KINDS.items():
+        of = _OfPlayers if kind.place == "player" else _Components
+        found[name] = of(name, kind.what, kind.default, kind.many, kind.optional, kind.of_run, kind=kind)
+    return {name: found[name] for name in dict.fromkeys([*_FIRST, *kinds.KINDS, *found])}
+
+
+def run_groups() -> dict[str, Group]:
+    """Those of `groups` that a run's configuration is composed of."""
+    return {name: group for name, group in groups().items() if group.of_run}
+
+
+def group_of(path: str) -> Group:
+    """The group of a path such as ``optimizer/generator``.
+
+    Raises:
+        GanlabError: If there is none.
+    """
+    name, slash, player = path.partition("/")
+    known = groups()
+    if name not in known:
+        raise GanlabError(f"There is no kind {name!r}.{suggestion(name, known)} Kinds: {', '.join(known)}.")
+    return replace(known[name], path=slash + player) if slash else known[name]
 
 
 def conf_dir() -> Path:
@@ -103,41 +243,30 @@ def preset_folders() -> list[tuple[str, Path]]:
     if user.is_dir() and user.resolve() != conf_dir().resolve():
         folders.append((USER, user))
     for point in registry.points("ganlab.conf"):
-        folder = signatures.package_folder(point.value)
+        folder = _package_folder(point.value)
         if folder is not None:
             folders.append((registry.distribution(point), folder))
     return folders
 
 
-def groups() -> dict[str, str]:
-    """Config groups and what they hold, in the order in which they are shown."""
-    known = {**PRESET_GROUPS, **{name: kind.what for name, kind in kinds.KINDS.items()}}
-    return {name: known[name] for name in dict.fromkeys([*_ORDER, *kinds.KINDS, *known])}
-
-
-def run_groups() -> dict[str, str]:
-    """Those of `groups` that a run's configuration is composed of."""
-    return {group: what for group, what in groups().items() if group in PRESET_GROUPS or group in kinds.of_run()}
-
-
-def takes_several(group: str) -> bool:
-    """Whether a run may name several: ``reg=[sn,ortho]``."""
-    return group in kinds.KINDS and kinds.KINDS[group].many
-
-
-def is_optional(group: str) -> bool:
-    """Whether ``none`` is a choice."""
-    return group == "experiment" or (group in kinds.KINDS and kinds.KINDS[group].optional)
+def _package_folder(package: str) -> Path | None:
+    """The folder of a package or of a folder of data files in one, which is not imported; None if there is none."""
+    top, *rest = package.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    folders = [Path(f).joinpath(*rest) for f in (spec.submodule_search_locations or ())] if spec else []
+    return next((f for f in folders if f.is_dir()), None)
 
 
 def choices(group: str) -> list[Choice]:
-    """What a group offers, by name; the first provider in the search order wins."""
+    """List what a group offers, by name; the first provider in the search order wins."""
     found: dict[str, Choice] = {}
     for provider, folder in preset_folders():
-        presets = [Choice(group, file.stem, provider, file) for file in sorted((folder / group).glob("*.yaml"))]
-        for choice in presets:
-            _add(found, choice)
-    for choice in _components(group):
+        for file in sorted((folder / group).glob("*.yaml")):
+            _add(found, Choice(group, file.stem, provider, file))
+    for choice in groups()[group].components() if group in groups() else ():
         _add(found, choice)
     return [found[name] for name in sorted(found)]
 
@@ -149,184 +278,47 @@ def _add(found: dict[str, Choice], choice: Choice) -> None:
         found[choice.name] = replace(first, rivals=(*first.rivals, choice.provider, *choice.rivals))
 
 
-def _components(group: str) -> Iterator[Choice]:
-    if group == "model":  # a generator and a discriminator of one name are a model
-        for name in sorted({*registry.names("generator")} & {*registry.names("discriminator")}):
-            yield Choice(group, name, _owners("generator", name)[0])
-    elif group in kinds.KINDS:
-        for name in registry.names(group):
-            first, *others = _owners(group, name)
-            yield Choice(group, name, first, rivals=tuple(others))
-
-
-def _owners(kind: str, name: str) -> list[str]:
-    return registry.owners(kind, name) or ["this process"]
-
-
-def find(group: str, name: str) -> Choice:
-    """The choice of this name in a group such as ``loss``.
+def find(path: str, name: str) -> Choice:
+    """The choice of this name in a group such as ``loss`` or ``optimizer/generator``.
 
     Raises:
         GanlabError: If there is no such group or choice.
     """
-    known = groups()
-    if group not in known:
-        raise GanlabError(f"There is no kind {group!r}.{suggestion(group, known)} Kinds: {', '.join(known)}.")
-    for choice in choices(group):
-        if choice.name == name:
-            return choice
-    names = [choice.name for choice in choices(group)]
-    elsewhere = [other for other in known if other != group and any(c.name == name for c in choices(other))]
+    group = group_of(path).name
+    offered = {choice.name: choice for choice in choices(group)}
+    if name in offered:
+        return offered[name]
+    elsewhere = [other for other in groups() if other != group and any(c.name == name for c in choices(other))]
     there = " and ".join(f"{other}={name}" for other in elsewhere)
-    hint = f" There is {there}." if elsewhere else suggestion(name, names)
-    raise GanlabError(f"No {group} is called {name!r}.{hint} Known: {', '.join(names) or NONE}.")
+    hint = f" There is {there}." if elsewhere else suggestion(name, offered)
+    raise GanlabError(f"No {group} is called {name!r}.{hint} Known: {', '.join(offered) or NONE}.")
 
 
-def signature(kind: str, name: str) -> Signature:
-    """What the source of a component says; empty if there is none, or if two claim the name."""
-    try:
-        point = registry.find(kind, name)
-    except GanlabError:
-        return Signature()
-    if point is None:
-        component = registry.load(kind, name)
-        return signatures.live(component, schema.options(component, kinds.given(kind)))
-    if not point.pattern.match(point.value):  # no MODULE:CLASS, which to load it says
-        return Signature()
-    found = signatures.read(point.module, point.attr)
-    if found.options is None:
-        return found
-    given = kinds.given(kind)
-    return replace(found, options=tuple(o for o in found.options if o.name not in given))
-
-
-def summary(choice: Choice) -> str:
-    """What a choice is, in one line."""
-    if choice.preset is not None:
-        found = preset(choice.group, choice.preset)
-        set_here = ", ".join(f"{key.rpartition('.')[2]}={spell(value)}" for key, value in found.values.items())
-        composed = " + ".join(dict.fromkeys(name for _, name in found.parts))
-        return found.summary or " with ".join(filter(None, [composed, set_here]))
-    kind = "generator" if choice.group == "model" else choice.group
-    return signature(kind, choice.name).summary
-
-
-def preset(group: str, file: Path) -> Preset:
-    """Read a preset; one that is no YAML says so in its summary."""
-    try:
-        text = file.read_text(encoding="utf-8")
-        content = yaml.safe_load(text) or {}
-        json.dumps(content, default=str)  # a ValueError if its references go in a circle
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        return Preset("", f"{file} cannot be read: {' '.join(str(error).split())[:60]}")
-    package, title = group.replace("/", "."), ""
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        header = re.match(r"#\s*@package\s+(\S+)", line)
-        if header:
-            package = "" if header.group(1) == "_global_" else header.group(1)
-        title = title or ("" if header else line.lstrip("# ").strip())
-    if not isinstance(content, dict):
-        return Preset(text, title)
-    defaults = content.pop("defaults", None)
-    parts = tuple(part for e in (defaults if isinstance(defaults, list) else []) for part in _entry(group, e))
-    return Preset(text, title, parts, dict(_leaves(content, package)))
-
-
-def _entry(group: str, entry: Any) -> list[tuple[str, str]]:
-    """An entry of a Hydra defaults list as (group, name)."""
-    if isinstance(entry, Mapping) and entry:
-        (where, names), *_ = entry.items()
-        where = str(where).removeprefix("override ").removeprefix("optional ").partition("@")[0].strip()
-        absolute = where.startswith("/") or group in ("", "experiment")
-        where = where.lstrip("/") if absolute else f"{group}/{where}"
-        listed = names if isinstance(names, list) else [names]
-        return [(where, str(name)) for name in listed if name not in (None, NONE) and not where.startswith("hydra")]
-    word = str(entry).partition("@")[0]
-    if word == "_self_":
-        return []
-    where, _, name = word.rpartition("/")
-    return [(where.lstrip("/") if word.startswith("/") else f"{group}/{where}".rstrip("/"), name)]
-
-
-def _leaves(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in node.items():
-        key = f"{prefix}.{name}" if prefix else str(name)
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, key)
-        else:
-            yield key, value
-
-
-def compose(group: str, name: str, seen: Sequence[tuple[str, str]] = ()) -> tuple[list[Part], dict[str, Any]]:
-    """The components that ``group=name`` brings, and the values that presets set on them, by key."""
-    choice = find(group.partition("/")[0], name)
-    if choice.preset is None and group != "model":
-        kind = kinds.KINDS[choice.group]
-        if (section := kind.always.get(name)) is not None:  # of every run, and so are its options
-            own = [key for key in run_keys() if key.key.startswith(f"{section}.")]
-            return [Part(choice.group, name, section)], {key.key: key.option.default for key in own}
-        several = f"{group}.{name}" if kind.of_run else name  # fid.blocks=20, and not metric.fid.blocks=20
-        return [Part(choice.group, name, several if kind.many else group.replace("/", "."))], {}
-    both = tuple((part, name) for part in ("generator", "discriminator"))
-    inner = Preset("", parts=both) if choice.preset is None else preset(group, choice.preset)
-    parts: list[Part] = []
-    values: dict[str, Any] = {}
-    for part in inner.parts:
-        if part not in (*seen, (group, name)):  # a preset may carry the name of what it changes
-            try:
-                found, changed = compose(*part, [*seen, (group, name)])
-            except GanlabError:  # composing for real says what is wrong; a list goes on
-                continue
-            parts += found
-            values.update(changed)
-    return parts, {**values, **inner.values}
-
-
-def keys(group: str, name: str) -> list[Key]:
-    """Every option that ``group=name`` brings into the configuration, with the preset's defaults."""
-    parts, values = compose(group, name)
-    found: list[Key] = []
-    for part in parts:
-        text = signature(part.kind, part.name)
-        for option in text.options or ():
-            key = f"{part.key}.{option.name}"
-            default = values.pop(key, option.default)
-            found.append(Key(key, replace(option, default=default), text.arguments.get(option.name, "")))
-    return found + [Key(key, Option(key.rpartition(".")[2], "", value)) for key, value in values.items()]
-
-
-@cache
-def run_defaults() -> dict[str, tuple[str, ...]]:
-    """What a run uses if nothing else is said: group -> names."""
-    found: dict[str, tuple[str, ...]]
-    found = {name: (kind.default,) for name, kind in kinds.KINDS.items() if kind.default not in ("", NONE)}
-    for group, name in preset("", conf_dir() / "train.yaml").parts:
-        found[group] = (*found.get(group, ()), name)
-    return found
+def run_defaults() -> dict[str, str]:
+    """Return what a run uses if nothing else is said: group -> name; those of which it has none are left out."""
+    named = {name: group for name, group in run_groups().items() if group.default not in ("", NONE)}
+    return {name: group.default for name, group in named.items() if not group.path}
 
 
 @cache
 def run_keys() -> tuple[Key, ...]:
-    """The keys that every run has, with their sentences."""
+    """Return the options that every run has, with their keys."""
     found = []
     for name, section in {"": sections.GeneralOptions, **sections.SECTIONS}.items():
-        text = signatures.live(section, schema.options(section))
-        for option in text.options or ():
-            key = f"{name}.{option.name}" if name else option.name
-            found.append(Key(key, option, text.arguments.get(option.name, "")))
+        for option in option_table.describe(section).options:
+            found.append(Key(f"{name}.{option.name}" if name else option.name, option))
     limits = (Key(f"clip.{player}", Option(player, "float | None", limit)) for player, limit in sections.CLIP.items())
     return (*found, *limits)
 
 
-def trainer_keys() -> list[Key]:
-    """What may be set under ``trainer.``: the options of Lightning's Trainer that are not ganlab's own."""
-    owned = signatures.constant("ganlab.runs.trainer", "OWNED") or {}
-    found = signatures.read("lightning.pytorch.trainer.trainer", "Trainer")
-    own = {key.key: key for key in keys("trainer", "default")}
-    options = [o for o in found.options or () if o.name not in owned and f"trainer.{o.name}" not in own]
-    return [*own.values(), *(Key(f"trainer.{o.name}", o) for o in options)]
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (full key, value) of a nested mapping; options of a component are whole values, its name is none."""
+    for name, value in node.items():
+        key = f"{prefix}.{name}" if prefix else str(name)
+        if isinstance(value, Mapping) and COMPONENT not in node:
+            yield from leaves(value, key)
+        elif name != COMPONENT:
+            yield key, value
 
 
 def spell(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ganlab.config import schema
+from ganlab.config import option_table, schema
 from ganlab.core import kinds, registry
 
 
@@ -23,9 +23,8 @@ def companions(config: Mapping[str, Any], typed: Collection[str]) -> list[str]:
     node = config.get("game") or {}
     if schema.COMPONENT not in node:
         return []
-    game = registry.load("game", node[schema.COMPONENT])
-    takes = schema.takes(game)
-    named = {r: name for r, name in getattr(game, "companions", {}).items() if name in registry.names(r)}
+    game = option_table.at_hand("game", node[schema.COMPONENT])
+    named = {r: name for r, name in game.companions.items() if name in registry.names(r)}
 
     def filled(role: str) -> bool:
         return schema.COMPONENT in (config.get(role) or {})
@@ -34,7 +33,7 @@ def companions(config: Mapping[str, Any], typed: Collection[str]) -> list[str]:
     for role in kinds.roles():
         if role in typed:
             continue
-        if role not in takes:
+        if role not in game.takes:
             words += [f"{role}=none"] if filled(role) else []
         elif not filled(role):
             model = (config.get("generator") or {}).get(schema.COMPONENT)

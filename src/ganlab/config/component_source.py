@@ -19,8 +19,8 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from ganlab.config import catalog, schema, sections
-from ganlab.core import kinds, registry
+from ganlab.config import catalog, sections
+from ganlab.core import kinds
 from ganlab.core.errors import GanlabError
 
 DEFAULTS = "default_components"  # the choice of each kind where nothing else is said
@@ -45,7 +45,7 @@ class ComponentSource(ConfigSource):
 
     def is_group(self, config_path: str) -> bool:
         path = config_path.strip("/")
-        return path in ("", *_groups()) or path.startswith("optimizer/")
+        return path == "" or bool(_names(path))
 
     def is_config(self, config_path: str) -> bool:
         group, name = self._split(config_path)
@@ -54,33 +54,25 @@ class ComponentSource(ConfigSource):
     def list(self, config_path: str, results_filter: ObjectType | None) -> Names:
         group = config_path.strip("/")
         if not group:
-            return [] if results_filter is ObjectType.CONFIG else _groups()
+            return [] if results_filter is ObjectType.CONFIG else [*catalog.run_groups()]
         return [] if results_filter is ObjectType.GROUP else _names(group)
 
     def load_config(self, config_path: str) -> ConfigResult:
         group, name = self._split(config_path)
-        package = None
-        if config_path.strip("/") == SECTIONS:
-            content: dict[str, Any] = sections.defaults()
-        elif name == catalog.NONE and catalog.is_optional(group):
-            content = {}
-            package = "_global_" if group == "experiment" else None
+        package, content = None, {}
+        if name == SECTIONS and not group:
+            content = sections.defaults()
         elif not group:
-            content = {"defaults": [{kind: of.default} for kind, of in kinds.KINDS.items() if of.default]}
-        elif group.startswith("optimizer/") and name in _optimizer_presets():  # one file serves every player
-            content = yaml.safe_load(_optimizer_presets()[name].read_text(encoding="utf-8"))
-        elif group == "model":  # a generator and a discriminator of one name are a model
-            content = {"defaults": [{f"/{part}": name} for part in ("generator", "discriminator")]}
-            content["defaults"] += [{f"/optimizer/{part}": "adam"} for part in ("generator", "discriminator")]
-            package = "_global_"
+            chosen = {kind: kinds.KINDS[kind].default for kind in kinds.of_run() if kind not in kinds.at("player")}
+            content = {"defaults": [{kind: default} for kind, default in chosen.items() if default]}
+        elif "/" in group and name in _shared_presets(group):  # one file serves every player
+            content = yaml.safe_load(_shared_presets(group)[name].read_text(encoding="utf-8"))
         else:
-            kind = group.partition("/")[0]
             try:
-                content = schema.node(kind, name)
+                package, content = catalog.group_of(group).node(name)
             except GanlabError as error:
                 raise ConfigCompositionException(str(error)) from error
-            package = f"{kind}.{name}" if kinds.KINDS[kind].many else None
-        header = {"package": package}
+        header: dict[str, Any] = {"package": package}
         return ConfigResult(
             provider="ganlab", path=f"ganlab://{group}/{name}", config=OmegaConf.create(content), header=header
         )
@@ -91,24 +83,21 @@ class ComponentSource(ConfigSource):
         return group, name
 
 
-def _groups() -> Names:
-    """The groups that have a choice without a YAML file."""
-    return [*kinds.of_run(), "model", *(group for group in catalog.PRESET_GROUPS if catalog.is_optional(group))]
+def _names(path: str) -> Names:
+    """List what a group offers without a YAML file; empty if it is none of a run."""
+    group = catalog.run_groups().get(path.partition("/")[0])
+    if group is None or ("/" in path and not group.path):
+        return []
+    none = [catalog.NONE] if group.optional else []
+    return sorted(
+        {*none, *(choice.name for choice in group.components() if group.offers(choice)), *_shared_presets(path)}
+    )
 
 
-def _names(group: str) -> Names:
-    kind = group.partition("/")[0]
-    if kind == "model":
-        return sorted({*registry.names("generator")} & {*registry.names("discriminator")})
-    if group.startswith("optimizer/"):
-        return sorted({*registry.names(kind), *_optimizer_presets()})
-    none = [catalog.NONE] if catalog.is_optional(group) else []
-    return [*none, *(registry.choices(kind) if kind in kinds.of_run() else [])]
-
-
-def _optimizer_presets() -> dict[str, Path]:
+def _shared_presets(path: str) -> dict[str, Path]:
     """conf/optimizer/NAME.yaml, which Hydra would look for below optimizer/PLAYER/."""
-    return {choice.name: choice.preset for choice in catalog.choices("optimizer") if choice.preset is not None}
+    group, slash, _ = path.partition("/")
+    return {c.name: c.preset for c in catalog.choices(group) if c.preset is not None} if slash else {}
 
 
 class SearchPath(SearchPathPlugin):

@@ -63,7 +63,7 @@ def composed(overrides: Sequence[str], inherited: Inherited | None = None) -> di
     sweeps = [o.input_line for o in parsed if o.is_sweep_override()]
     if sweeps:
         key, _, values = str(sweeps[0]).partition("=")
-        one_only = key in catalog.run_groups() and not catalog.takes_several(key)
+        one_only = key in catalog.run_groups() and not catalog.run_groups()[key].many
         hint = "" if one_only or "(" in values else f" If {key} takes a list, write {key}=[{values}]."
         raise GanlabError(f"{sweeps[0]!r} has several values: sweep over them with `ganlab train -m`.{hint}")
     GlobalHydra.instance().clear()
@@ -110,16 +110,15 @@ def _check_choices(overrides: Iterable[Override], options: Offer) -> None:
     for override in overrides:
         group, value = override.get_key_element().lstrip("+~").partition("@")[0], override.value()
         kind = group.partition("/")[0]
-        none = f" For none of it write {group}={catalog.NONE}." if catalog.is_optional(group) else ""
-        if override.is_delete() or (
-            kind not in catalog.run_groups() and "/" in group
-        ):  # hydra/...: Hydra's own business
+        of = catalog.run_groups().get(kind)
+        if override.is_delete() or (of is None and "/" in group):  # hydra/...: Hydra's own business
             continue
+        none = f" For none of it write {group}={catalog.NONE}." if of and of.optional else ""
         if value is None or value == "":
             problems.append(f"{group}= wants a name.{none} See `ganlab list {kind}`.")
         elif isinstance(value, dict):
             problems.append(f"{group}= wants a name; options are set one by one, as {group}.OPTION=VALUE.")
-        elif isinstance(value, list) and not catalog.takes_several(kind):
+        elif isinstance(value, list) and not (of and of.many):
             problems.append(f"A run has one {kind}, got {override.input_line!r}: choose one, or sweep with -m.")
         else:
             for name in value if isinstance(value, list) else [value]:
@@ -278,7 +277,7 @@ def _unknown_key(key: str, parent: str, part: str, known: list[str], config: Dic
 
 def _refuse_doubles(merged: Sequence[ResultDefault]) -> None:
     """Naming a regularizer twice, by hand or by a bundle such as ``loss=wgan_gp``, is an error."""
-    several = tuple(f"{group}." for group in catalog.run_groups() if catalog.takes_several(group))
+    several = tuple(f"{name}." for name, group in catalog.run_groups().items() if group.many)
     packages = [str(d.package) for d in merged if str(d.package or "").startswith(several)]
     doubles = sorted({p for p in packages if packages.count(p) > 1})
     if doubles:

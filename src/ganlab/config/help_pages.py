@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from ganlab.config import catalog
-from ganlab.config.catalog import NONE, OWN, Choice, Key, spell
+from ganlab.config import catalog, option_table, presets
+from ganlab.config.catalog import NONE, OWN, Choice, Group, Key, spell
 from ganlab.core import kinds
 from ganlab.core.errors import GanlabError, suggestion
 
@@ -38,13 +38,9 @@ Examples
 
 def train() -> str:
     """Every group with its choices and their options, the common keys, and examples: of ``ganlab train --help``."""
-    used = catalog.run_defaults()
-    sections = ["Groups, what they offer, and the options of each choice with their defaults"]
-    for group, what in catalog.run_groups().items():
-        offered = catalog.choices(group)
-        if offered and group != "trainer":
-            sections.append(_group(group, what, offered, used.get(group, (NONE,))))
-    return "\n\n".join([*sections, _common(), _trainer(), _SCHEDULES, _EXAMPLES])
+    first = "Groups, what they offer, and the options of each choice with their defaults"
+    pages = [_group(group) for group in catalog.run_groups().values() if group.several and catalog.choices(group.name)]
+    return "\n\n".join([first, *pages, _common(), _trainer(), _SCHEDULES, _EXAMPLES])
 
 
 def part(word: str) -> str:
@@ -59,23 +55,21 @@ def part(word: str) -> str:
     if word not in known:
         raise GanlabError(f"There is no group {word!r}.{suggestion(word, known)} Groups: {', '.join(known)}.")
     pages = []
-    if word == "trainer":
-        pages.append(_trainer())
-    elif word in groups:
-        pages.append(_group(word, groups[word], catalog.choices(word), catalog.run_defaults().get(word, (NONE,))))
+    if word in groups:
+        pages.append(_group(groups[word]) if groups[word].several else _trainer())
     if word in sections:
         lines = key_lines(key for key in catalog.run_keys() if key.key.partition(".")[0] == word)
         pages.append("\n".join(["Keys of every run, with their defaults", "", *lines]))
     return "\n\n".join(pages)
 
 
-def _group(group: str, what: str, offered: Sequence[Choice], used: Sequence[str]) -> str:
-    parts, _ = catalog.compose("model", catalog.run_defaults()["model"][0])
-    of_model = {part.kind: part.name for part in parts}
-    default = f"the model's ({of_model[group]})" if group in of_model else ",".join(used)
-    width = max(len(choice.name) for choice in offered)
-    lines = [f"{how_to_type(group).partition('=')[0]}=  {what}; default: {default}"]
-    lines += [f"  {NONE}"] if catalog.is_optional(group) else []
+def _group(group: Group) -> str:
+    of_model = {part.kind: part.name for part in presets.composition("model", catalog.run_defaults()["model"]).parts}
+    default = f"the model's ({of_model[group.name]})" if group.name in of_model else group.default or NONE
+    offered = catalog.choices(group.name)
+    width = max((len(choice.name) for choice in offered), default=0)
+    lines = [f"{group.placeholder}=  {group.what}; default: {default}"]
+    lines += [f"  {NONE}"] if group.optional else []
     for choice in offered:
         lines += hanging(f"  {choice.name:<{width}}  ", _options(choice))
     return "\n".join(lines)
@@ -85,16 +79,19 @@ def _options(choice: Choice) -> list[str]:
     """The options of a component as ``margin=1.0``; what a preset composes and sets."""
     if choice.rivals:
         return [claimed(choice)]
-    if choice.name in (always := kinds.KINDS[choice.group].always if choice.group in kinds.KINDS else {}):
-        return f"in every run{f'; its options are {always[choice.name]}.*' if always[choice.name] else ''}".split()
-    if choice.preset is None and choice.group != "model":
-        found = catalog.keys(choice.group, choice.name)
-        return [assignment(key).removeprefix(key.key.removesuffix(key.option.name)) for key in found]
+    group = catalog.groups()[choice.group]
+    if not group.offers(choice):
+        section = group.where(choice.name)
+        return f"in every run{f'; its options are {section}.*' if section else ''}".split()
+    kind = group.kind_of(choice)
+    if kind is not None:
+        described = option_table.read(kind, choice.name)
+        return described.problem.split() or [assignment(Key(o.name, o)) for o in described.options]
     if choice.group == "experiment":  # a whole recipe would be a paragraph: `ganlab show` has it
-        return catalog.summary(choice).split()
-    parts, values = catalog.compose(choice.group, choice.name)
-    composed = [f"{part.kind}={part.name}" for part in parts if part.kind != "optimizer"]
-    return [*composed, *(f"{key}={spell(value)}" for key, value in values.items())]
+        return presets.summary(choice).split()
+    of = presets.composition(group.address, choice.name)
+    composed = [f"{part.kind}={part.name}" for part in of.parts if part.kind not in kinds.at("player")]
+    return [*composed, *(f"{key}={spell(value)}" for key, value in of.values.items()), *of.problem.split()]
 
 
 def _common() -> str:
@@ -102,15 +99,15 @@ def _common() -> str:
 
 
 def _trainer() -> str:
-    own = catalog.keys("trainer", "default")
-    others = [k.key for k in catalog.trainer_keys() if k not in own]
+    own = presets.keys("trainer", "default")
+    others = [k.key for k in presets.trainer_keys() if k not in own]
     lines = ["Options of Lightning's Trainer; those that ganlab itself decides are refused", "", *key_lines(own)]
     return "\n".join([*lines, *hanging("  ", others)])
 
 
 def key_lines(keys: Iterable[Key], most: int = 34) -> list[str]:
     """``  data.batch_size=64  what it is``, aligned."""
-    rows = [(assignment(key), key.about) for key in keys]
+    rows = [(assignment(key), key.option.about) for key in keys]
     width = min(most, max((len(typed) for typed, _ in rows), default=0))
     return [line for typed, about in rows for line in hanging(f"  {typed:<{width}}  ", about.split())]
 
@@ -130,28 +127,16 @@ def summary_lines(choices: Sequence[Choice]) -> list[str]:
             lines.append(start + claimed(choice))
         else:
             source = f"[{choice.provider}] " if choice.provider != OWN else ""
-            lines.append(one_line(start + source, catalog.summary(choice)))
+            kind = catalog.groups()[choice.group].kind_of(choice)
+            problem = option_table.read(kind, choice.name).problem if kind is not None else ""
+            whole = hanging(start + source, problem.split())
+            lines += whole if problem else [one_line(start + source, presets.summary(choice))]
     return lines
 
 
 def claimed(choice: Choice) -> str:
     """The sentence about a name that several packages claim."""
     return f"CLAIMED BY {' AND '.join([choice.provider, *choice.rivals])}: uninstall all but one"
-
-
-def how_to_type(group: str) -> str:
-    """``reg=NAME, reg=[NAME,...] or reg=none``."""
-    word = typed(group)
-    if group == "optimizer":
-        return "optimizer/PLAYER=NAME, PLAYER being generator or discriminator"
-    none = f" or {group}={NONE}" if catalog.is_optional(group) else ""
-    return f"{word}=NAME" + (f", {word}=[NAME,...]" if catalog.takes_several(group) else "") + none
-
-
-def typed(group: str) -> str:
-    """What is typed before ``=`` to choose one of a group."""
-    kind = kinds.KINDS.get(group)
-    return kind.word or group if kind else group
 
 
 def one_line(start: str, text: str) -> str:

@@ -28,6 +28,11 @@ class Option:
     name: str
     annotation: Any
     default: Any  # REQUIRED if there is none
+    about: str = ""
+
+    def in_words(self, about: str) -> Option:
+        """The option with what it is, and with its annotation as text."""
+        return Option(self.name, spelled(self.annotation), self.default, about)
 
 
 def options(component: Any, given: Collection[str] = ()) -> dict[str, Option]:
@@ -58,6 +63,19 @@ def options(component: Any, given: Collection[str] = ()) -> dict[str, Option]:
             raise GanlabError(f"{component!r}, {parameter.name}: {error}.") from error
         found[parameter.name] = Option(parameter.name, hints.get(parameter.name, Any), default)
     return found
+
+
+def spelled(annotation: Any) -> str:
+    """An annotation as text: ``int | None``, and ``int, at least 1``."""
+    if annotation is Any:
+        return ""
+    if get_origin(annotation) is Annotated:
+        return ", ".join(map(str, (spelled(get_args(annotation)[0]), *get_args(annotation)[1:])))
+    if get_origin(annotation) in (Union, types.UnionType):
+        return " | ".join("None" if each is type(None) else spelled(each) for each in get_args(annotation))
+    if inspect.isclass(annotation) and not get_args(annotation):
+        return annotation.__qualname__
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
 def takes(component: Any) -> set[str]:

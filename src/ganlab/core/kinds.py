@@ -22,7 +22,7 @@ class Kind:
         place: Where a run has it: as part of its game, as hooks around that, one for each player, as its images,
             around training, or not at all: an evaluation has it then. What acts around training is looked for when
             training starts, not when a run is read, and a run that is resumed may have others.
-        default: The choice of a run where nothing else is said; empty: a model says it.
+        default: The choice of a run where nothing else is said, or of a player; empty: a model says it.
         given: Constructor arguments that the experiment supplies, so that they are no options.
         role: Whether games may take it, as the constructor argument of the kind's name.
         takes_roles: Whether it is given what has a role, as games are.
@@ -110,7 +110,7 @@ KINDS = {
     "data": Kind("ganlab.datasets", "data set", "images", "digits", has=(*_OF_DATA, "fingerprint", "__len__")),
     "prior": Kind("ganlab.priors", "prior of the latents", default="normal", has=("__call__",)),
     "optimizer": Kind(
-        "ganlab.optimizers", "optimizer", "player", given=("params",), has=("step", "zero_grad", "param_groups")
+        "ganlab.optimizers", "optimizer", "player", "adam", given=("params",), has=("step", "zero_grad", "param_groups")
     ),
     "callback": Kind(
         "ganlab.callbacks", "callback", "around", NONE, given=("run", "dirpath"), many=True, optional=True,

@@ -16,6 +16,15 @@ from ganlab.core.errors import GanlabError, suggestion
 
 T = TypeVar("T")
 
+HERE = "this process"  # where a component is from that was registered in it
+_kept: list[Any] = []
+
+
+def kept(function: Callable[[], T]) -> Callable[[], T]:
+    """Decorator that keeps the result of a function until `forget`."""
+    _kept.append(cache(function))
+    return cast(Callable[[], T], _kept[-1])
+
 
 _registered: dict[tuple[str, str], Any] = {}
 
@@ -111,7 +120,7 @@ def distribution(point: EntryPoint) -> str:
 
 def owners(kind: str, name: str) -> list[str]:
     """The distributions that provide a component of this name: one, if all is well."""
-    return sorted({distribution(point) for point in _points(kind) if point.name == name})
+    return sorted({distribution(point) for point in _points(kind) if point.name == name}) or [HERE]
 
 
 @cache
@@ -130,7 +139,7 @@ def about_unreadable() -> str:
 
 def forget() -> None:
     """Read the metadata of installed distributions again when it is next needed."""
-    for cached in (points, _metadata, _distribution_name):
+    for cached in (points, _distribution_name, *_kept):
         cached.cache_clear()
 
 
@@ -139,7 +148,7 @@ def _distribution_name(found: Distribution) -> str:
     return found.name
 
 
-@cache
+@kept
 def _metadata() -> tuple[EntryPoints, dict[str, str]]:
     """Entry points, and the distributions whose ``entry_points.txt`` is malformed."""
     try:
