@@ -203,7 +203,7 @@ class Command:
 
     @classmethod
     def _options(cls, options: Sequence[str]) -> dict[str, Any]:
-        own, passed, as_typed = cls.options(), cls.marked(Passed), cls.marked(AS_TYPED)
+        own, passed, as_typed, paths = cls.options(), cls.marked(Passed), cls.marked(AS_TYPED), cls.marked(PATH)
         found: dict[str, Any] = {}
         for word in options:
             key, _, text = word.partition("=")
@@ -211,7 +211,8 @@ class Command:
             if key in as_typed:
                 found[key] = text
             elif key in own:
-                found[key] = _converted(key, _single(word, "list[" in str(own[key])), own[key])
+                is_list, names_file = "list[" in str(own[key]), key in paths
+                found[key] = _converted(key, _single(word, is_list, names_file), own[key])
             elif taker is not None:
                 if not passed[taker].several:
                     _single(word)
@@ -249,11 +250,11 @@ def _inner(annotation: Any) -> Sequence[Any]:
     return get_args(annotation)[: 1 if get_origin(annotation) is Annotated else None]
 
 
-def _single(word: str, is_list: bool = False) -> Any:
+def _single(word: str, is_list: bool = False, names_file: bool = False) -> Any:
     """The value that is typed, if it is one."""
     from ganlab.config import command_line
 
-    (override,) = command_line.parse([word])
+    override = command_line.read(word, names_file)
     if override.is_sweep_override():
         advice = f"a list is written {override.get_key_element()}=[A,B]" if is_list else "one is wanted"
         raise GanlabError(f"{word} has several values: {advice}.")

@@ -1,17 +1,20 @@
-"""Words of command lines as Hydra's overrides."""
+"""Words of command lines as Hydra's overrides; what its grammar alone refuses is taken as it is typed."""
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable
+from functools import cache
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from ganlab.core.errors import GanlabError
 
 OPEN_NODES = ("trainer", "clip")  # any key may be set here; who reads them checks them
+SYNTAX = frozenset("[]{}(),:=\"'\\$")  # signs with a meaning in Hydra's grammar, which refuses others, as ~ # ä, too
 
 
 def split(line: str) -> list[str]:
@@ -30,24 +33,44 @@ def parse(overrides: Iterable[str]) -> list[Override]:
     """Words of a command line as Hydra's overrides.
 
     Raises:
-        GanlabError: If a word is no ``key=value``.
+        GanlabError: If a word is no ``key=value``, see `read`.
     """
-    parser = OverridesParser.create()
-    parsed = []
-    for word in overrides:
-        if "=" not in word and not word.startswith("~"):
-            raise GanlabError(f"{word!r} is no option: options are written key=value, see `ganlab train --help`.")
-        try:
-            parsed.append(parser.parse_override(word))
-        except HydraException as error:
-            key, _, value = word.partition("=")
-            raise GanlabError(
-                f"{word!r} cannot be read: brackets and quotes must be closed, and a value that holds signs such as "
-                f"= or : stands in quotes of its own: '{key}=\"{value}\"'."
-            ) from error
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
-            raise GanlabError(f"'{word[:60]}...' cannot be read: its value is too long.") from error
-    return parsed
+    return [read(word) for word in overrides]
+
+
+def read(word: str, names_file: bool = False) -> Override:
+    """Return the override of ``key=value``.
+
+    The value is text, as it is typed, if it names a file or a folder and has a slash, whatever Hydra reads in it:
+    ``data.path=/photos[1]``. So it is if Hydra's grammar refuses it, and it names a file or has none of `SYNTAX`. The
+    same holds for each of several values that the grammar refuses together: ``data.path=zoë,/photos[1]``.
+
+    Args:
+        names_file: Take the value as it is typed also if it names a file that is to be made.
+
+    Raises:
+        GanlabError: If the word is no ``key=value``; with the line to type instead if there is one.
+    """
+    key, equals, value = word.partition("=")
+    if not equals and not word.startswith("~"):
+        raise GanlabError(f"{word!r} is no option: options are written key=value, see `ganlab train --help`.")
+    found = _parsed(word)
+    if found is not None and not (_has_several(found) and (names_file or ("/" in value and _exists(value)))):
+        return found
+    line = f"{key}={_quoted(value)}" if equals else word
+    if names_file or found is not None or _is_text(value):
+        spelled = line
+    else:
+        spelled = f"{key}={','.join(map(_alone, value.split(',')))}"
+    as_typed = _parsed(spelled)
+    if as_typed is not None:
+        return as_typed
+    if _parsed(line) is None:
+        raise GanlabError(f"{word!r} is no option: {key!r} cannot be a key, see `ganlab train --help`.")
+    raise GanlabError(
+        f"{word!r} cannot be read: brackets and quotes must be closed, and a value that holds signs such as [ or = "
+        f"stands in quotes of its own: {shlex.quote(line)}."
+    )
 
 
 def open_line(override: Override) -> str:
@@ -55,3 +78,39 @@ def open_line(override: Override) -> str:
     line = str(override.input_line)
     key = override.get_key_element()
     return f"++{line}" if key.split(".")[0] in OPEN_NODES and "." in key and not key.startswith(("+", "~")) else line
+
+
+def _parsed(word: str) -> Override | None:
+    """Return what Hydra's grammar reads in a word; None: it refuses it."""
+    try:
+        return _parser().parse_override(word)
+    except HydraException:
+        return None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise GanlabError(f"'{word[:60]}...' cannot be read: its value is too long.") from error
+
+
+@cache
+def _parser() -> OverridesParser:
+    return OverridesParser.create()
+
+
+def _has_several(found: Override) -> bool:
+    return found.is_sweep_override() or isinstance(found.value(), (list, dict))
+
+
+def _alone(value: str) -> str:
+    """One of several values, in quotes if it is text that the grammar refuses."""
+    return _quoted(value) if _parsed(f"key={value}") is None and _is_text(value) else value
+
+
+def _is_text(value: str) -> bool:
+    return _exists(value) or SYNTAX.isdisjoint(value)
+
+
+def _exists(value: str) -> bool:
+    return "${" not in value and os.path.exists(os.path.expanduser(value))
+
+
+def _quoted(value: str) -> str:
+    return QuotedString(value, Quote.double).with_quotes()
