@@ -17,7 +17,7 @@ from support.runs import TINY, Start, Train, assert_bit_equal, metrics, state
 
 import ganlab
 from ganlab import cli
-from ganlab.core import registry
+from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 from ganlab.runs import checkpoints, session
 
@@ -310,6 +310,12 @@ def test_a_sentence_of_the_author_is_said_with_the_exit_code_of_what_a_user_can_
     assert caught.value.exit_code == 2
     assert state(tmp_path / "run")["ganlab"]["progress"]["iteration"] == 3
     assert not list((tmp_path / "run").glob("traceback_*"))
+
+
+def test_the_page_has_the_order_of_what_every_run_has() -> None:
+    page = (Path(__file__).parents[2] / "docs/callbacks.md").read_text()
+    for name in kinds.of("callback").always:
+        assert f"| `{name}` | {registry.load('callback', name).order} | " in page
 
 
 def test_the_callback_of_the_page_ends_a_run_with_its_sentence(train: Train) -> None:
