@@ -31,7 +31,9 @@ class Stopping(L.Callback):
         if trainer.world_size > 1:
             self._group = dist.new_group(backend="gloo")  # on the host: no device waits for it
         self._check_budget(trainer, pl_module)
-        self._heed(trainer)
+        self._agree()
+        if self.run.ending.failure is not None:  # a signal is heeded after the first iteration
+            trainer.should_stop = True
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
