@@ -18,7 +18,7 @@ TOO_LONG = {"assembly/experiment.py build", "evaluation/sources.py of_path"}  # 
 # rooms of components, and of what reads the files of certain networks
 WITH_NAMES = (
     "augmentations", "data", "features", "games", "importers", "losses", "metrics", "models", "regularizers",
-    "growth.py", "optimizers.py", "priors.py", "runs/loggers",
+    "growth.py", "optimizers.py", "priors.py", "runs/loggers", "reports/inception_demo.py",
 )  # fmt: skip
 ORDINARY = {"clip", "dropout", "none", "normal", "progress", "uniform"}  # words with other meanings too
 NAMED = {  # defaults of kinds; nothing may be added

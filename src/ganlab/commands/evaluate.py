@@ -25,6 +25,7 @@ class Evaluate(Command):
     Of several runs it prints the newest scores, if they are of one protocol. Without a run:
 
       ganlab evaluate images=FOLDER_OR_ZIP data=NAME [data.path=...] [key=value ...]
+      ganlab evaluate demo=inception_score     what the Inception Score hides, on data with labels
 
     Args:
         protocol: digits, fast, studiogan, mimicry, stylegan, mmgeneration, clean or a YAML of your own in
@@ -47,8 +48,9 @@ class Evaluate(Command):
         reference_file: an .npz of FID statistics (mu, sigma) instead of real images
         images: a folder or archive, evaluated instead of a run
         data: what images are compared with
+        demo: inception_score, or null
         device: cpu, cuda, cuda:1, mps; auto: a GPU if there is one
-        out: folder for evaluation.jsonl of images=; null: beside them
+        out: folder for evaluation.jsonl of images=; null: beside them; for the page of demo=; null: here
     """
 
     runs: Annotated[Sequence[str], RUNS] = ()
@@ -68,12 +70,15 @@ class Evaluate(Command):
     real: Annotated[bool | None, OF_RUNS] = None
     reference_file: Annotated[str | None, PATH] = None
     images: Annotated[str | None, PATH] = None
+    demo: Literal["inception_score"] | None = None
     device: str = "auto"
     out: Annotated[str | None, PATH, OF_FILES] = None
     data: Annotated[Sequence[str], Passed(("data", "data.*"), "data=, data.OPTION=")] = ()
     more: Annotated[Sequence[str], Passed(("*.*",), "METRIC.OPTION=, features.OPTION=", offers=())] = ()
 
     def __call__(self) -> int:
+        if self.demo is not None:
+            return self._demo()
         if self.images is not None:
             if self.runs:
                 raise GanlabError(f"images= are evaluated by themselves: leave {self.runs[0]} out, or images=.")
@@ -136,6 +141,24 @@ class Evaluate(Command):
                 as_labels_allow=self.metrics is None, say=found.append,
             )  # fmt: skip
         return _finish(out, found)
+
+    def _demo(self) -> int:
+        from ganlab.assembly import run_data
+        from ganlab.config import compose
+        from ganlab.core.cache import cache_folder
+        from ganlab.reports import inception_demo
+
+        given = [*self.runs, *self.more, *self.changed(set(self.options()) - {"demo", "out"})]
+        if given:
+            raise GanlabError(f"demo={self.demo} takes data= and out= only: leave {given[0]} out.")
+        out = Path(self.out or ".")
+        if not os.path.isdir(out):
+            raise GanlabError(f"There is no folder out={out}.")
+        real = run_data.open_data(compose.read(list(self.data) or ["data=digits"]))
+        found = inception_demo.inception_score(real, cache_folder())
+        print(inception_demo.text(found))
+        print(f"to look at: {inception_demo.write(found, out.absolute())}")
+        return 0
 
     def _refuse(self, mark: str, why: str) -> None:
         """Refuse options that would have no effect."""

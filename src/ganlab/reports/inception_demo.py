@@ -1,9 +1,4 @@
-"""What the Inception Score hides: sets of images whose faults are known, and the scores that they get.
-
-    python examples/inception_score.py [data=NAME data.path=...] [out=FOLDER]
-
-It prints tables and writes inception_score.html. The data needs labels and held-out images; it is the digits otherwise.
-"""
+"""The faults that the Inception Score hides: sets of images whose faults are known, and the scores that they get."""
 
 from __future__ import annotations
 
@@ -11,8 +6,7 @@ import io
 import itertools
 import math
 import statistics
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlab.assembly import run_data
-from ganlab.config import compose
 from ganlab.contracts import Chart, Extractor, Line, Table
 from ganlab.core import randomness
-from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
 from ganlab.evaluation import protocol
@@ -354,19 +345,3 @@ def _mosaic(images: Tensor, rows: int = 4, columns: int = 10, zoom: int = 3) -> 
     file = io.BytesIO()
     picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST).save(file, format="png")
     return file.getvalue()
-
-
-def main(words: Sequence[str]) -> None:
-    """Run it with the words of the command line."""
-    out = Path(next((word.removeprefix("out=") for word in words if word.startswith("out=")), "."))
-    data = [word for word in words if not word.startswith("out=")]
-    try:
-        found = inception_score(run_data.open_data(compose.read(data or ["data=digits"])), cache_folder())
-        print(text(found))
-        print(f"to look at: {write(found, out.absolute())}")
-    except GanlabError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

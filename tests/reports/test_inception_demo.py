@@ -1,10 +1,7 @@
 """The demonstration of what the Inception Score hides: closed forms on the line, known faults in images."""
 
 import math
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -13,10 +10,8 @@ from ganlab.assembly import run_data
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
-
-SCRIPT = Path(__file__).parents[2] / "examples/inception_score.py"
-inception_demo = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
-Demo = Any
+from ganlab.reports import inception_demo
+from ganlab.reports.inception_demo import Demo
 
 
 @pytest.fixture(scope="module")
