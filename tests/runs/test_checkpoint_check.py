@@ -188,6 +188,20 @@ def test_a_run_of_another_precision_goes_on(train: Any, precision: str) -> None:
         session.resume(folder, {"trainer.max_steps": 6})
 
 
+def test_the_trainer_counts_on_from_an_imported_checkpoint(train: Any) -> None:
+    """Importers write neither loops nor optimizers: there, the Trainer's count began at 0 again."""
+    folder = train(steps=3)
+    imported = {key: value for key, value in checkpoints.load(folder / LAST).items() if key != "loops"}
+    torch.save({**imported, "optimizer_states": [], "callbacks": {}}, folder / LAST)
+    session.resume(folder, {"trainer.max_steps": 5})
+    after = checkpoints.load(folder / LAST)
+    assert after["ganlab"]["progress"]["iteration"] == after["global_step"] == 5
+    assert set(after["loops"]["fit_loop"][checkpoint_check.STEPS]["total"].values()) == {5}
+    torch.save({**imported, "optimizer_states": [], "global_step": 4}, folder / LAST)
+    with pytest.raises(GanlabError, match="its global_step is 4, and it has no loops"):
+        session.resume(folder, {"trainer.max_steps": 7})
+
+
 # --- from the command line
 
 

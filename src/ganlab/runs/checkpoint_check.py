@@ -80,12 +80,12 @@ def taken(
     found["ganlab"] = {**stored, "optimistic": {p: _own(steps) for p, steps in stored["optimistic"].items()}}
     if loops is None:
         return found
-    if trained:
-        found["loops"] = {"fit_loop": _form_of_loops(checkpoint, loops)}
+    step = checkpoint["global_step"]
     return {
         **found,
         "epoch": checkpoint["epoch"],
-        "global_step": checkpoint["global_step"],
+        "global_step": step,
+        "loops": {"fit_loop": _form_of_loops(checkpoint, loops) if trained else _at(step, loops)},
         VERSION: L.__version__,
         "callbacks": {key: state for key, state in _states(checkpoint).items() if key in callbacks},
         "lr_schedulers": [],
@@ -181,6 +181,8 @@ def _of_training(
     if "loops" not in checkpoint:
         if states:
             yield "it has optimizers and no loops"
+        if step > checkpoint["ganlab"]["progress"]["iteration"]:
+            yield f"its global_step is {said(step)}, and it has no loops"
         return
     form = _form_of_loops(checkpoint, loops)
     found = list(differences("loops", form, loops, dtypes))
@@ -268,6 +270,12 @@ def _form_of_loops(checkpoint: Mapping[str, Any], ours: Mapping[str, Any]) -> An
     """The state of the checkpoint's loops; that of another version of Lightning's in the form of this one's."""
     loops = checkpoint["loops"].get("fit_loop") if isinstance(checkpoint["loops"], Mapping) else None
     return loops if checkpoint[VERSION] == L.__version__ else _merged(ours, loops)
+
+
+def _at(step: int, loops: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of loops that begin after ``step`` iterations: those of an imported run, which were not Lightning's."""
+    steps = loops[STEPS]
+    return {**loops, STEPS: {**steps, "total": dict.fromkeys(steps["total"], step)}}
 
 
 def _merged(ours: Mapping[str, Any], theirs: Any) -> dict[str, Any]:
