@@ -113,7 +113,7 @@ def test_every_option_of_every_group_composes() -> None:
 
 def test_none_is_an_option_of_every_optional_group() -> None:
     optional = [name for name, group in catalog.groups().items() if group.optional]
-    empty: dict[str, Any] = {"discriminator": {}, "loss": {}}  # the only ones of which a run has some by default
+    empty: dict[str, Any] = {"generator": {}, "discriminator": {}, "loss": {}}  # of which a run has one by default
     assert compose.composed([f"{group}=none" for group in optional]) == {**compose.composed([]), **empty}
 
 

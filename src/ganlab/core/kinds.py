@@ -89,7 +89,7 @@ _OF_DATA = ("labels", "class_names", "num_classes", "native_size", "native_chann
 
 KINDS = {
     "generator": network(
-        "ganlab.generators", "generator", default="", optional=False, labels="always", has=("latent_dim",)
+        "ganlab.generators", "generator", default="", labels="always", has=("latent_dim",)
     ),
     "discriminator": network("ganlab.discriminators", "discriminator", default="", labels="judge"),
     "encoder": network("ganlab.encoders", "encoder", "latent_dim", labels="judge"),

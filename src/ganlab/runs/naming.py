@@ -6,18 +6,20 @@ import re
 from pathlib import Path
 
 from ganlab.config.configuration import Config
+from ganlab.core import kinds
 
 LONGEST_PART = 24
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+-]+")
 
 
 def name(config: Config) -> str:
-    """``biggan_digits_hinge_0``: generator, data, loss (or game, where none is taken) and seed.
+    """``biggan_digits_hinge_0``: generator (or another network), data, loss (or game) and seed.
 
     Each part is of ASCII letters, digits and ``.+-``, and at most `LONGEST_PART` characters long.
     """
     loss = config["loss" if "loss" in config else "game"].name
-    parts = [config["generator"].name, data_name(config), loss, str(config.seed)]
+    networks = [part.name for part in config.roles(kinds.networks()).values()]
+    parts = [*networks[:1], data_name(config), loss, str(config.seed)]
     return "_".join(filter(None, map(_safe, parts)))
 
 
