@@ -98,18 +98,18 @@ def test_a_prior_that_cannot_be_truncated_says_so() -> None:
         truncate(sphere, 0.5)
     with pytest.raises(GanlabError, match=r"cannot be truncated at 0.5: high must be above low"):
         truncate(Uniform(0.6, 1.0), 0.5)
-    with pytest.raises(GanlabError, match="cannot be truncated at -1: threshold must be positive"):
+    with pytest.raises(GanlabError, match="cannot be truncated at -1: threshold must be finite and positive"):
         truncate(Normal(), -1)
 
 
 @pytest.mark.parametrize(
     ("prior", "options", "message"),
     [
-        (Normal, {"scale": 0.0}, "scale must be positive"),
+        (Normal, {"scale": 0.0}, "scale must be finite and positive"),
         (Uniform, {"low": 1.0}, "high must be above low"),
         (Uniform, {"high": float("inf")}, "both finite"),
-        (Truncated, {"threshold": -0.5}, "threshold must be positive"),
-        (Truncated, {"scale": float("nan")}, "scale must be positive"),
+        (Truncated, {"threshold": -0.5}, "threshold must be finite and positive"),
+        (Truncated, {"scale": float("nan")}, "scale must be finite and positive"),
     ],
 )
 def test_numbers_out_of_range_are_refused(

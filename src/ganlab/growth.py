@@ -11,7 +11,8 @@ from typing import Any
 from ganlab.contracts.game import Game
 from ganlab.contracts.growth import Grows, Stage
 from ganlab.core import sizes
-from ganlab.core.checks import at_least_zero
+from ganlab.core.checks import at_least_zero, checked
+from ganlab.core.ranges import Range
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,5 @@ def _by_size(name: str, table: Mapping[Any, Any] | None, heights: Sequence[int],
         size = int(key) if str(key).isdecimal() else 0
         if size < 1 or math.log2(size / heights[0]) % 1:
             raise ValueError(f"{name} names {key} pixels, but the networks' sizes are {', '.join(map(str, heights))}")
-        if not least <= value < math.inf:
-            raise ValueError(f"{name} must be at least {least} and finite, got {value} at {key} pixels")
-        found[size] = value
+        found[size] = checked(f"{name} at {key} pixels", value, Range(least=least, below=math.inf))
     return found

@@ -300,5 +300,5 @@ def test_a_loss_that_compares_images_in_pairs_takes_as_many_fakes_as_reals() -> 
 
     with pytest.raises(GanlabError, match="generator_batch must be 1 for a loss that compares"):
         experiment.build(compose.read(["loss=relativistic", "game.generator_batch=2"]))
-    with pytest.raises(GanlabError, match="generator_batch must be positive"):
+    with pytest.raises(GanlabError, match="generator_batch must be finite and positive"):
         experiment.build(compose.read(["game.generator_batch=0"]))

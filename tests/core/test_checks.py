@@ -12,7 +12,7 @@ from ganlab.core.checks import at_least, at_least_zero, positive, share
     ("check", "inside", "outside", "message"),
     [
         (lambda x: at_least_zero("x", x), (0, 2.5), (-1e-9, math.inf, math.nan), "x must be finite and at least 0"),
-        (lambda x: positive("x", x), (1e-9, 3), (0, -1, math.inf, math.nan), "x must be positive and finite"),
+        (lambda x: positive("x", x), (1e-9, 3), (0, -1, math.inf, math.nan), "x must be finite and positive"),
         (lambda x: at_least("x", x, 1), (1, 7), (0, -1, math.nan), "x must be at least 1"),
         (lambda x: share("x", x), (0, 0.5, 1), (-0.1, 1.1, math.nan), r"x must be in \[0, 1\]"),
         (lambda x: share("x", x, zero=False), (0.1, 1), (0, 1.1, math.nan), r"x must be in \(0, 1\]"),

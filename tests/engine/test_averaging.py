@@ -126,7 +126,7 @@ def test_an_average_survives_a_change_of_dtype() -> None:
 
 @pytest.mark.parametrize("option", ["half_life_kimg", "ramp_up", "start_kimg"])
 def test_a_negative_number_is_refused(option: str) -> None:
-    with pytest.raises(ValueError, match=f"{option} must not be negative, got -1"):
+    with pytest.raises(ValueError, match=f"{option} must be finite and at least 0, got -1"):
         Average({}, **{option: -1.0})
 
 

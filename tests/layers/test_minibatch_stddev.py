@@ -78,7 +78,7 @@ def test_it_has_first_and_second_derivatives_and_keeps_types(variant: str) -> No
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected group_size to be at least 2, got 1"):
+    with pytest.raises(ValueError, match="group_size must be at least 2, got 1"):
         MinibatchStddev(1)
     with pytest.raises(ValueError, match="variant must be one of original, gan_zoo, got 'zoo'"):
         MinibatchStddev(4, "zoo")

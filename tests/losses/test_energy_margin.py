@@ -31,5 +31,5 @@ def test_fakes_above_the_margin_do_not_pull_at_the_discriminator() -> None:
 
 @pytest.mark.parametrize("margin", [0.0, -1.0, float("nan")])
 def test_a_margin_that_is_not_positive_is_refused(margin: float) -> None:
-    with pytest.raises(ValueError, match="margin must be positive and finite, got"):
+    with pytest.raises(ValueError, match="margin must be finite and positive, got"):
         EnergyMargin(margin=margin)

@@ -63,7 +63,7 @@ def test_equal_images_and_narrow_dtypes_do_no_harm() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"distance": "l3"}, "distance must be one of l1, l2"), ({"scale": 0.0}, "scale must be positive")],
+    [({"distance": "l3"}, "distance must be one of l1, l2"), ({"scale": 0.0}, "scale must be finite and positive")],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

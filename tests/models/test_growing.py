@@ -135,7 +135,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(family: str) -> None:
             with pytest.raises(ValueError, match=f"expected a level of 0 to 3, got {level}"):
                 network.set_stage(level, 1.0)
         for alpha in (-0.1, 1.1, float("nan")):
-            with pytest.raises(ValueError, match=f"expected alpha to be 0 to 1, got {alpha}"):
+            with pytest.raises(ValueError, match=rf"alpha must be in \[0, 1\], got {alpha}"):
                 network.set_stage(2, alpha)
         assert network.level == 3
     with pytest.raises(ValueError, match=r"images of shape \(batch, 3, 32, 32\) at level 3, got \(2, 3, 16, 16\)"):
@@ -146,7 +146,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(family: str) -> None:
             network(34)
         with pytest.raises(ValueError, match=r"expected width to be at least 16, so that level 3 has a channel, got 8"):
             network(32, width=8)
-    with pytest.raises(ValueError, match="expected group_size to be at least 2, got 1"):
+    with pytest.raises(ValueError, match="group_size must be at least 2, got 1"):
         make[1](32, stddev_group=1)
 
 

@@ -148,10 +148,10 @@ def test_what_cannot_be_is_refused_in_one_sentence() -> None:
         (lambda: generator(z, noise="none"), "noise must be one of random, fixed, off"),
         (lambda: generator.synthesis(torch.zeros(2, 7, 6)), r"shape \(batch, 8 or more, 6\), got \(2, 7, 6\)"),
         (lambda: generator(torch.zeros(2, 7)), r"expected latents of shape \(batch, 8\), got \(2, 7\)"),
-        (lambda: build(style_mixing=1.5), r"expected style_mixing to be 0 to 1, got 1\.5"),
-        (lambda: build(w_avg_beta=-1.0), r"expected w_avg_beta to be 0 to 1, got -1\.0"),
+        (lambda: build(style_mixing=1.5), r"style_mixing must be in \[0, 1\], got 1\.5"),
+        (lambda: build(w_avg_beta=-1.0), r"w_avg_beta must be in \[0, 1\], got -1\.0"),
         (lambda: build(crossover="image"), "crossover must be one of batch, sample, got 'image'"),
-        (lambda: build(mapping_layers=0), "expected mapping_layers to be at least 1, got 0"),
+        (lambda: build(mapping_layers=0), "mapping_layers must be at least 1, got 0"),
     ):
         with pytest.raises(ValueError, match=sentence):
             call()

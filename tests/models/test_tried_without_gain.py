@@ -59,7 +59,7 @@ def test_extra_blocks_keep_map_and_channels_and_the_published_names() -> None:
         with torch.no_grad():
             deep.extra_blocks[-1].conv2.weight.normal_()
         assert not torch.allclose(deep(given, y), plain(given, y))
-        with pytest.raises(ValueError, match="expected extra_blocks to be 0 or more, got -1"):
+        with pytest.raises(ValueError, match="extra_blocks must be at least 0, got -1"):
             network(32, extra_blocks=-1)
 
 

@@ -96,7 +96,7 @@ def test_passes_that_the_loss_makes_are_shared() -> None:
     [
         ({"real": -1.0}, "real must be finite and at least 0"),
         ({"diversity": float("nan")}, "diversity must be finite"),
-        ({"latent_std": 0.0}, "latent_std must be positive and finite, got 0"),
+        ({"latent_std": 0.0}, "latent_std must be finite and positive, got 0"),
         ({"real": 0.0}, "one of real, fake, latent and diversity must be above 0"),
     ],
 )

@@ -173,8 +173,8 @@ def test_an_unknown_place_is_answered_with_the_modules_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rates": ()}, "rates must be at least one number"),
-        ({"rates": (1.0,)}, r"rates must be .* in \[0, 1\), got \[1.0\]"),
+        ({"rates": ()}, "rates must be a list of at least one number"),
+        ({"rates": (1.0,)}, r"rates must be in \[0, 1\), got \(1.0,\)"),
         ({"rates": (-0.1,)}, r"in \[0, 1\)"),
         ({"rates": (0.1, 0.2), "places": ("a",)}, "rates must be one number, or one for each of the 1 places"),
         ({"rates": (0.1,), "places": ("a", "a")}, "places must name each place once"),

@@ -121,8 +121,8 @@ def test_it_acts_in_its_players_main_turn_on_weights_before_spectral_norm() -> N
     [
         ({"method": "clip"}, "method must be one of penalty, clamp, got 'clip'"),
         ({"weight": -1.0}, "weight must be finite and at least 0"),
-        ({"bound": 0.0}, "bound must be positive and finite, got 0"),
-        ({"ratio": -1.0}, "ratio must be positive and finite"),
+        ({"bound": 0.0}, "bound must be finite and positive, got 0"),
+        ({"ratio": -1.0}, "ratio must be finite and positive"),
         ({"players": ()}, "players must name at least one"),
     ],
 )

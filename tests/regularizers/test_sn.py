@@ -102,7 +102,7 @@ def test_a_player_without_weights_is_refused() -> None:
     ("options", "message"),
     [
         ({"iterations": 0}, "iterations must be at least 1, got 0"),
-        ({"eps": 0.0}, "eps must be positive and finite, got 0.0"),
+        ({"eps": 0.0}, "eps must be finite and positive, got 0.0"),
         ({"players": ("discriminator", "discriminator")}, "each once"),
     ],
 )

@@ -46,5 +46,5 @@ def test_other_players_may_be_named() -> None:
 
 @pytest.mark.parametrize("limit", [0.0, -0.01, float("inf"), float("nan")])
 def test_a_limit_that_is_not_positive_is_refused(limit: float) -> None:
-    with pytest.raises(ValueError, match="limit must be positive and finite, got"):
+    with pytest.raises(ValueError, match="limit must be finite and positive, got"):
         WeightClipping(limit=limit)

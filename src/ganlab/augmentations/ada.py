@@ -17,8 +17,9 @@ from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
 from ganlab.core import distributed
-from ganlab.core.checks import at_least, at_least_zero, positive, share
+from ganlab.core.checks import at_least, at_least_zero, checked, positive, share
 from ganlab.core.errors import one_of, suggestion
+from ganlab.core.ranges import Range
 
 _GROUPS = {"b": GEOMETRY[:3], "g": GEOMETRY[3:], "c": COLOR, "f": ("imgfilter",), "n": ("noise",), "o": ("cutout",)}
 POLICIES = {
@@ -92,8 +93,8 @@ class ADA(Regularizer):
                     f"Known: {', '.join(TRANSFORMS)}"
                 )
             at_least_zero(f"multipliers.{name}", value)
-        if target is not None and not -1 <= target <= 1:
-            raise ValueError(f"target must be in [-1, 1] or null, got {target}")
+        if target is not None:
+            checked("target", target, Range(least=-1, most=1))
         factors = {**dict.fromkeys(POLICIES[policy], 1.0), **given}
         self.multipliers = {name: factors[name] for name in TRANSFORMS if factors.get(name)}
         self.p, self.target, self.kimg = share("p", p), target, positive("kimg", kimg)

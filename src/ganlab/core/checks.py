@@ -1,37 +1,43 @@
-"""Ranges of numbers, checked where a component is constructed.
+"""Range checks where a component is constructed, in the words of `ganlab.core.ranges`.
 
-Each function returns the number, or raises a ``ValueError`` that names the option, its range and what was given. NaN is
-in no range.
+Each function returns the number, or raises a ``ValueError`` that names the option, its range and the value. NaN is in
+no range.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import TypeVar
+
+from ganlab.core.ranges import Filled, Range
+
+T = TypeVar("T")
+
+
+def checked(name: str, value: T, allowed: Range | Filled) -> T:
+    """Return ``value`` if it, or each number of a list, is allowed."""
+    if not allowed.holds(value):
+        raise ValueError(f"{name} must be {allowed}, got {value}")
+    return value
 
 
 def at_least_zero(name: str, value: float) -> float:
     """Check 0 <= value < infinity."""
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be finite and at least 0, got {value}")
-    return float(value)
+    return float(checked(name, value, Range(least=0, below=math.inf)))
 
 
 def positive(name: str, value: float) -> float:
     """Check 0 < value < infinity."""
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be positive and finite, got {value}")
-    return float(value)
+    return float(checked(name, value, Range(above=0, below=math.inf)))
 
 
 def at_least(name: str, value: int, least: int) -> int:
     """Check a whole number's lower bound."""
-    if not value >= least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return value
+    return checked(name, value, Range(least=least))
 
 
 def share(name: str, value: float, *, zero: bool = True, one: bool = True) -> float:
     """Check 0 <= value <= 1; without ``zero`` or ``one`` that end is excluded."""
-    if not (0 <= value <= 1) or (value == 0 and not zero) or (value == 1 and not one):
-        raise ValueError(f"{name} must be in {'[' if zero else '('}0, 1{']' if one else ')'}, got {value}")
-    return float(value)
+    low = Range(least=0) if zero else Range(above=0)
+    return float(checked(name, value, replace(low, most=1) if one else replace(low, below=1)))

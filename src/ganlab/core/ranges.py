@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -12,13 +13,13 @@ from typing import Annotated, Any
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers between two bounds.
+    """An interval of numbers.
 
     Args:
-        least: The smallest one that is allowed.
-        above: What every one of them is above.
-        most: The largest one that is allowed.
-        below: What every one of them is below.
+        least: Lower bound, inclusive.
+        above: Lower bound, exclusive.
+        most: Upper bound, inclusive.
+        below: Upper bound, exclusive; infinity: finite numbers.
     """
 
     least: float | None = None
@@ -27,13 +28,17 @@ class Range:
     below: float | None = None
 
     def __str__(self) -> str:
-        if self == Range(above=0):
-            return "positive"
+        low = self.above if self.least is None else self.least
+        high = self.below if self.most is None else self.most
+        if low is not None and high is not None and math.isfinite(high):
+            return f"in {'(' if self.least is None else '['}{low:g}, {high:g}{')' if self.most is None else ']'}"
         bounds = (("at least", self.least), ("above", self.above), ("at most", self.most), ("below", self.below))
-        return " and ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
+        words = [f"{words} {bound:g}" for words, bound in bounds if bound is not None and math.isfinite(bound)]
+        finite = ["finite"] if high == math.inf else []
+        return " and ".join([*finite, *words]).replace("above 0", "positive")
 
     def holds(self, value: Any) -> bool:
-        """Tell if a number is in the range, or every number of a list; None is not asked."""
+        """Tell if a number, or every number of a list, is in the range."""
         if isinstance(value, (list, tuple)):
             return all(self.holds(element) for element in value)
         return (
@@ -46,10 +51,10 @@ class Range:
 
 @dataclass(frozen=True)
 class Among:
-    """Some numbers.
+    """A set of numbers.
 
     Args:
-        numbers: Those that are allowed.
+        numbers: The allowed ones.
     """
 
     numbers: tuple[int, ...]
@@ -58,7 +63,7 @@ class Among:
         return " or ".join(map(str, self.numbers))
 
     def holds(self, value: Any) -> bool:
-        """Tell if a number is one of them."""
+        """Tell if a number is allowed."""
         return value in self.numbers
 
 
@@ -67,7 +72,7 @@ class Filled:
     """Lists and words that are not empty.
 
     Args:
-        what: What is wanted, such as ``a path``.
+        what: Name for messages, such as ``a path``.
     """
 
     what: str
@@ -76,7 +81,7 @@ class Filled:
         return self.what
 
     def holds(self, value: Any) -> bool:
-        """Tell if there is something in the value."""
+        """Tell if a value is not empty."""
         return bool(value.strip()) if isinstance(value, str) else isinstance(value, Sized) and len(value) > 0
 
 

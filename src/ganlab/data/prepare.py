@@ -14,6 +14,7 @@ from torch import Tensor
 from ganlab.contracts.dataset import Dataset
 from ganlab.core import sizes
 from ganlab.core.cache import cache_folder
+from ganlab.core.checks import at_least, at_least_zero
 from ganlab.core.errors import GanlabError, one_of
 from ganlab.data.decode import Chunk, Failure, decode
 from ganlab.data.pack import PackFile
@@ -148,10 +149,8 @@ def _check_options(
         raise ValueError(f"image_size must be two positive numbers, height and width, got {image_size}")
     if image_channels not in (1, 3):
         raise ValueError(f"image_channels must be 1 (grey) or 3 (colour), got {image_channels}")
-    if not memory_budget_mib >= 0:
-        raise ValueError(f"memory_budget_mib must not be negative, got {memory_budget_mib}")
-    if num_workers is not None and num_workers < 0:
-        raise ValueError(f"num_workers must not be negative, got {num_workers}")
+    at_least_zero("memory_budget_mib", memory_budget_mib)
+    at_least("num_workers", num_workers or 0, 0)
     one_of(undecodable, ("error", "skip"), "undecodable")
 
 

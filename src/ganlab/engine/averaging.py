@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganlab.core.checks import at_least_zero
+
 AVERAGED_BUFFERS = ("running_mean", "running_var")
 
 
@@ -46,8 +48,8 @@ class Average(nn.ModuleDict):
             ("half_life_kimg", half_life_kimg), ("ramp_up", ramp_up), ("start_kimg", start_kimg),
             ("half_life_steps", half_life_steps),
         ):  # fmt: skip
-            if number is not None and number < 0:
-                raise ValueError(f"{name} must not be negative, got {number}.")
+            if number is not None:
+                at_least_zero(name, number)
         self.requires_grad_(False)
         self.eval()
         self.half_life_kimg, self.ramp_up, self.start_kimg = half_life_kimg, ramp_up, start_kimg

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ganlab.contracts.extractor import Examples, Extractor
 from ganlab.core import files, randomness
+from ganlab.core.checks import at_least, positive
 from ganlab.core.errors import GanlabError
 
 _VERSION = 1  # of the network and its training: part of the cache's key
@@ -44,10 +45,8 @@ class Classifier(Extractor):
 
     def __init__(self, dim: int = 64, width: int = 16, kimg: float = 20.0, seed: int = 0) -> None:
         for name, number in (("dim", dim), ("width", width), ("kimg", kimg)):
-            if number <= 0:
-                raise ValueError(f"{name} must be positive, got {number}")
-        if seed < 0:
-            raise ValueError(f"seed must not be negative, got {seed}")
+            positive(name, number)
+        at_least("seed", seed, 0)
         self.dim, self.width, self.kimg, self.seed = dim, width, kimg, seed
         self.feature_dim = dim
         self.accuracy = 0.0

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganlab.contracts.extractor import Extractor, in_colour
+from ganlab.core.checks import at_least
 from ganlab.core.errors import GanlabError, one_of
 
 
@@ -38,8 +39,7 @@ class File(Extractor):
 
     def __init__(self, path: str, size: int = 0, scale: str = "symmetric", channels: int = 3) -> None:
         one_of(scale, ("symmetric", "unit", "imagenet", "bytes"), "scale")
-        if size < 0:
-            raise ValueError(f"size must not be negative, got {size}")
+        at_least("size", size, 0)
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {channels}")
         if Path(path).suffix.lower() not in (".pt", ".pth", ".ts", ".onnx"):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganlab.core.checks import positive
 from ganlab.layers.resample import DownsampleConv2d, UpsampleConv2d
 
 GAIN = math.sqrt(2.0)
@@ -27,9 +28,8 @@ class _Equalized(nn.Module):
     bias: Any  # a tensor or None
 
     def _equalize(self, gain: float, lr_multiplier: float, scaled_bias: bool) -> None:
-        if not (math.isfinite(gain) and gain > 0 and math.isfinite(lr_multiplier) and lr_multiplier > 0):
-            raise ValueError(f"expected gain and lr_multiplier to be positive, got {gain} and {lr_multiplier}")
-        self.scale = gain / math.sqrt(self.weight[0].numel()) * lr_multiplier
+        positive("lr_multiplier", lr_multiplier)
+        self.scale = positive("gain", gain) / math.sqrt(self.weight[0].numel()) * lr_multiplier
         self.bias_scale = self.scale if scaled_bias else lr_multiplier
         with torch.no_grad():
             self.weight.normal_(0.0, 1.0 / lr_multiplier)

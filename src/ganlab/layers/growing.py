@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganlab.core.checks import share
 from ganlab.layers.resample import upsample
 
 
@@ -52,9 +53,7 @@ class Growing(nn.Module):
         """
         if not 0 <= level <= self.levels:
             raise ValueError(f"expected a level of 0 to {self.levels}, got {level}")
-        if not 0.0 <= alpha <= 1.0:
-            raise ValueError(f"expected alpha to be 0 to 1, got {alpha}")
-        self.alpha.fill_(alpha)
+        self.alpha.fill_(share("alpha", alpha))
         self._stand(level, alpha)
 
     def _stand(self, level: int, alpha: float) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ganlab.core.checks import at_least
+
 
 def check_latents(z: Tensor, latent_dim: int) -> None:
     """Raise ``ValueError`` unless ``z`` is (B, latent_dim)."""
@@ -29,5 +31,4 @@ def check_labels(y: Tensor | None, num_classes: int) -> Tensor | None:
 def check_positive(**numbers: int) -> None:
     """Raise ``ValueError`` for the first number below 1; widths, lengths and counts of a network."""
     for name, number in numbers.items():
-        if number < 1:
-            raise ValueError(f"expected {name} to be at least 1, got {number}")
+        at_least(name, number, 1)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.core import distributed
+from ganlab.core.checks import at_least
 from ganlab.core.errors import one_of
 from ganlab.layers import state
 
@@ -38,9 +39,7 @@ class MinibatchStddev(nn.Module):
     def __init__(self, group_size: int = 4, variant: str = "original") -> None:
         super().__init__()
         one_of(variant, VARIANTS, "variant")
-        if group_size < 2:
-            raise ValueError(f"expected group_size to be at least 2, got {group_size}")
-        self.group_size, self.variant = group_size, variant
+        self.group_size, self.variant = at_least("group_size", group_size, 2), variant
 
     def forward(self, x: Tensor) -> Tensor:
         deviations = [self._deviation(batch) for batch in state.batches(x)]

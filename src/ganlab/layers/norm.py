@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganlab.core import distributed
+from ganlab.core.checks import positive
 from ganlab.core.errors import one_of
 from ganlab.layers import spectral_norm, state
 
@@ -55,8 +56,7 @@ class BatchNorm(nn.BatchNorm2d):
         stored_variance: str = "unbiased",
     ) -> None:
         one_of(stored_variance, ("unbiased", "biased"), "stored_variance")
-        if not eps > 0:
-            raise ValueError(f"expected eps of batch norm to be positive, got {eps}")
+        positive("eps of batch norm", eps)
         super().__init__(num_features, eps=eps, momentum=momentum, affine=affine)
         self.across_ranks = across_ranks
         self.stored_variance = stored_variance

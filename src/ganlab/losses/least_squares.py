@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ganlab.core.checks import checked
+from ganlab.core.ranges import Range
+
 
 @dataclass(frozen=True)
 class LeastSquares:
@@ -32,8 +35,7 @@ class LeastSquares:
 
     def __post_init__(self) -> None:
         for name in ("fake_target", "real_target", "generator_target"):
-            if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
+            checked(name, getattr(self, name), Range(above=-math.inf, below=math.inf))
         for name in ("real_target", "generator_target"):
             if getattr(self, name) <= self.fake_target:
                 raise ValueError(f"{name} must be above fake_target={self.fake_target}, got {getattr(self, name)}")

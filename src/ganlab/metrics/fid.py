@@ -9,6 +9,7 @@ import torch
 
 from ganlab.contracts.figures import Chart, Line
 from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, Summary, Tensors, Value
+from ganlab.core.checks import at_least
 from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals
 from ganlab.metrics.frechet import Frechet
@@ -41,9 +42,7 @@ class FID(Metric):
     }
 
     def __init__(self, blocks: int = 10) -> None:
-        if blocks < 1:
-            raise ValueError(f"blocks must be at least 1, got {blocks}")
-        self.blocks = blocks
+        self.blocks = at_least("blocks", blocks, 1)
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:
         return {"moments": Moments(self.blocks if role == "fake" else 1)}

@@ -25,6 +25,7 @@ from ganlab.contracts.metric import (
     Tensors,
     Value,
 )
+from ganlab.core.checks import at_least
 from ganlab.metrics import intervals
 
 SPREAD = (1, 2, 5, 10, 20)  # numbers of splits whose spread is shown
@@ -132,11 +133,7 @@ class InceptionScore(Metric):
     }
 
     def __init__(self, splits: int = 10, blocks: int = 20, shuffle: bool = True, seed: int = 2020) -> None:
-        if splits < 1:
-            raise ValueError(f"splits must be at least 1, got {splits}")
-        if blocks < 2:
-            raise ValueError(f"blocks must be at least 2, got {blocks}")
-        self.splits, self.blocks = splits, blocks
+        self.splits, self.blocks = at_least("splits", splits, 1), at_least("blocks", blocks, 2)
         self.summary = Predictions(math.lcm(*SPREAD, splits, blocks), shuffle, seed)
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Value
 from ganlab.core import randomness
+from ganlab.core.checks import at_least
 from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals
 from ganlab.metrics.stored import StoredFeatures
@@ -51,8 +52,7 @@ class KID(Metric):
 
     def __init__(self, subsets: int = 100, subset_size: int = 1000, limit: int = 50_000, seed: int = 2020) -> None:
         for name, number, least in (("subsets", subsets, 1), ("subset_size", subset_size, 2), ("seed", seed, 0)):
-            if number < least:
-                raise ValueError(f"{name} must be at least {least}, got {number}")
+            at_least(name, number, least)
         if limit < subset_size:
             raise ValueError(f"limit must be at least subset_size={subset_size}, got {limit}")
         self.subsets, self.subset_size, self.limit, self.seed = subsets, subset_size, limit, seed

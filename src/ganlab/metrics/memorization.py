@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ganlab.contracts.figures import Grid
 from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Tensors, Value
+from ganlab.core.checks import at_least
 from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals, neighbours
 from ganlab.metrics.stored import StoredFeatures, StoredImages
@@ -64,8 +65,7 @@ class Memorization(Metric):
     ) -> None:
         numbers = {"samples": samples, "training_images": training_images, "shown": shown, "neighbours": neighbours}
         for name, number in numbers.items():
-            if number < 1:
-                raise ValueError(f"{name} must be at least 1, got {number}")
+            at_least(name, number, 1)
         self.samples, self.training_images, self.shown, self.neighbours = samples, training_images, shown, neighbours
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Tensors, Value
 from ganlab.core import randomness
+from ganlab.core.checks import at_least
 from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals
 from ganlab.metrics.stored import StoredImages
@@ -45,11 +46,7 @@ class MSSSIM(Metric):
     }
 
     def __init__(self, pairs: int = 100, limit: int = 2000) -> None:
-        if pairs < 1:
-            raise ValueError(f"pairs must be at least 1, got {pairs}")
-        if limit < 2:
-            raise ValueError(f"limit must be at least 2, got {limit}")
-        self.pairs, self.limit = pairs, limit
+        self.pairs, self.limit = at_least("pairs", pairs, 1), at_least("limit", limit, 2)
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:
         return {"images": StoredImages(self.limit)}

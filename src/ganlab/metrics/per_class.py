@@ -24,6 +24,7 @@ from ganlab.contracts.metric import (
     Tensors,
     Value,
 )
+from ganlab.core.checks import at_least
 from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals
 from ganlab.metrics.frechet import Frechet
@@ -108,11 +109,8 @@ class PerClass(Metric):
     }
 
     def __init__(self, blocks: int = 10, limit: int = 10_000, gigabytes: float = 8.0) -> None:
-        if blocks < 2:
-            raise ValueError(f"blocks must be at least 2, got {blocks}")
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, got {limit}")
-        self.blocks, self.limit, self.gigabytes = blocks, limit, gigabytes
+        self.blocks, self.limit = at_least("blocks", blocks, 2), at_least("limit", limit, 1)
+        self.gigabytes = gigabytes
 
     def prepare(self, fake: Stream, context: Context) -> None:
         needed = 16e-9 * fake.num_classes * fake.feature_dim**2

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, Summary, Value
 from ganlab.core import randomness
+from ganlab.core.checks import at_least, share
 from ganlab.core.errors import GanlabError, one_of
 from ganlab.metrics import intervals
 
@@ -57,10 +58,8 @@ class PPL(Metric):
     def __init__(
         self, samples: int = 10_000, epsilon: float = 1e-4, ends: bool = True, distance: str = "lpips"
     ) -> None:
-        if samples < 2:
-            raise ValueError(f"samples must be at least 2, got {samples}")
-        if not 0 < epsilon < 1:
-            raise ValueError(f"epsilon must be between 0 and 1, got {epsilon}")
+        at_least("samples", samples, 2)
+        share("epsilon", epsilon, zero=False, one=False)
         one_of(distance, ("lpips", "pixels"), "distance")
         self.samples, self.epsilon, self.ends, self.distance = samples, epsilon, ends, distance
         self.own_samples = samples

@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Value
+from ganlab.core.checks import at_least
 from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals, neighbours
 from ganlab.metrics.stored import StoredFeatures
@@ -50,8 +51,7 @@ class PRDC(Metric):
     }
 
     def __init__(self, nearest: int = 5, inclusive: bool = False, limit: int = 10_000) -> None:
-        if nearest < 1:
-            raise ValueError(f"nearest must be at least 1, got {nearest}")
+        at_least("nearest", nearest, 1)
         if limit <= nearest:
             raise ValueError(f"limit must be above nearest={nearest}, got {limit}")
         self.nearest, self.inclusive, self.limit = nearest, inclusive, limit

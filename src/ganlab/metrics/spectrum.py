@@ -24,6 +24,7 @@ from ganlab.contracts.metric import (
     Tensors,
     Value,
 )
+from ganlab.core.checks import at_least
 from ganlab.metrics import intervals
 from ganlab.metrics.stored import dealt
 
@@ -75,9 +76,7 @@ class RadialSpectrum(Metric):
     }
 
     def __init__(self, blocks: int = 20) -> None:
-        if blocks < 2:
-            raise ValueError(f"blocks must be at least 2, got {blocks}")
-        self.blocks = blocks
+        self.blocks = at_least("blocks", blocks, 2)
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:
         return {"spectrum": Spectrum(self.blocks if role == "fake" else 1)}

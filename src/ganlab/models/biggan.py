@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from ganlab.core.checks import at_least
 from ganlab.core.errors import one_of
 from ganlab.layers.attention import SelfAttention, attention_places
 from ganlab.layers.geometry import Doublings, Size, doublings, height_and_width
@@ -50,11 +51,6 @@ def discriminator_multiples(count: int) -> list[int]:
     if count <= FEWEST_DOUBLINGS:
         return generator_multiples(count)
     return generator_multiples(max(count, 5))[::-1][: count + 1]
-
-
-def check_extra_blocks(extra_blocks: int) -> None:
-    if extra_blocks < 0:
-        raise ValueError(f"expected extra_blocks to be 0 or more, got {extra_blocks}")
 
 
 def condition_norm(num_classes: int, condition_dim: int, **options: Any) -> Callable[[int], nn.Module]:
@@ -137,7 +133,7 @@ class Generator(nn.Module):
         super().__init__()
         check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels)
         check_positive(shared_dim=shared_dim, kernel_size=kernel_size, dilation=dilation)
-        check_extra_blocks(extra_blocks)
+        at_least("extra_blocks", extra_blocks, 0)
         self.base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
         self.image_shape = (image_channels, *height_and_width(image_size))
         self.num_classes, self.hierarchical = num_classes, hierarchical
@@ -248,7 +244,7 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         check_positive(width=width, image_channels=image_channels, kernel_size=kernel_size, dilation=dilation)
-        check_extra_blocks(extra_blocks)
+        at_least("extra_blocks", extra_blocks, 0)
         one_of(normalization, ("none", "batch", "conditional"), "normalization")
         if normalization == "conditional" and num_classes == 0:
             raise ValueError("expected classes for normalization=conditional, got none: take batch")

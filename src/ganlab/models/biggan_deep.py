@@ -152,9 +152,9 @@ class Generator(nn.Module):
         stored_variance: str = "unbiased",
     ) -> None:
         super().__init__()
-        check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels, shared_dim=shared_dim)
-        if depth < 1:
-            raise ValueError(f"expected depth to be at least 1, got {depth}")
+        check_positive(
+            width=width, latent_dim=latent_dim, image_channels=image_channels, shared_dim=shared_dim, depth=depth
+        )
         self.base, count = doublings(image_size, least=FEWEST_DOUBLINGS)
         self.image_shape = (image_channels, *height_and_width(image_size))
         self.latent_dim, self.num_classes, self.hierarchical = latent_dim, num_classes, hierarchical
@@ -240,9 +240,7 @@ class Discriminator(nn.Module):
         initialization: str = "orthogonal",
     ) -> None:
         super().__init__()
-        check_positive(width=width, image_channels=image_channels)
-        if depth < 1:
-            raise ValueError(f"expected depth to be at least 1, got {depth}")
+        check_positive(width=width, image_channels=image_channels, depth=depth)
         _, count = doublings(image_size, least=FEWEST_DOUBLINGS)
         self.image_shape = (image_channels, *height_and_width(image_size))
         self.num_classes = num_classes

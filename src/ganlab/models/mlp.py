@@ -59,9 +59,7 @@ class Generator(nn.Module):
         initialization: str = "xavier",
     ) -> None:
         super().__init__()
-        check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels)
-        if depth < 1:
-            raise ValueError(f"expected depth to be at least 1, got {depth}")
+        check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels, depth=depth)
         self.image_shape = (image_channels, *height_and_width(image_size))
         self.latent_dim, self.num_classes, self.bounded = latent_dim, num_classes, bounded
         self.embedding = nn.Embedding(num_classes, embedding_dim) if num_classes else None
@@ -115,9 +113,7 @@ class Discriminator(nn.Module):
         initialization: str = "xavier",
     ) -> None:
         super().__init__()
-        check_positive(width=width, image_channels=image_channels)
-        if depth < 1:
-            raise ValueError(f"expected depth to be at least 1, got {depth}")
+        check_positive(width=width, image_channels=image_channels, depth=depth)
         self.image_shape = (image_channels, *height_and_width(image_size))
         self.num_classes, self.feature_channels = num_classes, width
         self.embedding = nn.Embedding(num_classes, embedding_dim) if num_classes else None

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganlab.core import sizes
+from ganlab.core.checks import at_least
 from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
@@ -25,8 +26,7 @@ LARGEST_MULTIPLE = 16
 
 def widths(count: int, width: int, growth: int) -> list[int]:
     """Channels of ``count`` maps, the largest first: width·min(growthⁱ, 16)."""
-    if growth < 1:
-        raise ValueError(f"expected growth to be at least 1, got {growth}")
+    check_positive(growth=growth)
     return [width * min(growth**i, LARGEST_MULTIPLE) for i in range(count)]
 
 
@@ -174,8 +174,7 @@ class Discriminator(nn.Module):
         if halvings < 1 or min(height, breadth) >> halvings < 1:
             most = min(height, breadth).bit_length() - 1
             raise ValueError(f"expected halvings to be 1 to {most} at {sizes.words((height, breadth))}, got {halvings}")
-        if plain_blocks < 0:
-            raise ValueError(f"expected plain_blocks to be 0 or more, got {plain_blocks}")
+        at_least("plain_blocks", plain_blocks, 0)
         self.image_shape = (image_channels, height, breadth)
         self.num_classes = num_classes
         channels = widths(halvings + plain_blocks, width, growth)

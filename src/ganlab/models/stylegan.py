@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.core import distributed, randomness
+from ganlab.core.checks import share
 from ganlab.core.errors import one_of
 from ganlab.layers import state
 from ganlab.layers.geometry import Doublings, Size, doublings
@@ -82,8 +83,7 @@ class Generator(nn.Module):
         check_positive(width=width, max_width=max_width, image_channels=image_channels)
         one_of(crossover, CROSSOVERS, "crossover")
         for name, number in (("style_mixing", style_mixing), ("w_avg_beta", w_avg_beta)):
-            if not 0.0 <= number <= 1.0:
-                raise ValueError(f"expected {name} to be 0 to 1, got {number}")
+            share(name, number)
         base, levels = doublings(image_size)
         channels = [channels_at(level, width, max_width) for level in range(levels + 1)]
         self.latent_dim, self.num_classes, self.w_dim = latent_dim, num_classes, w_dim

@@ -14,7 +14,9 @@ from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.view import View
 from ganlab.core import randomness
+from ganlab.core.checks import checked
 from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.ranges import Filled, Range
 from ganlab.layers import state
 
 ENDS = ("images", "features")
@@ -52,8 +54,8 @@ class Dropout(Regularizer):
         super().__init__()
         self.rates = (rates,) if isinstance(rates, (int, float)) else tuple(rates)
         self.places = (places,) if isinstance(places, str) else tuple(places)
-        if not self.rates or not all(0 <= rate < 1 for rate in self.rates):
-            raise ValueError(f"rates must be at least one number in [0, 1), got {list(self.rates)}")
+        checked("rates", self.rates, Filled("a list of at least one number"))
+        checked("rates", self.rates, Range(least=0, below=1))
         if len(set(self.places)) < len(self.places):
             raise ValueError(f"places must name each place once, got {list(self.places)}")
         if self.places and len(self.rates) not in (1, len(self.places)):

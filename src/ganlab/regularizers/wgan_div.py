@@ -6,7 +6,8 @@ import math
 
 from torch import Tensor
 
-from ganlab.core.checks import at_least_zero
+from ganlab.core.checks import at_least_zero, checked
+from ganlab.core.ranges import Range
 from ganlab.regularizers.gradient_norm import power_of_norm
 from ganlab.regularizers.input_penalty import InputPenalty
 
@@ -34,9 +35,7 @@ class WGANDiv(InputPenalty):
 
     def __init__(self, k: float = 2.0, p: float = 6.0, points: str = "interpolated", interval_steps: int = 1) -> None:
         super().__init__("wgan_div", points, interval_steps)
-        if not 1 < p < math.inf:
-            raise ValueError(f"p must be finite and above 1, got {p}")
-        self.k, self.p = at_least_zero("k", k), float(p)
+        self.k, self.p = at_least_zero("k", k), float(checked("p", p, Range(above=1, below=math.inf)))
 
     def penalty(self, squared: Tensor) -> Tensor:
         return self.k * power_of_norm(squared, self.p)
