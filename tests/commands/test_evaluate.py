@@ -381,3 +381,9 @@ def test_a_score_on_some_of_the_images_that_chose_a_checkpoint_is_marked_too() -
     before = [of("validation", 224, True), of("test", 224, False)]
     marked = [scoring._selected_on(of(split, 50, False), before) for split in ("validation", "test")]
     assert marked == [True, False]
+
+
+@pytest.mark.parametrize("name", ["1" * 400, "x" * 400])
+def test_a_protocol_whose_name_no_file_can_have_is_not_there(copied: Path, name: str) -> None:
+    with pytest.raises(GanlabError, match=f"No protocol is called '{name}'"):
+        evaluate(copied, f"protocol={name}")

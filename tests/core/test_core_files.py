@@ -137,3 +137,14 @@ def test_a_line_is_appended_whole_or_not_at_all(small_disk: Path) -> None:
     os.unlink(small_disk / "ballast")
     files.append(path, ROW)
     assert path.read_bytes() == 2 * ROW
+
+
+def test_a_path_is_shown_as_one_types_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = tmp_path / "a"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    assert files.typed(inside / "runs/x") == files.typed("runs/x") == "runs/x"
+    assert files.typed(inside / "my run") == "'my run'"
+    assert files.typed(tmp_path / "b") == str(tmp_path / "b")
+    inside.rmdir()
+    assert files.typed(tmp_path / "b") == str(tmp_path / "b")

@@ -25,6 +25,21 @@ def test_a_session_says_where_the_run_is_its_grid_and_its_speed(
     assert lines[-1].startswith(f"run: {folder} (0.0 kimg, ")
 
 
+def test_paths_below_the_current_folder_are_shown_as_one_types_them(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.dispatch(["train", *TINY, "trainer.max_steps=3", "run.dir=runs/my run"]) == 0
+    assert cli.dispatch(["sample", "runs/my run", "count=2"]) == 0
+    said = capfd.readouterr().out
+    assert str(tmp_path) not in said
+    assert said.count("run: 'runs/my run'\n") == said.count("run: 'runs/my run' (0.0 kimg, ") == 1
+    assert "samples: 'runs/my run/samples/iteration_000000003.png'\n" in said
+    assert said.endswith(": 'runs/my run/samples/sample_seed0.png'\n")
+    with pytest.raises(GanlabError, match=r"`ganlab resume 'runs/my run' trainer\.max_steps=6`"):
+        cli.dispatch(["resume", "runs/my run"])
+
+
 def test_a_run_that_its_time_ends_says_so_and_how_to_go_on(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
     folder = train("trainer.max_time={milliseconds:1}", "trainer.max_steps=-1", "run.max_kimg=1")
     iteration = state(folder)["ganlab"]["progress"]["iteration"]

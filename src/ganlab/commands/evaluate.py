@@ -201,6 +201,7 @@ def _measured() -> Iterator[list[Mapping[str, Any]]]:
 
 
 def _finish(folder: Path, records: Sequence[Mapping[str, Any]]) -> int:
+    from ganlab.core import files
     from ganlab.evaluation import scores
     from ganlab.reports import page, table
 
@@ -208,6 +209,6 @@ def _finish(folder: Path, records: Sequence[Mapping[str, Any]]) -> int:
     for warning in dict.fromkeys(w for record in records for w in record["warnings"]):
         print(f"note: {warning}", file=sys.stderr)
     first = records[0]
-    print(f"protocol {first['protocol']['name']} {first['protocol_hash']}: {folder / scores.FILE}")
-    print(f"to look at: {page.write(folder)}")
+    print(f"protocol {first['protocol']['name']} {first['protocol_hash']}: {files.typed(folder / scores.FILE)}")
+    print(f"to look at: {files.typed(page.write(folder))}")
     return 0

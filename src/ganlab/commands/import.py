@@ -38,6 +38,7 @@ class Import(Command):
     overrides: Annotated[Sequence[str], NETWORKS] = ()
 
     def __call__(self) -> int:
+        from ganlab.core import files
         from ganlab.importers import conversion
         from ganlab.runs import run_folder
 
@@ -47,5 +48,5 @@ class Import(Command):
         imported = conversion.make_run(self.path, self.format, self.out, list(self.overrides), of_format)
         for message in imported.messages:
             print(message)
-        print(f"run: {imported.folder} ({imported.format})")
+        print(f"run: {files.typed(imported.folder)} ({imported.format})")
         return 0

@@ -87,6 +87,7 @@ class Sample(Command):
         if self.kind == "reconstruction" and not self.images:
             raise GanlabError("kind=reconstruction takes images=FOLDER: the images to make again.")
         self._check_out()
+        from ganlab.core import files
         from ganlab.pictures import animation, kinds
         from ganlab.runs.run import Run
         from ganlab.sampling import captions, generation
@@ -116,7 +117,7 @@ class Sample(Command):
                     generation.write_png(captions.beside(generation.grid(images, columns), names), out)
         except OSError as error:
             raise GanlabError(f"{out} cannot be written: {error.strerror or error}.") from error
-        print(f"{made:,} images of iteration {run.iteration}: {out}")
+        print(f"{made:,} images of iteration {run.iteration}: {files.typed(out)}")
         return 0
 
     @property

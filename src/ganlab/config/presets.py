@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -152,7 +153,7 @@ def _stamp(path: str) -> list[Any] | str:
     group, _, name = path.rpartition("/")
     for _, folder in catalog.preset_folders():
         for file in (folder / f"{path}.yaml", folder / group.partition("/")[0] / f"{name}.yaml"):
-            if file.is_file():
+            if os.path.isfile(file):
                 return [*option_table.stamp(file)]
     return option_table.key(group.partition("/")[0], name)
 

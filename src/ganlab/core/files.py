@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import secrets
+import shlex
 import stat
 import zipfile
 from collections.abc import Callable, Iterator
@@ -22,6 +23,15 @@ from ganlab.core.errors import GanlabError
 # On Windows, which has neither, only whoever runs as an administrator can make a link.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer must not block
 _PART = re.compile(r"\..+\.[0-9a-f]{12}\.part")
+
+
+def typed(path: str | os.PathLike[str]) -> str:
+    """Return a path as one types it into a shell: from the current folder if it lies inside, in quotes if need be."""
+    absolute = Path(path).absolute()
+    with suppress(OSError):  # the current folder was removed
+        if absolute.is_relative_to(here := Path.cwd()):
+            absolute = absolute.relative_to(here)
+    return shlex.quote(str(absolute))
 
 
 @contextmanager

@@ -27,6 +27,11 @@ def heeded() -> list[int]:
     return [signal.SIGINT, signal.SIGTERM, *(n for n in hang_up if signal.getsignal(n) != signal.SIG_IGN)]
 
 
+def name(number: int) -> str:
+    """Return what a user calls a signal: ``Ctrl-C``, or else its name."""
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
 class Watch:
     """Ends the process at its second signal, and a while after the first one where nothing is being finished.
 

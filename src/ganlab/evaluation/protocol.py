@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -162,7 +163,7 @@ def preset(name: str) -> Protocol:
     """
     for _, folder in catalog.preset_folders():
         file = folder / "protocol" / f"{name}.yaml"
-        if file.is_file():
+        if os.path.isfile(file):  # the name may be too long for one
             try:
                 content = yaml.safe_load(file.read_text(encoding="utf-8"))
             except (OSError, ValueError, yaml.YAMLError) as error:

@@ -130,12 +130,12 @@ def newest(folder: Path, map_location: Any = "cpu") -> tuple[Path, dict[str, Any
             messages.append(str(error))
     if messages:
         raise GanlabError(
-            f"No checkpoint in {folder} is whole: {' '.join(messages)} Start the run again in another folder, which "
-            f"leaves this one as it is: `ganlab train {folder.parent} run.dir=NEW`."
+            f"No checkpoint in {files.typed(folder)} is whole: {' '.join(messages)} Start the run again in another "
+            f"folder, which leaves this one as it is: `ganlab train {files.typed(folder.parent)} run.dir=NEW`."
         )
     raise GanlabError(
-        f"{folder} holds no checkpoint: the run stopped before its first one. Start it again: "
-        f"`ganlab train {folder.parent}`."
+        f"{files.typed(folder)} holds no checkpoint: the run stopped before its first one. Start it again: "
+        f"`ganlab train {files.typed(folder.parent)}`."
     )
 
 

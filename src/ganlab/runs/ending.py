@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Timer
 
-from ganlab.core import files
+from ganlab.core import files, stop_signals
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
 from ganlab.runs import checkpoints, run_folder
@@ -51,7 +50,7 @@ def keep_profile(profiler: Any, folder: Path) -> None:
         if report:
             try:
                 files.write_text(folder / run_folder.PROFILE, report)
-                print(f"profile: {folder / run_folder.PROFILE}")
+                print(f"profile: {files.typed(folder / run_folder.PROFILE)}")
             except GanlabError as error:
                 print(error, file=sys.stderr)
         describe()  # forgets what was measured
@@ -68,13 +67,13 @@ def say(outcome: Outcome, module: GANModule, trainer: L.Trainer, failure: OSErro
     Returns:
         The outcome with what is lost.
     """
-    reason = _reason(outcome, module, trainer)
+    reason, folder = _reason(outcome, module, trainer), files.typed(outcome.folder)
     if reason is not None:
         print(reason)
     if outcome.grid is not None:
-        print(f"samples: {outcome.grid}")
+        print(f"samples: {files.typed(outcome.grid)}")
     print(
-        f"run: {outcome.folder} ({module.progress.kimg:.1f} kimg, {outcome.images_per_second:.0f} images/s)",
+        f"run: {folder} ({module.progress.kimg:.1f} kimg, {outcome.images_per_second:.0f} images/s)",
         flush=True,
     )
     if failure is None:
@@ -83,9 +82,9 @@ def say(outcome: Outcome, module: GANModule, trainer: L.Trainer, failure: OSErro
         f"the last checkpoint, of iteration {module.progress.iteration}, is not on disk ({failure.strerror or failure})"
     )
     if (outcome.folder / run_folder.CHECKPOINTS / checkpoints.LAST).is_file():
-        remedy = f"an earlier one is, so make room and repeat the rest with `ganlab resume {outcome.folder}`."
+        remedy = f"an earlier one is, so make room and repeat the rest with `ganlab resume {folder}`."
     else:
-        remedy = f"nor is any other, so make room and start the run again with `ganlab train {outcome.folder}`."
+        remedy = f"nor is any other, so make room and start the run again with `ganlab train {folder}`."
     sentence = f"The run ended, but {lost}: {remedy}"
     print(f"ganlab: {sentence}", file=sys.stderr, flush=True)
     return replace(outcome, unsaved=sentence)
@@ -94,16 +93,16 @@ def say(outcome: Outcome, module: GANModule, trainer: L.Trainer, failure: OSErro
 def _reason(outcome: Outcome, module: GANModule, trainer: L.Trainer) -> str | None:
     """Why a run ended before its length, if it did."""
     options = module.training_options
-    max_kimg, max_steps = options.max_kimg, options.max_steps
+    max_kimg, max_steps, folder = options.max_kimg, options.max_steps, files.typed(outcome.folder)
     if outcome.signal is not None:
         return (
-            f"Stopped by {signal.Signals(outcome.signal).name} after iteration {module.progress.iteration}. "
-            f"Continue with: ganlab resume {outcome.folder}"
+            f"Stopped by {stop_signals.name(outcome.signal)} after iteration {module.progress.iteration}. "
+            f"Continue with: ganlab resume {folder}"
         )
     if max_kimg is not None and module.progress.iteration == max_steps and module.progress.kimg < max_kimg:
         return (
             f"trainer.max_steps={max_steps} ended the run before run.max_kimg={max_kimg:g}. "
-            f"Continue with: ganlab resume {outcome.folder} trainer.max_steps=-1"
+            f"Continue with: ganlab resume {folder} trainer.max_steps=-1"
         )
     timers = [timer for timer in trainer.callbacks if isinstance(timer, Timer)]  # type: ignore[attr-defined]
     if not options.ends(module.progress) and any(
@@ -111,6 +110,6 @@ def _reason(outcome: Outcome, module: GANModule, trainer: L.Trainer) -> str | No
     ):
         return (
             f"trainer.max_time ended the run after iteration {module.progress.iteration}. "
-            f"Continue for as long again with: ganlab resume {outcome.folder}"
+            f"Continue for as long again with: ganlab resume {folder}"
         )
     return None

@@ -11,7 +11,7 @@ import lightning as L
 from torch import Tensor
 
 from ganlab.contracts.callback import RunContext
-from ganlab.core import traceback_file
+from ganlab.core import files, traceback_file
 from ganlab.core.differences import is_data
 from ganlab.core.errors import GanlabError, PartFailedError, sentence
 from ganlab.runs import ranks
@@ -123,4 +123,5 @@ def _how_to_go_on(key: str, run: RunContext) -> str:
     kind, _, name = key.partition(".")
     others: Iterable[str] = [other for other in run.config.get(kind) or {} if other != name]
     rest = f"'[{','.join(others)}]'" if others else "none"
-    return f" Continue with `ganlab resume {run.folder}`, or without it: `ganlab resume {run.folder} {kind}={rest}`."
+    folder = files.typed(run.folder)
+    return f" Continue with `ganlab resume {folder}`, or without it: `ganlab resume {folder} {kind}={rest}`."

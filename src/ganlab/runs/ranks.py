@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning as L
 from torch import distributed as dist
 
+from ganlab.core import files
 from ganlab.core.errors import RankLostError
 from ganlab.engine.module import GANModule
 
@@ -29,7 +30,7 @@ def lost(error: RuntimeError, trainer: L.Trainer, module: GANModule, folder: Pat
         )
     return RankLostError(
         f"The run ended after iteration {module.progress.iteration}: one of its {trainer.world_size} processes has "
-        f"ended or cannot be reached. Continue with: ganlab resume {folder}"
+        f"ended or cannot be reached. Continue with: ganlab resume {files.typed(folder)}"
     )
 
 

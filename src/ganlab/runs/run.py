@@ -16,7 +16,7 @@ from ganlab.assembly import experiment
 from ganlab.assembly.experiment import Experiment
 from ganlab.config.configuration import Config
 from ganlab.contracts.metric import Context, Discriminator
-from ganlab.core import memory
+from ganlab.core import files, memory
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
 from ganlab.engine.loader import shrunk
@@ -321,7 +321,9 @@ class Run:
     def _generator(self, ema: bool) -> Any:
         if "generator" not in self.module.average:
             game = self.config["game"].name
-            raise GanlabError(f"{self.folder} has no images to make or to score: its game={game} has no generator.")
+            raise GanlabError(
+                f"{files.typed(self.folder)} has no images to make or to score: its game={game} has no generator."
+            )
         return self.module.average["generator"] if ema else self.module.game.get_submodule("generator")
 
     def _shares(self, protocol: Protocol) -> Tensor | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.assembly.experiment import Experiment
+from ganlab.core import files
 from ganlab.core.errors import GanlabError
 from ganlab.data import contents
 
@@ -48,7 +49,7 @@ def refuse_other(built: Experiment, checkpoint: Mapping[str, Any], folder: Path,
         return None
     if not accepts:
         raise GanlabError(
-            f"The data is not what {folder} was trained on; what differs: {'; '.join(found)}. Bring it back, or go on "
-            f"with it as it is: `ganlab resume {folder} {OPTION}={ACCEPT}`."
+            f"The data is not what {files.typed(folder)} was trained on; what differs: {'; '.join(found)}. Bring it "
+            f"back, or go on with it as it is: `ganlab resume {files.typed(folder)} {OPTION}={ACCEPT}`."
         )
     return f"Going on with other data; what differs: {'; '.join(found)}."

@@ -220,7 +220,7 @@ def same_protocol(folders: Sequence[Path]) -> list[dict[str, Any]]:
     for folder in folders:
         records = [r for r in scores.read(folder) if r["subject"]["kind"] == "run" and not r["during_training"]]
         if not records:
-            raise GanlabError(f"{folder} has no scores yet: ganlab evaluate {folder}")
+            raise GanlabError(f"{files.typed(folder)} has no scores yet: ganlab evaluate {files.typed(folder)}")
         found.append(records[-1])
     scores.refuse_different(found, names=[str(folder) for folder in folders])
     return found

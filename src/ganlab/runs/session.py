@@ -23,7 +23,7 @@ from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
 from ganlab.contracts.callback import RunContext
 from ganlab.contracts.plan import Progress
-from ganlab.core import kinds, stop_signals, streams
+from ganlab.core import files, kinds, stop_signals, streams
 from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
@@ -134,7 +134,8 @@ def refuse_finished(folder: Path, config: Config, checkpoint: Mapping[str, Any])
     else:
         return
     raise GanlabError(
-        f"The run has done {reached}, so it is finished: to go on, give more, as in `ganlab resume {folder} {more}`."
+        f"The run has done {reached}, so it is finished: to go on, give more, as in "
+        f"`ganlab resume {files.typed(folder)} {more}`."
     )
 
 
@@ -295,4 +296,4 @@ def _prepare_folder(folder: Path, config: Config, data: Mapping[str, Any] | None
         raise GanlabError(f"The run folder {folder} cannot be made: {error.strerror or error}.") from error
     run_folder.write_config(folder, config)
     run_folder.write_environment(folder, data)
-    print(f"run: {folder}", flush=True)
+    print(f"run: {files.typed(folder)}", flush=True)

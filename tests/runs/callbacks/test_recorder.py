@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,20 @@ def test_the_progress_line_adds_up_what_each_player_minimises_and_nothing_else(
     loss = last["discriminator/adversarial"] + last["discriminator/vib"]
     assert f"discriminator {loss:.3f} generator {last['generator/adversarial']:.3f}" in line
     assert abs(last["discriminator/vib_kl"]) > 1e-3
+
+
+def test_a_progress_line_on_a_terminal_leaves_room_for_what_ctrl_c_echoes(
+    train: Train, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal writes ^C where the cursor is: behind the padding of a full line, it went into the next line."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    train()
+    lines = capfd.readouterr().out.split("\r")[1:]
+    shown = [line.partition("\033[K") for line in lines]
+    assert shown
+    assert all(erased and len(text) + len("^C") < 60 for text, erased, _ in shown)
+    assert any(len(text) > 50 for text, _, _ in shown)
 
 
 def test_scalars_are_read_only_when_they_are_logged(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import lightning as L
 import torch
 
 from ganlab.contracts.callback import RunContext
+from ganlab.core import files
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
 from ganlab.priors import truncate
@@ -77,7 +78,9 @@ class Grids(L.Callback):
         try:
             generation.write_png(canvas, path)
         except OSError as error:
-            print(f"{path} cannot be written ({error.strerror or error}): training goes on.", file=sys.stderr)
+            print(
+                f"{files.typed(path)} cannot be written ({error.strerror or error}): training goes on.", file=sys.stderr
+            )
             return
         self.run.ending.grid = path
         self._thin_out()

@@ -71,7 +71,8 @@ class ProgressLine(L.Callback):
         line = " · ".join(words)
         if self.terminal:
             width = shutil.get_terminal_size().columns
-            print(f"\r{line[: width - 1]:<{width - 1}}", end="", flush=True)
+            room = width - 1 - len(" ^C")  # which a terminal writes behind it, and into the next line if there is none
+            print(f"\r{line[:room]} \033[K", end="", flush=True)
         else:
             print(line, flush=True)
 

@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 
 from ganlab.contracts.callback import RunContext
+from ganlab.core import files
 from ganlab.engine.module import GANModule
 from ganlab.runs import checkpoints, finite, run_folder
 from ganlab.runs.run_folder import CHECKPOINTS
@@ -72,8 +73,8 @@ class Saving(L.Callback):
         ends = self.run.ending.asked or module.training_options.ends(module.progress)
         goes_on = "" if ends else ", and training goes on"
         print(
-            f"The checkpoint of iteration {module.progress.iteration} could not be written to {self.folder} "
-            f"({failure.strerror or failure}): {stays}{goes_on}.",
+            f"The checkpoint of iteration {module.progress.iteration} could not be written to "
+            f"{files.typed(self.folder)} ({failure.strerror or failure}): {stays}{goes_on}.",
             file=sys.stderr,
             flush=True,
         )

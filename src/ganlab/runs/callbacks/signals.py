@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 
 from ganlab.contracts.callback import RunContext
-from ganlab.core.stop_signals import WATCH, heeded, say
+from ganlab.core.stop_signals import WATCH, heeded, name, say
 
 
 class Signals(L.Callback):
@@ -54,5 +54,4 @@ class Signals(L.Callback):
                 raise KeyboardInterrupt
             raise SystemExit(128 + number)
         self.run.ending.signal = number
-        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        say(f"\n{name}: finishing this iteration, then writing a checkpoint. A second one stops at once.")
+        say(f"\n{name(number)}: finishing this iteration, then writing a checkpoint. A second one stops at once.")
