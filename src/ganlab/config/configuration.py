@@ -72,7 +72,7 @@ class Config(GeneralOptions):
     def max_steps(self) -> int:
         """Iterations of the run; -1: as many as it takes."""
         steps = self.trainer.get("max_steps")
-        return -1 if steps is None else int(steps)
+        return steps if isinstance(steps, int) else -1
 
     def plain(self) -> dict[str, Any]:
         """The configuration as plain containers, as ``config.yaml`` has it."""
@@ -137,6 +137,8 @@ def _of_wrong_form(plain: Mapping[str, Any]) -> Iterator[str]:
     for name, node in plain.items():
         if name not in known:
             yield f"{name} is no option of a run.{suggestion(str(name), known)}"
+        elif name == "clip" and not isinstance(node, Mapping | None):
+            yield f"clip must be a limit for each player, such as clip.generator=1.0, got {node!r}."
         elif name not in general and node is not None:
             nested = name in kinds.KINDS and kinds.KINDS[name].nested
             nodes = [node, *node.values()] if isinstance(node, Mapping) and nested else [node]

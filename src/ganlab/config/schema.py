@@ -207,25 +207,33 @@ def convert(value: Any, annotation: Any) -> Any:
     return value  # an annotation that only type checkers understand
 
 
+class _OutOfRangeError(ValueError):
+    """A value of the right type that is out of its range."""
+
+
 def _convert_in_range(value: Any, annotation: Any, *marks: Any) -> Any:
     converted = convert(value, annotation)
     for mark in marks:
         if isinstance(mark, (Range, Among, Filled)) and converted is not None and not mark.holds(converted):
-            raise ValueError(f"must be {mark}, got {value!r}")
+            raise _OutOfRangeError(f"must be {mark}, got {value!r}")
     return converted
 
 
 def _convert_union(value: Any, choices: Sequence[Any]) -> Any:
-    reasons = []
+    reasons, out_of_range = [], None
     if value is None and type(None) in choices:
         return None
     # an int that fits is not to become a float because float stands first
     for choice in sorted(choices, key=lambda c: not (isinstance(c, type) and type(value) is c)):
         try:
             return convert(value, choice)
+        except _OutOfRangeError as error:
+            out_of_range = out_of_range or error
         except ValueError as error:
             if choice is not type(None):
                 reasons.append(str(error))
+    if out_of_range is not None:
+        raise out_of_range
     allowed = " or ".join(r.split(", got")[0].removeprefix("must be ") for r in reasons)
     null = " or null" if type(None) in choices else ""
     raise ValueError(f"must be {allowed}{null}, got {value!r}")
