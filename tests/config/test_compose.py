@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import yaml
-from hydra._internal import config_loader_impl
 from support.distributions import install
 
 from ganlab import cli
@@ -173,19 +172,6 @@ def test_a_bundle_is_the_loss_and_its_penalty() -> None:
     assert composed["loss"] == {"component": "wasserstein"}
     assert set(composed["reg"]) == {"sn", "gradient_penalty"}
     assert composed["reg"]["gradient_penalty"]["weight"] == 5
-
-
-def test_hydra_finds_out_once_what_a_run_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is most of what a command line takes; the refusal of doubles needs it as well."""
-    found, find = [], config_loader_impl.create_defaults_list
-
-    def finding(**given: Any) -> Any:
-        found.append(find(**given))
-        return found[-1]
-
-    monkeypatch.setattr(config_loader_impl, "create_defaults_list", finding)
-    compose.read(["loss=wgan_gp", "reg=sn"])
-    assert len(found) == 1
 
 
 def test_any_key_may_be_set_in_open_nodes() -> None:

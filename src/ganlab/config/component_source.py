@@ -20,7 +20,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from ganlab.config import catalog, sections
-from ganlab.core import kinds
+from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
 DEFAULTS = "default_components"  # the choice of each kind where nothing else is said
@@ -105,6 +105,20 @@ class SearchPath(SearchPathPlugin):
         for provider, folder in catalog.preset_folders()[1:]:  # the first is ganlab's own, where Hydra starts
             search_path.append(provider, f"file://{folder}")
         search_path.append("entry points", "ganlab://")
+
+
+def state() -> tuple[object, ...]:
+    """Everything that a composition depends on beside its words: the texts of presets, and the components."""
+    files = [file for _, folder in catalog.preset_folders() for file in sorted(folder.rglob("*.yaml"))]
+    return tuple((file, _text(file)) for file in files), registry.state()
+
+
+def _text(file: Path) -> bytes | None:
+    """Read a preset; None where there is none to read, which a composition that needs it says."""
+    try:
+        return file.read_bytes() if file.is_file() else None
+    except OSError:
+        return None
 
 
 def install() -> None:

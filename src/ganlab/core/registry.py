@@ -143,6 +143,13 @@ def forget() -> None:
         cached.cache_clear()
 
 
+def state() -> tuple[object, ...]:
+    """All that is installed or registered: equal to an earlier one while the same names have the same components."""
+    # entry points are equal by their text, distributions by identity: those that are read again are others
+    installed = tuple((point, point.dist) for kind in kinds.KINDS.values() for point in points(kind.group))
+    return installed, tuple(_registered.items())
+
+
 @cache
 def _distribution_name(found: Distribution) -> str:
     return found.name
