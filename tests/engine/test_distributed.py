@@ -57,7 +57,7 @@ def test_two_ranks_find_the_gradients_of_one_process(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", cases.EQUAL)
-def test_after_twelve_steps_two_ranks_have_the_weights_and_the_state_of_one_process(name: str) -> None:
+def test_after_some_iterations_two_ranks_have_the_weights_and_the_state_of_one_process(name: str) -> None:
     first, second = ranks(name)
     for player, expected in alone(name)["weights"].items():
         assert torch.equal(first["weights"][player], second["weights"][player]), "the ranks drift apart"

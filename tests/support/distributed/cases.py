@@ -20,7 +20,8 @@ from ganlab.growth import Progressive
 from ganlab.layers.norm import BatchNorm
 from support.engine import BATCH, Engine, NormalizedDiscriminator, NormalizedGenerator, flat, images, shares
 
-ITERATIONS = 4  # eight steps of the discriminator and four of the generator
+ITERATIONS = 2  # four steps of the discriminator and two of the generator
+LONG = 4  # for what acts in some steps only, or follows an average
 CLASSES = 3
 Options = dict[str, Any]
 
@@ -100,9 +101,15 @@ def reg(*names: str, **options: Options) -> dict[str, Options]:
 ENERGIES = {"energy_margin": "autoencoder"}
 LOSSES = {f"loss={name}": Case(loss=name, discriminator=ENERGIES.get(name)) for name in registry.names("loss")}
 KEYED_ON_THE_RANK = {"dropout", "lipschitz_consistency", "path_length"}
+WITH_MEMORY = {"lecam", "path_length", "vib"}
 WITH = {"lipschitz_consistency": ("dropout",)}  # without, its two passes are one
 REGULARIZERS = {
-    f"reg={name}": Case(reg=reg(*WITH.get(name, ()), name), num_classes=CLASSES, sliced=name in KEYED_ON_THE_RANK)
+    f"reg={name}": Case(
+        reg=reg(*WITH.get(name, ()), name),
+        num_classes=CLASSES,
+        sliced=name in KEYED_ON_THE_RANK,
+        iterations=LONG if name in WITH_MEMORY else ITERATIONS,
+    )
     for name in registry.names("reg")
 }
 COMBINATIONS = {
@@ -111,16 +118,19 @@ COMBINATIONS = {
     "wgan_gp with drift": Case(loss="wasserstein", reg=reg("gradient_penalty", "drift")),
     "vib with r1": Case(reg=reg("vib", "r1")),
     "vib sampling for the generator": Case(reg={"vib": {**FELT["vib"], "generator_sees": "sample"}}),
-    "r1 and r2 in lazy turns": Case(reg={"r1": {"interval_steps": 2}, "r2": {"interval_steps": 3}}),
+    "r1 and r2 in lazy turns": Case(reg={"r1": {"interval_steps": 2}, "r2": {"interval_steps": 3}}, iterations=LONG),
     "wgan_div at both kinds of images": Case(
         loss="wasserstein", reg={"wgan_div": {**FELT["wgan_div"], "points": "real_and_fake"}}
     ),
-    "everything at once": Case(loss="relativistic_average", reg=reg("sn", "ortho", "vib", "r1", "r2", "drift")),
+    "everything at once": Case(
+        loss="relativistic_average", reg=reg("sn", "ortho", "vib", "r1", "r2", "drift"), iterations=LONG
+    ),
     "diff_augment with r1": Case(reg=reg("r1"), augment={"diff_augment": {}}),
     "ada with all transformations": Case(
         reg=reg("r1"),
         augment={"ada": {"policy": "bgcfnc", "p": 0.5, "interval_steps": 2, "kimg": 0.05}},
         sliced=True,
+        iterations=LONG,
     ),
     "top_k of pairs": Case(loss="relativistic", reg=reg("top_k")),
     "noise of dragan's code": Case(reg={"dragan": {**FELT["dragan"], "noise": "uniform"}}),
@@ -141,7 +151,6 @@ COMBINATIONS = {
         generator="pggan",
         discriminator="pggan",
         rate=1e-3,
-        iterations=2,
         double=True,
     ),
     "labels of the reals": Case(reg=reg("r1"), options={"fake_labels": "reals"}),
@@ -154,14 +163,13 @@ FAMILIES = {
         generator=name,
         discriminator=name,
         rate=1e-3,
-        iterations=2,
         double=True,
     )
     for name in sorted({*registry.names("generator")} & {*registry.names("discriminator")})
 }
 # 4 pixels for two iterations, then 8 fade in with twice the batch
 GROWING = {"growing": Case("wasserstein", reg=reg("gradient_penalty"), generator="pggan", discriminator="pggan",
-                           rate=0.1, grows=True)}  # fmt: skip
+                           rate=0.1, grows=True, iterations=LONG)}  # fmt: skip
 GAMES = {
     "game=bigan": Case(game="bigan", options={"stochastic": True, "width": 5}),
     "game=bigan, conditional": Case(game="bigan", num_classes=CLASSES, reg=reg("r1")),

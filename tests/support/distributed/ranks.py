@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import multiprocessing
 import tempfile
 import time
 from functools import cache
@@ -13,9 +11,10 @@ from typing import Any
 
 import torch
 
+from support.distributed import worker
+
 WORLD = 2
 LIMIT_SECONDS = 400  # half a minute on two idle cores
-TESTS = Path(__file__).parents[2]
 
 
 def results() -> list[dict[str, Any]]:
@@ -36,35 +35,26 @@ def _once() -> list[dict[str, Any]] | str:
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder, f"{rank}.pt") for rank in range(WORLD)]
         logs = [Path(folder, f"{rank}.log") for rank in range(WORLD)]
-        path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-        processes = []
+        context = multiprocessing.get_context("forkserver")  # which imports torch once for both
+        context.set_forkserver_preload(["support.distributed.worker"])
+        processes = [
+            context.Process(target=worker.main, args=(rank, WORLD, f"{folder}/rendezvous", outputs[rank], logs[rank]))
+            for rank in range(WORLD)
+        ]
         try:
-            for rank in range(WORLD):
-                command = [
-                    sys.executable,
-                    "-m",
-                    "support.distributed.worker",
-                    str(rank),
-                    str(WORLD),
-                    f"{folder}/rendezvous",
-                ]
-                with logs[rank].open("w") as log:
-                    processes.append(
-                        subprocess.Popen(
-                            [*command, str(outputs[rank])], env=environment, stdout=log, stderr=subprocess.STDOUT
-                        )
-                    )
+            for process in processes:
+                process.start()
             deadline = time.monotonic() + LIMIT_SECONDS
-            while any(process.poll() is None for process in processes):
-                if time.monotonic() > deadline or any(process.poll() for process in processes):
+            while any(process.is_alive() for process in processes):
+                if time.monotonic() > deadline or any(process.exitcode for process in processes):
                     break
                 time.sleep(0.05)
         finally:
             for process in processes:
-                process.kill()
-                process.wait()
-        codes = [process.returncode for process in processes]
+                if process.pid is not None:
+                    process.kill()
+                    process.join()
+        codes = [process.exitcode for process in processes]
         if any(codes):
             said = "\n".join(f"rank {rank}:\n{log.read_text()[-3000:]}" for rank, log in enumerate(logs))
             return f"the ranks ended with {codes} (limit {LIMIT_SECONDS} s)\n{said}"

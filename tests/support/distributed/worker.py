@@ -1,9 +1,10 @@
-"""One rank: ``python -m support.distributed.worker RANK WORLD RENDEZVOUS OUTPUT``."""
+"""One rank, in a process of its own."""
 
 from __future__ import annotations
 
-import sys
+import os
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 from torch import distributed as dist
@@ -11,7 +12,11 @@ from torch import distributed as dist
 from support.distributed import cases
 
 
-def main(rank: int, world: int, rendezvous: str, output: str) -> None:
+def main(rank: int, world: int, rendezvous: str, output: Path, log: Path) -> None:
+    """Play every case and save what it gave; what is printed goes to ``log``."""
+    with log.open("w") as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world, timeout=timedelta(seconds=120)
@@ -19,7 +24,3 @@ def main(rank: int, world: int, rendezvous: str, output: str) -> None:
     torch.save(cases.run_all(), output)
     dist.barrier()
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])
