@@ -133,8 +133,9 @@ class _Models(Group):
     """A generator and a discriminator of one name are a model."""
 
     def components(self) -> Iterator[Choice]:
-        for name in sorted({*registry.names("generator")} & {*registry.names("discriminator")}):
-            yield Choice(self.name, name, registry.owners("generator", name)[0])
+        owners = registry.owners("generator")
+        for name in sorted({*owners} & {*registry.names("discriminator")}):
+            yield Choice(self.name, name, owners[name][0])
 
     def node(self, name: str) -> tuple[str | None, dict[str, Any]]:
         networks = ("generator", "discriminator")
@@ -155,8 +156,7 @@ class _Components(Group):
         return self.kind.word or super().typed
 
     def components(self) -> Iterator[Choice]:
-        for name in registry.names(self.name):
-            first, *others = registry.owners(self.name, name)
+        for name, (first, *others) in registry.owners(self.name).items():
             yield Choice(self.name, name, first, rivals=tuple(others))
 
     def offers(self, choice: Choice) -> bool:

@@ -117,7 +117,7 @@ def read(kind: str, name: str) -> Described:
         return live(kind, name)
     if (kind, name) not in _tables()[home].known:
         _fill()
-    return _tables()[home].known[kind, name]
+    return Described.of(_tables()[home].known[kind, name])
 
 
 def at_hand(kind: str, name: str) -> Described:
@@ -128,7 +128,7 @@ def at_hand(kind: str, name: str) -> Described:
     """
     home = _home(kind, name)
     known = None if home is None else _tables()[home].known.get((kind, name))
-    return live(kind, name) if known is None or known.problem else known
+    return live(kind, name) if known is None or known["problem"] else Described.of(known)
 
 
 def key(kind: str, name: str) -> str:
@@ -146,22 +146,22 @@ class _Table:
         file: Where it is kept.
         key: See `key`.
         wanted: The components that it is about.
-        known: What was found of them.
+        known: The rows that were found of them, see `Described.of`.
     """
 
     file: Path
     key: str
     wanted: tuple[tuple[str, str], ...]
-    known: dict[tuple[str, str], Described] = field(default_factory=dict)
+    known: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def load(self) -> None:
         """Take what the file holds, if it is whole and of this key; what was broken is tried again if packages came."""
         for kind, name, paths, row in read_lines(self.file, self.key):
             if paths == _paths() or not row["problem"]:
-                self.known[kind, name] = Described.of(row)
+                self.known[kind, name] = row
 
     def store(self) -> None:
-        write_lines(self.file, self.key, [[*pair, _paths(), asdict(found)] for pair, found in self.known.items()])
+        write_lines(self.file, self.key, [[*pair, _paths(), row] for pair, row in self.known.items()])
 
 
 def read_lines(file: Path, key: str) -> list[Any]:
@@ -206,9 +206,10 @@ def _tables() -> dict[str, _Table]:
     """The table of each distribution that has components, with what the cache holds of it."""
     points: dict[str, list[tuple[str, EntryPoint]]] = {OWN: [], TRAINER[1]: []}
     for kind, of in kinds.KINDS.items():
+        owners = registry.owners(kind)
         for point in registry.points(of.group):
-            if len(registry.owners(kind, point.name)) == 1:  # of two that claim a name neither can be used
-                points.setdefault(registry.distribution(point), []).append((kind, point))
+            if len(owners[point.name]) == 1:  # of two that claim a name neither can be used
+                points.setdefault(owners[point.name][0], []).append((kind, point))
     tables: dict[str, _Table] = {}
     own = ""
     for name, found in points.items():
@@ -267,7 +268,7 @@ def _fill() -> None:
     names = ", ".join(sorted(name for name, table in _tables().items() if table in missing.values()))
     print(f"ganlab: reading the options of {len(missing)} components once ({names}).", file=sys.stderr, flush=True)
     for pair, found in _scanned([*missing]):
-        missing[pair].known[pair] = found
+        missing[pair].known[pair] = asdict(found)
     for table in {id(table): table for table in missing.values()}.values():
         table.store()
 

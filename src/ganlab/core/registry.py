@@ -68,7 +68,7 @@ def find(kind: str, name: str) -> EntryPoint | None:
             f"No {what} is called {name!r}.{suggestion(name, names(kind))} Installed: {', '.join(names(kind))}."
             f"{about_unreadable()}"
         )
-    claims = owners(kind, name)
+    claims = owners(kind)[name]
     if len(claims) > 1:
         raise GanlabError(
             f"Two packages provide the {kinds.of(kind).what} {name!r}: {' and '.join(claims)}. "
@@ -118,9 +118,12 @@ def distribution(point: EntryPoint) -> str:
     return _distribution_name(point.dist) if point.dist is not None else point.value
 
 
-def owners(kind: str, name: str) -> list[str]:
-    """The distributions that provide a component of this name: one, if all is well."""
-    return sorted({distribution(point) for point in _points(kind) if point.name == name}) or [HERE]
+def owners(kind: str) -> dict[str, list[str]]:
+    """The distributions that provide each component of a kind, by name in order: one each, if all is well."""
+    found: dict[str, set[str]] = {name: set() for name in names(kind)}
+    for point in _points(kind):
+        found[point.name].add(distribution(point))
+    return {name: sorted(providers) or [HERE] for name, providers in found.items()}
 
 
 @cache
@@ -176,4 +179,4 @@ def _metadata() -> tuple[EntryPoints, dict[str, str]]:
 
 
 def _points(kind: str) -> tuple[EntryPoint, ...]:
-    return points(kinds.of(kind).group)
+    return points((kinds.KINDS.get(kind) or kinds.of(kind)).group)
