@@ -16,13 +16,13 @@ import pytest
 import torch
 from support.runs import TINY, Command, Start, Train
 
-from ganlab.core.stop_signals import heeded
+from ganlab.core.stop_signals import handled_signals
 
 
 @pytest.fixture(autouse=True)
 def _one_thread_and_the_handlers_as_they_were() -> Iterator[None]:
     """Bit-equality is promised for the same number of threads; a command line may change signal handlers."""
-    threads, handlers = torch.get_num_threads(), {n: signal.getsignal(n) for n in heeded()}
+    threads, handlers = torch.get_num_threads(), {n: signal.getsignal(n) for n in handled_signals()}
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)

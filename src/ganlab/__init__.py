@@ -125,7 +125,7 @@ def train(overrides: str | Sequence[str] = ()) -> Run:
             a shell would: ``"model=dcgan reg='[sn,ortho]'"``.
 
     Raises:
-        GanlabError: For everything that a user can mend, and if the last checkpoint could not be written.
+        GanlabError: For every error that a user can fix, and if the last checkpoint could not be written.
     """
     from ganlab.config import command_line, compose
     from ganlab.runs import fine_tuning, session

@@ -1,7 +1,7 @@
 """``python -m ganlab`` is ``ganlab``; ganlab starts this file for its own processes.
 
-Python looks for modules in the current folder first after ``-m``, so that a ``random.py`` there would be run in the
-place of its own. Nothing below is imported from there, nor by ranks, which Lightning starts as their first one was.
+``python -m`` looks for modules in the current folder first, so a ``random.py`` there would replace Python's own. This
+file removes that folder from the search path. Lightning starts other ranks as it was started, so they do the same.
 """
 
 import os
@@ -12,7 +12,7 @@ if __name__ == "__main__":
         os.getcwd(), os.path.dirname(os.path.abspath(__file__)),
     ):  # fmt: skip
         del sys.path[0]
-    __spec__ = None  # by this file then, and not by -m
+    __spec__ = None  # Lightning then starts ranks by this file, not by -m
 
     from ganlab.cli import main
 

@@ -15,13 +15,13 @@ from types import FrameType
 from ganlab.commands import COMMANDS
 from ganlab.core import streams, traceback_file
 from ganlab.core.errors import GanlabError, sentence, short_of_memory, suggestion
-from ganlab.core.stop_signals import WATCH, heeded, say
+from ganlab.core.stop_signals import WATCH, handled_signals, say
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The entry point: prints a sentence and exits with 2 for what the user can fix.
+    """Run a command line and exit; an error that the user can fix prints one sentence and exits with 2.
 
-    Anything else that is raised is a bug: one line names the file with its traceback, and the exit code is 1.
+    Every other exception is a bug: one line names the file with its traceback, and the exit code is 1.
 
     Args:
         arguments: The command line; None: the process's own, whose second signal then ends it at once.
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         WATCH.begin(_leave, silent=not streams.is_first_rank())
     else:
-        for number in heeded():
+        for number in handled_signals():
             signal.signal(number, _leave)
     try:
         code = dispatch(words)
@@ -52,18 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get("GANLAB_TRACEBACK"):
             raise
         code = _flushed(0, "\n") if isinstance(error, OSError) else 0
-        code = code or _of_an_escaped(error, words)  # it was not the output
+        code = code or _report_bug(error, words)  # the output did not fail
     sys.exit(_flushed(code))
 
 
 def _flushed(code: int, last: str = "") -> int:
-    """The exit code, after ``last`` and all before it was brought to where standard output goes."""
+    """Write ``last``, flush standard output, and return the exit code."""
     try:
         sys.stdout.write(last)
         sys.stdout.flush()
         return code
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again, and complains
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python flushes again at exit
         if isinstance(error, BrokenPipeError):
             return code
         say(f"ganlab: the output could not be written: {error.strerror or error}.")
@@ -71,10 +71,10 @@ def _flushed(code: int, last: str = "") -> int:
 
 
 def dispatch(words: Sequence[str]) -> int:
-    """Run a command line; returns the exit code.
+    """Run a command line; return the exit code.
 
     Raises:
-        GanlabError: For what the user can mend.
+        GanlabError: For errors that a user can fix.
     """
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
@@ -94,8 +94,8 @@ def dispatch(words: Sequence[str]) -> int:
     return load(command).run(rest)
 
 
-def _of_an_escaped(error: Exception, words: Sequence[str]) -> int:
-    """Say what became of an error that is no `GanlabError`; returns the exit code."""
+def _report_bug(error: Exception, words: Sequence[str]) -> int:
+    """Print one sentence about an error that is no `GanlabError`; return the exit code."""
     if short_of_memory(error):
         if streams.is_first_rank():
             print(
@@ -104,7 +104,7 @@ def _of_an_escaped(error: Exception, words: Sequence[str]) -> int:
             )
         return 2
     path, first = traceback_file.write(error, words)
-    if first:  # else another rank has said it
+    if first:  # else another rank has printed it
         print(
             f"ganlab: This is a bug of ganlab's ({type(error).__name__}); please report it with the traceback in "
             f"{path}.",
@@ -133,10 +133,9 @@ def usage() -> str:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C, SIGTERM and the like where nothing is to be brought to an end: clean up on the way out.
+    """Handle Ctrl-C and SIGTERM outside of training: raise an exception, so that cleanup runs.
 
-    In the middle of an import there is nothing to clean up, and an exception there would make torch
-    and numpy abort the process.
+    During an import the process ends at once: an exception there would make torch and numpy abort it.
     """
     WATCH.handled(number)
     importing = False

@@ -1,4 +1,4 @@
-"""Growing as a schedule: at which size the networks stand, a pure function of images seen."""
+"""Progressive growing: the size of the networks as a pure function of images seen."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Progressive:
         stable_kimg: Thousands of images for which a level is stable: one number, or one a level from ``start_size`` on.
         fade_kimg: Thousands of images over which the next level fades in: one number, or one a fade; 0: a jump.
         batch_sizes: Global batch of a discriminator turn by image size; other sizes take ``data.batch_size``.
-        learning_rate_factors: What learning rates are multiplied by, by image size; other sizes 1.
+        learning_rate_factors: Factors on the learning rates, by image size; other sizes 1.
         reset_optimizers: Whether optimizers forget their state when a fade begins or ends.
         reset_after_fade: False: only when it begins.
         restart_average: Whether moving averages begin anew, as copies, with each level.
@@ -118,11 +118,11 @@ class Progressive:
 
     @property
     def starts(self) -> list[int]:
-        """The least numbers of images seen of each phase."""
+        """Number of images seen at which each phase begins."""
         return [phase.start + phase.fades for phase in self.phases]
 
     def stage(self, images_seen: int) -> Stage:
-        """Where the networks stand after so many images."""
+        """Return the stage after so many images."""
         # as in the authors' code the image at which a stable phase ends still belongs to it
         for number, phase in enumerate(self.phases):
             end = phase.start + phase.images

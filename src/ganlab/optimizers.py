@@ -119,7 +119,7 @@ def _fused(
     betas: tuple[float, float],
     **numbers: float,
 ) -> torch.optim.Optimizer:
-    """The fused form where there is one, kept right by `_align`."""
+    """The fused form where the devices have one."""
     parameters = list(params)
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
     options: dict[str, Any] = {name: float(value) for name, value in numbers.items()}
@@ -144,7 +144,7 @@ def _align_gradients(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -
 
 
 def _align_state(optimizer: torch.optim.Optimizer) -> None:
-    """The same for moments from a checkpoint that was written with another memory format."""
+    """Do the same for the moments of a checkpoint with another memory format."""
     for p, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == p.shape and value.stride() != p.stride():

@@ -192,7 +192,7 @@ def test_a_description_that_does_not_match_is_told_in_one_sentence(make: Make) -
     ],
 )
 def test_a_description_of_another_shape_is_told_in_one_sentence(make: Make, description: bytes) -> None:
-    with pytest.raises(GanlabError, match=r"dataset\.json of .* cannot be used; expected .*Mend it"):
+    with pytest.raises(GanlabError, match=r"dataset\.json of .* cannot be used; expected .*Fix it"):
         make({"a.png": 1, "dataset.json": description})
 
 

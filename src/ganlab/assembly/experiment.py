@@ -35,10 +35,10 @@ DEFAULT_STEPS = 1000  # of a run that sets neither trainer.max_steps nor run.max
 
 @dataclass
 class Experiment:
-    """What a configuration describes.
+    """The objects that a configuration describes.
 
     Args:
-        config: Complete: nothing in it is left to be found out.
+        config: Complete: every option has its final value.
         module: Plays the game.
         images: The prepared data, all splits; None if only the networks were asked for.
         data: All of them, with the labels that the data has, also where the run is unconditional.
@@ -51,7 +51,7 @@ class Experiment:
 
 
 def build(config: Config, with_data: bool = True) -> Experiment:
-    """Everything that training needs; without data only what sampling needs.
+    """Build everything that training needs; without data only what sampling needs.
 
     Args:
         with_data: False: the data set is not opened, and ``config`` must be complete.
@@ -68,7 +68,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
     size_check.refuse_networks(config.roles(kinds.networks()), lambda: networks_of(config))
     if with_data:
         data = run_data.prepared(config, source)
-    images = None if data is None else _told_labels(data.images, config.data.classes)
+    images = None if data is None else _with_used_labels(data.images, config.data.classes)
 
     game, parts = _game(config)
     config = _with_length(config, game.growth)
@@ -95,7 +95,7 @@ def build(config: Config, with_data: bool = True) -> Experiment:
 
 
 def _game(config: Config) -> tuple[Game, dict[str, Any]]:
-    """The game with its regularizers attached and its schedule of growth, and what it is made of, by key."""
+    """The game with its regularizers attached and its schedule of growth, and its parts by key."""
     parts = networks_of(config)
     if "loss" in config:
         parts["loss"] = config["loss"].make()
@@ -151,8 +151,8 @@ def completed(config: Config) -> tuple[Config, Dataset]:
     source = run_data.source(config)
     makers = {kind: part.maker for kind, part in config.roles(kinds.networks()).items()}
     sizes = [network.image_sizes for network in makers.values() if hasattr(network, "image_sizes")]
-    told = [makers[kind] for kind in kinds.labelled(makers)]
-    conditional = all("num_classes" in schema.takes(network) for network in told)
+    labelled = [makers[kind] for kind in kinds.labelled(makers)]
+    conditional = all("num_classes" in schema.takes(network) for network in labelled)
     return run_data.complete(config, source, image_sizes=sizes, conditional=conditional), source
 
 
@@ -169,7 +169,7 @@ def networks_of(config: Config) -> dict[str, Any]:
     return built
 
 
-def _told_labels(images: Images, num_classes: int) -> Images:
+def _with_used_labels(images: Images, num_classes: int) -> Images:
     """The images without their labels where the run is unconditional."""
     return images if num_classes else replace(images, labels=None, num_classes=0, class_names=())
 
@@ -192,7 +192,7 @@ def _given(part: Component, config: Config, latent_dim: int) -> dict[str, Any]:
 
 
 def _with_seed(config: Config, what: str, make: Callable[[], Any]) -> Any:
-    """Initial weights depend on the seed and on what is initialised, on nothing else."""
+    """Make a network whose initial weights depend on the seed and on ``what`` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(randomness.key(config.seed, "initialization", what))
         return make()
@@ -250,7 +250,7 @@ def _with_length(config: Config, schedule: Growth | None) -> Config:
 
 
 def _images_per_step(game: Game, batch_size: int) -> int | None:
-    """What an iteration adds to images seen; None if the game's growth changes it."""
+    """Images that an iteration adds to images seen; None if growth changes the number."""
     starts = (0,) if game.growth is None else game.growth.starts
     counts = {plan.plan(game, plan.Progress(images_seen=start), batch_size).counted for start in starts}
     return counts.pop() if len(counts) == 1 else None
@@ -299,7 +299,7 @@ def _optimizer_factory(part: Component, arguments: dict[str, Any]) -> Callable[.
         return made
 
     probe = [nn.Parameter(torch.zeros(1))]
-    make(probe)  # a rate out of range is to be refused now, not when training starts
+    make(probe)  # refuses a rate out of range now, not when training starts
     return make
 
 

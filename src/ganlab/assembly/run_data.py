@@ -1,4 +1,4 @@
-"""The data of a run: its set opened, what the configuration leaves to it filled in, its images prepared and split."""
+"""The data of a run: open the set, fill in unset options from it, prepare and split its images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ganlab.data.prepare import prepare
 from ganlab.data.run_images import RunData
 from ganlab.data.splits import split
 
-LARGEST_SIZE = 64  # that a run takes by itself, in pixels
+LARGEST_SIZE = 64  # largest default of data.image_size, in pixels
 MOST_SIZE = 1024  # where the search for a size that networks allow ends
 
 
@@ -47,7 +47,7 @@ def complete(
     image_sizes: Sequence[Container[int]] = (),
     conditional: bool = True,
 ) -> Config:
-    """Fill in what the configuration leaves to the data and the networks: size, channels, classes, what is held out.
+    """Fill in the options that are unset from data and networks: size, channels, classes, held-out share.
 
     Args:
         image_sizes: The sides of squares that each of the networks allows, as far as they say so. Of these
@@ -102,7 +102,7 @@ def _side(image_sizes: Sequence[Container[int]], short_side: int | None) -> int:
 
 
 def refuse_incomplete(config: Config) -> None:
-    """What can only be built of a complete configuration needs these.
+    """Refuse a configuration whose data options are not filled in.
 
     Raises:
         GanlabError: If one is missing.

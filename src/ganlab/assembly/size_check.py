@@ -1,4 +1,4 @@
-"""Numbers that no machine can serve, refused before images are decoded or a weight is allocated."""
+"""Refuse numbers that need more than this machine's memory, before images are decoded or weights allocated."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def refuse_networks(parts: Mapping[str, Component], make: Callable[[], Any]) -> 
             make()
     except _TooLarge:
         raise _refused(parts) from None
-    except Exception as error:  # what is wrong with an option is said when they are built
+    except Exception as error:  # building them later reports what is wrong with an option
         cause = error.__cause__ or error
         if isinstance(cause, OverflowError) or short_of_memory(cause):
             raise _refused(parts) from error

@@ -34,7 +34,7 @@ from ganlab.runs.checkpoints import AtomicCheckpointIO
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a GPU has done what it was given, so that a clock counts it."""
+    """Wait for a GPU's pending work, so that a clock counts it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -69,8 +69,8 @@ class Parts:
 
 
 class Meter(L.Callback):
-    """Times iterations of a Trainer, everything that Lightning and the callbacks do included, and lets
-    the rival play the same number of iterations in between, outside of the clock.
+    """Times iterations of a Trainer, including Lightning and the callbacks; in between, outside of the clock, the rival
+    plays as many.
 
     Attributes:
         mine, rivals: Seconds of each counted iteration.
@@ -102,7 +102,7 @@ class Meter(L.Callback):
             self._batches.append(batch)
             if len(self._batches) == self.settings.iterations or self._done in (self.settings.warmup, measured):
                 self._play_rival(pl_module, counted)
-        if self._done == measured and self.parts is None:  # the rest is for the parts
+        if self._done == measured and self.parts is None:  # the remaining iterations time the parts
             assert isinstance(pl_module, GANModule)
             self.parts = pl_module.setting.timer = Parts(pl_module.device)
             self.finished = (seconds, pl_module.progress.iteration)
@@ -207,7 +207,7 @@ def _result(built: experiment.Experiment, meter: Meter, settings: Settings) -> d
 
 
 def components(config: Config) -> dict[str, str | None]:
-    """Name the networks and the loss of a run, by role; None where the game plays without what a run has as a rule."""
+    """Name the networks and the loss of a run, by role; None for a usual role that the game does without."""
     named = {role: config[role].name if role in config else None for role in kinds.roles()}
     return {role: name for role, name in named.items() if name or kinds.KINDS[role].default != kinds.NONE}
 

@@ -23,7 +23,7 @@ class PlainLoop:
     """The same arithmetic as a hand-written PyTorch loop for the standard game: the same networks,
     loss, optimizers, memory format and average, and nothing else.
 
-    What a loop needs too is inside the clock: gathering rows of the data, drawing latents and labels.
+    The clock includes gathering rows of the data and drawing latents and labels.
 
     Raises:
         GanlabError: If the configuration does more than such a loop.
@@ -63,7 +63,7 @@ class PlainLoop:
         self.reals = list(zip(batch["images"], batch["labels"], strict=True))
 
     def _draw(self, turn: int) -> tuple[Tensor, Tensor | None]:
-        """Latents and labels, which a loop has to draw as well: the numbers that ganlab draws."""
+        """Draw the same latents and labels as ganlab."""
         options, setting = self.module.training_options, self.module.setting
         stream = randomness.Stream(options.seed, self.images_seen, turn, 0, device=self.module.device)
         z = setting.prior(stream.draw, options.batch_size, setting.latent_dim)

@@ -19,7 +19,7 @@ from ganlab.core.errors import GanlabError
 
 
 class Engine:
-    """Iterations of an experiment without Lightning: what the engine itself takes, batches included.
+    """Iterations of an experiment without Lightning: the engine's own time, batches included.
 
     Args:
         built: Its module must not have been trained.
@@ -35,7 +35,7 @@ class Engine:
         self.module.iterate(next(self._batches))
 
     def seconds(self) -> float:
-        """Of one iteration."""
+        """Return the seconds of one iteration."""
         synchronize(self.module.device)
         started = time.perf_counter()
         self.iterate()

@@ -1,4 +1,4 @@
-"""How `ganlab bench` measures."""
+"""Options of `ganlab bench`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganlab.core.ranges import at_least
 
 @dataclass
 class Settings:
-    """How to measure.
+    """Options of a measurement.
 
     Args:
         warmup: iterations that are not counted

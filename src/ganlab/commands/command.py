@@ -1,8 +1,7 @@
-"""What a command is: a dataclass whose fields are its words, its options and its flags.
+"""Commands: dataclasses whose fields are their words, options and flags.
 
-The annotation of a field has its type and range, as in a component's constructor, and the docstring's ``Args`` section
-its sentence. Marks in the annotation say what else holds for it. From these are made: reading a command line, the page
-of help, what is said about mistakes, and what a shell completes.
+The annotation of a field has its type, range and marks, as in a component's constructor, and the docstring's ``Args``
+section its sentence. The parsing of a command line, help, error messages and shell completion follow from these.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Word:
 
     Args:
         shown: In the line of usage: ``RUN``.
-        what: What it names, for messages: ``run folder``.
+        what: Its meaning, for messages: ``run folder``.
     """
 
     shown: str
@@ -41,7 +40,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class Passed:
-    """Options that the command hands on, as they are typed, to what reads them.
+    """Options that the command passes on as they are typed.
 
     Args:
         patterns: Of their keys: ``data``, ``data.*``.
@@ -62,7 +61,7 @@ class Passed:
 
 @dataclass(frozen=True)
 class Only:
-    """An option that has an effect with some values of another one alone."""
+    """An option that has an effect only with some values of another one."""
 
     option: str
     values: tuple[str, ...]
@@ -84,10 +83,10 @@ class Command:
 
     @classmethod
     def run(cls, typed: Sequence[str]) -> int:
-        """Read what stands after the command's name, and do it or print its help; return the exit code.
+        """Parse the words after the command's name, and run it or print its help; return the exit code.
 
         Raises:
-            GanlabError: For what the user can fix.
+            GanlabError: For errors that a user can fix.
         """
         typed = [word.removeprefix("--") if _is_dashed_option(word) else word for word in typed]
         words = [word for word in typed if _is_word(word)]
@@ -106,7 +105,7 @@ class Command:
 
     @classmethod
     def name(cls) -> str:
-        """What is typed for it: the name of its file."""
+        """The word that is typed for it: the name of its file."""
         return cls.__module__.rpartition(".")[2]
 
     @classmethod
@@ -137,13 +136,13 @@ class Command:
         return {name: annotation for name, annotation in cls.annotations().items() if name not in others}
 
     def changed(self, names: Iterable[str]) -> list[str]:
-        """Those of some fields that do not have their default."""
+        """The names of fields that do not have their default."""
         defaults = self.defaults()
         return [name for name in names if getattr(self, name) != defaults[name]]
 
     @classmethod
     def candidates(cls, before: Sequence[str]) -> Iterable[str]:
-        """What a shell offers as the next word after those, run folders and options apart."""
+        """Candidates for the next word after ``before``, without run folders and options."""
         return [choice for name in cls.marked(Word) for choice in choices(cls.annotations()[name])]
 
     @classmethod
@@ -162,7 +161,7 @@ class Command:
 
     @classmethod
     def _table(cls) -> Iterator[str]:
-        """Options, what is handed on, and flags: each with its default and its sentence."""
+        """Options, passed options and flags, each with its default and its sentence."""
         from ganlab.config.catalog import spell
         from ganlab.config.help_pages import hanging
 

@@ -1,4 +1,4 @@
-"""``ganlab complete -- WORDS``: what the last of the words may become. Called by the shells' scripts."""
+"""``ganlab complete -- WORDS``: completions of the last word, for the shells' scripts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEPTH = 3  # a run of a sweep is sweeps/DATE/JOB
 
 @dataclass
 class Complete(Command):
-    """Print what the last word may become, for the scripts of `ganlab completion`."""
+    """Print completions of the last word, for the scripts of `ganlab completion`."""
 
     words: Annotated[Sequence[str], Word("-- WORDS")]
 
@@ -41,7 +41,7 @@ class Complete(Command):
 
 
 def candidates(words: Sequence[str]) -> Iterable[str]:
-    """What may stand in place of the last of ``words``, which follow ``ganlab`` on the command line."""
+    """Return completions of the last of ``words``, which follow ``ganlab`` on the command line."""
     name, *before, current = words if len(words) > 1 else ["", words[0]]
     if not name:
         return [*COMMANDS, "--help", "--version"]
@@ -90,7 +90,7 @@ def _options(before: Sequence[str]) -> list[Key]:
         if sign and group.partition("/")[0] in catalog.run_groups():
             chosen[group] = tuple(re.findall(r"[\w-]+", names))
     keys: dict[str, Key] = {}
-    # a model first: generator=, discriminator= and optimizer/... are swapped on top of it
+    # a model first: generator=, discriminator= and optimizer/... change parts of it
     for group in sorted(chosen, key=lambda g: (g != "experiment", g != "model")):
         keys = {key: k for key, k in keys.items() if not key.startswith(group.replace("/", ".") + ".")}
         for name in chosen[group]:

@@ -188,7 +188,7 @@ class Evaluate(Command):
 
 @contextmanager
 def _measured() -> Iterator[list[Mapping[str, Any]]]:
-    """A list for records; what was measured before a mistake, an interruption or a full disk is shown all the same."""
+    """Give a list for records; print those so far also after an error, an interruption or a full disk."""
     from ganlab.reports import table
 
     found: list[Mapping[str, Any]] = []

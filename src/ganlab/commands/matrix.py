@@ -1,6 +1,6 @@
-"""``ganlab list matrix``: which losses, regularizers and games go together, from what they declare.
+"""``ganlab list matrix``: the combinations of losses, regularizers and games, from their declarations.
 
-The same `ganlab.config.compatibility.refusals` that `ganlab.assembly.experiment` asks before it builds a run.
+`ganlab.assembly.experiment` uses the same `ganlab.config.compatibility.refusals` before it builds a run.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Cell:
         game: Its name.
         loss: Its name, or None for a game without.
         added: A regularizer as it is typed, ``reg=sn``, or None for none.
-        reasons: Why it is refused, a sentence each; empty: it works.
-        brought: Whether it is refused because the loss is a preset that brings ``added`` itself.
+        reasons: Sentences about why it is refused; empty: it works.
+        brought: It is refused because the loss is a preset that has ``added`` itself.
     """
 
     game: str
@@ -85,17 +85,17 @@ def cells(
 
     Args:
         game: Its name.
-        networks: What plays in it, as it is typed, ``discriminator=sngan`` and so on.
+        networks: Its networks as they are typed, ``discriminator=sngan`` and so on.
         losses: As `components` and `presets` give them.
         added: Regularizers, as `components` gives them.
     """
     takes = registry.load("game", game)
-    company = {**networks, f"game={game}": takes}
+    conditions = {**networks, f"game={game}": takes}
     for loss in losses if "loss" in schema.takes(takes) else [None]:
         name = None if loss is None else loss.partition("=")[2]
         bundle = {} if loss is None else losses[loss]
         brought = bundle if isinstance(bundle, Mapping) else {loss: bundle}
-        with_loss = {**company, **brought}
+        with_loss = {**conditions, **brought}
         common = _reasons(with_loss)
         yield Cell(game, name, None, common)
         for typed, part in added.items():
@@ -113,7 +113,7 @@ def _reasons(parts: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def networks(overrides: Sequence[str], game: str) -> dict[str, Any]:
-    """The networks that a command line would let play ``game``, without their weights."""
+    """The networks of a command line for ``game``, without weights."""
     config = compose.read([*overrides, f"game={game}"])
     with torch.device("meta"):
         built = experiment.networks(config)
@@ -153,7 +153,7 @@ def _chosen(parts: dict[str, Any], chosen: Mapping[str, Sequence[str]]) -> dict[
 
 
 def _page(game: str, playing: Iterable[str], found: Sequence[Cell]) -> Iterator[str]:
-    """A game's grid: its losses are columns, regularizers rows; rows and columns that are alike are told once."""
+    """A game's grid: losses are columns, regularizers rows; those alike in all cells share one line."""
     yield f"game={game}    ({', '.join(playing)})"
     columns = list(dict.fromkeys(cell.loss for cell in found))
     reasons = {(cell.loss, cell.added): cell.reasons for cell in found}
@@ -168,10 +168,10 @@ def _page(game: str, playing: Iterable[str], found: Sequence[Cell]) -> Iterator[
     named = [loss for loss in columns if loss is not None]
     losses = {loss: string.digits[1:][i] if i < 9 else string.ascii_uppercase[i - 9] for i, loss in enumerate(named)}
     yield from _wrapped("  losses: ", ", ".join(f"{key}:{loss}" for loss, key in losses.items()) or "plays without")
-    told: dict[str, str] = {}
+    letters: dict[str, str] = {}
     alike, grid = [], []
     for row in rows:
-        marks = [PART if (loss, row) in brought else _mark(row, reasons[loss, row], told) for loss in columns]
+        marks = [PART if (loss, row) in brought else _mark(row, reasons[loss, row], letters) for loss in columns]
         if set(marks) == {PLAYS}:
             alike.append(row.partition("=")[2])
         else:
@@ -186,17 +186,17 @@ def _page(game: str, playing: Iterable[str], found: Sequence[Cell]) -> Iterator[
             yield f"  {row:<{wide}}  {' '.join(marks)}".rstrip()
         if any(PART in marks for _, marks in grid):
             yield f"  {PART}  is part of that loss already"
-        for reason, mark in told.items():
+        for reason, mark in letters.items():
             yield from _wrapped(f"  {mark}  ", reason)
 
 
-def _mark(row: str, reasons: Sequence[str], told: dict[str, str]) -> str:
-    """``+``, or the letter under which the reason is told; one letter for a reason, whoever gives it."""
+def _mark(row: str, reasons: Sequence[str], letters: dict[str, str]) -> str:
+    """Return ``+``, or the letter of a reason; equal reasons share one."""
     if not reasons:
         return PLAYS
     reason = " ".join(sentence.removeprefix(f"{row} ") for sentence in reasons)
-    letters = string.ascii_lowercase + string.ascii_uppercase
-    return told.setdefault(reason, letters[min(len(told), len(letters) - 1)])
+    alphabet = string.ascii_letters
+    return letters.setdefault(reason, alphabet[min(len(letters), len(alphabet) - 1)])
 
 
 def _wrapped(start: str, text: str) -> list[str]:

@@ -149,7 +149,7 @@ class Sample(Command):
             raise GanlabError(f"columns={self.columns} is of a picture, and out={self.out} has images: leave it out.")
 
     def _refuse_too_many(self, image_shape: Sequence[int]) -> None:
-        """Refuse pictures larger than memory, in which all of their images are at once."""
+        """Refuse pictures that do not fit into memory."""
         from ganlab.core import memory
 
         several = {"interpolation": ["steps"], "mixing": ["rows"], "grid": ["columns"]}.get(self.kind, [])

@@ -1,4 +1,4 @@
-"""``ganlab show KIND NAME``: a component or preset, without importing it where its source tells enough."""
+"""``ganlab show KIND NAME``: a component or preset."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Show(Command):
 
     @classmethod
     def candidates(cls, before: Sequence[str]) -> Iterator[str]:
-        """Kinds, and the names of the kind that was said, or of all."""
+        """Kinds, and the names of the typed kind, or of all."""
         groups = catalog.groups()
         if not any(word in groups for word in before):
             yield from groups

@@ -40,7 +40,7 @@ class Train(Command):
     def __call__(self) -> int:
         from ganlab.config import compose
 
-        if self.words and not (self.cfg and list(self.words) == ["job"]):  # as Hydra's users write --cfg
+        if self.words and not (self.cfg and list(self.words) == ["job"]):  # --cfg job, as in Hydra
             return _from_folder(self.words, self.overrides)
         if self.multirun:
             from ganlab.runs import sweep

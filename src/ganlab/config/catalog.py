@@ -27,7 +27,7 @@ _FIRST = ("experiment", "model", "generator", "discriminator", "loss", "reg", "a
 
 @dataclass(frozen=True)
 class Choice:
-    """What ``group=name`` may name.
+    """A component or preset that ``group=name`` may name.
 
     Args:
         provider: The distribution, or ``./conf``.
@@ -60,7 +60,7 @@ class Group:
     """A config group: what may be typed before ``=`` to choose a component or a preset. This one has presets alone.
 
     Args:
-        default: What a run uses if nothing else is said.
+        default: The default choice of a run.
         many: Whether a run may name several: ``reg=[sn,ortho]``.
         optional: Whether ``none`` is a choice.
         of_run: Whether a run's configuration is composed of it.
@@ -94,7 +94,7 @@ class Group:
 
     @property
     def placeholder(self) -> str:
-        """The word that stands for the group before ``=``, in help."""
+        """The word before ``=``, in help."""
         return self.typed
 
     @property
@@ -104,7 +104,7 @@ class Group:
         return f"{self.placeholder}=NAME{several}" + (f" or {self.name}={NONE}" if self.optional else "")
 
     def where(self, name: str) -> str:
-        """Return the key of the node where the options of a choice stand."""
+        """Return the key of the options of a choice."""
         return self.address.replace("/", ".")
 
     def components(self) -> Iterator[Choice]:
@@ -112,7 +112,7 @@ class Group:
         yield from ()
 
     def offers(self, choice: Choice) -> bool:
-        """Tell if a run may name it: the others are in every run anyhow."""
+        """Tell if a run may name it: some components are part of every run."""
         return True
 
     def kind_of(self, choice: Choice) -> str | None:
@@ -212,7 +212,7 @@ def groups() -> dict[str, Group]:
 
 
 def run_groups() -> dict[str, Group]:
-    """Those of `groups` that a run's configuration is composed of."""
+    """The groups that a run's configuration is composed of."""
     return {name: group for name, group in groups().items() if group.of_run}
 
 
@@ -295,7 +295,7 @@ def find(path: str, name: str) -> Choice:
 
 
 def run_defaults() -> dict[str, str]:
-    """Return what a run uses if nothing else is said: group -> name; those of which it has none are left out."""
+    """Return the default choices of a run, group -> name; groups without one are left out."""
     named = {name: group for name, group in run_groups().items() if group.default not in ("", NONE)}
     return {name: group.default for name, group in named.items() if not group.path}
 

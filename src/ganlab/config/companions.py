@@ -1,4 +1,4 @@
-"""What a run takes beside its game where the command line leaves it open: networks and the loss."""
+"""Default networks and loss of a game, for roles that the command line leaves open."""
 
 from __future__ import annotations
 

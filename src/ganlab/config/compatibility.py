@@ -1,4 +1,4 @@
-"""Which components go together, computed from what they declare, and the sentence that says why not.
+"""Conditions between components, computed from their declarations; a sentence for each that is not met.
 
 A component declares with three attributes, of its class or of the object (then they may depend on its
 options); a component that declares nothing goes with everything:
@@ -53,11 +53,11 @@ WORDS: dict[str, tuple[str, str]] = {
 
 
 def provided(part: Any, role: str = "") -> set[str]:
-    """The words that a component stands for.
+    """Return the words that a component provides.
 
     Args:
         part: A game, network, loss, regularizer or augmentation.
-        role: ``discriminator``: what the network's own structure shows is found as well.
+        role: ``discriminator``: add the words that follow from the network's structure.
     """
     words = set(getattr(part, "provides", ()))
     if role == "discriminator":
@@ -75,7 +75,7 @@ def provided(part: Any, role: str = "") -> set[str]:
 
 
 def misplaced(game: str, takes: Collection[str], given: Mapping[str, str], roles: Mapping[str, str]) -> list[str]:
-    """A sentence for each role that a game has and nobody fills, or that it does not have.
+    """Return a sentence for each role of a game that is empty, and each filled one that it does not have.
 
     Args:
         game: The game as it is typed, ``game=bigan``.
@@ -94,7 +94,7 @@ def misplaced(game: str, takes: Collection[str], given: Mapping[str, str], roles
 
 
 def refusals(parts: Mapping[str, Any]) -> list[str]:
-    """Why these components do not make a run: a sentence for each reason; empty if they do.
+    """Return a sentence for each condition between these components that is not met.
 
     Args:
         parts: The components of the run as they are typed, ``reg=sn`` and so on; the networks under

@@ -22,7 +22,7 @@ class Component:
 
     Args:
         kind: Such as ``reg``.
-        key: Where it stands in the configuration.
+        key: Its key in the configuration.
         name: Of the component.
         options: As they are written.
         arguments: The options as the constructor takes them.
@@ -40,7 +40,7 @@ class Component:
 
     @property
     def typed(self) -> str:
-        """What chooses it on a command line: ``loss=hinge``, ``reg=sn``."""
+        """The words that choose it on a command line: ``loss=hinge``, ``reg=sn``."""
         return f"{self.kind}={self.name}"
 
     def plain(self) -> dict[str, Any]:
@@ -50,13 +50,13 @@ class Component:
     def make(self, **given: Any) -> Any:
         """Construct it; a ``ValueError`` becomes a sentence that names the override key.
 
-        Numbers that follow a schedule stand where it begins; those where it ends are checked as well.
+        Scheduled numbers have their first values; their last values are checked too.
 
         Args:
-            given: Arguments that are no options: what the experiment supplies.
+            given: Arguments that the experiment supplies.
 
         Raises:
-            GanlabError: If it cannot be made, or lacks what every one of its kind has.
+            GanlabError: If it cannot be made, or lacks an attribute that its kind needs.
         """
         if self.missing:
             raise GanlabError(" ".join(self.missing))
@@ -78,7 +78,7 @@ class Component:
         return built
 
     def follow(self, built: Any, images_per_step: int | None) -> list[Scheduled]:
-        """What makes the numbers of ``built`` follow their schedules.
+        """Return the scheduled numbers of ``built``.
 
         Raises:
             GanlabError: If one cannot.
@@ -94,10 +94,10 @@ class Component:
         return found
 
     def schedule(self, name: str, images_per_step: int | None) -> schedules.Schedule:
-        """The schedule that an option is.
+        """Return the schedule of an option.
 
         Args:
-            images_per_step: What an iteration adds to images seen; None: it changes, so nothing is counted in steps.
+            images_per_step: Images that an iteration adds to images seen; None: it changes, so steps cannot be used.
 
         Raises:
             GanlabError: If it is none.

@@ -1,4 +1,4 @@
-"""Where Hydra finds options: components as generated YAML, and the folders of presets.
+"""Hydra's sources of options: components as generated YAML, and the folders of presets.
 
 Search order: ganlab's own ``conf/``, the user's ``./conf``, YAML of plug-ins (``ganlab.conf`` entry
 points), and last the options that are generated from components' signatures. The first hit wins, so

@@ -33,7 +33,7 @@ Offer = Callable[[str], list[str]]  # the names that a group takes
 
 @dataclass(frozen=True)
 class Inherited:
-    """What holds for a run where its command line says nothing else.
+    """Defaults of a run that differ from those of ganlab.
 
     Args:
         choices: Group -> name or names, such as ``optimizer/generator`` -> ``adam``.
@@ -78,9 +78,9 @@ def composed(overrides: Sequence[str], inherited: Inherited | None = None) -> di
         chosen += [o.input_line for o in groups.values() if o.input_line]
         others = [o for o in parsed if not _is_group(o, options)]
         config, merged = _chosen(chosen)
-        company = companions(config, [*inherited.choices, *(key.partition("@")[0] for key in groups)])
-        if company:
-            config, merged = _chosen([*chosen, *company])
+        added = companions(config, [*inherited.choices, *(key.partition("@")[0] for key in groups)])
+        if added:
+            config, merged = _chosen([*chosen, *added])
         _refuse_unknown_keys(others, config)
         _refuse_doubles(merged)
         for key, value in inherited.values.items():
@@ -241,7 +241,7 @@ def _hydras_errors_in_our_words() -> Iterator[None]:
 
 
 def _explained(message: str) -> str:
-    """What Hydra says about a group that no default names, in the user's words."""
+    """Translate Hydra's message about a group without a default."""
     group = message.partition("Could not override '")[2].partition("'")[0]
     if group == "optimizer":
         return "optimizer= names no player: write optimizer/generator=NAME or optimizer/discriminator=NAME."
@@ -292,7 +292,7 @@ def _unknown_key(key: str, parent: str, part: str, known: list[str], config: Dic
 
 
 def _refuse_doubles(merged: Sequence[ResultDefault]) -> None:
-    """Naming a regularizer twice, by hand or by a bundle such as ``loss=wgan_gp``, is an error."""
+    """Refuse a regularizer that is named twice, by hand or by a bundle such as ``loss=wgan_gp``."""
     several = tuple(f"{name}." for name, group in catalog.run_groups().items() if group.many)
     packages = [str(d.package) for d in merged if str(d.package or "").startswith(several)]
     doubles = sorted({p for p in packages if packages.count(p) > 1})
@@ -303,13 +303,13 @@ def _refuse_doubles(merged: Sequence[ResultDefault]) -> None:
 
 
 def named_twice(group: str, name: str, bundle: str | None) -> str:
-    """Why ``group=name`` is refused beside ``bundle``, as it is typed, or beside itself."""
+    """The sentence for a name that is given twice, or once and by ``bundle``."""
     source = f": {bundle} brings it already" if bundle else ""
     return f"{group} names {name!r} twice{source}. Name it once and set its options as {group}.{name}.OPTION=VALUE."
 
 
 def named_needlessly(kind: str, name: str) -> str | None:
-    """Why ``kind=name`` is refused of one that every run has; None: it is none."""
+    """The sentence for the name of a component that every run has; None for others."""
     section = kinds.KINDS[kind].always.get(name) if kind in kinds.KINDS else None
     if section is None:
         return None

@@ -25,14 +25,13 @@ from ganlab.core.errors import GanlabError, suggestion
 
 @dataclass(frozen=True, kw_only=True)
 class Config(GeneralOptions):
-    """What a run is made of.
+    """The configuration of a run.
 
     Args:
         clip: Largest gradient norm of each player, or None.
-        around: What acts around training, by kind and name: it is looked for when training starts, see
-            `ganlab.runs.around`.
+        around: Callbacks and loggers by kind and name, which `ganlab.runs.around` finds when training starts.
         trainer: Options of Lightning's Trainer, which `ganlab.runs.trainer` checks.
-        components: What is chosen, by where it stands: ``loss``, ``reg.sn``, ``optimizer.generator``.
+        components: The components by their keys: ``loss``, ``reg.sn``, ``optimizer.generator``.
     """
 
     run: RunOptions
@@ -47,11 +46,11 @@ class Config(GeneralOptions):
     components: Mapping[str, Component]
 
     def __getitem__(self, key: str) -> Component:
-        """The component that stands at ``key``."""
+        """The component at ``key``."""
         return self.components[key]
 
     def __contains__(self, key: str) -> bool:
-        """Tell if a component stands at ``key``."""
+        """Tell if there is a component at ``key``."""
         return key in self.components
 
     def of(self, kind: str) -> dict[str, Component]:
@@ -59,12 +58,12 @@ class Config(GeneralOptions):
         return {key.partition(".")[2]: part for key, part in self.components.items() if key.startswith(f"{kind}.")}
 
     def roles(self, kinds: Collection[str]) -> dict[str, Component]:
-        """Those of ``kinds`` that the run has one of."""
+        """The components of single kinds that the run has, by kind."""
         return {kind: self.components[kind] for kind in kinds if kind in self.components}
 
     @property
     def regularizers(self) -> dict[str, Component]:
-        """By name; one that is alone of its kind, as an augmentation is, by the kind, and first."""
+        """Regularizers by name; before them an augmentation, by its kind."""
         several = (self.of(kind) for kind in kinds.at("hooks") if kinds.KINDS[kind].nested)
         return self.roles(kinds.single_hooks()) | {name: part for parts in several for name, part in parts.items()}
 
@@ -108,7 +107,7 @@ def checked(plain: Mapping[str, Any]) -> Config:
     for kind, key, node in _nodes(plain):
         components[key], wrong = component.read(kind, key, node)
         problems += wrong
-        if kind != "data":  # networks can be sampled without it: what it lacks is said when it is opened
+        if kind != "data":  # networks can be sampled without data; opening it checks the rest
             problems += components[key].missing
     problems += [
         f"The configuration has no {kind}: choose one as {kind}=NAME, see `ganlab list {kind}`."
@@ -156,7 +155,7 @@ def _sections(plain: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     )
     for name, section in SECTIONS.items():
         node = plain.get(name) or {}
-        if name in kinds.KINDS:  # the component's own options stand beside those of every run
+        if name in kinds.KINDS:  # a section that a component's own options share
             node = {option: value for option, value in node.items() if option in schema.options(section)}
         found, wrong = schema.check(section, node, name, scheduled=False)
         problems += wrong

@@ -15,7 +15,7 @@ def summary(doc: str) -> str:
 
 
 def arguments(doc: str) -> dict[str, str]:
-    """What the ``Args`` section says of each argument."""
+    """The text of the ``Args`` section about each argument."""
     section = _ARGUMENTS.search(doc + "\n")
     found: dict[str, str] = {}
     names: list[str] = []

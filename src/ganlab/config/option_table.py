@@ -1,8 +1,8 @@
-"""What is known of every component without importing it: tables of options in the cache folder, one a distribution.
+"""Options of every component without importing it: tables in the cache folder, one for each distribution.
 
-To import torch takes seconds, and a plug-in may not import at all, so a process of its own imports each component once
-(`ganlab.config.scan`). A table holds until a Python file of its distribution or of ganlab changes. It is JSON, and
-never executed; a damaged one is made again, and without a folder that can be written all works, slowly.
+Importing torch takes seconds, and a plug-in may fail to import, so another process imports each component once
+(`ganlab.config.scan`). A table is valid until a Python file of its distribution or of ganlab changes. It is JSON, and
+never executed; a damaged one is made again, and without a writable folder everything works, but slowly.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def read(kind: str, name: str) -> Described:
 
 
 def at_hand(kind: str, name: str) -> Described:
-    """The component as a table has it that exists, or else imported: where it is about to be used.
+    """Describe a component that is about to be used: from an existing table, or by importing it.
 
     Raises:
         GanlabError: If it cannot be used.
@@ -132,7 +132,7 @@ def at_hand(kind: str, name: str) -> Described:
 
 
 def key(kind: str, name: str) -> str:
-    """Return what changes whenever the description of a component may; of what is no component, with ganlab."""
+    """Return a text that changes whenever the description of a component may."""
     with suppress(GanlabError):
         return _tables()[_home(kind, name) or OWN].key
     return _tables()[OWN].key
@@ -140,13 +140,17 @@ def key(kind: str, name: str) -> str:
 
 @dataclass
 class _Table:
-    """What is known of the components of one distribution.
+    """The descriptions of the components of one distribution.
 
     Args:
-        file: Where it is kept.
+        file: Its file.
         key: See `key`.
         wanted: The components that it is about.
+<<<<<<< HEAD
         known: The rows that were found of them, see `Described.of`.
+=======
+        known: Their descriptions so far.
+>>>>>>> d364f70 (Write docstrings and comments plainly)
     """
 
     file: Path
@@ -155,7 +159,7 @@ class _Table:
     known: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def load(self) -> None:
-        """Take what the file holds, if it is whole and of this key; what was broken is tried again if packages came."""
+        """Read the file, if it is whole and of this key; try broken components again after packages were installed."""
         for kind, name, paths, row in read_lines(self.file, self.key):
             if paths == _paths() or not row["problem"]:
                 self.known[kind, name] = row
@@ -185,7 +189,7 @@ def write_lines(file: Path, key: str, content: Iterable[Any]) -> None:
 
 
 def cache_file(name: str, *where: str) -> Path:
-    """The cache file of a thing that is at some place on this machine."""
+    """Return the cache file of a thing at some place on this machine."""
     return cache_folder() / "options" / f"{name}-{_digest(sys.prefix, *where)}.json"
 
 
@@ -251,19 +255,19 @@ def _stamps(package: str) -> Iterator[tuple[str, int, int]]:
 
 
 def stamp(path: str | os.PathLike[str]) -> tuple[str, int, int]:
-    """Return what shows that a file was changed."""
+    """Return values that change when a file does."""
     found = os.stat(path)
     return str(path), found.st_mtime_ns, found.st_size
 
 
 @registry.kept
 def _paths() -> str:
-    """Return what changes when packages are installed or removed."""
+    """Return a text that changes when packages are installed or removed."""
     return _digest([stamp(path)[:2] for path in sys.path if os.path.isdir(path)])
 
 
 def _fill() -> None:
-    """Import what no table knows, each in a process of its own, and keep what is found."""
+    """Import components that no table has, in other processes, and store their descriptions."""
     missing = {pair: table for table in _tables().values() for pair in table.wanted if pair not in table.known}
     names = ", ".join(sorted(name for name, table in _tables().items() if table in missing.values()))
     print(f"ganlab: reading the options of {len(missing)} components once ({names}).", file=sys.stderr, flush=True)
@@ -274,7 +278,7 @@ def _fill() -> None:
 
 
 def _scanned(wanted: list[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Described]]:
-    """Describe components in another process; one that ends or holds up the process is broken, and the rest goes on."""
+    """Describe components in another process; one that ends or blocks it is broken, and a new one takes the rest."""
     while wanted:
         done = 0
         with _Child(wanted) as child:

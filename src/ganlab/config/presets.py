@@ -1,4 +1,4 @@
-"""What a choice brings into a configuration, as Hydra composes it, kept in the cache until a file of it changes."""
+"""Components and values that a choice adds to a configuration, cached until one of its files changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RUN = ("", "train")  # the composition of a run for which nothing is said
 
 @dataclass(frozen=True)
 class Part:
-    """A component as it stands in a configuration: ``reg.sn`` is where the options of ``sn`` are."""
+    """A component in a configuration, with the key of its options, such as ``reg.sn``."""
 
     kind: str
     name: str
@@ -29,7 +29,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Composition:
-    """What a choice composes.
+    """The result of composing a choice.
 
     Args:
         parts: Its components.
@@ -53,7 +53,7 @@ def title(file: Path) -> str:
 
 
 def summary(choice: Choice) -> str:
-    """Say what a choice is, in one line."""
+    """Describe a choice in one line."""
     kind = catalog.groups()[choice.group].kind_of(choice)
     if kind is not None:
         return option_table.read(kind, choice.name).summary
@@ -85,7 +85,7 @@ def keys(path: str, name: str) -> list[Key]:
 
 
 def trainer_keys() -> list[Key]:
-    """List what may be set under ``trainer.``: the options of Lightning's Trainer that are not ganlab's own."""
+    """List the options under ``trainer.``: those of Lightning's Trainer that ganlab does not set itself."""
     own = {key.key: key for key in keys("trainer", "default")}
     options = option_table.read(*option_table.TRAINER).options
     return [*own.values(), *(Key(f"trainer.{o.name}", o) for o in options if f"trainer.{o.name}" not in own)]
@@ -111,7 +111,7 @@ def composition(path: str, name: str) -> Composition:
 
 
 def _composed(what: tuple[str, str]) -> Composition:
-    """Compose a preset, unless the cache has what came of it and none of its files changed."""
+    """Compose a preset, or read it from the cache if none of its files changed."""
     known = _known()
     target = "/".join(filter(None, what))
     if target in known and all(_stamp(path) == stamp for path, stamp in known[target]["uses"].items()):
@@ -141,7 +141,7 @@ def _memory() -> dict[Path, dict[str, Any]]:
 
 
 def _known() -> dict[str, Any]:
-    """Return what the cache has of the presets in the folders of now."""
+    """Return the cached compositions for the present folders of presets."""
     file = _file()
     if file not in _memory():
         _memory()[file] = dict(option_table.read_lines(file, ""))

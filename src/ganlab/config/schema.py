@@ -84,7 +84,7 @@ def takes(component: Any) -> set[str]:
 
 
 def node(kind: str, name: str) -> dict[str, Any]:
-    """What ``kind=name`` puts into the configuration."""
+    """Return the node that ``kind=name`` adds to the configuration."""
     component = registry.load(kind, name)
     return {COMPONENT: name, **{o.name: o.default for o in options(component, kinds.given(kind)).values()}}
 
@@ -116,7 +116,7 @@ def check(
     Args:
         component: See `options`.
         values: The node, without the ``component`` key.
-        key: Where the node stands, such as ``loss``: for the sentences.
+        key: Key of the node, such as ``loss``, for messages.
         given: See `options`.
         scheduled: Whether a number with a decimal point may be a schedule.
     """
@@ -223,7 +223,7 @@ def _convert_union(value: Any, choices: Sequence[Any]) -> Any:
     reasons, out_of_range = [], None
     if value is None and type(None) in choices:
         return None
-    # an int that fits is not to become a float because float stands first
+    # an int must not become a float because float is named first
     for choice in sorted(choices, key=lambda c: not (isinstance(c, type) and type(value) is c)):
         try:
             return convert(value, choice)

@@ -18,7 +18,7 @@ Whole = Annotated[int, at_least(0)]
 
 @dataclass(frozen=True, kw_only=True)
 class GeneralOptions:
-    """Options of a run that stand in no section.
+    """Options of a run outside of sections.
 
     Args:
         seed: Of initial weights, the order of images, latents and all that is random.
@@ -54,7 +54,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """What holds for every data set; its own options stand beside these.
+    """Options of every data set, in addition to its own.
 
     Args:
         batch_size: Of one discriminator turn: over all ranks and accumulations.

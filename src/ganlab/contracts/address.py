@@ -12,7 +12,7 @@ from ganlab.core.checks import at_least, share
 
 @dataclass(frozen=True)
 class Address:
-    """Where a regularizer acts: on which player's objective, in which turns, how often.
+    """The place at which a regularizer acts: a player's objective, the turns, and the interval.
 
     Args:
         player: A network, such as ``discriminator``, for the player who trains it; or the name of a player.

@@ -1,4 +1,4 @@
-"""What callbacks and loggers are given of their run, and what they leave for its last lines."""
+"""The run as callbacks and loggers see it, and the results that they leave for its last lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganlab.core.errors import GanlabError
 
 @dataclass
 class Ending:
-    """How a session of training ends; callbacks fill it.
+    """The end of a session of training; callbacks fill it.
 
     Attributes:
         signal: The signal that asks for the end, or None.
@@ -21,7 +21,7 @@ class Ending:
             iteration.
         grid: The last sample grid, or None.
         images_per_second: Of the session.
-        unsaved: Why the newest checkpoint is not on the disk, or None; known on the first rank.
+        unsaved: The reason that the newest checkpoint is not on the disk, or None; known on the first rank.
     """
 
     signal: int | None = None
@@ -38,7 +38,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class RunContext:
-    """The run around which a callback or a logger acts: what is given for the constructor's parameter ``run``.
+    """The run of a callback or a logger: the value of its constructor's parameter ``run``.
 
     Args:
         folder: The run. What is written goes below it.

@@ -54,7 +54,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Changes whenever an image or the order changes: what packed copies of the set are filed under.
+        """Return a text that changes whenever an image or the order changes: the key of packed copies of the set.
 
         It should be cheap compared with decoding (names, sizes, times, checksums that are stored anyway) and
         must not miss a change: a stale packed copy would be trained on silently.

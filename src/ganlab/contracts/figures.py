@@ -38,7 +38,7 @@ class Chart:
         title: What it shows.
         x: Label of the horizontal axis, with its unit.
         y: Label of the vertical axis, with its unit.
-        lines: At most three are told apart by colour.
+        lines: At most three have colours of their own.
         note: How to read it, in a few words.
         level: A horizontal line to compare with: its name and its height.
     """

@@ -19,10 +19,10 @@ def differences(where: str, theirs: Any, ours: Any, dtypes: Dtypes = lambda ours
     """Differences in names, counts, types, shapes and dtypes between a value and an example of what is wanted.
 
     Args:
-        where: Name of the value; empty: names of its parts are names by themselves.
+        where: Name of the value, a prefix of the names of its parts; empty: no prefix.
         theirs: The value; it may hold anything.
         ours: The example.
-        dtypes: The dtypes that may take the place of an example's tensor, its own first.
+        dtypes: The dtypes that are allowed for a tensor of the example, its own first.
     """
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         name = f"{where}." if where else ""
@@ -48,7 +48,7 @@ def differences(where: str, theirs: Any, ours: Any, dtypes: Dtypes = lambda ours
 
 
 def is_plain(value: Any) -> bool:
-    """Tell tensors that hold their own numbers, on the CPU, from sparse, quantized and other ones."""
+    """Tell if a value is a dense tensor on the CPU, and not sparse, quantized or the like."""
     return (
         type(value) in (Tensor, nn.Parameter)
         and value.layout is torch.strided
@@ -58,10 +58,10 @@ def is_plain(value: Any) -> bool:
 
 
 def is_data(value: Any, tensor: Callable[[Any], bool] = is_plain) -> bool:
-    """Tell what a checkpoint can hold, which is tensors, numbers, words, lists and mappings of them.
+    """Tell if a value is made of tensors, numbers, words, lists and mappings, as a checkpoint is.
 
     Args:
-        tensor: Tells which tensors are taken.
+        tensor: Tells which tensors are allowed.
     """
     try:
         if isinstance(value, Tensor):

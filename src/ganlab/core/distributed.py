@@ -28,8 +28,10 @@ def rank() -> int:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Inside, this process is the only one: for what ranks do by themselves, or not equally often. A network whose
-    layers look at the whole batch would else wait for ranks that do not call it."""
+    """Treat this process as the only one inside the block, for work that ranks do not do together.
+
+    Layers that use the whole batch would otherwise wait for ranks that do not call them.
+    """
     global _alone
     before, _alone = _alone, True
     try:

@@ -21,7 +21,7 @@ class RankLostError(GanlabError):
 
 
 class PartFailedError(GanlabError):
-    """A callback or a logger has failed: its author's to mend, and the run is not done."""
+    """A callback or a logger has failed: its author must fix it, and the run is not done."""
 
     exit_code = 1
 
@@ -55,8 +55,8 @@ def shortened(text: str, most: int = 60) -> str:
 def short_of_memory(error: BaseException) -> bool:
     """Tell if an error is one of Python's, numpy's or torch's for an allocation that failed."""
     text = str(error).lower()
-    told = ("out of memory", "can't allocate memory", "not enough memory", "storage size calculation overflowed")
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(words in text for words in told))
+    messages = ("out of memory", "can't allocate memory", "not enough memory", "storage size calculation overflowed")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(m in text for m in messages))
 
 
 def one_of(choice: str, allowed: Iterable[str], what: str) -> None:

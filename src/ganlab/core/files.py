@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, cast
 
 from ganlab.core.errors import GanlabError
 
-# On Windows, which has neither, only whoever runs as an administrator can make a link.
+# Windows has neither; there only an administrator can make a link.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer must not block
 _PART = re.compile(r"\..+\.[0-9a-f]{12}\.part")
 
@@ -36,13 +36,13 @@ def typed(path: str | os.PathLike[str]) -> str:
 
 @contextmanager
 def whole(path: Path, flush: bool = False) -> Iterator[BinaryIO]:
-    """A new file that gets the name ``path`` when the block ends without an error. Missing folders are made.
+    """Open a new file that gets the name ``path`` when the block ends without an error; make missing folders.
 
     Args:
-        flush: Whether it is on the disk before it gets the name, and the name before this returns.
+        flush: Write it to the disk before the renaming, and the renaming before this returns.
 
     Raises:
-        OSError: If it cannot be written; what ``path`` named before is left as it was.
+        OSError: If it cannot be written; an older file ``path`` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
@@ -74,7 +74,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append(path: Path, line: bytes) -> None:
-    """Append a line, whole or not at all; after a torn one of a process that was killed it begins a new line.
+    """Append a line, whole or not at all; a torn line before it, of a killed process, is ended first.
 
     Raises:
         OSError: If it cannot be written, or ``path`` is a link.
@@ -93,7 +93,7 @@ def append(path: Path, line: bytes) -> None:
 
 
 def keep_lines(path: Path, wanted: Callable[[bytes], bool]) -> None:
-    """Drop the other lines of a file, if there is one.
+    """Drop the lines of a file that are not wanted; do nothing if there is no file.
 
     Raises:
         OSError: If it cannot be written, or ``path`` is a link.
@@ -123,7 +123,7 @@ def read(path: Path) -> bytes:
 
 
 def opened(path: Path, mode: str) -> BinaryIO:
-    """Open a plain file, without a buffer where it is written: a link, a pipe or a device is none.
+    """Open a plain file, not a link, a pipe or a device; without a buffer if it is written.
 
     Raises:
         OSError: If it cannot be opened, or is no plain file.
@@ -137,10 +137,10 @@ def opened(path: Path, mode: str) -> BinaryIO:
 
 
 def of_user(path: Path) -> BinaryIO:
-    """Open a file that the user names, to be read; it may be a link to one.
+    """Open a file that the user names for reading; it may be a link to one.
 
     Raises:
-        OSError: If it cannot be opened, or is a pipe, a socket or a device, which may never end or begin.
+        OSError: If it cannot be opened, or is a pipe, a socket or a device, on which reading may never end.
     """
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -150,7 +150,7 @@ def of_user(path: Path) -> BinaryIO:
 
 
 def damaged_member(file: BinaryIO) -> str | None:
-    """The first part of a zip archive, such as torch writes, that does not match its checksum: torch looks at none.
+    """Return the first part of a zip archive that does not match its checksum; torch checks none of its own.
 
     Raises:
         zipfile.BadZipFile: If it is no archive, or no whole one.
@@ -162,14 +162,14 @@ def damaged_member(file: BinaryIO) -> str | None:
 
 
 def clean(folder: Path) -> None:
-    """Remove what interrupted writes of `whole` left in a folder."""
+    """Remove the temporary files of interrupted writes from a folder."""
     for path in folder.glob(".*.part"):
         if is_part(path.name):
             path.unlink(missing_ok=True)
 
 
 def is_part(name: str) -> bool:
-    """Tell the temporary files of `whole` by their names."""
+    """Tell if a name is that of a temporary file of `whole`."""
     return _PART.fullmatch(name) is not None
 
 

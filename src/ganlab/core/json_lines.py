@@ -41,7 +41,7 @@ def read(path: Path, most: int | None = None) -> Iterator[tuple[int, Any]]:
 
 
 def keep(path: Path, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
-    """Drop the mappings that are not wanted, and all that is no mapping.
+    """Drop the mappings that are not wanted, and every line that is no mapping.
 
     Args:
         wanted: May raise KeyError or TypeError of a line that somebody has altered: it is dropped.
@@ -69,5 +69,5 @@ def _finite(value: Any) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    """Tell numbers that a float can hold, with room for arithmetic, from other values."""
+    """Tell if a value is a number that a float can hold, with room for arithmetic."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MOST

@@ -1,4 +1,4 @@
-"""The kinds of components, each declared once with all that is asked of it: a new role of games is one entry here."""
+"""The kinds of components, each declared once: a new role of games is one entry here."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def refuse(needed: float, what: str, advice: str) -> None:
 
 
 def size(count: float) -> str:
-    """Bytes as MiB, GiB or, where they are very many, as a power of ten of GiB."""
+    """Return bytes as MiB, GiB or, above 2^60, as a power of ten of GiB."""
     if count < 2**30:
         return f"{count / 2**20:.0f} MiB"
     return f"{count / 2**30:,.1f} GiB" if count < 2**60 else f"{count / 2**30:.1e} GiB"

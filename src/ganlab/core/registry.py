@@ -30,7 +30,7 @@ _registered: dict[tuple[str, str], Any] = {}
 
 
 def register(kind: str, name: str) -> Callable[[T], T]:
-    """Decorator that makes a component known to this process only: for scripts and notebooks.
+    """Register a component in this process only, as a decorator: for scripts and notebooks.
 
     A component that others are to use belongs into the entry points of a package.
     """
@@ -49,7 +49,7 @@ def names(kind: str) -> list[str]:
 
 
 def choices(kind: str) -> list[str]:
-    """Those of `names` that ``kind=name`` may name: a run has the others anyhow."""
+    """Names that ``kind=name`` may choose: all but those that every run has."""
     return [name for name in names(kind) if name not in kinds.of(kind).always]
 
 
@@ -92,12 +92,12 @@ def load(kind: str, name: str) -> Any:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise GanlabError(
             f"The {kinds.of(kind).what} {name!r} of {distribution(point)} cannot be imported from {point.value!r}: "
-            f"{type(error).__name__}: {reason}. Mend or uninstall {distribution(point)}, or choose another {kind}."
+            f"{type(error).__name__}: {reason}. Fix or uninstall {distribution(point)}, or choose another {kind}."
         ) from error
     if not callable(component):
         raise GanlabError(
             f"The {kinds.of(kind).what} {name!r} of {distribution(point)} is no component: {point.value!r} is a "
-            f"{type(component).__name__}, and a class or function is wanted. Mend or uninstall {distribution(point)}."
+            f"{type(component).__name__}, and a class or function is wanted. Fix or uninstall {distribution(point)}."
         )
     return component
 
@@ -119,7 +119,7 @@ def distribution(point: EntryPoint) -> str:
 
 
 def owners(kind: str) -> dict[str, list[str]]:
-    """The distributions that provide each component of a kind, by name in order: one each, if all is well."""
+    """The distributions that provide each component of a kind, by name in order; several are an error."""
     found: dict[str, set[str]] = {name: set() for name in names(kind)}
     for point in _points(kind):
         found[point.name].add(distribution(point))
@@ -133,7 +133,7 @@ def points(group: str) -> tuple[EntryPoint, ...]:
 
 
 def about_unreadable() -> str:
-    """A sentence about the distributions whose entry points cannot be read, so that none of them is known; or ""."""
+    """A sentence about the distributions whose entry points cannot be read; or ""."""
     broken = [f"{name} ({reason})" for name, reason in _metadata()[1].items()]
     return (
         f" The entry points of {' and of '.join(broken)} cannot be read: reinstall or uninstall it." if broken else ""
@@ -141,7 +141,7 @@ def about_unreadable() -> str:
 
 
 def forget() -> None:
-    """Read the metadata of installed distributions again when it is next needed."""
+    """Forget the metadata of installed distributions, so that it is read again."""
     for cached in (points, _distribution_name, *_kept):
         cached.cache_clear()
 

@@ -1,4 +1,4 @@
-"""Numbers that change: pure functions of images seen.
+"""Schedules: numbers as pure functions of images seen.
 
 Wherever a component takes a float, the configuration may hold a schedule instead:
 

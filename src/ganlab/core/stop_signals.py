@@ -1,8 +1,8 @@
-"""The signals that stop a process: the first one in good order, the second one at once, whatever it is doing.
+"""The signals that stop a process: the first one after the current work, the second one at once.
 
-Python's handlers run in the main thread between two lines of Python. A process that waits inside a library, for
-another machine say, does not come to that. So a thread of its own reads what the interpreter notes of each signal the
-moment it comes, and ends the process.
+Python runs handlers in the main thread, between two lines of Python. A process that waits inside a library (for another
+machine, say) never runs them. So a separate thread reads each signal from the interpreter's wakeup pipe, and ends the
+process.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ PATIENCE_SECONDS = 5.0
 Handler = Callable[[int, FrameType | None], None]
 
 
-def heeded() -> list[int]:
-    """Ctrl-C, SIGTERM, and the end of the terminal unless somebody wants to outlive it (nohup)."""
+def handled_signals() -> list[int]:
+    """SIGINT, SIGTERM, and SIGHUP unless it is ignored (nohup)."""
     hang_up = [number] if (number := getattr(signal, "SIGHUP", None)) is not None else []  # Windows has none
     return [signal.SIGINT, signal.SIGTERM, *(n for n in hang_up if signal.getsignal(n) != signal.SIG_IGN)]
 
@@ -33,11 +33,11 @@ def name(number: int) -> str:
 
 
 class Watch:
-    """Ends the process at its second signal, and a while after the first one where nothing is being finished.
+    """Ends the process at its second signal, and `PATIENCE_SECONDS` after the first one unless work is being finished.
 
     Attributes:
-        watching: Whether it was begun: a program that uses ganlab as a library handles signals by itself.
-        at_once: What is to be done with the processes that this one has started, given the signal.
+        watching: True after `begin`; a program that uses ganlab as a library handles signals itself.
+        at_once: Called with the signal before the process ends: they end the processes that this one has started.
     """
 
     def __init__(self) -> None:
@@ -47,25 +47,25 @@ class Watch:
         self._silent = False
 
     def begin(self, handler: Handler, silent: bool = False) -> None:
-        """Install ``handler``, and watch from now on; for the main thread.
+        """Install ``handler`` and start watching; call it in the main thread.
 
         Args:
-            silent: Say nothing at the end, as ranks other than the first.
+            silent: Print nothing at the end; for ranks other than the first.
         """
-        for number in heeded():
+        for number in handled_signals():
             signal.signal(number, handler)
         self._silent, self.watching = silent, True
         reader, writer = socket.socketpair()
         writer.setblocking(False)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        if hasattr(os, "register_at_fork"):  # what a fork receives is not this process's
+        if hasattr(os, "register_at_fork"):  # a fork's signals are not this process's
             os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
         # the thread keeps the writing end alive
         threading.Thread(target=self._read, args=(reader, writer), name="stop signals", daemon=True).start()
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
-        """Inside, the first signal has work to be finished, however long that takes."""
+        """Let the work of the block finish after a first signal, however long it takes."""
         self._finishing += 1
         try:
             yield
@@ -88,7 +88,7 @@ class Watch:
         os._exit(128 + number)
 
     def _read(self, reader: socket.socket, writer: socket.socket) -> None:
-        stops = set(heeded())
+        stops = set(handled_signals())
         while True:
             for number in reader.recv(64):
                 if number not in stops:
@@ -103,11 +103,11 @@ class Watch:
 
     def _lose_patience(self, number: int) -> None:
         if not self._finishing:
-            self.end(number, "stopped, as it did not end by itself")
+            self.end(number, "stopped, because it did not end in time")
 
 
 def say(line: str) -> None:
-    """Write a line to standard error at any moment: a handler may have interrupted the stream in its middle."""
+    """Write a line to standard error; safe in a handler, which may interrupt a write of the stream."""
     with suppress(OSError):  # the terminal is gone
         os.write(2, f"{line}\n".encode())
 

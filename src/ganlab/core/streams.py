@@ -34,9 +34,9 @@ class _Tolerant:
 
 @contextmanager
 def tolerant() -> Iterator[None]:
-    """Inside, what cannot be printed is dropped: hours of training are worth more than a line about them.
+    """Drop output of the block that cannot be printed, so that a full disk does not end a training.
 
-    A thread that fails to write (TensorBoard's) prints no traceback: who waits for it says that it has failed.
+    A thread that fails to write (TensorBoard's) prints no traceback: the caller that waits for it reports the failure.
     """
     before, hook = (sys.stdout, sys.stderr), threading.excepthook
 
@@ -53,7 +53,7 @@ def tolerant() -> Iterator[None]:
 
 
 def is_first_rank() -> bool:
-    """Tell whether this process is the one of its run that speaks, by what launchers set."""
+    """Tell if this process is the one of its run that prints, by the variables that launchers set."""
     found = os.environ
     if "RANK" in found:
         return found["RANK"] == "0"

@@ -18,7 +18,7 @@ _FOLDER = "GANLAB_RUN_FOLDER"  # the variable by which the processes of other ra
 
 @contextmanager
 def of_run(folder: Path) -> Iterator[None]:
-    """Write unexpected errors of the block into ``folder``, as long as that is there at the end."""
+    """Write unexpected errors of the block into ``folder``, if it exists when they are written."""
     before = os.environ.get(_FOLDER)
     os.environ[_FOLDER] = str(folder)
     try:
@@ -35,13 +35,13 @@ def of_run(folder: Path) -> Iterator[None]:
 def write(error: BaseException, words: Sequence[str]) -> tuple[Path, bool]:
     """Write the traceback into the error's run folder, or else the temporary folder.
 
-    The ranks of one run write into one file, which only the first of them to come is to speak of.
+    The ranks of one run write into one file; only the first of them reports it.
 
     Args:
         words: The command line.
 
     Returns:
-        The file, and whether no other rank has made it and so speaks of it.
+        The file, and True for the rank that made it, which reports it.
     """
     text = "\n".join(
         [
@@ -82,6 +82,6 @@ def _put(path: Path, text: str) -> tuple[Path, bool]:
 
 
 def _versions() -> str:
-    """Of what is loaded: nothing is imported for it."""
+    """Return the versions of the packages that are loaded already."""
     loaded = {name: getattr(sys.modules.get(name), "__version__", None) for name in ("ganlab", "torch", "lightning")}
     return ", ".join(f"{name} {version}" for name, version in loaded.items() if version)

@@ -136,6 +136,6 @@ def _read_pairs(where: str, contents: bytes) -> list[tuple[str, int]] | None:
             raise ValueError("no such classes")
     except (ValueError, TypeError, KeyError) as error:
         raise GanlabError(
-            f"{DESCRIPTION} of {where} cannot be used; expected {expected}. Mend it, or set data.labels=none."
+            f"{DESCRIPTION} of {where} cannot be used; expected {expected}. Fix it, or set data.labels=none."
         ) from error
     return pairs

@@ -263,7 +263,7 @@ def _read_description(file: BinaryIO) -> dict[str, Any]:
 
 @contextmanager
 def _locked(path: Path, waiting: str) -> Iterator[None]:
-    """Hold the lock; the system frees it when its holder dies, however that happens."""
+    """Hold the lock; the system frees it when its process ends."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

@@ -75,8 +75,8 @@ def prepare(
     """Decode all images of ``source`` at one size, see `ganlab.data.pixels`.
 
     A set that fits the budget becomes one tensor in memory. A larger one is packed into a file of the
-    cache, which later runs and other ranks open in no time, and mapped. Beside the tensor only a few
-    images are in memory at any time. In both cases the pixels are the same.
+    cache, which later runs and other ranks map at once. Besides the tensor only a few images are in
+    memory at any time. Both give the same pixels.
 
     Args:
         image_size: (height, width).

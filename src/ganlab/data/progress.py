@@ -1,4 +1,4 @@
-"""A progress bar that appears only when the wait is noticeable."""
+"""A progress bar for work that takes more than a second."""
 
 from __future__ import annotations
 

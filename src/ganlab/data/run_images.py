@@ -14,7 +14,7 @@ from ganlab.data.prepare import Images
 
 @dataclass
 class RunData:
-    """The images of a run, or those that others are compared with.
+    """The images of a run, or the real images of an evaluation.
 
     Args:
         images: All of them, at one size, with the labels that the data set has.
@@ -30,5 +30,5 @@ class RunData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes when the images, their order, size or splits change; made when it is asked for."""
+        """A text that changes when the images, their order, size or splits change; computed once, on first use."""
         return self.make_fingerprint()

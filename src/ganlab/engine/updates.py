@@ -73,7 +73,7 @@ RULES: Mapping[str, Rule] = {
     "extragradient": extragradient,
     "optimistic": optimistic,
 }
-"""By the names of `ganlab.contracts.game.UPDATES`."""
+"""The rules by the names of `ganlab.contracts.game.UPDATES`."""
 
 
 def _evaluate_all(slots: Sequence[Slot], reals: Reals, evaluate: Evaluate) -> None:
@@ -83,5 +83,5 @@ def _evaluate_all(slots: Sequence[Slot], reals: Reals, evaluate: Evaluate) -> No
 
 
 def _together(slots: Sequence[Slot]) -> Turn:
-    """One turn of everybody who plays in these."""
+    """Return one turn with the players of all of these."""
     return Turn(tuple(dict.fromkeys(player for slot in slots for player in slot.turn.players)))

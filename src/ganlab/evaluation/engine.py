@@ -71,7 +71,7 @@ class Evaluator:
         self._statistics = self._given(statistics)
         self._kept: dict[Role, Kept] | None = None
 
-    # --- what is kept of real images
+    # --- summaries of real images
 
     def _rows_of_roles(self) -> dict[Role, tuple[str, Tensor]]:
         """Return the split and its rows for each role."""

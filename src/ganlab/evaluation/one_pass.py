@@ -37,7 +37,7 @@ def collect(
     Args:
         source: The images.
         stream: What is known of them.
-        summaries: What to keep.
+        summaries: The summaries to make.
         extractor: None: no summary needs features.
         device: Where features are extracted; for where they are kept see `where_kept`.
         what: What the line of progress calls them.

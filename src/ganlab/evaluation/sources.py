@@ -157,7 +157,7 @@ def _of_one_size(dataset: Dataset, path: str, image_size: tuple[int, int]) -> in
             picture: Any = dataset.image(index)
             seen.setdefault(pixels.size(picture), dataset.name(index))
             colour += pixels.channels(picture) > 1
-        except Exception:  # whatever a decoder makes of a file that is no image
+        except Exception:  # decoders raise nearly anything
             broken.append(dataset.name(index))
             continue
         if len(seen) > 1:

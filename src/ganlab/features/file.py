@@ -51,7 +51,7 @@ class File(Extractor):
             raise GanlabError(f"There is no file {self.path}; set features.path to a TorchScript or ONNX network.")
         self.network = _onnx(self.path) if self._is_onnx else _torchscript(self.path)
         height, width = (self.size, self.size) if self.size else self.image_size
-        for count in (1, 3):  # a traced network may know the size of its example's batch by heart, which is seldom 3
+        for count in (1, 3):  # a traced network may have the size of its example's batch built in, which is seldom 3
             try:
                 with torch.no_grad():
                     found = self._found(torch.zeros(count, self.channels, height, width, dtype=torch.uint8))
@@ -145,7 +145,7 @@ def _onnx(path: Path) -> _Onnx:
 
 
 def _reason(error: Exception) -> str:
-    """The last line, which says what is wrong after a traceback of TorchScript's own."""
+    """Return the last line of a message, after TorchScript's own traceback."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[-200:]
 
 
@@ -153,7 +153,7 @@ class _Onnx(nn.Module):
     """An ONNX network on the CPU, called as a torch module.
 
     Attributes:
-        taken: What it says that it takes, the size of a batch first.
+        taken: Its declared input, the size of a batch first.
     """
 
     def __init__(self, session: Any) -> None:

@@ -1,4 +1,4 @@
-"""The Inception network of 2015, which FID and the Inception Score are named for."""
+"""The Inception network of 2015, which FID and the Inception Score use."""
 
 from __future__ import annotations
 

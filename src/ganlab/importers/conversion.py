@@ -134,7 +134,7 @@ def _chosen(path: str, format_name: str | None, options: Mapping[str, Any]) -> t
 
 @contextmanager
 def _of_foreign_shapes(path: str) -> Iterator[None]:
-    """A format reads a network's options from names and shapes, and a file may have its names with any shapes."""
+    """Turn failures of a format on foreign shapes into one sentence."""
     try:
         yield
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -237,7 +237,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _refuse_strange(content: Any) -> None:
-    """Tensors that are sparse, quantized, complex or on no device are no weights of any format."""
+    """Refuse tensors that are sparse, quantized, complex or on no device."""
     if isinstance(content, Tensor) and (not is_plain(content) or content.is_complex()):
         raise ValueError("a tensor is sparse, quantized, complex or on no device")
     if isinstance(content, Mapping):
@@ -248,7 +248,7 @@ def _refuse_strange(content: Any) -> None:
 
 
 def _unwrapped(content: Any) -> tuple[dict[str, Tensor], int]:
-    """The tensors in what a file holds, and the iterations that it has seen, if it says so."""
+    """Return the tensors of a file's content, and its iterations if it has them."""
     iteration = 0
     if isinstance(content, Mapping):
         step = content.get("global_step")

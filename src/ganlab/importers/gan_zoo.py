@@ -24,7 +24,7 @@ NEEDED = {"leakyReluLeak": 0.2, "perChannelNormalization": True, "equalizedlR": 
 
 
 class Configuration:
-    """Stands for the class of its configuration object: a bag of plain values."""
+    """Replaces the class of its configuration object: a set of plain values."""
 
 
 STAND_INS = ((Configuration, "models.utils.config.BaseConfig"),)
@@ -76,7 +76,7 @@ def generator(tensors: Tensors) -> Network:
         _layer(renaming, f"scaleLayers.{i}.1", f"convs.{i}")
     for i in range(count + 1):
         _layer(renaming, f"toRGBLayers.{i}", f"to_image.{i}")
-    _stand(renaming, count)
+    _set_level(renaming, count)
     shapes = [renaming.state[f"to_image.{i}.weight"].shape for i in range(count + 1)]
     rows, latent_dim = renaming.state["dense.weight"].shape
     base = side(rows // shapes[0][1], "formatLayer")
@@ -95,7 +95,7 @@ def discriminator(tensors: Tensors, image: tuple[int, int, int]) -> Network:
     _layer(renaming, "groupScaleZero.0", "conv")
     _layer(renaming, "groupScaleZero.1", "dense")
     _layer(renaming, "decisionLayer", "output")
-    _stand(renaming, count)
+    _set_level(renaming, count)
     channels = [renaming.state[f"from_image.{i}.weight"].shape[0] for i in range(count + 1)]
     options: dict[str, object] = {**widths(channels, tensors.source), "variant": "gan_zoo"}
     if renaming.state["conv.weight"].shape[1] == channels[0]:
@@ -115,5 +115,5 @@ def _layer(renaming: Renaming, theirs: str, ours: str) -> None:
         renaming.take(f"{theirs}.{name}", f"{ours}.{name}")
 
 
-def _stand(renaming: Renaming, count: int) -> None:
-    renaming.stand("", count, 1.0 - float(renaming.tensors[ALPHA]), ALPHA)
+def _set_level(renaming: Renaming, count: int) -> None:
+    renaming.set_level("", count, 1.0 - float(renaming.tensors[ALPHA]), ALPHA)

@@ -35,10 +35,10 @@ class Renaming:
         self.sources[ours] = theirs
 
     def ignore(self, *theirs: str) -> None:
-        """Nothing depends on these."""
+        """Leave out tensors on which no output depends."""
         self._unused.update(theirs)
 
-    def stand(self, prefix: str, level: int, alpha: float, source: str) -> None:
+    def set_level(self, prefix: str, level: int, alpha: float, source: str) -> None:
         """Set the level and the share of the newest one; ``source`` names the tensor that says so."""
         for name, value in (("alpha", torch.tensor(alpha)), ("_extra_state", torch.tensor(level))):
             self.state[prefix + name], self.sources[prefix + name] = value, source

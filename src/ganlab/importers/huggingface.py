@@ -114,7 +114,7 @@ def _row(table: Tensor, truncation: float) -> Tensor:
 def _rearrange(
     state: dict[str, Tensor], sources: dict[str, str], latent_dim: int, base: int, truncation: float
 ) -> None:
-    """Their conditions are (z, class), their first map is (h, w, c), and so on: to our order."""
+    """Bring tensors to our order: their conditions are (z, class), their first map is (h, w, c), and so on."""
 
     def change(pattern: str, how: Callable[[Tensor], Tensor]) -> None:
         for key in state:

@@ -47,7 +47,7 @@ class Network:
         component: A registered generator or discriminator.
         options: Its options, as far as they are not the defaults.
         state: Tensors by our names; each goes with the name of where it came from.
-        theirs: From our name of a tensor to theirs, for the user's eyes.
+        theirs: From our name of a tensor to theirs, for messages.
         normalized: Whether it has spectral norm.
         stored: Whether that evaluates with the stored vectors.
         image: (image size, channels, classes); for generators.
@@ -149,7 +149,7 @@ def translate(
 
 
 def back(table: Table, vectors: Mapping[str, str]) -> Callable[[str], str]:
-    """From our name of a tensor to theirs, for a message."""
+    """Return a function from our name of a tensor to theirs, for messages."""
     fields = {ours: theirs for theirs, ours in table.fields.items()}
 
     def theirs(key: str) -> str:

@@ -46,7 +46,7 @@ def generator(tensors: Tensors) -> Network:
         tensorflow.layer(renaming, f"{at}/Conv1", f"convs.{i}", tensorflow.conv)
     for i in range(count + 1):
         tensorflow.layer(renaming, f"ToRGB_lod{count - i}", f"to_image.{i}", tensorflow.conv)
-    tensorflow.stand(renaming, "", count)
+    tensorflow.set_level(renaming, "", count)
     shapes = [renaming.state[f"to_image.{i}.weight"].shape for i in range(count + 1)]
     options: dict[str, Any] = widths([shape[1] for shape in shapes], tensors.source)
     options["latent_dim"] = renaming.state["dense.weight"].shape[1] - tensors.classes

@@ -61,7 +61,7 @@ def generator(tensors: Tensors) -> Network:
             renaming.take(f"G_synthesis/noise{i}", f"synthesis.noises.{i}.fixed")
     for i in range(count + 1):
         tensorflow.layer(renaming, f"G_synthesis/ToRGB_lod{count - i}", f"synthesis.to_image.{i}", tensorflow.conv)
-    tensorflow.stand(renaming, "synthesis.", count)
+    tensorflow.set_level(renaming, "synthesis.", count)
     renaming.ignore("G_synthesis/lod")  # set to lod before each use
 
     shapes = [renaming.state[f"synthesis.to_image.{i}.weight"].shape for i in range(count + 1)]

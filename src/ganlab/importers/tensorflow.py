@@ -42,11 +42,11 @@ def layer(renaming: Renaming, theirs: str, ours: str, layout: Callable[[Tensor],
     renaming.take(f"{theirs}/bias", f"{ours}.bias")
 
 
-def stand(renaming: Renaming, prefix: str, count: int) -> None:
+def set_level(renaming: Renaming, prefix: str, count: int) -> None:
     """The variable lod counts levels from the top: in (k, k + 1) level ``count − k`` fades in."""
     lod = min(max(float(renaming.tensors["lod"]), 0.0), float(count))
     below = math.floor(lod)
-    renaming.stand(prefix, count - below, 1.0 - (lod - below) if below < count else 1.0, "lod")
+    renaming.set_level(prefix, count - below, 1.0 - (lod - below) if below < count else 1.0, "lod")
 
 
 def discriminator(component: str, tensors: Tensors, image: tuple[int, int, int]) -> Network:
@@ -62,7 +62,7 @@ def discriminator(component: str, tensors: Tensors, image: tuple[int, int, int])
     layer(renaming, "4x4/Conv", "conv", conv)
     layer(renaming, "4x4/Dense0", "dense", dense)
     layer(renaming, "4x4/Dense1", "output", dense)
-    stand(renaming, "", count)
+    set_level(renaming, "", count)
     channels = [renaming.state[f"from_image.{i}.weight"].shape[0] for i in range(count + 1)]
     options: dict[str, Any] = widths(channels, tensors.source, renaming.state["dense.weight"].shape[0])
     if renaming.state["conv.weight"].shape[1] == channels[0]:

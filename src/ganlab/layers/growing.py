@@ -46,7 +46,7 @@ class Growing(nn.Module):
         return self.base[0] * 2**level, self.base[1] * 2**level
 
     def set_stage(self, level: int, alpha: float) -> None:
-        """Stand at ``level``, the share of its path being ``alpha``; at level 0 there is nothing to blend with.
+        """Use ``level``, with the share ``alpha`` of its path; level 0 has nothing to blend with.
 
         Raises:
             ValueError: If the level is none of 0 to ``levels``, or alpha not in [0, 1].
@@ -54,9 +54,9 @@ class Growing(nn.Module):
         if not 0 <= level <= self.levels:
             raise ValueError(f"expected a level of 0 to {self.levels}, got {level}")
         self.alpha.fill_(share("alpha", alpha))
-        self._stand(level, alpha)
+        self._use(level, alpha)
 
-    def _stand(self, level: int, alpha: float) -> None:
+    def _use(self, level: int, alpha: float) -> None:
         self.level, self._fades = level, level > 0 and alpha < 1.0
 
     def blend(self, old: Tensor, new: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class Growing(nn.Module):
         return torch.tensor(self.level)
 
     def set_extra_state(self, state: Tensor) -> None:
-        self._stand(min(int(state), self.levels), float(self.alpha))
+        self._use(min(int(state), self.levels), float(self.alpha))
 
 
 def blend_reals(images: Tensor, alpha: float | Tensor) -> Tensor:

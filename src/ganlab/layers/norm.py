@@ -111,7 +111,7 @@ class BatchNorm(nn.BatchNorm2d):
         self.running_var.lerp_(variance, momentum)
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Points (B, C) are as welcome as maps."""
+        """Take points (B, C) as well as maps."""
 
 
 class ConditionalBatchNorm(BatchNorm):

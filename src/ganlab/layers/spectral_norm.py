@@ -135,7 +135,7 @@ def _reordered(v: Tensor, weight: Tensor, out_dim: int, *, store: bool) -> Tenso
 
 
 class _Normalize(torch.autograd.Function):
-    """W/σ with σ = uᵀWv, which is given: by hand, as autograd makes twice as many passes over the weight.
+    """W/σ for a given σ = uᵀWv, written out, as autograd makes twice as many passes over the weight.
 
     dL/dW = G/σ − (Σ G∘W)/σ²·uvᵀ for G = dL/d(W/σ).
     """
@@ -163,7 +163,7 @@ class _Normalize(torch.autograd.Function):
 
 @torch.no_grad()
 def _iterate(norms: list[SpectralNorm], weights: list[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """``iterations`` power iterations for each: the new (u, v, σ), the vectors stored where they are to be."""
+    """Make ``iterations`` power iterations for each; return the new (u, v, σ), and store vectors where state moves."""
     matrices = [norm.matrix(weight) for norm, weight in zip(norms, weights, strict=True)]
     lefts = [norm.u for norm in norms]
     rights, sigmas = lefts, lefts

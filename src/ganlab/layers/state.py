@@ -1,11 +1,11 @@
-"""The state of the pass that is under way, as layers need it; the engine sets it around each pass.
+"""State of the current forward pass that layers ask for; the engine sets it around each pass.
 
-Whether running state (batch-norm statistics, spectral-norm vectors) moves: by default the state of a
-player's networks moves in that player's own turn, once a micro-batch. A network used by itself behaves
-as torch's layers do: its state moves on every forward in training mode.
+`moves`: running state (batch-norm statistics, spectral-norm vectors) is updated. By default the state of a player's
+networks moves in that player's own turn, once a micro-batch. Outside of a run a network behaves as torch's layers do:
+its state moves on every forward pass in training mode.
 
-The batches of which its images are: a pass over fakes and reals at once is one over two. The role of its images, such
-as ``real``: draws of layers may have it in their key.
+`batches`: a pass over fakes and reals at once is one over two batches. `role`: the role of the images, such as
+``real``, which layers may have in the key of their draws.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _role = "none"
 
 
 def moves() -> bool:
-    """True if running state is to be updated by the pass that is under way."""
+    """Tell if the current pass updates running state."""
     return _moves
 
 
@@ -37,7 +37,7 @@ def moving(flag: bool) -> Iterator[None]:
 
 
 def batches(x: Tensor) -> Sequence[Tensor]:
-    """The batches that are concatenated along dimension 0 of ``x``; one, unless the engine said so."""
+    """The batches that are concatenated along dimension 0 of ``x``; one, unless the engine sets more."""
     return x.split(_sizes) if sum(_sizes) == len(x) else (x,)
 
 
@@ -53,7 +53,7 @@ def concatenated(sizes: Sequence[int]) -> Iterator[None]:
 
 
 def role() -> str:
-    """Return the role of the images of the pass that is under way; ``none`` unless the engine said it."""
+    """Return the role of the images of the current pass; ``none`` unless the engine sets it."""
     return _role
 
 

@@ -82,7 +82,7 @@ def _interpolation(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
 
 
 def _names_of_rows(run: Run, count: int, chosen: Mapping[str, Any]) -> list[str]:
-    """Return the class of each row of an interpolation, or the two that it goes between."""
+    """Return the names of the rows of an interpolation: one class each, or two."""
     several = chosen["between"] == "classes" and chosen["labels"] is None
     y = latent_space.chosen_classes(run, chosen["labels"], count + several, chosen["seed"])
     if y is None:

@@ -1,4 +1,4 @@
-"""What acts around a run: the callbacks and loggers of a configuration, looked for, made and put in order."""
+"""The callbacks and loggers of a run: find those of a configuration, make them, put them in order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check(config: Config) -> dict[str, list[Component]]:
     """The callbacks and loggers that a configuration names, by kind.
 
     Raises:
-        GanlabError: If one is not installed, with what is near; or with every option that is wrong.
+        GanlabError: If one is not installed, with near names; or with every option that is wrong.
     """
     found: dict[str, list[Component]] = {kind: [] for kind in CLASSES}
     problems: list[str] = []
@@ -47,7 +47,7 @@ def check(config: Config) -> dict[str, list[Component]]:
 
 
 def chosen(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of a run that goes on, with the callbacks and loggers that it is to have from now on.
+    """Return the configuration of a resumed run with its new callbacks and loggers.
 
     Args:
         overrides: Those for the keys ``callback`` and ``logger``: a name, several, or ``none``. Without one the run
@@ -71,10 +71,10 @@ def chosen(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
 
 
 def refuse_always(kind: str, name: str) -> None:
-    """Refuse the name of one that every run has.
+    """Refuse the name of a callback or logger that every run has.
 
     Raises:
-        GanlabError: With where its options are.
+        GanlabError: With the place of its options.
     """
     problem = compose.named_needlessly(kind, name)
     if problem:
@@ -117,7 +117,7 @@ def loggers(run: RunContext, parts: Sequence[Component], main: bool) -> list[Log
 
 
 def begin(made: Sequence[Any], parts: Sequence[Component]) -> None:
-    """Have loggers make what they write to, before Lightning does it where no sentence is said.
+    """Have loggers open their files before Lightning does, so that a failure is one sentence.
 
     Raises:
         GanlabError: If it cannot be written.
@@ -154,13 +154,13 @@ def _make(part: Component, run: RunContext) -> Any:
     if not isinstance(made, wanted):
         raise GanlabError(
             f"{part.key}: {type(made).__name__} is no {wanted.__module__}.{wanted.__name__}, and so is no {part.kind}; "
-            f"this is for its author to mend."
+            f"this is for its author to fix."
         )
     return made
 
 
 def _refuse_elsewhere(logger: Logger, key: str, folder: Path) -> None:
-    """The configuration of a run may come from somebody else: what is written stays in its folder."""
+    """Refuse a logger that writes outside of the run's folder: the configuration may come from somebody else."""
     for name in ("save_dir", "root_dir", "log_dir"):
         try:
             where = getattr(logger, name, None)

@@ -1,7 +1,7 @@
-"""The form that a checkpoint must have to fit a run, and the refusal of everything else before any of it is used.
+"""Refuse a checkpoint that does not fit a run, before any of it is used.
 
-A checkpoint may come from somebody else. torch and Lightning take what they are given: moments of another shape end the
-process with a segmentation fault, other things end it with a traceback or train something else.
+A checkpoint may come from somebody else, and torch and Lightning do not check it: moments of another shape end the
+process with a segmentation fault, other errors end it with a traceback or train a different model.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class MisfitError(GanlabError):
 
 
 def is_ours(checkpoint: Any) -> bool:
-    """Tell a checkpoint of ganlab's from other files of torch's."""
+    """Tell if a value is a checkpoint of ganlab, and not another file of torch."""
     if not isinstance(checkpoint, Mapping) or not isinstance(checkpoint.get("ganlab"), Mapping):
         return False
     progress, weights = checkpoint["ganlab"].get("progress"), checkpoint.get("state_dict")
@@ -50,14 +50,14 @@ def taken(
     loops: Mapping[str, Any] | None = None,
     callbacks: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The part of a checkpoint that a run takes over; it has the form of what this run writes.
+    """Return the part of a checkpoint that a run uses, in the form that this run writes.
 
     Args:
         module: The run's, as it was built.
         checkpoint: As `ganlab.runs.checkpoints.load` gives it.
-        path: Where it is from, for the sentence.
-        loops: The state of Lightning's loops as they begin, if training is to go on; None: only networks are wanted.
-        callbacks: Those that the run has now, by Lightning's keys; the state of others is left where it is.
+        path: Its file, for messages.
+        loops: The initial state of Lightning's loops, to resume training; None: use the networks only.
+        callbacks: Lightning's keys of the run's callbacks; the state of others is ignored.
 
     Raises:
         MisfitError: If something is missing, surplus, of another type, shape or dtype, or contradicts the rest.
@@ -106,14 +106,14 @@ def _states(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _of_callbacks(checkpoint: Mapping[str, Any], callbacks: Collection[str]) -> Problems:
-    """The state of callbacks, whose form only they know: it is data, and no more is said of it."""
+    """Check that the states of callbacks are data; only the callbacks know their form."""
     for key, state in _states(checkpoint).items():
         if key in callbacks and not (isinstance(state, Mapping) and is_data(state)):
             yield f"the state of the callback {said(key)} is no mapping of numbers, words and tensors"
 
 
 def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
-    """The stage of growth at which the networks stand."""
+    """Check the stage of growth."""
     stage, phase, played = stored["stage"], stored["phase"], stored["progress"]["iteration"] > 0
     if module.game.growth is None or not played:
         if stage is not None or phase is not None:
@@ -146,7 +146,7 @@ def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
 
 
 def _of_last_steps(module: GANModule, stored: Mapping[str, Any], trained: bool, dtypes: Dtypes) -> Problems:
-    """Return the last steps of each player, which the optimistic update keeps."""
+    """Check the last steps of each player, which the optimistic update keeps."""
     steps = stored["optimistic"]
     if not isinstance(steps, Mapping):
         yield f"its last steps are {said(steps)}"
@@ -169,7 +169,7 @@ def _of_training(
     loops: Mapping[str, Any],
     dtypes: Dtypes,
 ) -> Problems:
-    """Optimizers and loops: what only the training that goes on takes."""
+    """Check optimizers and loops, which only a resumed training uses."""
     counts = {name: _is_count(checkpoint.get(name)) for name in ("epoch", "global_step")}
     kinds = {VERSION: str, "optimizer_states": list}
     types = {name: type(checkpoint.get(name)) is kind for name, kind in kinds.items()}
@@ -209,7 +209,7 @@ def _of_optimizer(
     stepped: bool,
     dtypes: Dtypes,
 ) -> Problems:
-    """The moments of one player's parameters; those that had no gradient yet have none."""
+    """Check the moments of one player's parameters; parameters without a gradient so far have none."""
     whole = isinstance(theirs, Mapping) and {"state", "param_groups"} <= set(theirs)
     if not whole or not isinstance(theirs["state"], Mapping) or not isinstance(theirs["param_groups"], list):
         yield f"the optimizer of {player} is {said(theirs)}"
@@ -267,7 +267,7 @@ def _dtypes(config: Any) -> Dtypes:
 
 
 def _form_of_loops(checkpoint: Mapping[str, Any], ours: Mapping[str, Any]) -> Any:
-    """The state of the checkpoint's loops; that of another version of Lightning's in the form of this one's."""
+    """Return the state of the checkpoint's loops in the form of the installed version of Lightning."""
     loops = checkpoint["loops"].get("fit_loop") if isinstance(checkpoint["loops"], Mapping) else None
     return loops if checkpoint[VERSION] == L.__version__ else _merged(ours, loops)
 

@@ -44,7 +44,7 @@ class AtomicCheckpointIO(CheckpointIO):
         checked, self.checked = self.checked, None
         if checked is not None:
             return checked
-        # on the CPU unless told otherwise: a run of a GPU is to go on where there is none
+        # on the CPU by default: a run of a GPU can be resumed without one
         return load(Path(path), "cpu" if map_location is None else map_location)
 
     def remove_checkpoint(self, path: Any) -> None:
@@ -52,10 +52,9 @@ class AtomicCheckpointIO(CheckpointIO):
 
 
 class _RemembersFailure:
-    """A file for `torch.save`: takes whatever is written, and remembers the first failure.
+    """A file for `torch.save` that keeps its first error instead of raising it, and writes nothing more after it.
 
-    torch turns what its file raises into a RuntimeError without an errno, and sometimes says only that a position is
-    not the expected one. So it is not interrupted; after a failure nothing more is written.
+    torch turns errors of its file into a RuntimeError without an errno, or reports an unexpected position.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -83,7 +82,7 @@ class _RemembersFailure:
 
 
 def failure(trainer: L.Trainer) -> OSError | None:
-    """Why the checkpoint that a Trainer wrote last is not on the disk; None: it is."""
+    """Return the error that kept the last checkpoint of a Trainer from the disk, or None."""
     io = trainer.strategy.checkpoint_io
     return io.failure if isinstance(io, AtomicCheckpointIO) else None
 
@@ -117,7 +116,7 @@ def candidates(folder: Path) -> list[Path]:
 
 
 def newest(folder: Path, map_location: Any = "cpu") -> tuple[Path, dict[str, Any], list[str]]:
-    """The newest checkpoint that is whole, its content, and a sentence for each that was passed over.
+    """Return the newest whole checkpoint, its content, and a sentence for each damaged one that was skipped.
 
     Raises:
         GanlabError: If there is none.
@@ -140,10 +139,9 @@ def newest(folder: Path, map_location: Any = "cpu") -> tuple[Path, dict[str, Any
 
 
 def shift(folder: Path, last_step: int | None, keep: int) -> None:
-    """After NEXT was written: LAST becomes an older one, NEXT becomes LAST, surplus ones go.
+    """After NEXT was written: rename LAST to an older one and NEXT to LAST, and remove surplus ones.
 
-    Killed between two of these steps, the folder still holds every whole checkpoint under a name
-    that `candidates` finds.
+    After a kill between two of these steps `candidates` still finds every whole checkpoint.
     """
     if last_step is not None and (folder / LAST).is_file() and keep > 0:
         os.replace(folder / LAST, folder / f"step_{last_step:09d}.ckpt")
@@ -153,7 +151,7 @@ def shift(folder: Path, last_step: int | None, keep: int) -> None:
 
 
 def settle(folder: Path, keep: int) -> None:
-    """Make the renames that a kill after NEXT was written has prevented."""
+    """Finish the renames of `shift` after a kill."""
     if not (folder / NEXT).is_file():
         return
     load(folder / NEXT)

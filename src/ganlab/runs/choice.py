@@ -19,7 +19,7 @@ Which = str | int | os.PathLike[str]
 
 
 def named(run: str | os.PathLike[str], which: Which = NEWEST) -> tuple[Path, Which]:
-    """The folder of a run and which of its checkpoints is meant, by words as `ganlab.runs.run.Run` takes them.
+    """Return the folder of a run and the name of its checkpoint, from arguments of `ganlab.runs.run.Run`.
 
     Raises:
         GanlabError: If there is no such run, or two checkpoints are named.
@@ -33,7 +33,7 @@ def named(run: str | os.PathLike[str], which: Which = NEWEST) -> tuple[Path, Whi
 
 
 def opened(folder: Path, which: Which) -> tuple[Path, dict[str, Any], list[str]]:
-    """A checkpoint of a run, what it holds, and a sentence for each that was passed over because it is damaged.
+    """Return a checkpoint of a run, its content, and a sentence for each damaged one that was skipped.
 
     Args:
         which: ``last``, the newest whole one; or as in `path_of`.
@@ -48,7 +48,7 @@ def opened(folder: Path, which: Which) -> tuple[Path, dict[str, Any], list[str]]
 
 
 def path_of(folder: Path, which: Which) -> Path:
-    """The file of a run's checkpoint that is named, any but ``last``.
+    """Return the file of a named checkpoint, other than ``last``.
 
     Raises:
         GanlabError: If there is none.
@@ -79,9 +79,9 @@ def path_of(folder: Path, which: Which) -> Path:
 
 
 def several(folder: Path, which: Which) -> list[Path]:
-    """The checkpoints of a run to evaluate: the one that is named, or ``all`` that are whole, by iteration.
+    """Return the checkpoints of a run to evaluate: the named one, or ``all`` whole ones by iteration.
 
-    Damaged ones are passed over with a sentence where ``last`` or ``all`` are asked for.
+    With ``last`` or ``all`` damaged ones are skipped with a message.
 
     Raises:
         GanlabError: If there is none.

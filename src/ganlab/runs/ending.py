@@ -1,4 +1,4 @@
-"""How a session of training ended, and what is said of it."""
+"""The end of a session of training, and its last lines."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ganlab.runs import checkpoints, run_folder
 
 @dataclass
 class Outcome:
-    """How a session ended.
+    """The end of a session.
 
     Args:
         folder: The run.
         grid: The last sample grid, or None.
         images_per_second: Of the session.
         signal: The signal that ended it, or None.
-        unsaved: Why its last checkpoint is not on the disk, as a sentence, or None.
+        unsaved: The reason that its last checkpoint is not on the disk, as a sentence, or None.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def keep_profile(profiler: Any, folder: Path) -> None:
-    """Have what ``trainer.profiler`` measures written into the run; Lightning logs it where nobody looks."""
+    """Write the measurements of ``trainer.profiler`` into the run folder."""
     describe = profiler.describe
 
     def describe_in_file() -> None:
@@ -53,19 +53,19 @@ def keep_profile(profiler: Any, folder: Path) -> None:
                 print(f"profile: {files.typed(folder / run_folder.PROFILE)}")
             except GanlabError as error:
                 print(error, file=sys.stderr)
-        describe()  # forgets what was measured
+        describe()  # drops the measurements
 
     profiler.describe = describe_in_file
 
 
 def say(outcome: Outcome, module: GANModule, trainer: L.Trainer, failure: OSError | None) -> Outcome:
-    """Print why the run ended where that is news, how it is continued, and where it is; what is lost comes last.
+    """Print the reason that the run ended, the command to continue, its folder, and last a lost checkpoint.
 
     Args:
-        failure: Why the last checkpoint is not on the disk, or None.
+        failure: The error that kept the last checkpoint from the disk, or None.
 
     Returns:
-        The outcome with what is lost.
+        The outcome, with the lost checkpoint in ``unsaved``.
     """
     reason, folder = _reason(outcome, module, trainer), files.typed(outcome.folder)
     if reason is not None:
@@ -91,7 +91,7 @@ def say(outcome: Outcome, module: GANModule, trainer: L.Trainer, failure: OSErro
 
 
 def _reason(outcome: Outcome, module: GANModule, trainer: L.Trainer) -> str | None:
-    """Why a run ended before its length, if it did."""
+    """Return the reason that a run ended early, or None."""
     options = module.training_options
     max_kimg, max_steps, folder = options.max_kimg, options.max_steps, files.typed(outcome.folder)
     if outcome.signal is not None:

@@ -1,7 +1,7 @@
 """``init=RUN``: a new run that begins with another one's weights.
 
-Networks and averages are taken, optimizers and counts are not. What the run was trained with (networks,
-game, loss, regularizers, optimizers) holds for the new one too unless the command line says otherwise.
+Networks and averages are copied, optimizers and counts are not. The networks, game, loss, regularizers and optimizers
+of that run are the defaults of the new one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ POWER_ITERATIONS = 30
 
 
 def inherited(overrides: Sequence[str]) -> Inherited | None:
-    """What ``init=RUN`` adds to a command line: the options of that run which it leaves alone; None without it.
+    """Return the options of the run ``init=RUN`` that a command line leaves unset; None without ``init``.
 
     Raises:
         GanlabError: If there is no such run.
@@ -98,7 +98,7 @@ def start_from(module: GANModule, config: Config) -> list[str]:
     for key, value in ours.items():
         if key not in fresh:
             value.copy_(theirs[key])
-    messages += _stand_at_the_beginning(module, checkpoint["ganlab"].get("stage"), run)
+    messages += _set_first_stage(module, checkpoint["ganlab"].get("stage"), run)
     if fresh:
         names = dict.fromkeys(
             key.split(".", 1)[1].partition(".parametrizations")[0].removesuffix(".weight") for key in fresh
@@ -123,8 +123,8 @@ def _as_numbers(stored: Mapping[str, Tensor], ours: Mapping[str, Tensor], run: s
     return found
 
 
-def _stand_at_the_beginning(module: GANModule, theirs: Any, run: str) -> list[str]:
-    """A new run begins where its own growth does, or at full size, whatever stage the other run had come to."""
+def _set_first_stage(module: GANModule, theirs: Any, run: str) -> list[str]:
+    """Set the networks to the first stage of the new run's growth, or to full size."""
     networks = [n for player in module.game.players.values() for n in player.modules.values() if isinstance(n, Grows)]
     stage = module.game.stage(0)
     for network in (*networks, *module.average.values()):
@@ -146,7 +146,7 @@ def _by_class(ours: Tensor, theirs: Tensor, more_classes: int) -> bool:
 
 
 def _has_vectors(tensors: Mapping[str, Tensor], module: str) -> bool:
-    """Tell whether a layer has a weight and the vectors of its spectral norm, which a checkpoint may have otherwise."""
+    """Tell if a layer has a weight and vectors of spectral norm that fit it."""
     weight, u, v = (tensors.get(f"{module}.{name}") for name in (ORIGINAL, LEFT, RIGHT))
     if weight is None or u is None or weight.ndim < 2:
         return False
@@ -155,7 +155,7 @@ def _has_vectors(tensors: Mapping[str, Tensor], module: str) -> bool:
 
 
 def _normalized_alike(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """With spectral norm where ``ours`` has it, and without it elsewhere: the networks compute the same."""
+    """Add or remove spectral norm as ``ours`` has it, so that the networks compute the same."""
     found = dict(theirs)
     for key in theirs:
         module, _, last = key.rpartition(".")

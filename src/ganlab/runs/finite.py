@@ -1,4 +1,4 @@
-"""A look at the numbers of a run before a checkpoint replaces a good one."""
+"""Check that the numbers of a run are finite before a checkpoint replaces a good one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def refuse_infinite(module: GANModule) -> None:
 
 
 def diverged(what: str, module: GANModule) -> str:
-    """The sentence for a run whose numbers are no numbers any more."""
+    """The sentence for a run with numbers that are not finite."""
     return (
         f"The run has diverged: {what} at iteration {module.progress.iteration}. Checkpoints hold finite numbers only; "
         f"try lower learning rates (optimizer.discriminator.lr), reg=sn, or clip.discriminator=1.0."
@@ -52,7 +52,7 @@ def _tensors(states: Iterable[Mapping[str, Any]]) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def _finite(tensors: Iterable[Tensor]) -> bool:
-    """Say whether all numbers are finite; the largest magnitudes are taken, as sums of squares would overflow."""
+    """Tell if all numbers are finite, by their largest magnitudes: sums of squares would overflow."""
     by_device: dict[torch.device, list[Tensor]] = {}
     for tensor in tensors:
         if tensor.is_floating_point() and tensor.numel():

@@ -23,7 +23,7 @@ LOGS = ("log_metrics", "log_hyperparams", "log_image", "log_graph", "save", "fin
 
 
 def callback(made: L.Callback, key: str, run: RunContext) -> L.Callback:
-    """Let no error out of the callback ``key``, such as ``callback.film``; the first one ends the run in good order."""
+    """Catch the errors of the callback ``key``; the first one ends the run after the iteration."""
     for name in HOOKS:
         if getattr(type(made), name) is not getattr(L.Callback, name):
             _replace(made, name, functools.partial(_noted, key, run, name))
@@ -33,7 +33,7 @@ def callback(made: L.Callback, key: str, run: RunContext) -> L.Callback:
 
 
 def logger(made: Any, key: str, run: RunContext) -> Any:
-    """The same of a logger; one whose disk is full, or whose server is gone, ends nothing: that is said once."""
+    """Catch the errors of a logger likewise; a full disk or a lost server is reported once and does not end the run."""
     said: list[OSError] = []
     for name in LOGS:
         if hasattr(made, name):
@@ -45,13 +45,13 @@ def note(error: Exception, key: str, hook: str, run: RunContext) -> None:
     """Remember the first failure of the session as a sentence.
 
     Raises:
-        Exception: The error itself, if it is of the communication between ranks: then it is no failure of the hook.
+        Exception: The error itself, if it is of the communication between ranks and so no failure of the hook.
     """
     if ranks.of_communication(error):
         raise error
     if run.ending.failure is not None:
         return
-    if isinstance(error, GanlabError):  # of an author who has something to say
+    if isinstance(error, GanlabError):  # with its author's message
         run.ending.failure = GanlabError(f"{key} has ended the run: {sentence(error)}{_how_to_go_on(key, run)}")
         run.ending.failure.exit_code = error.exit_code
         return
@@ -102,7 +102,7 @@ def _noted_but_for_full_disks(
 
 
 def _state(key: str, run: RunContext, method: Callable[[], Any]) -> dict[str, Any]:
-    """Return a state that a checkpoint can hold: one that cannot be read again would make it useless."""
+    """Return a state that a checkpoint can hold, or note a failure."""
     try:
         state: dict[str, Any] = method()
         if not is_data(state, tensor=lambda value: type(value) is Tensor):

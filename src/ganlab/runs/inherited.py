@@ -1,4 +1,4 @@
-"""Runs that begin with another run's weights on other data: say, or refuse, what they take over."""
+"""Runs that begin with another run's weights: compare the data of both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLOURS = {1: "grey", 3: "in colour"}
 
 
 def compare(config: Config, source: Dataset) -> list[str]:
-    """A sentence for each difference between the data and that of the run ``init``; no image is decoded.
+    """Return a sentence for each difference between the data and that of the run ``init``; decode no image.
 
     Args:
         config: Complete, with ``init``.
@@ -73,7 +73,7 @@ def _refuse_classes(run: str, before: int, now: int, there: int) -> None:
 
 
 def _other_names(run: str, before: Sequence[str], now: Sequence[str]) -> list[str]:
-    """That classes of the same number have other names, and so keep what was learned of others."""
+    """Return a sentence about classes whose names differ: weights go by the number of a class."""
     other = [f"{theirs!r} is {ours!r}" for theirs, ours in zip(before, now, strict=False) if theirs != ours]
     if not other:
         return []

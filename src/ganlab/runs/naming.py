@@ -1,4 +1,4 @@
-"""Names of run folders, which say what the runs are."""
+"""Names of run folders, made of generator, data, loss and seed."""
 
 from __future__ import annotations
 

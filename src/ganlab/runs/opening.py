@@ -26,7 +26,7 @@ def lines(built: Experiment, world_size: int, progress: Progress) -> list[str]:
     Args:
         built: With data.
         world_size: Processes.
-        progress: What the run has done before.
+        progress: The progress of a resumed run; zero for a new one.
     """
     assert built.data is not None
     return [_data(built.config, built.data), _networks(built), _length(built, built.data, world_size, progress)]

@@ -1,4 +1,4 @@
-"""YAML as data: plain values, without interpolation, references or anything that runs."""
+"""YAML as data: plain values, without interpolation, references or code."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _MOST_BYTES = 2**20  # a configuration takes some 3 KiB
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-4 as a number and a date as a string, as OmegaConf writes them, and refuses references, with which a
-    short file can describe an endless structure, and keys that are there twice."""
+    """Reads 1e-4 as a number and a date as a string, as OmegaConf writes them; refuses repeated keys, and references,
+    with which a short file can describe an endless structure."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):

@@ -1,4 +1,4 @@
-"""Sentences for processes of a run that do not meet, or of which one has ended."""
+"""Sentences for processes of a run that cannot connect, or of which one has ended."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from ganlab.engine.module import GANModule
 
 
 def lost(error: RuntimeError, trainer: L.Trainer, module: GANModule, folder: Path) -> RankLostError | None:
-    """The sentence for an error of torch's communication, by which a process learns that another one has ended; None:
-    it is another error. The processes that this one has started are ended: they may wait for each other."""
+    """Return the sentence for a failed communication: another process has ended. Return None for other errors.
+
+    End the processes that this one has started, as they may wait for each other.
+    """
     if trainer.world_size == 1 or not of_communication(error):
         return None
     launcher = trainer.strategy.launcher

@@ -46,7 +46,7 @@ class Run:
         folder: The run folder.
         checkpoint: The file whose weights these are.
         messages: One sentence for each newer checkpoint that was damaged.
-        standing: Standing statistics of batch norm that were computed before, see `ganlab.pictures.latent_space`.
+        standing: Cached standing statistics of batch norm, see `ganlab.pictures.latent_space`.
 
     Raises:
         GanlabError: If the folder is no run, has no such checkpoint or none that is whole, or there is no such device.
@@ -72,7 +72,7 @@ class Run:
 
     @classmethod
     def of(cls, folder: Path, built: Experiment) -> Run:
-        """Take networks that are built already, with the weights that they have; with data, they can be scored."""
+        """Make a run of networks that are built already, with their weights; with data, they can be scored."""
         run = cls.__new__(cls)
         run.folder, run._built = folder, built
         return run
@@ -175,13 +175,13 @@ class Run:
     def style(
         self, psi: float | None = None, cutoff: int | None = None, noise: str | None = None, usual: str = "random"
     ) -> Style | None:
-        """How the generator makes images, if it has a w space.
+        """Return the style options of the generator, or None without a w space.
 
         Args:
-            usual: The noise where none is asked for.
+            usual: The default noise.
 
         Raises:
-            GanlabError: If something is asked for that needs a w space, and there is none, or is out of range.
+            GanlabError: If an option needs a w space and there is none, or is out of range.
         """
         generator, family = self.generator, self.config["generator"].name
         for name, value in (("psi", psi), ("cutoff", cutoff), ("noise", noise)):
@@ -190,7 +190,7 @@ class Run:
         return styles.style(generator, family, psi, cutoff, usual if noise is None else noise)
 
     def prior(self, truncation: float | None) -> Any:
-        """The distribution of latents, truncated or whole.
+        """Return the distribution of latents, truncated or whole.
 
         Raises:
             GanlabError: If ``truncation`` is not positive.
@@ -248,7 +248,7 @@ class Run:
             generator.train(was_training)
 
     def refuse(self, evaluator: Evaluator) -> None:
-        """Raise what `evaluate` would raise, before the first image is made.
+        """Raise the errors of `evaluate` before the first image is made.
 
         Raises:
             GanlabError: If there is no generator, or a metric does not work for it.
@@ -269,7 +269,7 @@ class Run:
     def discriminator(self) -> Discriminator | None:
         """The discriminator as metrics call it, or None if the game has none.
 
-        One that is still growing sees images as its stage's training shows them: small, and real ones fading in.
+        A discriminator that still grows sees images as in training at its stage: small, and real ones fading in.
         """
         network, stage = getattr(self.module.game, "discriminator", None), self.module.stage
         if network is None or not hasattr(network, "head"):

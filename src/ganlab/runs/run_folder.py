@@ -33,7 +33,7 @@ def new(folder: str | None, name: str = "") -> Path:
     """Return the folder of a new run: ``folder``, or one below ``runs`` that does not exist yet.
 
     Args:
-        name: What follows the time in the name of the folder, if none is given.
+        name: Second part of a default name, after the time.
 
     Raises:
         GanlabError: If the folder holds a run already, or cannot be one.
@@ -54,12 +54,12 @@ def new(folder: str | None, name: str = "") -> Path:
 
 
 def _refuse_occupied(path: Path, folder: str) -> None:
-    """A new run goes to an empty folder, or takes the place of a run that has no checkpoint."""
+    """Refuse a folder that is not empty, unless it holds a run without a checkpoint."""
     refuse_links(path)
     if any((path / CHECKPOINTS).glob("*.ckpt")):
         from ganlab.runs import checkpoints
 
-        checkpoints.newest(path / CHECKPOINTS)  # raises, with the way out, if none is whole
+        checkpoints.newest(path / CHECKPOINTS)  # raises, with advice, if none is whole
         raise GanlabError(f"run.dir={folder} holds a run already: continue it with `ganlab resume {folder}`.")
     found = sorted(entry.name for entry in path.iterdir() if not _is_of_a_start(entry))
     if not found:
@@ -73,15 +73,15 @@ def _refuse_occupied(path: Path, folder: str) -> None:
 
 
 def _is_of_a_start(entry: Path) -> bool:
-    """Tell if a run that is starting, or was killed then, leaves this in its folder before `CONFIG`."""
+    """Tell if an entry may exist in the folder of a starting run before `CONFIG` does."""
     empty = entry.name == CHECKPOINTS and entry.is_dir() and not any(entry.iterdir())
     return empty or entry.name == LOCK or files.is_part(entry.name)
 
 
 def refuse_links(folder: Path) -> None:
-    """A run folder may come from somebody else: what is written into it must not go elsewhere.
+    """Refuse links: a run folder may come from somebody else, and files written into it must stay in it.
 
-    Weights & Biases makes links inside its own folder; they stay.
+    Links that Weights & Biases makes inside its own folder are allowed.
 
     Raises:
         GanlabError: If an entry of the folder is a link, or a link below leads out of the folder.
@@ -91,8 +91,8 @@ def refuse_links(folder: Path) -> None:
         for entry in (Path(where, name) for name in (*folders, *names)):
             if entry.is_symlink() and (entry.parent == folder or not _is_below(entry, home)):
                 raise GanlabError(
-                    f"{entry} is a link, and a run's files are in its folder: put the file or folder itself in its "
-                    f"place if you know where the link comes from, or remove it."
+                    f"{entry} is a link, and a run's files are in its folder: replace it by the file "
+                    f"or folder itself if you know where it comes from, or remove it."
                 )
 
 
@@ -105,11 +105,11 @@ def _is_below(path: Path, home: Path) -> bool:
 
 @contextmanager
 def claimed(folder: str | os.PathLike[str] | None, again: bool = False, name: str = "") -> Iterator[Path]:
-    """A run folder for this process alone: made if it is new, and taken back if nothing was put into it.
+    """Lock a run folder for this process; make it if it is new, and remove it if it stays empty.
 
     Args:
-        folder: Where the run goes; None: a new folder, see `new`.
-        again: The folder holds a run that is to go on.
+        folder: The folder; None: a new one, see `new`.
+        again: The folder holds a run to resume.
         name: See `new`.
 
     Raises:
@@ -150,12 +150,12 @@ def claimed(folder: str | os.PathLike[str] | None, again: bool = False, name: st
         for parent in made:
             try:
                 parent.rmdir()
-            except OSError:  # something is in it
+            except OSError:  # it is not empty
                 break
 
 
 def clean(folder: Path) -> None:
-    """Remove what interrupted writes have left in a run."""
+    """Remove temporary files of interrupted writes from a run."""
     for part in (folder, folder / CHECKPOINTS, folder / SAMPLES):
         files.clean(part)
 
@@ -205,7 +205,7 @@ def write_config(folder: Path, config: Config) -> None:
 
 
 def write_environment(folder: Path, data: Mapping[str, Any] | None = None) -> None:
-    """Versions, machine, command line, and what is trained on, see `ganlab.data.contents`."""
+    """Write versions, machine, command line and a description of the data, see `ganlab.data.contents`."""
     import torch
 
     packages = ("ganlab", "torch", "lightning", "hydra-core", "omegaconf", "numpy", "pillow")
@@ -223,13 +223,13 @@ def write_environment(folder: Path, data: Mapping[str, Any] | None = None) -> No
 
 
 def write_class_names(folder: Path, names: Sequence[str]) -> None:
-    """Keep what the data calls its classes, unless by their numbers: pictures of the run name them."""
+    """Write the class names of the data, unless they are numbers; pictures of the run use them."""
     if list(names) != [str(number) for number in range(len(names))]:
         files.write_text(folder / CLASSES, json.dumps(list(names)) + "\n")
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """Read the class names of a run; empty where classes have numbers alone, or the file says nothing."""
+    """Read the class names of a run; empty if there are none or the file is damaged."""
     try:
         names = json.loads(files.read(folder / CLASSES))
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""A run goes on with the data that it was trained on."""
+"""Refuse to resume a run with other data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ OPTION, ACCEPT = "data.changed", "accept"
 
 
 def accepted(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Changed options of a run that is resumed without the one which accepts other data, and whether it was there: it
-    is of this one session.
+    """Remove the option that accepts other data for one session; return the other options, and True if it was set.
 
     Raises:
         GanlabError: If it has another value.
@@ -27,20 +26,20 @@ def accepted(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def describe(built: Experiment) -> None:
-    """Have checkpoints say what the run is trained on."""
+    """Store a description of the data in checkpoints."""
     if built.module.trained_on is None and built.data is not None and built.images is not None:
         assert built.data.source is not None
         built.module.trained_on = contents.describe(built.data.source, built.images)
 
 
 def refuse_other(built: Experiment, checkpoint: Mapping[str, Any], folder: Path, accepts: bool) -> str | None:
-    """Compare the data with those of a checkpoint, if that says what it was trained on.
+    """Compare the data with the description in a checkpoint, if it has one.
 
     Returns:
-        How they differ, where that was accepted.
+        A sentence about accepted differences, or None.
 
     Raises:
-        GanlabError: If they differ otherwise.
+        GanlabError: If they differ and that is not accepted.
     """
     describe(built)
     assert built.module.trained_on is not None

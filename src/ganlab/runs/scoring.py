@@ -45,8 +45,8 @@ def evaluate_run(
         which: See `choice.several`.
         truncations: A record for each; None: the protocol's.
         statistics: An .npz file of FID statistics instead of real images.
-        with_real: Whether held-out real images are scored like generated ones too.
-        say: Called with each record before it is written: what was measured is seen even if it cannot be kept.
+        with_real: Score held-out real images like generated ones too.
+        say: Called with each record before it is written, so that a record is printed even if the disk is full.
 
     Raises:
         GanlabError: For everything that a user can fix; records before it stay.
@@ -84,7 +84,7 @@ def evaluate_images(
     """Score somebody's images against a data set; the record goes to ``out``/evaluation.jsonl.
 
     Args:
-        as_labels_allow: Whether metrics that go by class are left out where the images have no labels, or refused.
+        as_labels_allow: Leave out metrics of classes if the images have no labels, instead of refusing them.
     """
     shape = built.images.pixels.shape
     source, fingerprint, said = sources.of_path(
@@ -112,7 +112,7 @@ def evaluate_images(
 
 
 def _real(folder: Path, evaluator: Evaluator, say: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
-    """Held-out real images, scored like generated ones: against the training images where they are the reference."""
+    """Score held-out real images like generated ones; against the training images if they are the reference."""
     protocol = evaluator.protocol
     other = next((s for s in ("validation", "test") if s != protocol.reference and len(evaluator.real.splits[s])), None)
     if other is None:
@@ -125,15 +125,14 @@ def _real(folder: Path, evaluator: Evaluator, say: Callable[[Mapping[str, Any]],
 
 
 def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]:
-    """Write the figures and append the line. Evaluations during training share one folder of pictures, which holds
-    those of the newest: it does not grow with the run.
+    """Write the figures and append the line. Evaluations during training share one folder, with the newest pictures.
 
     Raises:
         GanlabError: If they cannot be written.
     """
     shown = min(100, len(result.samples))
     columns = min(10, max(1, shown))
-    # whole rows only: an empty place would be a white one
+    # whole rows only, without white places
     samples = Grid("samples", result.samples[: shown // columns * columns], columns)
     where = _pictures_folder(folder, record)
     try:
@@ -146,7 +145,7 @@ def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]
         scores.append(folder, record)
     except GanlabError:
         if not record["during_training"]:
-            shutil.rmtree(where, ignore_errors=True)  # of no line
+            shutil.rmtree(where, ignore_errors=True)  # its line was not written
         raise
     return record
 
@@ -161,7 +160,7 @@ def _written(grid: Grid, path: Path, folder: Path) -> str:
 
 
 def _pictures_folder(folder: Path, record: Mapping[str, Any]) -> Path:
-    """A new folder, also where two processes evaluate one run at a time; that of training for what is measured then."""
+    """Return a new folder, also if two processes evaluate one run at a time; one shared folder for training."""
     if record["during_training"]:
         return folder / PICTURES / "training"
     for number in itertools.count():

@@ -46,7 +46,7 @@ from ganlab.runs.checkpoint_check import MisfitError
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.ending import Outcome
 
-# of the data, what must stay as it was for a checkpoint to fit
+# options of the data that a checkpoint depends on
 FIXED_DATA = ("image_size", "image_channels", "num_classes")
 
 
@@ -55,10 +55,10 @@ def start(config: Config, folder: Path | None = None) -> Outcome:
 
     Args:
         config: As `ganlab.config.compose.read` gives it.
-        folder: The run folder; by default what ``run.dir`` says.
+        folder: The run folder; None: ``run.dir``.
 
     Raises:
-        GanlabError: For everything that a user can mend.
+        GanlabError: For every error that a user can fix.
     """
     trainer.check(config.trainer)
     around.check(config)
@@ -103,7 +103,7 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
         try:
             refuse_finished(folder, config, checkpoint)
         except GanlabError:
-            if streams.is_first_rank():  # nothing would do it later
+            if streams.is_first_rank():  # no later code removes it
                 run_folder.clean(folder)
                 if path.name == checkpoints.NEXT:
                     checkpoints.settle(path.parent, config.checkpoint.keep)
@@ -120,7 +120,7 @@ def resume(folder: Path, overrides: Mapping[str, Any] | None = None) -> Outcome:
 
 
 def refuse_finished(folder: Path, config: Config, checkpoint: Mapping[str, Any]) -> None:
-    """A run that has done what its configuration asks for needs a longer one.
+    """Refuse to resume a run that has reached its length.
 
     Raises:
         GanlabError: If nothing is left to do.
@@ -140,7 +140,7 @@ def refuse_finished(folder: Path, config: Config, checkpoint: Mapping[str, Any])
 
 
 def changed(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with some values changed.
+    """Return a configuration with some values changed.
 
     Raises:
         GanlabError: If a key does not exist.
@@ -173,7 +173,7 @@ def changed(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
 
 
 def refuse_other_networks(before: Config, after: Config) -> None:
-    """Options that change the networks make the checkpoint useless.
+    """Refuse changed options of the networks, which would not fit the checkpoint.
 
     Raises:
         GanlabError: If one was changed.
@@ -196,7 +196,7 @@ def refuse_other_networks(before: Config, after: Config) -> None:
 
 
 def _because_of_a_change(before: Config, after: Config, overrides: Mapping[str, Any]) -> GanlabError | None:
-    """Which of the changed options made the checkpoint unfit, if one did."""
+    """Return an error about the changed option that the checkpoint does not fit, if there is one."""
 
     def value(config: Config, key: str) -> Any:
         part, _, name = key.rpartition(".")
@@ -262,7 +262,7 @@ def _fit(
 def _fit_with_sentences(
     trainer: L.Trainer, module: GANModule, loader: Loader, checkpoint: Path | None, folder: Path
 ) -> None:
-    handlers = {number: signal.getsignal(number) for number in stop_signals.heeded()}
+    handlers = {number: signal.getsignal(number) for number in stop_signals.handled_signals()}
     try:
         trainer.fit(module, train_dataloaders=loader, ckpt_path=str(checkpoint) if checkpoint is not None else None)
     except RuntimeError as error:
@@ -279,7 +279,7 @@ def _fit_with_sentences(
         raise
     except MisconfigurationException as error:
         raise GanlabError(f"trainer: {sentence(error)}") from error
-    except SystemExit as error:  # what Lightning makes of a KeyboardInterrupt
+    except SystemExit as error:  # Lightning's form of a KeyboardInterrupt
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from error
         raise

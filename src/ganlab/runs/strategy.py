@@ -1,4 +1,4 @@
-"""How processes work together: replicas that are not wrapped."""
+"""Training with several processes: replicas without a wrapper."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 from ganlab.core import distributed
 from ganlab.core.stop_signals import WATCH, say
 
-GRACE_SECONDS = 10.0  # in which a run whose rank has ended fails by itself, with a sentence
+GRACE_SECONDS = 10.0  # for a run to fail with a sentence after a rank has ended
 
 
 class ReplicaStrategy(DDPStrategy):
@@ -38,7 +38,7 @@ class ReplicaStrategy(DDPStrategy):
 
 
 class ReplicaLauncher(_SubprocessScriptLauncher):
-    """Lightning's launcher, which says when a rank has ended; Lightning's own kills this process without a word."""
+    """Lightning's launcher, with a message when a rank has ended; the original kills this process silently."""
 
     def launch(self, function: Callable[..., Any], *args: Any, trainer: Any = None, **options: Any) -> Any:
         self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
@@ -54,7 +54,7 @@ class ReplicaLauncher(_SubprocessScriptLauncher):
             over.set()
 
     def _observe(self, over: threading.Event) -> None:
-        """End this process, if it has not ended by itself a while after one that it started: they may wait forever."""
+        """End this process if it still runs `GRACE_SECONDS` after the end of a rank: it may wait forever."""
         while not over.wait(1.0):
             ended = [(rank, code) for rank, process in enumerate(self.procs, 1) if (code := process.poll())]
             if not ended or over.wait(GRACE_SECONDS):

@@ -1,4 +1,4 @@
-"""Sweeps: Hydra's multirun says which jobs there are, each job is its own process.
+"""Sweeps: Hydra's multirun lists the jobs, each job is its own process.
 
 Hydra would run jobs in this process, and with several devices Lightning would start this command
 line again for every rank, which would re-run the whole sweep. So each job is written to its run
@@ -29,7 +29,7 @@ from omegaconf import DictConfig
 from ganlab.config import catalog, command_line, compose
 from ganlab.core import json_lines, streams
 from ganlab.core.errors import GanlabError, sentence
-from ganlab.core.stop_signals import WATCH, heeded
+from ganlab.core.stop_signals import WATCH, handled_signals
 from ganlab.runs import fine_tuning, run_folder
 
 JOBS = "jobs.jsonl"  # in the folder of a sweep whose jobs run in other processes
@@ -37,12 +37,12 @@ _MOST = 10_000  # values of one option
 
 
 class _Interrupted(BaseException):
-    """Leaves Hydra's loop over jobs, which heeds no `Exception` of theirs."""
+    """Ends Hydra's loop over jobs, which continues after an `Exception`."""
 
 
 @streams.tolerant()
 def run(options: Sequence[str]) -> int:
-    """Run every job of a sweep; returns the exit code.
+    """Run every job of a sweep; return the exit code.
 
     Raises:
         GanlabError: Before any job starts, if a value of the sweep is wrong.
@@ -76,7 +76,7 @@ def run(options: Sequence[str]) -> int:
             jobs.append((str(folder), code))
         else:
             json_lines.append(elsewhere, [str(folder), code])
-        if code in {128 + number for number in heeded()}:
+        if code in {128 + number for number in handled_signals()}:
             interrupted.append(code)
         if interrupted:
             raise _Interrupted
@@ -167,7 +167,7 @@ def _lines(parsed: Sequence[Override], folder: Path) -> list[str]:
     """Options as Hydra takes them; ``run.dir`` is the sweep's folder."""
     lines = [f"hydra.sweep.dir='{folder}'"]
     fixed = [o.key_or_group for o in parsed if not o.is_sweep_override()]
-    if fixed:  # a job is called after what the sweep varies
+    if fixed:  # jobs have the names of the options that vary
         lines.append(f"hydra.job.config.override_dirname.exclude_keys=[{','.join(repr(key) for key in fixed)}]")
     for override in parsed:
         if override.get_key_element() != "run.dir":
@@ -182,10 +182,10 @@ def _read(path: Path) -> list[tuple[str, int | None]]:
 
 
 def _start(folder: Path, interrupted: list[int]) -> int:
-    """Run a job to its end; what interrupts the sweep stops the job in good order and is noted.
+    """Run a job to its end; pass signals on to it, and note them.
 
-    The job has a session of its own, so that a terminal sends Ctrl-C to the sweep alone: a second signal would end the
-    job at once. A second one that the sweep gets is passed on as well.
+    The job has a session of its own, so that a terminal sends Ctrl-C to the sweep alone: the job would otherwise get it
+    twice, and end at once.
     """
     file = str(Path(__file__).parents[1] / "__main__.py")  # not -m: it would import modules of the current folder
     process = subprocess.Popen([sys.executable, file, "train", str(folder)], start_new_session=True)
@@ -201,7 +201,7 @@ def _start(folder: Path, interrupted: list[int]) -> int:
             while True:
                 try:
                     code = process.wait()
-                    return 128 - code if code < 0 else code  # as a shell counts those that a signal has killed
+                    return 128 - code if code < 0 else code  # as a shell numbers processes that a signal killed
                 except (KeyboardInterrupt, SystemExit) as error:
                     raised = getattr(error, "code", None)  # 143 of SIGTERM
                     interrupted.append(raised if isinstance(raised, int) else 128 + signal.SIGINT)

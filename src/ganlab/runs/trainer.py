@@ -1,4 +1,4 @@
-"""Lightning's Trainer from the configuration: what is the user's passes, what is ganlab's is refused."""
+"""Lightning's Trainer from the configuration; options that ganlab sets itself are refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ganlab.core.errors import GanlabError, suggestion
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.strategy import ReplicaStrategy
 
-# Trainer options that ganlab owns -> the key that does it instead.
+# Trainer options that ganlab sets itself -> the key to use instead.
 OWNED = {
     "accumulate_grad_batches": "accumulate=N",
     "gradient_clip_val": "clip.generator=X and clip.discriminator=X",
@@ -60,7 +60,7 @@ def make(
 
     Args:
         options: The ``trainer`` node.
-        folder: The run, where Lightning's own callbacks write; None: there is none.
+        folder: The run folder, for Lightning's own callbacks, or None.
 
     Raises:
         GanlabError: For options that are unknown, ganlab's own, or that this machine cannot do.
@@ -95,7 +95,7 @@ def make(
 
 
 def check(options: Any) -> None:
-    """What can be said of the ``trainer`` node before anything is built.
+    """Check the ``trainer`` node before anything is built.
 
     Raises:
         GanlabError: With every problem found.
@@ -128,7 +128,7 @@ def check(options: Any) -> None:
 
 
 def _problem(name: str, value: Any) -> list[str]:
-    """Say what is wrong with the type of an option.
+    """Return a sentence if an option has a wrong type.
 
     The types are those of the Trainer's signature, without the objects that no configuration can hold.
     """
@@ -163,7 +163,7 @@ def _hardware(options: dict[str, Any]) -> tuple[str, Any]:
             raise GanlabError(
                 f"trainer.devices={devices}, but this machine has {gpus} GPU(s): take trainer.devices={gpus}."
             )
-    # two processes on one core are slow but a fair trial; sixty-four are a typo
+    # a few processes more than cores are slow but useful for a trial; sixty-four are a typo
     cores = max(os.cpu_count() or 1, 2)
     if accelerator == "cpu" and _count(devices, "cpu") > cores:
         raise GanlabError(f"trainer.devices={devices}, but this machine has {cores} cores: take at most that many.")
@@ -171,7 +171,7 @@ def _hardware(options: dict[str, Any]) -> tuple[str, Any]:
 
 
 def _count(devices: Any, accelerator: str) -> int:
-    """How many processes on this node ``devices`` asks for, as Lightning reads it."""
+    """Return the number of processes on this node that ``devices`` means to Lightning."""
     everything = torch.cuda.device_count() if accelerator in ("gpu", "cuda") else 1
     if isinstance(devices, (list, tuple)):
         return len(devices)
@@ -186,7 +186,7 @@ def _count(devices: Any, accelerator: str) -> int:
 
 
 def _quiet() -> None:
-    """Lightning's hints about worker counts, GPUs and loggers say nothing about a run of ganlab's."""
+    """Silence Lightning's hints about workers, GPUs and loggers, which do not apply."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for words in (

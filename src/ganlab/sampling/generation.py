@@ -93,8 +93,7 @@ def rows_by_class(count: int, num_classes: int) -> tuple[list[int] | None, int]:
 
 
 def in_turn(classes: Sequence[int], start: int, stop: int) -> list[int]:
-    """The classes of images ``start`` to ``stop`` where each class has its turn: that of image i is the same however
-    many images there are, and any part of them has as many of each class."""
+    """Classes of images ``start`` to ``stop``, repeated in turn: that of image i depends on i alone."""
     return [classes[i % len(classes)] for i in range(start, stop)]
 
 

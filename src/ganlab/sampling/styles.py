@@ -86,7 +86,7 @@ def _numbers(seed: int, number: int, positions: int) -> Tensor:
 
 
 class OfStyles(nn.Module):
-    """A generator that is given its styles, (B, num_ws, w_dim), in the place of latents."""
+    """A generator that takes styles (B, num_ws, w_dim) instead of latents."""
 
     def __init__(self, generator: Any) -> None:
         super().__init__()

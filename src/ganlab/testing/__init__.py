@@ -1,4 +1,4 @@
-"""Checks of components, which the author of a plug-in runs too.
+"""Checks of components, also for the authors of plug-ins.
 
     from ganlab import testing
 

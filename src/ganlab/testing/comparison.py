@@ -52,7 +52,7 @@ def _difference(
 
 @contextmanager
 def kept(*modules: nn.Module) -> Iterator[None]:
-    """Put everything that the block moves in ``modules`` back."""
+    """Restore the state of ``modules`` after the block."""
     before = [{name: tensor.clone() for name, tensor in module.state_dict().items()} for module in modules]
     yield
     for module, state_dict in zip(modules, before, strict=True):

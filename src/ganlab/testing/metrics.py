@@ -1,4 +1,4 @@
-"""A metric as the evaluation runs it, on streams that a test makes up."""
+"""Run a metric as the evaluation does, on streams made by a test."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def score(
 
 
 def check_metric(metric: Metric, context: Context | None = None, **streams: Mapping[str, Tensor]) -> None:
-    """The scores are finite, and depend neither on the size of batches nor on the number of ranks.
+    """Check that scores are finite, and depend neither on the size of batches nor on the number of ranks.
 
     Raises:
         AssertionError: If not.

@@ -69,7 +69,7 @@ def toy_game(image_shape: Sequence[int] = (3, 8, 8), loss: Any = None) -> Standa
 def toy_view(
     game: Game, regularizers: Sequence[Regularizer], turn: Turn, *, reals: Tensor, key: Sequence[int | str] = (0,)
 ) -> View:
-    """What one micro-batch of ``turn`` sees, with these real images and this key of randomness.
+    """Return the view of one micro-batch of ``turn``, with these real images and this key of randomness.
 
     ``reals`` is used as it is: the view may make it require gradients.
     """

@@ -1,1 +1,1 @@
-"""What happens around training: records, pictures, checkpoints, stopping."""
+"""Callbacks that every run has: records, pictures, checkpoints, stopping."""

@@ -28,12 +28,12 @@ from ganlab.runs.scoring import keep
 
 
 def chosen(name: str | None, data: str, changes: Mapping[str, Any]) -> Protocol:
-    """The protocol by which a run is scored.
+    """Return the protocol by which a run is scored.
 
     Args:
         name: Of a preset; None: the data's own, or else ``fast``.
         data: What the data set is called.
-        changes: Of the preset; those that are None are none.
+        changes: Changed values of the preset; None: unchanged.
 
     Raises:
         GanlabError: If an option is wrong.
@@ -46,12 +46,12 @@ def chosen(name: str | None, data: str, changes: Mapping[str, Any]) -> Protocol:
 
 
 class Evaluating(L.Callback):
-    """Scores the averaged generator every so many thousand real images, on all ranks, and keeps the checkpoint with
-    the best value of the first metric as ``checkpoints/best.ckpt``: the lowest, the highest, or the nearest to the
-    real images' own, as the metric has it; of equal ones the first.
+    """Scores the averaged generator every ``every_kimg``, on all ranks, and keeps the checkpoint with the best value of
+    the first metric as ``checkpoints/best.ckpt``: the lowest, the highest, or the nearest to the real images' value, as
+    the metric declares; of equal ones the first.
 
-    Comes before the callback that saves: a checkpoint of an iteration holds what its evaluation left behind, and a run
-    that is killed in the middle of an evaluation makes it again when it is resumed.
+    It is called before the callback that saves. So a checkpoint contains the result of its evaluation, and a run that
+    is killed during an evaluation repeats it when it is resumed.
 
     Args:
         every_kimg: Interval; a run without one is not scored.
@@ -93,7 +93,7 @@ class Evaluating(L.Callback):
         self._seen = progress.images_seen
         if trainer.is_global_zero:
             scores.forget_after(self.run.folder, progress.iteration)
-        # now, so that missing weights and impossible scores stop a run before it begins
+        # missing weights and impossible scores stop a run before it begins
         self._evaluator = Evaluator(self.protocol, self.run.data, device=pl_module.device, cache=cache_folder())
         self.run.refuse(self._evaluator)
 
@@ -127,7 +127,7 @@ class Evaluating(L.Callback):
                 print(f"{BEST} cannot be written ({failure.strerror or failure}): training goes on.", file=sys.stderr)
 
     def _keep(self, trainer: L.Trainer, result: Any) -> bool:
-        """Write the record, say the first number, and whether it is the best so far."""
+        """Write the record and print the first number; return True if it is the best so far."""
         folder = self.run.folder
         before = [r for r in scores.read(folder) if r["during_training"]]
         record = result.record(self.run.described("", self.protocol.truncation), during_training=True)
@@ -147,7 +147,7 @@ class Evaluating(L.Callback):
 
 
 def _loss(value: Mapping[str, Any]) -> float:
-    """What the best value has least of; infinite where there is no better or worse, or no number."""
+    """Return a number that is smallest for the best value; infinite without a number or an order."""
     number, real = value["value"], value["real"]
     if number is None or not math.isfinite(number):
         return math.inf

@@ -1,4 +1,4 @@
-"""Sample grids: the same latents every time, so that one sees the same images grow."""
+"""Sample grids: the same latents every time, so that grids of one run can be compared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Grids(L.Callback):
     Args:
         every_steps: Interval in iterations.
         count: Images of a grid.
-        keep: Grids kept; when there are more, every second one goes, so the whole run stays visible.
+        keep: Grids kept; when there are more, every second one is removed, so the whole run stays visible.
         truncation: Threshold of the latents, or None.
     """
 

@@ -1,4 +1,4 @@
-"""Scalars: to metrics.jsonl always, and to the loggers that were asked for."""
+"""Scalars: to metrics.jsonl and to the run's loggers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Recorder(L.Callback):
     """Reads the module's scalars every ``log_every_n_steps`` iterations and in the last one, which is the only time
     that the host waits for the device, and writes them on the kimg axis.
 
-    Which iteration is the last one is known afterwards, where a signal or a time limit ends the run. A run that goes on
-    forgets that line, unless it is one of the interval: its lines are those of a run that never stopped.
+    A signal or a time limit may end the run between two lines of the interval. The line of that iteration is dropped
+    when the run is resumed: the lines are those of a run that never stopped.
 
-    Comes before all callbacks that read them, see `ganlab.contracts.callback.RunContext`.
+    It is called before all callbacks that read the scalars, see `ganlab.contracts.callback.RunContext`.
 
     Attributes:
         images_per_second: Over the last interval.
@@ -41,7 +41,7 @@ class Recorder(L.Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         assert isinstance(pl_module, GANModule)
-        for logger in trainer.loggers:  # now, as Lightning has them saved before training starts
+        for logger in trainer.loggers:  # Lightning saves them before training starts
             logger.log_hyperparams(pl_module.config)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -105,7 +105,7 @@ class Recorder(L.Callback):
             logger.log_metrics({**scalars, "kimg": progress.kimg}, step=progress.images_seen)
 
     def _complain(self, what: object, error: OSError) -> None:
-        """Once a session and thing: the disk may stay full for hours."""
+        """Print that a file cannot be written, once a session and file: the disk may stay full for hours."""
         if what not in self._complained:
             print(
                 f"{what} cannot be written ({error.strerror or error}): training goes on.", file=sys.stderr, flush=True
@@ -113,8 +113,7 @@ class Recorder(L.Callback):
         self._complained.add(what)
 
     def _forget_after(self, trainer: L.Trainer, iteration: int) -> None:
-        """Drop lines that a killed run wrote after the checkpoint that is being continued, and the one of its last
-        iteration that no run writes that goes on."""
+        """Drop the lines after the checkpoint that is resumed, and the extra line of the last iteration."""
         kept = iteration if _is_due(iteration, trainer) else iteration - 1
         try:
             files.append(self.path, b"")  # it is there from the beginning

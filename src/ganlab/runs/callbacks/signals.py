@@ -1,4 +1,4 @@
-"""Signals that ask a run to end."""
+"""Signals that end a run after the iteration."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 import lightning as L
 
 from ganlab.contracts.callback import RunContext
-from ganlab.core.stop_signals import WATCH, heeded, name, say
+from ganlab.core.stop_signals import WATCH, handled_signals, name, say
 
 
 class Signals(L.Callback):
-    """Ctrl-C, SIGTERM and SIGHUP are noted, and `stopping` ends the run after the iteration; a second signal of any of
-    them stops at once.
+    """Notes Ctrl-C, SIGTERM and SIGHUP: `stopping` ends the run after the iteration, a second signal ends it at once.
 
-    Comes first: whatever other callbacks do when training starts can be interrupted in good order.
+    It is called first, so that other callbacks can be interrupted when training starts.
     """
 
     order = 0
@@ -29,11 +28,11 @@ class Signals(L.Callback):
         self._finishing = ExitStack()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # after Lightning has put its own handlers in place, which raise in the middle of things
+        # after Lightning has installed its own handlers, which raise at any line
         try:
-            for number in heeded():
+            for number in handled_signals():
                 self._before[number] = signal.signal(number, self._receive)
-        except ValueError:  # not in the main thread: whoever runs us there handles signals
+        except ValueError:  # not in the main thread: the calling program handles signals
             self._before.clear()
         self._finishing.enter_context(WATCH.finishing())
 
@@ -47,7 +46,7 @@ class Signals(L.Callback):
         self._before.clear()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        WATCH.handled(number)  # does not return at the second one where the process is ganlab's own
+        WATCH.handled(number)  # does not return at a second signal if the process is ganlab's own
         if self.run.ending.signal is not None:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             if number == signal.SIGINT:

@@ -14,10 +14,10 @@ from ganlab.engine.module import GANModule
 
 
 class Stopping(L.Callback):
-    """Ends training after the iteration in which a signal was noted or a callback failed, on every rank at the same
-    one. So does a run's length in images end it.
+    """Ends training after the iteration in which a signal was noted, a callback failed or ``run.max_kimg`` was reached;
+    on every rank after the same iteration.
 
-    Comes last: what other callbacks do in an iteration is heeded in it.
+    It is called last, so that the requests of other callbacks count in the same iteration.
     """
 
     order = 100
@@ -32,7 +32,7 @@ class Stopping(L.Callback):
             self._group = dist.new_group(backend="gloo")  # on the host: no device waits for it
         self._check_budget(trainer, pl_module)
         self._agree()
-        if self.run.ending.failure is not None:  # a signal is heeded after the first iteration
+        if self.run.ending.failure is not None:  # a signal ends the run after the first iteration
             trainer.should_stop = True
 
     def on_train_batch_end(
@@ -50,11 +50,11 @@ class Stopping(L.Callback):
             trainer.should_stop = True
 
     def _agree(self) -> bool:
-        """Tell if any rank is asked to end the run; all then know by what."""
+        """Tell if any rank is asked to end the run; all ranks then have its reason."""
         ending = self.run.ending
         if self._group is None:
             return ending.asked
-        # what is noted after the ranks were asked waits for the next iteration
+        # a later signal waits for the next iteration
         flags = torch.tensor([ending.signal or 0, int(ending.failure is not None)])
         dist.all_reduce(flags, op=dist.ReduceOp.MAX, group=self._group)
         number, failed = flags.tolist()

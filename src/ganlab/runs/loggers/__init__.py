@@ -1,5 +1,5 @@
-"""Where scalars and grids go beside metrics.jsonl: Lightning loggers, with the options that a run folder may hold.
+"""Lightning loggers for scalars and grids, in addition to metrics.jsonl.
 
-A run folder may come from somebody else, so no option says where files and the user's key go, nor what else is sent
-along; MLflow and Weights & Biases have environment variables for the rest.
+A run folder may come from somebody else, so no option sets the folder, the user's key or other data to send; MLflow and
+Weights & Biases have environment variables for these.
 """

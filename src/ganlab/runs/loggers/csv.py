@@ -16,8 +16,8 @@ from ganlab.core import files
 class CSV(Logger):
     """``metrics.csv`` in the run: a row for each logged iteration, a column for each number.
 
-    The first column counts real images; numbers of one moment, scores too, are in one row. What a killed run wrote
-    after its checkpoint is dropped when it goes on.
+    The first column counts real images; numbers of one iteration, scores too, are in one row. Rows after the checkpoint
+    are dropped when a run is resumed.
 
     Args:
         separator: Between the columns of a row, one character.
@@ -45,7 +45,7 @@ class CSV(Logger):
 
     @property
     def experiment(self) -> None:
-        """Begin the file, with the rows of the run that it goes on from."""
+        """Begin the file, with the rows of the resumed run."""
         if self._columns:
             return
         try:
@@ -65,7 +65,7 @@ class CSV(Logger):
         self._row.update({"images_seen": step, **metrics})
 
     def save(self) -> None:
-        """Append the row that is being filled; a number that no row had before makes all of them wider."""
+        """Append the current row; a new number adds a column to all rows."""
         if not self._row:
             return
         row, self._row = self._row, {}

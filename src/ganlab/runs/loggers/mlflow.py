@@ -16,8 +16,8 @@ from ganlab.core.errors import GanlabError
 class MLflow(MLFlowLogger):
     """MLflow: scalars, grids and the configuration, at the images seen.
 
-    They go to the server of MLFLOW_TRACKING_URI, or else, without the grids, into ``mlflow`` in the run. A run that is
-    resumed goes on in the run of MLflow's that it had.
+    They go to the server of MLFLOW_TRACKING_URI, or else, without the grids, into ``mlflow`` in the run. A resumed run
+    continues its run of MLflow.
 
     Args:
         experiment_name: Where the run is listed.
@@ -60,7 +60,7 @@ class MLflow(MLFlowLogger):
             super().log_hyperparams(params)
 
     def log_image(self, key: str, images: list[Any], step: int) -> None:
-        """Keep pictures on the server, by the images seen; files of MLflow's say by themselves where pictures go."""
+        """Send pictures to a server, by the images seen; MLflow's files in a run folder may name other places."""
         if not self._server:
             return
         for number, image in enumerate(images):

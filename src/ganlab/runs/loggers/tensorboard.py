@@ -13,7 +13,7 @@ from ganlab.core.errors import GanlabError
 class TensorBoard(TensorBoardLogger):
     """Event files for TensorBoard: scalars, grids and the configuration, at the images seen.
 
-    `tensorboard --logdir RUN` shows them. A run that is resumed goes on in a file of its own beside the first.
+    `tensorboard --logdir RUN` shows them. A resumed run adds a file of its own.
 
     Args:
         name: Folder below the run.

@@ -17,7 +17,7 @@ from ganlab.core.errors import GanlabError
 class WeightsAndBiases(WandbLogger):
     """Weights & Biases: scalars, grids and the configuration, at the images seen.
 
-    A run that is resumed goes on in the run of W&B's that it had.
+    A resumed run continues its run of W&B.
 
     Args:
         name: Of the run; None: its folder's.
@@ -81,7 +81,7 @@ class WeightsAndBiases(WandbLogger):
 
 
 def run_of(folder: Path) -> str | None:
-    """The id under which a run folder was logged last: W&B names its own folders run-DATE_TIME-ID."""
+    """Return the id of the last W&B run in a run folder: W&B names its folders run-DATE_TIME-ID."""
     runs = sorted((folder / "wandb").glob("*run-*_*-*"), key=lambda path: path.stat().st_mtime)
     names = [re.fullmatch(r"(?:offline-)?run-\d{8}_\d{6}-(.+)", run.name) for run in runs]
     return next((name[1] for name in reversed(names) if name), None)
