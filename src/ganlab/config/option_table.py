@@ -142,15 +142,11 @@ def key(kind: str, name: str) -> str:
 class _Table:
     """The descriptions of the components of one distribution.
 
-        Args:
-            file: Its file.
-            key: See `key`.
-            wanted: The components that it is about.
-    <<<<<<< HEAD
-            known: The rows that were found of them, see `Described.of`.
-    =======
-            known: Their descriptions so far.
-    >>>>>>> d364f70 (Write docstrings and comments plainly)
+    Args:
+        file: Its file.
+        key: See `key`.
+        wanted: The components that it is about.
+        known: Their rows so far, see `Described.of`.
     """
 
     file: Path
