@@ -29,6 +29,10 @@ def write(file: Path, text: str) -> None:
 
 
 REFUSED = {
+    "an entry of a table": (
+        ["experiment=pggan_celebahq", "growth.batch_sizes.32=8"],
+        "growth.batch_sizes.32 cannot be set by itself: give the whole table, as growth.batch_sizes={32:VALUE,...}.",
+    ),
     "an unknown key, with the nearest": (["loss.margn=2"], "'loss.margn' is no option. Did you mean 'loss.margin'?"),
     "a key without its group": (["max_steps=3"], "'max_steps' is no option. Did you mean 'trainer.max_steps'?"),
     "a key of a group that has none": (["model.width=3"], "Did you mean 'generator.width' or 'discriminator.width'?"),

@@ -245,6 +245,9 @@ def _explained(message: str) -> str:
     group = message.partition("Could not override '")[2].partition("'")[0]
     if group == "optimizer":
         return "optimizer= names no player: write optimizer/generator=NAME or optimizer/discriminator=NAME."
+    parent, _, last = group.rpartition(".")
+    if last.isdigit():
+        return f"{group} cannot be set by itself: give the whole table, as {parent}={{{last}:VALUE,...}}."
     if group.startswith("optimizer/"):
         return f"No player {group.partition('/')[2]!r} has an optimizer yet: add one as +{group}=NAME."
     return message
@@ -262,11 +265,11 @@ def _refuse_unknown_keys(overrides: Sequence[Override], config: DictConfig) -> N
             continue
         node: Any = config
         for depth, part in enumerate(parts):
-            known = [str(k) for k in node] if isinstance(node, DictConfig) else []
-            if part not in known:
-                problems.append(_unknown_key(key, ".".join(parts[:depth]), part, known, config))
+            inner = {str(k): k for k in node} if isinstance(node, DictConfig) else {}  # a table's keys may be numbers
+            if part not in inner:
+                problems.append(_unknown_key(key, ".".join(parts[:depth]), part, [*inner], config))
                 break
-            node = node._get_node(part)
+            node = node._get_node(inner[part])
             node = node if isinstance(node, DictConfig) else None
     if problems:
         raise GanlabError(" ".join(problems))
