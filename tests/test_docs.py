@@ -29,7 +29,7 @@ def prose(page: Path) -> str:
 
 
 def quoted(page: Path) -> Iterator[str]:
-    """What stands in backticks and looks like a path of the repository."""
+    """Texts in backticks that look like a path of the repository."""
     for words in re.findall(r"`([^`]+)`", prose(page)):
         name = words.partition("::")[0]
         top = name.partition("/")[0]

@@ -228,7 +228,7 @@ def test_at_a_change_of_phase_the_optimistic_update_forgets_its_last_step_too() 
         assert (moved == pytest.approx(1e-3, rel=0.01)) == begin, farthest
 
 
-def test_the_average_stands_where_the_networks_stand() -> None:
+def test_the_average_has_the_level_of_the_networks() -> None:
     engine, data = played()
     networks: tuple[Any, ...] = (engine.game.generator, engine.module.average["generator"])
     one, other = networks

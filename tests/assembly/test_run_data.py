@@ -1,4 +1,4 @@
-"""What a configuration leaves to the data and the networks is filled in from them, and what it says is kept."""
+"""Unset options are filled in from data and networks, and set ones are kept."""
 
 from __future__ import annotations
 

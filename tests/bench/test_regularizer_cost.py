@@ -98,7 +98,7 @@ def test_what_cannot_be_compared_is_refused_in_a_sentence(options: list[str], wo
         cli.dispatch(["bench", *TINY, *options])
 
 
-def test_what_others_need_is_told_and_not_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_regularizer_that_others_need_is_reported_and_not_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["loss=ct_gan", "compare=reg", "warmup=0", "iterations=1", "repeats=1"]
     assert cli.dispatch(["bench", *TINY, *options]) == 0
     *table, last = capsys.readouterr().out.strip().splitlines()

@@ -158,7 +158,7 @@ def test_images_that_are_no_images_are_named_with_the_option_that_was_typed(tmp_
 
 
 def test_fewer_samples_than_there_are_images_are_not_the_first_of_them(tmp_path: Path) -> None:
-    """Images of class folders stand one class after the other."""
+    """Images of class folders come one class after the other."""
     for label in range(2):
         (tmp_path / str(label)).mkdir()
         for i in range(20):

@@ -121,7 +121,7 @@ def test_every_pair_of_every_working_cell_plays_an_iteration() -> None:
     for cell in chosen:
         try:
             play(cell, losses, added)
-        except Exception as error:  # all of them are told, not the first
+        except Exception as error:  # report all of them, not only the first
             problems[f"{cell.game}, {cell.loss}, {cell.added}"] = f"{type(error).__name__}: {error}"
     assert problems == {}
     assert len(chosen) < len(working)

@@ -72,7 +72,7 @@ def test_a_preset_is_composed_anew_when_a_file_that_it_uses_changes_or_appears(
     assert asked == ["loss/mine"] * 2
 
 
-def test_a_wrong_kind_or_name_is_told_apart() -> None:
+def test_a_wrong_kind_and_a_wrong_name_have_different_messages() -> None:
     with pytest.raises(GanlabError, match=r"There is no kind 'los'. Did you mean 'loss'"):
         catalog.find("los", "hinge")
     with pytest.raises(GanlabError, match=r"No loss is called 'sn'. There is reg=sn."):

@@ -1,4 +1,4 @@
-"""What a run takes beside its game."""
+"""Default networks and loss of a game."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What components declare of their company, and the sentences made of it."""
+"""Conditions that components declare, and the sentences made of them."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def test_an_option_that_must_be_given_is_asked_for_once() -> None:
         assert schema.missing(Everything, values, "loss") == ["loss.needed must be given: loss.needed=VALUE."]
 
 
-def test_a_schedule_stands_where_a_float_may_stand_and_nowhere_else() -> None:
+def test_a_schedule_is_allowed_only_for_a_float() -> None:
     schedule = {"from": 1, "to": 0, "end_steps": 10}
     arguments, problems = schema.check(Everything, {"number": schedule, "needed": schedule}, "loss")
     assert arguments == {"number": schedule}

@@ -41,7 +41,7 @@ def test_keys_are_the_same_in_every_process_and_on_every_machine() -> None:
     assert [randomness.key(*parts) for parts in PINNED] == list(PINNED.values())
 
 
-def test_keys_depend_on_every_part_and_on_where_it_stands() -> None:
+def test_keys_depend_on_every_part_and_its_position() -> None:
     parts: list[tuple[int | str, ...]]
     parts = [(0, 64, 1, 0, "z", 0), (1, 64, 1, 0, "z", 0), (0, 65, 1, 0, "z", 0), (0, 64, 0, 1, "z", 0),
              (0, 64, 1, 1, "z", 0), (0, 64, 1, 0, "y", 0), (0, 64, 1, 0, "z", 1), (0, 6, 41, 0, "z", 0),

@@ -164,7 +164,7 @@ def test_an_image_without_label_and_a_label_without_image_are_errors(make: Make,
         make({"a.png": 1, "b.png": 2, "dataset.json": described(labels)})
 
 
-def test_a_description_that_does_not_match_is_told_in_one_sentence(make: Make) -> None:
+def test_a_description_that_does_not_match_is_one_sentence(make: Make) -> None:
     labels = [[name, 0] for name in list(STYLEGAN)[1:]] + [["gone.png", 1], ["lost.png", 1]]
     with pytest.raises(GanlabError) as caught:
         make({**STYLEGAN, "dataset.json": described(labels)})
@@ -191,7 +191,7 @@ def test_a_description_that_does_not_match_is_told_in_one_sentence(make: Make) -
         described([["a.png", [1, 0]]]),
     ],
 )
-def test_a_description_of_another_shape_is_told_in_one_sentence(make: Make, description: bytes) -> None:
+def test_a_description_of_another_shape_is_one_sentence(make: Make, description: bytes) -> None:
     with pytest.raises(GanlabError, match=r"dataset\.json of .* cannot be used; expected .*Fix it"):
         make({"a.png": 1, "dataset.json": description})
 
@@ -206,7 +206,7 @@ def test_a_set_without_images_is_an_error(make: Make) -> None:
         make({"notes.txt": b"nothing"})
 
 
-def test_size_and_channels_are_told_where_images_agree(make: Make) -> None:
+def test_size_and_channels_are_known_if_images_agree(make: Make) -> None:
     dataset = make({"a.png": encoded(1, (6, 4)), "b.png": encoded(2, (6, 4))})
     assert (dataset.native_size, dataset.native_channels) == ((4, 6), 1)
     dataset = make({"a.png": encoded(1, (6, 4)), "b.png": encoded(2, (4, 6))})
@@ -281,7 +281,7 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [Folder, Zip])
-def test_a_missing_path_is_told_with_its_key(kind: type[Folder] | type[Zip], tmp_path: Path) -> None:
+def test_a_missing_path_is_reported_with_its_key(kind: type[Folder] | type[Zip], tmp_path: Path) -> None:
     with pytest.raises(GanlabError, match=r"There is no .*nowhere; set data\.path"):
         kind(str(tmp_path / "nowhere"))
 
@@ -300,7 +300,7 @@ def test_archives_and_folders_point_at_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0, 0.3, 0.9, 0.999])
-def test_a_truncated_archive_is_told_in_one_sentence(tmp_path: Path, share: float) -> None:
+def test_a_truncated_archive_is_one_sentence(tmp_path: Path, share: float) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for level in range(20):
@@ -311,7 +311,7 @@ def test_a_truncated_archive_is_told_in_one_sentence(tmp_path: Path, share: floa
         Zip(str(path))
 
 
-def test_a_damaged_description_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_damaged_description_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.png", encoded(1))

@@ -282,7 +282,7 @@ def test_a_pack_is_used_from_a_cache_that_cannot_be_written(tmp_path: Path, monk
         pack(tmp_path, Counting(3))
 
 
-def test_a_cache_below_a_file_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_cache_below_a_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(GanlabError, match=r"The cache .* cannot be written \(Not a directory\)"):
         pack(tmp_path / "file" / "packs", Counting(3))

@@ -235,7 +235,7 @@ class Wrong(Counting):
 
 
 @pytest.mark.parametrize("labels", [np.zeros(3, int), np.zeros((4, 2), int), np.zeros(4), np.array([0, 1, 2, 0])])
-def test_wrong_labels_of_a_plug_in_are_told(ready: Prepare, labels: np.ndarray) -> None:
+def test_wrong_labels_of_a_plug_in_are_refused(ready: Prepare, labels: np.ndarray) -> None:
     with pytest.raises(GanlabError, match=r"The data set Wrong .* its author must correct this"):
         ready(Wrong(labels))
 

@@ -109,7 +109,7 @@ def test_files_are_looked_for_in_the_cache(vision: ModuleType, tmp_path: Path, m
         TorchvisionDataset()
 
 
-def test_an_unknown_set_is_told_with_the_nearest(vision: ModuleType) -> None:
+def test_an_unknown_set_is_refused_with_the_nearest(vision: ModuleType) -> None:
     with pytest.raises(GanlabError, match=r"no data set 'Cifar10'\. Did you mean 'CIFAR10"):
         TorchvisionDataset("Cifar10")
     with pytest.raises(GanlabError, match="no data set 'wrap_dataset_for_transforms_v2'"):
@@ -126,13 +126,13 @@ def test_a_set_that_cannot_be_fetched_says_so(vision: ModuleType, tmp_path: Path
         TorchvisionDataset("ImageNet", path=str(tmp_path), download=True)
 
 
-def test_a_missing_torchvision_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_torchvision_is_reported_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(GanlabError, match=r'needs torchvision.*pip install "ganlab\[vision\]"'):
         TorchvisionDataset()
 
 
-def test_a_torchvision_that_does_not_fit_torch_is_told_with_its_extra(
+def test_a_torchvision_that_does_not_fit_torch_is_reported_with_its_extra(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")

@@ -30,7 +30,7 @@ PER_BLOCK = ("left", "right")  # spectral norm's vectors of one block, made anew
 
 
 def ranks(name: str) -> list[dict[str, Any]]:
-    """What each rank found in a case."""
+    """The results of each rank in a case."""
     found = [rank[name] for rank in results()]
     for result in found:
         assert "error" not in result, result["error"]

@@ -1,4 +1,4 @@
-"""What Lightning and PyTorch do to GANs by default, and that the engine does not (docs/frameworks.md)."""
+"""Defaults of Lightning and PyTorch that break GANs, and that the engine avoids (docs/frameworks.md)."""
 
 from __future__ import annotations
 

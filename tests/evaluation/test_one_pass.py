@@ -384,7 +384,7 @@ def test_held_out_images_are_those_of_the_reference_or_of_the_test_split(
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_metrics_are_told_whether_the_classes_are_the_datas_own(
+def test_metrics_know_if_the_classes_are_the_datas_own(
     own: bool, real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bool] = []

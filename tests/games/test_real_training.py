@@ -1,6 +1,6 @@
 """Each game trains on the digits: a classifier that learned from real digits reads the classes of what is made.
 
-The recipes at full length are told in the headers of conf/experiment/digits_*.yaml; here they are cut short, and
+The recipes at full length are described in the headers of conf/experiment/digits_*.yaml; here they are cut short, and
 played by smaller networks where these learn as well.
 """
 

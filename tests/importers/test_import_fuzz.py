@@ -95,7 +95,7 @@ def read(path: Path) -> Content:
 
 
 class Settings:
-    """Stands for the class of pytorch_GAN_zoo's configuration."""
+    """Replaces the class of pytorch_GAN_zoo's configuration."""
 
 
 def write(files: Files, content: Any, path: Path) -> None:
@@ -126,7 +126,7 @@ def in_safetensors(tensors: dict[str, torch.Tensor]) -> bytes:
 
 
 def others_of(path: Path, value: Any) -> tuple[list[Any], ...]:
-    """What may stand in the place of a leaf: nothing, things of other types, things of other shapes."""
+    """Replacements of a leaf: nothing, values of other types, values of other shapes."""
     if isinstance(value, np.ndarray):
         types = [
             value.astype(np.int64), value.astype(np.complex64), value.astype(str), value.astype(object),

@@ -51,7 +51,7 @@ def torch_labels(name: str, count: int, classes: int) -> torch.Tensor | None:
 
 
 def asked(case: str, about: About, role: str, network: Any, images_of_batch: int = IMAGES) -> torch.Tensor:
-    """The network's output for the inputs of the fixture at the level where it stands."""
+    """The network's output for the inputs of the fixture at its level."""
     like = next(network.parameters())
     if role == "generator":
         z, y = torch.from_numpy(latents(case, about["latent_dim"])), torch_labels(f"{case}/G", 3, about["classes"])
@@ -107,7 +107,7 @@ def given(case: str, name: str, shapes: dict[str, Any]) -> dict[str, torch.Tenso
 
 @pytest.mark.parametrize("case", ["zoo_pggan", "tf_pggan", "tf_pggan_labels", "tf_stylegan_labels"])
 def test_changing_any_tensor_of_a_file_changes_the_imported_output(case: str, imported: Imported) -> None:
-    """At the level where it is in use; lod and alpha say where the network stands."""
+    """At the level in use, which lod and alpha give."""
     about, _, run = imported(case)
     for name, shapes in about["files"].items():
         role = ROLES[name]
@@ -156,7 +156,7 @@ def test_a_tensor_too_many_or_too_few_is_named_as_in_the_file(case: str, importe
         assert bias in refusal({**state, bias: torch.zeros(len(state[bias]) + 8)})
 
 
-def test_a_network_in_the_middle_of_its_growth_stands_where_it_stood(tmp_path: Path) -> None:
+def test_a_half_grown_network_keeps_its_level(tmp_path: Path) -> None:
     """lod 1.7 of 3 levels: level 2 fades in, its share is 0.3; their alpha 0.7 is the older level's share."""
     about, outputs = read("tf_pggan")
     write("tf_pggan", tmp_path / "tf")

@@ -1,4 +1,4 @@
-"""Folded resampling against the two steps that it stands for, at the borders too."""
+"""Folded resampling against the two steps that it replaces, at the borders too."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from ganlab.metrics.stored import StoredFeatures, dealt
 
 
 def kept(limit: int, count: int, ranks: int = 1, batch: int = 7) -> tuple[list[Tensors], Tensors]:
-    """What each rank kept of features that say their place, and what they make together."""
+    """Features with their places in the stream, kept by each rank and merged."""
     summary, stream = StoredFeatures(limit), Stream(count, 2)
     parts = [summary.begin(stream) for _ in range(ranks)]
     images = torch.zeros(count, 1, 1, 1, dtype=torch.uint8)

@@ -113,7 +113,7 @@ def test_only_what_a_stage_uses_gets_a_gradient(family: str) -> None:
 
 
 @every_family
-def test_a_loaded_network_stands_where_the_saved_one_stood(family: str) -> None:
+def test_a_loaded_network_has_the_level_of_the_saved_one(family: str) -> None:
     for network, fresh in zip(build(family), build(family), strict=True):
         network.set_stage(2, 0.3)
         fresh.load_state_dict(network.state_dict())

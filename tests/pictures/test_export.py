@@ -91,7 +91,7 @@ def test_samples_do_not_depend_on_the_batch_they_are_made_in(
     assert abs(a - b).max() <= 1
 
 
-def test_chosen_classes_have_their_turns_or_stand_as_they_are_given(run: Run, tmp_path: Path) -> None:
+def test_chosen_classes_are_repeated_in_turn_or_used_as_given(run: Run, tmp_path: Path) -> None:
     for words, labels in (("[4,2]", [4, 2, 4, 2, 4]), ("[1,1,2,3,5]", [1, 1, 2, 3, 5]), ("6", [6] * 5)):
         sample(run, tmp_path / "x.npz", "count=5", f"labels={words}")
         with np.load(tmp_path / "x.npz") as arrays:

@@ -53,7 +53,7 @@ def sample(run: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[
     return int(str(ended.value.code)), found.out + found.err
 
 
-def test_each_image_stands_beside_what_the_networks_make_of_it(
+def test_each_image_is_beside_its_reconstruction(
     run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "pairs.png"

@@ -152,7 +152,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
         PathLength(**options)
 
 
-def test_a_generator_that_stands_still_has_finite_gradients() -> None:
+def test_a_constant_generator_has_finite_gradients() -> None:
     """||J^T y|| = 0 has no derivative; 0 is taken, where a plain root would give a NaN."""
     generator = Linear()
     game, regularizer = made(generator)

@@ -46,13 +46,13 @@ def test_within_the_uncertainty_nothing_is_better_or_worse() -> None:
         ((2.0, None), (2.0, None), "higher", ""),
     ],
 )
-def test_a_difference_is_told_where_it_exceeds_both_half_widths_together(
+def test_a_difference_counts_if_it_exceeds_both_half_widths_together(
     one: tuple[float, float | None], other: tuple[float, float | None], better: str, said: str
 ) -> None:
     assert difference(value(*one, better=better), value(*other)) == said
 
 
-def test_without_held_out_images_the_references_own_number_stands_beside_it_or_it_is_said() -> None:
+def test_without_held_out_images_the_headline_has_the_references_own_number_or_says_so() -> None:
     said = text(record(400, values={"is": value(3.0, 0.2, "higher", real=7.0)}))
     assert "IS 3.00" in said
     assert "The real images that it is compared with have 7: the generated images are worse by 4.00." in said

@@ -121,7 +121,7 @@ def headline(text: str) -> str:
     return found[0]
 
 
-def test_a_sweep_is_drawn_and_what_stands_first_is_the_checkpoint_as_it_is(written: Write) -> None:
+def test_a_sweep_is_drawn_and_the_untruncated_checkpoint_comes_first(written: Write) -> None:
     """A truncation of 1 draws latents from within one deviation: it is far from none."""
     assert headline(written(record(500), record(500, 0.7))[1]) == "Iteration 500, truncation 0.7"
     assert headline(written(record(500, 1.0))[1]) == "Iteration 500"

@@ -81,7 +81,7 @@ def test_a_run_that_was_killed_in_a_fade_goes_on_bit_for_bit(whole: Path, tmp_pa
     assert metrics(tmp_path / "run") == metrics(whole)
 
 
-def test_a_run_in_the_middle_of_its_growth_is_sampled_where_it_stands(halfway: Path) -> None:
+def test_a_half_grown_run_is_sampled_at_its_level(halfway: Path) -> None:
     run = ganlab.load(halfway)
     assert run.sample(2).shape == (2, 1, 8, 8)
     networks: tuple[Any, ...] = (run.generator, run.module.game.generator, run.module.game.discriminator)
@@ -93,7 +93,7 @@ def test_a_run_in_the_middle_of_its_growth_is_sampled_where_it_stands(halfway: P
     assert (tile - made).abs().max() <= 1
 
 
-def test_a_new_run_that_begins_with_the_weights_of_a_half_grown_one_stands_where_it_should(
+def test_a_new_run_from_a_half_grown_one_begins_at_its_own_level(
     halfway: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     early, short = tmp_path / "early", ["data.num_classes=0", "data.batch_size=8", "trainer.max_steps=1"]

@@ -150,7 +150,7 @@ def test_tensorboard_on_a_full_disk_stops_no_training_and_prints_no_traceback(
 
 
 class Client:
-    """What stands in for MLflow's: it keeps what it is told by the place that it is for."""
+    """A replacement of MLflow's logger, which keeps its calls by their place."""
 
     kept: ClassVar[dict[str, list[Any]]] = {}
 

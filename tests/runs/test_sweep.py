@@ -137,7 +137,7 @@ class Job:
     """A process that ends in good order at SIGTERM; the sweep is interrupted while it waits for it."""
 
     def __init__(self, interruption: BaseException | None, code: int) -> None:
-        self.interruption, self.code, self.told = interruption, code, 0
+        self.interruption, self.code, self.count = interruption, code, 0
 
     def wait(self) -> int:
         if self.interruption is not None:
@@ -146,7 +146,7 @@ class Job:
         return self.code
 
     def terminate(self) -> None:
-        self.told += 1
+        self.count += 1
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_what_interrupts_a_sweep_is_passed_on_to_its_job(
     interrupted: list[int] = []
     assert sweep._start(tmp_path, interrupted) == job.code
     assert interrupted == noted
-    assert job.told == len(noted)
+    assert job.count == len(noted)
 
 
 def test_a_job_that_a_signal_killed_counts_as_a_shell_counts_it(

@@ -106,7 +106,7 @@ def test_other_options_of_lightnings_pass(options: dict[str, Any]) -> None:
 
 
 def test_limited_epochs_do_not_repeat_images(train: Train) -> None:
-    """Lightning then starts the endless loader anew, which goes on where the run stands."""
+    """Lightning then starts the endless loader again, which continues at the run's progress."""
     from support.runs import assert_bit_equal
 
     whole, limited = train(name="whole", steps=5), train("trainer.limit_train_batches=2", name="limited", steps=5)

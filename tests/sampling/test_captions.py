@@ -1,4 +1,4 @@
-"""Names stand beside the rows that they belong to."""
+"""Names are beside their rows."""
 
 from __future__ import annotations
 

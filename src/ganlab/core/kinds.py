@@ -28,7 +28,7 @@ class Kind:
         takes_roles: Whether it is given what has a role, as games are.
         network: Whether it has weights that a run trains.
         labels: Whether it is given the class labels of a conditional run: ``always``, or as ``judge``, if no judge
-            stands before it in `KINDS`.
+            comes before it in `KINDS`.
         many: Whether a run may use several: ``reg=[sn,ortho]``.
         optional: Whether ``none`` is a choice.
         fixed: Whether a checkpoint fits the same options only.

@@ -40,7 +40,7 @@ def collect(
         summaries: The summaries to make.
         extractor: None: no summary needs features.
         device: Where features are extracted; for where they are kept see `where_kept`.
-        what: What the line of progress calls them.
+        what: Their name in the line of progress.
 
     Raises:
         GanlabError: If images or their features are NaN; on all ranks.

@@ -192,7 +192,7 @@ def metrics_or_none(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
-def test_a_signal_that_comes_while_the_ranks_agree_is_heeded_at_the_next_iteration(
+def test_a_signal_that_comes_while_the_ranks_agree_ends_the_next_iteration(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It was lost: the ranks agreed on what they had before it, and that was taken for all there was."""

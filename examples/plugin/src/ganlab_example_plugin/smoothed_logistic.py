@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class SmoothedLogistic:
-    """Non-saturating logistic loss with one-sided label smoothing: D is told 1 - s for real, 0 for fake.
+    """Non-saturating logistic loss with one-sided label smoothing: D's targets are 1 - s for real, 0 for fake.
 
     D: (1 - s) E[softplus(-D(x))] + s E[softplus(D(x))] + E[softplus(D(G(z)))]        G: E[softplus(-D(G(z)))]
 
