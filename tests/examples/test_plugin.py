@@ -98,10 +98,19 @@ def test_show_prints_a_plug_ins_formula_and_options(site: Path) -> None:
 def on_the_path(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The packages are installed for this process too, which need not import torch anew."""
     monkeypatch.syspath_prepend(str(site))
+    for name in loaded():  # from where the example may be installed as well
+        monkeypatch.delitem(sys.modules, name)
     registry.forget()
     yield
+    for name in loaded():
+        del sys.modules[name]
     monkeypatch.undo()
     registry.forget()
+
+
+def loaded() -> list[str]:
+    """The modules of the example that this process has imported."""
+    return [name for name in sys.modules if name.partition(".")[0] == "ganlab_example_plugin"]
 
 
 @pytest.mark.usefixtures("on_the_path")
