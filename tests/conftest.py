@@ -1,4 +1,4 @@
-"""What several test modules share: tiny runs in this process, and the installed command in others."""
+"""Shared fixtures: tiny runs in this process, and the installed command in others."""
 
 from __future__ import annotations
 

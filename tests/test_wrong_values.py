@@ -72,7 +72,7 @@ def attempt(before: tuple[str, ...], word: str) -> None:
 
 
 def escaped(count: int, seed: int) -> list[str]:
-    """What raised anything but a sentence."""
+    """The cases that raised anything but a sentence."""
     found = []
     for before, word in lines(count, seed):
         try:

@@ -1,4 +1,4 @@
-"""What the benchmark says, not how fast anything is."""
+"""The output of the benchmark, not the speed of anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `ganlab bench` says about regularizers: from made-up times, and once for real."""
+"""The report of `ganlab bench` about regularizers: of made-up times, and once of real ones."""
 
 from __future__ import annotations
 

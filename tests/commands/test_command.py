@@ -1,4 +1,4 @@
-"""What a dataclass of a command gives: reading, help, errors and completion."""
+"""Commands as dataclasses: parsing, help, errors and completion."""
 
 import subprocess
 import sys

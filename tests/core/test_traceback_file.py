@@ -1,4 +1,4 @@
-"""What escapes ends in one line that names a file with the traceback, wherever it comes from."""
+"""An unexpected error ends in one line that names a file with the traceback."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What MEG is compared on: small networks, images and codes that are functions of names."""
+"""Inputs for comparing MEG: small networks, images and codes that are functions of names."""
 
 from __future__ import annotations
 

@@ -58,12 +58,12 @@ def inputs(
 
 
 def moves(name: str) -> bool:
-    """Whether a tensor of another code moves in training mode without an optimizer."""
+    """Tell if a tensor of another code moves in training mode without an optimizer."""
     return bool(re.search(r"(^|\.)(u0|sn_u|weight_[uv]|(running|stored)_(mean|var))$", name))
 
 
 def read(case: str) -> dict[str, Any]:
-    """What a fixture holds: ``files`` {name: {tensor: shape}}, ``size``, ``latent_dim``, ``classes``, and arrays.
+    """The content of a fixture: ``files`` {name: {tensor: shape}}, ``size``, ``latent_dim``, ``classes``, and arrays.
 
     The arrays are ``FILE/eval``, and ``FILE/train`` (3, ...), three passes in training mode, with ``FILE/state``,
     the tensors that move, after them, in the order of their names and thinned.

@@ -71,6 +71,6 @@ def save(case: str, about: dict[str, Any], outputs: dict[str, Any]) -> None:
 
 
 def read(case: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What a fixture holds: ``files`` {name: {tensor: shape}} and the options of the network; outputs."""
+    """The content of a fixture: ``files`` {name: {tensor: shape}} and the options of the network; outputs."""
     with np.load(FIXTURES / f"{case}.npz", allow_pickle=False) as file:
         return json.loads(str(file["about"])), {key: file[key] for key in file.files if key != "about"}

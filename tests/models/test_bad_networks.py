@@ -1,4 +1,4 @@
-"""What a residual family cannot do is one sentence with the override key and the nearest that it can."""
+"""Impossible options of a residual family are one sentence with the override key and the nearest possible value."""
 
 from types import ModuleType
 

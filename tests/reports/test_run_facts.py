@@ -1,4 +1,4 @@
-"""What the page shows of a run: losses, grids, command line, configuration; and nothing of it is markup."""
+"""The facts about a run on the page: losses, grids, command line, configuration; and nothing of it is markup."""
 
 from __future__ import annotations
 

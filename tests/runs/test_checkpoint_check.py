@@ -1,4 +1,4 @@
-"""What a checkpoint brings is checked: a run goes on rightly, or one sentence says what does not fit."""
+"""Foreign checkpoints are checked: a run continues correctly, or one sentence names the misfit."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
 
 
 def assert_right_or_one_sentence(case: Case, place: Place, value: Any) -> bool:
-    """Whether it was refused."""
+    """Tell if it was refused."""
     try:
         found = case.taken(changed(case.whole, place, value))
     except GanlabError as error:

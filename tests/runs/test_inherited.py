@@ -1,4 +1,4 @@
-"""What a run takes over from the run that it begins with, and its data is other, is said or refused."""
+"""Differences in data from the run that a run begins with are reported or refused."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ EACH = ["before another file's replacement"] + [
 
 
 def go_on(folder: Path, words: list[str]) -> None:
-    """What the user would do."""
+    """Resume as a user does."""
     try:
         session.resume(folder)
     except GanlabError as error:

@@ -214,7 +214,6 @@ def _across_ranks(module: nn.Module, flag: bool) -> None:
 
 
 def _grow(game: Game, config: Config) -> None:
-    """Give the game its schedule of growth."""
     part = config["growth"]
     if "discriminator" not in config:
         raise GanlabError(

@@ -152,7 +152,7 @@ def moved_probability(p: Tensor, sign: Tensor, target: float, images: Tensor, ki
     return (p + (sign - target).sign() * images / (1000 * kimg)).clamp(min=0)
 
 
-# --- the draws, a column each whatever the policy, so that no transformation shifts the draws of another
+# --- the draws, a column each for any policy, so that no transformation shifts the draws of another
 
 _GATES = (*(t for t in TRANSFORMS if t not in ("rotate", "imgfilter")), "rotate", "rotate after", "band 0", "band 1",
           "band 2", "band 3")  # fmt: skip

@@ -245,12 +245,10 @@ def _marks(annotation: Any) -> Iterator[Any]:
 
 
 def _inner(annotation: Any) -> Sequence[Any]:
-    """The types that an annotation is made of."""
     return get_args(annotation)[: 1 if get_origin(annotation) is Annotated else None]
 
 
 def _single(word: str, is_list: bool = False, names_file: bool = False) -> Any:
-    """The value that is typed, if it is one."""
     from ganlab.config import command_line
 
     override = command_line.read(word, names_file)

@@ -166,7 +166,6 @@ class Evaluate(Command):
             raise GanlabError(f"{key}={getattr(self, key)} has no effect here, since {why}: leave it out.")
 
     def _protocol(self, data: str) -> Any:
-        """The protocol, with what is typed of it."""
         from ganlab.config import command_line
         from ganlab.evaluation import protocol
 

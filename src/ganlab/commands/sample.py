@@ -131,7 +131,6 @@ class Sample(Command):
         return self.out is not None and not self._many and Path(self.out).suffix.lower() != ".png"
 
     def _path(self, run: Any) -> Path:
-        """The file or folder to write."""
         if self.out:
             return Path(self.out)
         name: str = "sample" if self.kind == "grid" else self.kind

@@ -163,7 +163,7 @@ def _metadata() -> tuple[EntryPoints, dict[str, str]]:
     """Entry points, and the distributions whose ``entry_points.txt`` is malformed."""
     try:
         return cast(EntryPoints, entry_points()), {}  # Python 3.10 and 3.11 call it SelectableGroups
-    except Exception:  # whatever importlib makes of the first malformed file, and then it reads no other
+    except Exception:  # importlib stops at the first malformed file
         found: list[EntryPoint] = []
         broken: dict[str, str] = {}
         seen: set[str] = set()

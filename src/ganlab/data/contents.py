@@ -77,7 +77,9 @@ def _digest(images: Images) -> str:
 
 
 def _size(size: Any) -> str:
-    return "many sizes" if size is None else sizes.words(size) if isinstance(size, list) else "?"
+    if size is None:
+        return "many sizes"
+    return sizes.words(size) if isinstance(size, list) else "?"
 
 
 def _names(names: Any) -> str:

@@ -74,7 +74,6 @@ class Evaluator:
     # --- summaries of real images
 
     def _rows_of_roles(self) -> dict[Role, tuple[str, Tensor]]:
-        """Return the split and its rows for each role."""
         protocol, splits = self.protocol, self.real.splits
         rows = splits[protocol.reference]
         if protocol.reference_images:

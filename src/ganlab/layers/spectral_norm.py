@@ -103,7 +103,7 @@ class SpectralNorm(nn.Module):
 
 
 def _matrix(weight: Tensor, out_dim: int, like: Tensor | None = None) -> Tensor:
-    # σ does not depend on the order of columns, so that one is taken which needs no copy (of ``like``).
+    # σ does not depend on the order of columns: take the order that needs no copy (of ``like``).
     like = weight if like is None else like
     if out_dim:
         weight, like = weight.transpose(0, out_dim), like.transpose(0, out_dim)
@@ -113,7 +113,6 @@ def _matrix(weight: Tensor, out_dim: int, like: Tensor | None = None) -> Tensor:
 
 
 def _unmatrix(matrix: Tensor, like: Tensor, out_dim: int) -> Tensor:
-    """The inverse of `_matrix`."""
     shaped = like.transpose(0, out_dim) if out_dim else like
     if like.ndim == 4 and not shaped.is_contiguous():
         rows, channels, height, width = shaped.shape

@@ -53,7 +53,7 @@ class ImageSet:
 
 @dataclass
 class Demo:
-    """What was found.
+    """The results.
 
     Args:
         gaussians: The Inception Score of distributions on the line, by what they are.
@@ -258,7 +258,7 @@ def text(demo: Demo) -> str:
 
 
 def conclusions(demo: Demo) -> list[str]:
-    """What the numbers of this demonstration say, as far as they do."""
+    """Conclusions from the numbers of this demonstration."""
     real = demo.values["held-out images"]
     rivals = {name: v["is"] for name, v in demo.values.items() if v["is"] > real["is"] and name != "training images"}
     found = []

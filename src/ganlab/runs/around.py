@@ -127,7 +127,7 @@ def begin(made: Sequence[Any], parts: Sequence[Component]) -> None:
             _ = getattr(logger, "experiment", None)
         except OSError as error:
             raise GanlabError(f"{part.key} cannot be written: {error.strerror or error}.") from error
-        except Exception as error:  # of whatever a plug-in, or a server, does
+        except Exception as error:  # of a plug-in or a server
             raise GanlabError(f"{part.key} cannot begin: {type(error).__name__}: {sentence(error)}") from error
 
 
@@ -148,7 +148,7 @@ def _make(part: Component, run: RunContext) -> Any:
         raise GanlabError(
             f"{part.key} needs a package that is not installed: pip install {error.name or sentence(error)}"
         ) from error
-    except Exception as error:  # of whatever a plug-in does
+    except Exception as error:  # of a plug-in
         raise GanlabError(f"{part.key} cannot be made: {type(error).__name__}: {sentence(error)}") from error
     wanted = CLASSES[part.kind]
     if not isinstance(made, wanted):

@@ -113,7 +113,6 @@ def _of_callbacks(checkpoint: Mapping[str, Any], callbacks: Collection[str]) -> 
 
 
 def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
-    """Check the stage of growth."""
     stage, phase, played = stored["stage"], stored["phase"], stored["progress"]["iteration"] > 0
     if module.game.growth is None or not played:
         if stage is not None or phase is not None:

@@ -43,7 +43,7 @@ def inherited(overrides: Sequence[str]) -> Inherited | None:
     if "experiment" in typed:
         return None
     before = run_folder.read_config(choice.named(str(typed["init"].value()))[0])
-    values: dict[str, Any] = {"ema.ramp_up": None}  # the average goes on as well
+    values: dict[str, Any] = {"ema.ramp_up": None}  # the average continues
     values["data.image_size"] = schema.plain(before.data.image_size)
     if before.data.image_channels != 1:  # grey images can be taken as coloured ones, and not the other way round
         values["data.image_channels"] = before.data.image_channels

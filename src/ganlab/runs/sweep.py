@@ -157,7 +157,6 @@ def _enumerable(override: Override) -> bool:
 
 
 def _folder(parsed: Sequence[Override]) -> Path:
-    """The sweep's folder."""
     given = [str(o.value()) for o in parsed if o.get_key_element() == "run.dir"]
     default = datetime.now().strftime("sweeps/%Y-%m-%d_%H-%M-%S")
     return Path(os.path.expanduser(given[-1] if given else default)).absolute()

@@ -1,4 +1,4 @@
-"""What every rank plays, and one process too: games, and bare collectives."""
+"""Cases for several ranks and one process: games, and bare collectives."""
 
 from __future__ import annotations
 

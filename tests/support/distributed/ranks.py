@@ -18,7 +18,7 @@ LIMIT_SECONDS = 400  # half a minute on two idle cores
 
 
 def results() -> list[dict[str, Any]]:
-    """What `cases.run_all` gave on each rank.
+    """The results of `cases.run_all` on each rank.
 
     Raises:
         RuntimeError: If a rank fails or all are not done in time; nothing is left running.

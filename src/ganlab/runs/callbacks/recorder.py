@@ -56,7 +56,7 @@ class Recorder(L.Callback):
     ) -> None:
         assert isinstance(pl_module, GANModule)
         progress = pl_module.progress
-        # the last one of the run's length before its checkpoint is there: nobody would come back for it
+        # write the last line before the last checkpoint: a complete run is not resumed
         if _is_due(progress.iteration, trainer) or pl_module.training_options.ends(progress):
             self._record(trainer, pl_module)
 
