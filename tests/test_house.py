@@ -81,3 +81,14 @@ def test_code_outside_the_components_names_none_of_them() -> None:
 def trees() -> Iterator[tuple[Path, ast.Module]]:
     for path in SOURCE.rglob("*.py"):
         yield path.relative_to(SOURCE), ast.parse(path.read_text())
+
+
+def test_no_file_holds_the_marks_of_a_conflict() -> None:
+    """In a docstring nothing else sees them."""
+    marks = ("<" * 7 + " ", ">" * 7 + " ")
+    files = [path for room in (SOURCE, TESTS) for path in room.rglob("*.py")]
+    assert [
+        path.name
+        for path in files
+        if path.read_text().startswith(marks) or any(f"\n{m}" in path.read_text() for m in marks)
+    ] == []
