@@ -17,7 +17,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
 from ganlab.config import schema
-from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.strategy import ReplicaStrategy
 
@@ -91,7 +91,7 @@ def make(
     except GanlabError:
         raise
     except Exception as error:  # Lightning's own checks: MisconfigurationException, ValueError, TypeError, ...
-        raise GanlabError(f"trainer: {' '.join(str(error).split())}") from error
+        raise GanlabError(f"trainer: {sentence(error)}") from error
 
 
 def check(options: Any) -> None:
