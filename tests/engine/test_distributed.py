@@ -201,7 +201,7 @@ def test_the_installed_command_on_two_processes_equals_one_and_rank_zero_alone_w
     one, two = tmp_path / "one", tmp_path / "two"
     done = ganlab_train(two, *steps, "trainer.devices=2")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(f"run: {two}\n") == 1
+    assert done.stdout.count("run: two\n") == 1
     assert [done.stdout.count(f"{what}: ") for what in ("\ndata", "\nlength")] == [0, 1]
     assert done.stdout.startswith("data: digits")
     assert "= 2 processes x " in done.stdout.splitlines()[2]
@@ -235,7 +235,7 @@ def test_sigterm_to_the_first_of_two_processes_stops_both_and_leaves_a_run_that_
         process.send_signal(signal.SIGTERM)
         said, complained = process.communicate(timeout=60)
         assert process.returncode == 128 + signal.SIGTERM, complained
-        assert f"ganlab resume {folder}" in said
+        assert "ganlab resume run\n" in said
         for _ in range(100):  # the other rank leaves by itself
             if not any(alive(child) for child in children):
                 break

@@ -240,7 +240,7 @@ def test_the_installed_command_heeds_ctrl_c_in_training_and_before_it(tmp_path: 
     assert code == 130
     assert "Ctrl-C: finishing this iteration" in err
     assert "Traceback" not in err
-    assert f"Continue with: ganlab resume {folder}" in out
+    assert "Continue with: ganlab resume run\n" in out
     iteration = state(folder)["ganlab"]["progress"]["iteration"]
     assert f"after iteration {iteration}." in out
     assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["max_steps"] == 100000
