@@ -89,7 +89,7 @@ def test_the_picture_of_the_floors_is_the_import_contract() -> None:
 
 
 def lines_of_train() -> list[str]:
-    """What is typed after ``ganlab train`` on a page; runs and files of the reader's are left out."""
+    """Return the options of ``ganlab train`` on all pages, without lines that need runs or files of the reader."""
     blocks = "".join(re.findall(r"(?ms)^```sh\n(.*?)^```", "\n".join(page.read_text() for page in PAGES)))
     found = re.findall(r"(?m)^ganlab train (.*)$", blocks.replace("\\\n", ""))
     theirs = ("RUN", "--help", "squared_hinge")  # the last is the loss that CONTRIBUTING writes
@@ -112,7 +112,7 @@ def python_on(page: str) -> list[str]:
 
 
 def module(name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What a file of this code would define; it can be imported by ``name``."""
+    """Return the names that a file of this code would define; it can be imported by ``name``."""
     made = types.ModuleType(name)
     monkeypatch.setitem(sys.modules, name, made)
     exec(code, vars(made))

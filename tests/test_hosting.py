@@ -1,4 +1,4 @@
-"""What a hosting runs is .ci/run, and what runs before a commit is a part of it."""
+"""A hosting service runs .ci/run, and the checks before a commit are a part of it."""
 
 from __future__ import annotations
 

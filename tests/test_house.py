@@ -1,4 +1,4 @@
-"""How the repository is laid out: what a stranger may rely on when looking for a test."""
+"""Rules of the repository: names of files, their length, and the style of code and docstrings."""
 
 from __future__ import annotations
 
@@ -78,9 +78,11 @@ def test_code_outside_the_components_names_none_of_them() -> None:
     assert found - NAMED == set()
 
 
-def trees() -> Iterator[tuple[Path, ast.Module]]:
-    for path in SOURCE.rglob("*.py"):
-        yield path.relative_to(SOURCE), ast.parse(path.read_text())
+def trees(*rooms: Path) -> Iterator[tuple[Path, ast.Module]]:
+    """Yield the files of the source, or of ``rooms``, each with its path from there."""
+    for room in rooms or (SOURCE,):
+        for path in room.rglob("*.py"):
+            yield path.relative_to(room), ast.parse(path.read_text())
 
 
 def test_no_file_holds_the_marks_of_a_conflict() -> None:
@@ -92,3 +94,26 @@ def test_no_file_holds_the_marks_of_a_conflict() -> None:
         for path in files
         if path.read_text().startswith(marks) or any(f"\n{m}" in path.read_text() for m in marks)
     ] == []
+
+
+def test_no_conditional_lies_inside_another_one() -> None:
+    nested = [
+        f"{path.name}: line {node.lineno}"
+        for path, tree in trees(SOURCE, TESTS)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.IfExp) and sum(isinstance(part, ast.IfExp) for part in ast.walk(node)) > 1
+        if path.name not in ("schema.py", "sweep.py")
+    ]
+    assert nested == []
+
+
+def test_docstrings_begin_with_a_verb_or_a_name() -> None:
+    questions = ("How", "What", "When", "Where", "Whether", "Which", "Who", "Whose", "Why")
+    found = [
+        f"{path.name}: {text.splitlines()[0]}"
+        for path, tree in trees(SOURCE, TESTS)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and (text := ast.get_docstring(node))
+        if text.startswith(tuple(f"{word} " for word in questions))
+    ]
+    assert found == []

@@ -130,6 +130,7 @@ class Progressive:
             if images_seen < end or (images_seen == end and fade_follows and not phase.fades):
                 break
         size = self.image_sizes[phase.level]
+        since_reset = number if self.reset_after_fade else phase.level
         factor = self._factors.get(size[0], 1.0)
         return Stage(
             image_size=size,
@@ -137,7 +138,7 @@ class Progressive:
             level=phase.level,
             alpha=(images_seen - phase.start) / phase.images if phase.fades else 1.0,
             learning_rates=dict.fromkeys(self.players, factor) if self._factors else {},
-            phase=(number if self.reset_after_fade else phase.level) if self.reset_optimizers else 0,
+            phase=since_reset if self.reset_optimizers else 0,
             average=phase.level if self.restart_average else 0,
         )
 

@@ -51,7 +51,7 @@ def test_layers_without_end_are_refused_and_no_hook_stays(monkeypatch: pytest.Mo
     "model", ["dcgan", "mlp", "small", "sngan", "sagan", "biggan", "biggan_deep", "pggan", "stylegan", "gan_stability"]
 )
 def test_every_model_can_be_built_without_memory(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot is not checked, without a word."""
+    """The check skips without a message those that cannot."""
     found: list[torch.nn.Parameter] = []
 
     class Reached(Exception):

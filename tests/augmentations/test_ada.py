@@ -33,8 +33,11 @@ OUTPUTS = [name for name in PUBLISHED if " at " in name]
 
 
 def parameters_at(percentile: float, noise: Tensor) -> dict[str, Tensor]:
-    """What ``debug_percentile`` fixes: a normal variable is its standard deviation times erfinv(2 percentile - 1),
-    the second rotation none, and the noise's deviation 0.1 erfinv(percentile)."""
+    """Return the numbers that ``debug_percentile`` sets.
+
+    A normal variable is its standard deviation times erfinv(2 percentile - 1), the second rotation none, and the
+    noise's deviation 0.1 erfinv(percentile).
+    """
     q, e = percentile, torch.erfinv(torch.tensor(2 * percentile - 1)).item()
     sigma = 0.1 * torch.erfinv(torch.tensor(percentile)).item()
     angle = (2 * q - 1) * math.pi

@@ -267,7 +267,7 @@ def test_a_recipe_trains_one_iteration_at_reduced_width(name: str, tmp_path: Pat
 
 @pytest.mark.parametrize("game", registry.names("game"))
 def test_two_time_scales_or_several_steps_are_words_on_the_command_line(game: str) -> None:
-    """What an iteration then does with them is held against plain loops in games/test_updates."""
+    """The iterations themselves are compared with plain loops in games/test_updates."""
     two_scales = {"discriminator": 3e-4, "generator": 1e-4}
     alike = {"discriminator": 2e-4, "generator": 2e-4}
     counted = "discriminator_steps" in schema.options(registry.load("game", game))

@@ -92,7 +92,7 @@ class _Sum(Accumulator):
 
 
 class Brighter(Metric):
-    """How much brighter generated images are than real ones."""
+    """Mean brightness of generated images minus that of real ones."""
 
     def __init__(self, unit: float = 1.0) -> None:
         self.unit = unit

@@ -99,8 +99,8 @@ def test_no_altered_line_breaks_the_page(tmp_path: Path, monkeypatch: pytest.Mon
     def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         if path:
             yield path
-        inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-        for key, child in inner:
+        inner = dict(enumerate(node)) if isinstance(node, list) else node
+        for key, child in inner.items() if isinstance(inner, dict) else ():
             yield from leaves(child, (*path, key))
 
     file, pages, refused = tmp_path / scores.FILE, 0, 0

@@ -30,7 +30,7 @@ from ganlab.losses.relativistic import Relativistic
 
 
 def moved(before: nn.Module, after: nn.Module) -> list[Tensor]:
-    """What SGD of rate 1 subtracted: the gradients."""
+    """Return the gradients: SGD of rate 1 subtracts them."""
     return [b.detach() - a.detach() for b, a in zip(before.parameters(), after.parameters(), strict=True)]
 
 

@@ -104,7 +104,7 @@ def test_ten_iterations_equal_a_plain_loop_of_one_pass() -> None:
 
 @pytest.mark.parametrize("name", [*sorted({*registry.names("reg")} - MASKED), "ada"])
 def test_every_regularizer_finds_the_gradients_of_two_passes(name: str) -> None:
-    """Where nothing couples the images of a batch and vectors move once a turn, two passes are one."""
+    """One pass equals two, as no layer couples the images of a batch and vectors move once a turn."""
     options = {"ada": {"policy": "bg", "p": 0.5, "interval_steps": 1}}.get(name, FELT.get(name, {}))
     reg = {**{other: {} for other in WITH.get(name, ())}, name: options}
     once, twice = (build(flag, reg) for flag in (True, False))
@@ -134,7 +134,7 @@ def test_every_update_rule_and_accumulation_have_it(update: str, accumulate: int
 
 
 def passes(engine: Engine) -> list[int]:
-    """How many images each pass of the discriminator was over."""
+    """Return the number of images of each pass of the discriminator."""
     sizes: list[int] = []
     discriminator: Any = engine.game.discriminator
     discriminator.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
@@ -150,7 +150,7 @@ def test_the_discriminator_is_called_once_a_turn() -> None:
 
 
 def vector_moves(one_pass: bool) -> int:
-    """How often a vector of the discriminator's moved in its turn, with ``state_updates=every_forward``."""
+    """Count the moves of a vector of the discriminator in its turn, with ``state_updates=every_forward``."""
     engine = build(one_pass, {"sn": FELT["sn"]}, every_forward=True)
     found: list[bool] = []
     iterate = spectral_norm._iterate
@@ -225,7 +225,7 @@ def test_a_loss_that_does_not_score_both_is_refused() -> None:
 
 
 def labels_in_turns(engine: Engine, iterations: int = 1) -> list[tuple[str, Any, Any]]:
-    """Who played, the labels of the fakes, and those of the reals, of each micro-batch."""
+    """Return the player, the labels of the fakes, and those of the reals, of each micro-batch."""
     found = []
 
     def look(turn: Turn, view: View) -> None:

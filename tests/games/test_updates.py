@@ -67,7 +67,7 @@ class T(nn.Module):
 
 @dataclass
 class Drawn:
-    """What one turn is given: real points, latents and the keyed draws."""
+    """Inputs of one turn: real points, latents and the keyed draws."""
 
     x: Tensor
     z: Tensor

@@ -56,7 +56,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Imported:
 
 
 def ask(network: torch.nn.Module, case: str, about: About, step: int | None = None) -> torch.Tensor:
-    """What a network of ours says to the inputs of ``case``, in the precision of its weights."""
+    """Return the output of a network of ours for the inputs of ``case``, in the precision of its weights."""
     z, x, y = inputs(case, about["latent_dim"], about["size"], about["classes"], step)
     with torch.no_grad():
         return thinned(network((z if hasattr(network, "latent_dim") else x).to(next(network.parameters()).dtype), y))
@@ -138,7 +138,7 @@ def parts_of(network: torch.nn.Module) -> dict[str, torch.nn.Module]:
 def passed(
     network: torch.nn.Module, parts: dict[str, torch.nn.Module], x: torch.Tensor, y: torch.Tensor | None
 ) -> tuple[dict[str, tuple[Any, ...]], dict[str, torch.Tensor], dict[str, torch.Tensor], torch.Tensor]:
-    """What each part was given, what it made of it, the slope of r·output there, and the output's length."""
+    """Return the input of each part, its output, the slope of r·output there, and the output's length."""
     given: dict[str, tuple[Any, ...]] = {}
     made: dict[str, torch.Tensor] = {}
 

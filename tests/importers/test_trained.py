@@ -33,7 +33,7 @@ About = dict[str, Any]
 
 @dataclass
 class Case:
-    """What a case runs.
+    """Options and losses of one case.
 
     Args:
         words: The recipe, or what its authors' settings are in ganlab.
@@ -259,7 +259,7 @@ def play(
 
 
 def parts(module: GANModule, network: str) -> list[tuple[str, nn.Module]]:
-    """What makes a network of theirs, each with the prefix of its tensors in `Translated.state`."""
+    """Return the modules of a network of theirs, each with the prefix of its tensors in `Translated.state`."""
     if network in ("G", "average"):
         return [("", module.game.get_submodule("generator") if network == "G" else module.average["generator"])]
     if network == "H":
@@ -299,7 +299,7 @@ def drawing(draws: Draws, classes: int) -> Callable[..., Tensor]:
 def batches(
     module: GANModule, draws: Draws, composed: dict[str, Any], iterations: int
 ) -> Iterator[dict[str, list[Tensor | None]]]:
-    """What the turns of an iteration get that take new real images."""
+    """Yield the batches of the turns that take new real images, an iteration at a time."""
     data, accumulate = composed["data"], composed["accumulate"]
     for _ in range(iterations):
         stage = module.game.stage(module.progress.images_seen)

@@ -23,7 +23,7 @@ KEPT = 12  # numbers of a tensor
 
 
 class Draws:
-    """What is drawn in training, by purpose, in the order in which it is asked for."""
+    """The draws of training, by purpose, in the order in which they are made."""
 
     def __init__(self, case: str) -> None:
         self.case = case

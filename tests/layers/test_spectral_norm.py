@@ -213,7 +213,7 @@ def test_no_iteration_at_all_is_refused() -> None:
 
 
 def calls(what: object, *, operation: str) -> int:
-    """How often torch ran ``operation`` in ``what()``."""
+    """Count the calls of torch's ``operation`` in ``what()``."""
     with torch.profiler.profile() as profile:
         what()  # type: ignore[operator]
     return sum(event.count for event in profile.key_averages() if event.key == operation)

@@ -69,7 +69,7 @@ def build(name: str) -> Any:
 
 
 def given(name: str, image_shape: tuple[int, ...], step: int) -> list[Tensor]:
-    """What the network takes in one pass."""
+    """Return the inputs of one pass of the network."""
     of = {
         "z": lambda: numbers(f"{name}/z{step}", (BATCH, LATENTS)),
         "x": lambda: torch.tanh(numbers(f"{name}/x{step}", (BATCH, *image_shape))),

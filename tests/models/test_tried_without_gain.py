@@ -1,4 +1,4 @@
-"""What the BigGAN paper reports as tried without gain can be tried."""
+"""Options for changes that the BigGAN paper reports as tried without gain."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ BOTH = ("discriminator", "generator")
 
 
 def added(regularizer: Regularizer, game: Game, turn: Turn = DISCRIMINATOR) -> dict[str, Tensor]:
-    """What is added to gradients of zero of everyone who has the turn, by name."""
+    """Return the numbers added to gradients of zero of all players of the turn, by name."""
     own = {player: list(game.players[player].parameters()) for player in turn.players}
     for parameter in (p for parameters in own.values() for p in parameters):
         parameter.grad = torch.zeros_like(parameter)

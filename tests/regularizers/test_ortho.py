@@ -59,7 +59,7 @@ class Networks(Game):
         return rows
 
     def gradients(self, regularizer: Regularizer, turn: Turn = GENERATOR) -> dict[str, Tensor]:
-        """What the regularizer adds to gradients of zero, by name; every second vector has no gradient."""
+        """Return the numbers that the regularizer adds to gradients of zero, by name; one vector has no gradient."""
         used = {n: p for n, p in self.generator.named_parameters() if n != "norm.weight"}
         for parameter in used.values():
             parameter.grad = torch.zeros_like(parameter)

@@ -232,7 +232,7 @@ def test_the_page_begins_with_the_headline(written: Write) -> None:
 
 
 def test_the_headline_is_of_generated_images_whatever_protocol_held_out_ones_had(written: Write) -> None:
-    """Where fewer images are held out than are generated, they are scored under a protocol of their own, and last."""
+    """Held-out images that are fewer than generated ones are scored last, under a protocol of their own."""
     held_out = record(400, protocol="few", time="2026-11-21T10:00:00", values={"fid": value(1.5)})
     real = {**held_out, "subject": {"kind": "real", "split": "test"}}
     html, _ = written(record(400, values={"fid": value(77.0)}), real)
@@ -261,6 +261,15 @@ def test_a_line_of_an_older_version_has_no_figures_and_a_page(written: Write) ->
     old = record(1000, details={"spectrum": {"fake": [1.0]}})
     del old["figures"]
     assert "FID" in written(old)[1]
+
+
+def test_short_texts_of_a_column_of_texts_are_aligned_as_the_others(written: Write) -> None:
+    faults = plain(
+        Table("Faults", ["score", "cause"], [[1.5, "a generator that knows its training images"], [2, "noise"]])
+    )
+    html, _ = written(record(1000, figures={"m": [faults]}))
+    assert '<td class="text">noise</td>' in html
+    assert "<td>2</td>" in html
 
 
 def test_long_tables_are_folded(written: Write) -> None:

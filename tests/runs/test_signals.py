@@ -125,7 +125,7 @@ def _free_port() -> int:
 
 
 def _node(node: int, port: int) -> dict[str, str]:
-    """What is set on each machine where nothing but Lightning starts processes."""
+    """Variables that are set on each machine on which Lightning alone starts processes."""
     return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": str(node)}
 
 
@@ -147,7 +147,7 @@ def test_a_rank_that_is_killed_ends_the_run_with_one_sentence(ganlab: Callable[.
 def test_a_process_that_waits_for_a_rank_that_has_ended_is_ended_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Where the ranks work together on GPUs, they may wait forever."""
+    """Ranks that work together on GPUs may wait forever."""
     codes: list[int] = []
     sent: list[int] = []
     over = threading.Event()

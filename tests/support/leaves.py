@@ -12,8 +12,9 @@ Place = tuple[Any, ...]
 
 
 def leaves(node: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
-    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else ()
-    found = [leaf for key, value in inner for leaf in leaves(value, (*place, key))]
+    inner = dict(enumerate(node)) if isinstance(node, (list, tuple)) else node
+    children = inner.items() if isinstance(inner, dict) else ()
+    found = [leaf for key, value in children for leaf in leaves(value, (*place, key))]
     yield from found or [(place, node)]
 
 

@@ -134,7 +134,8 @@ class Evaluate(Command):
         path = Path(os.path.expanduser(images))
         if not os.path.exists(path):
             raise GanlabError(f"There is no folder or archive images={images}.")
-        out = Path(self.out) if self.out else (path.parent if os.path.isfile(path) else path.absolute().parent)
+        beside = path.parent if os.path.isfile(path) else path.absolute().parent
+        out = Path(self.out) if self.out else beside
         with _measured() as found:
             scoring.evaluate_images(
                 images, protocol, real, out=out, statistics=self.reference_file, device=choice.device(self.device),

@@ -75,8 +75,9 @@ def of_generator(
         image_shape: (C, H, W) at full size.
         truncation: psi of a generator with a w space; else the largest |z_i| of latents that the prior gives.
     """
-    style = Style(psi=1.0 if truncation is None else truncation) if styles.has_styles(generator) else None
-    if style is None and truncation is not None:
+    style = Style(psi=1.0 if truncation is None else truncation)
+    has_styles = styles.has_styles(generator)
+    if not has_styles and truncation is not None:
         prior = truncate(prior, truncation)
     dim = int(getattr(generator, "latent_dim", 0))
     parameter = next(generator.parameters())
@@ -89,7 +90,7 @@ def of_generator(
         with torch.random.fork_rng(devices=[parameter.device] if parameter.device.type == "cuda" else []):
             torch.manual_seed(randomness.key(seed, "evaluation", start))
             x = z.to(parameter.device, parameter.dtype)
-            images = generator(x, y) if style is None else styles.images(generator, x, y, style, seed, start)
+            images = styles.images(generator, x, y, style, seed, start) if has_styles else generator(x, y)
             images = images.float()
         return _enlarged(generation.to_uint8(images), image_shape), labels, torch.isfinite(images).all()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -94,7 +94,8 @@ class Standard(Game):
         pairs = "a loss that compares fakes with reals" if compares else "fake_labels=reals"
         if (compares or fake_labels == "reals") and generator_batch != 1:
             raise ValueError(f"generator_batch must be 1 for {pairs}, got {generator_batch}.")
-        self._generator_reals = ("fresh" if fresh_reals else "same") if compares else None
+        generator_reals: Literal["fresh", "same"] = "fresh" if fresh_reals else "same"
+        self._generator_reals = generator_reals if compares else None
         if fake_labels == "reals":
             self.show_reals("generator")
 
@@ -105,7 +106,7 @@ class Standard(Game):
     def turns(self) -> Sequence[Turn]:
         return (
             Turn(("discriminator",), repeat=self.discriminator_steps, reals="fresh", counts=True),
-            Turn(("generator",), batch=self.generator_batch, reals=self._generator_reals),  # type: ignore[arg-type]
+            Turn(("generator",), batch=self.generator_batch, reals=self._generator_reals),
         )
 
     def objective(self, turn: Turn, view: View) -> Objectives:

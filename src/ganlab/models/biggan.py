@@ -147,7 +147,9 @@ class Generator(nn.Module):
         # Spectral norm on this embedding cripples the generator, so the published network has none.
         self.embedding = exempt(nn.Embedding(num_classes, shared_dim)) if shared else None
         embedded = shared_dim if shared else num_classes
-        condition_dim = embedded + self.part if hierarchical else (shared_dim if shared else 0)
+        condition_dim = shared_dim if shared else 0
+        if hierarchical:
+            condition_dim = embedded + self.part
         norm = condition_norm(num_classes, condition_dim, eps=norm_eps, stored_variance=stored_variance)
         block = partial(GeneratorBlock, norm=norm, kernel_size=kernel_size, dilation=dilation)
 

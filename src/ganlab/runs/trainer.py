@@ -148,7 +148,8 @@ def _hardware(options: dict[str, Any]) -> tuple[str, Any]:
     accelerator, devices = str(options["accelerator"]), options["devices"]
     gpus = torch.cuda.device_count()
     if accelerator == "auto":
-        accelerator = "gpu" if gpus else "mps" if torch.backends.mps.is_available() else "cpu"
+        without_gpu = "mps" if torch.backends.mps.is_available() else "cpu"
+        accelerator = "gpu" if gpus else without_gpu
         if accelerator == "cpu" and _count(devices, "cpu") > 1:
             raise GanlabError(
                 f"trainer.devices={devices}, but this machine has no GPU that torch can use: take trainer.devices=1, "

@@ -308,7 +308,7 @@ def adjoints() -> dict[str, Tensor]:
 
 
 def draws() -> dict[str, Tensor]:
-    """What a stream gives this rank; dropout in a micro-batch of two iterations."""
+    """Draws of a stream on this rank; dropout in a micro-batch of two iterations."""
     stream = Stream(0, 64, 1, 0)
     found = {"slice": stream.draw("latents", (3, 2)), "own": stream.draw_on_rank("noise", (3, 2))}
     found["second slice"] = stream.draw("latents", (3, 2), "uniform")
