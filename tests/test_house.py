@@ -19,7 +19,7 @@ WITH_NAMES = (
     "augmentations", "data", "features", "games", "importers", "losses", "metrics", "models", "regularizers",
     "growth.py", "optimizers.py", "priors.py", "runs/loggers", "reports/inception_demo.py",
 )  # fmt: skip
-ORDINARY = {"clip", "dropout", "none", "normal", "progress", "uniform"}  # words with other meanings too
+ORDINARY = {"clip", "dropout", "folder", "none", "normal", "progress", "uniform"}  # words with other meanings too
 NAMED = {  # defaults of kinds; nothing may be added
     "core/kinds.py adam", "config/sections.py fid",
     "core/kinds.py digits", "core/kinds.py hinge", "core/kinds.py standard",

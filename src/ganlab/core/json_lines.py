@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from ganlab.core import files
 
@@ -68,6 +68,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Tell if a value is a number that a float can hold, with room for arithmetic."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MOST

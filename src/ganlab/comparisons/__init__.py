@@ -1,0 +1,1 @@
+"""Comparisons of runs: which configuration is better, and how sure."""

@@ -1,0 +1,188 @@
+"""From scored runs to an answer: rows, paired differences, and the sentences that say what they mean."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ganlab.comparisons.answer import BEST, LAST, Answer, Column, Difference, Estimate, MetricInfo, Row
+from ganlab.comparisons.collected import FAILED, RunFacts
+from ganlab.comparisons.scored import Taken
+from ganlab.comparisons.varied import SEED, Varied, value
+from ganlab.core.errors import few
+from ganlab.reports.numbers import interval, number
+from ganlab.reports.words import called, counted
+from ganlab.statistics import intervals, paired
+
+ALL = "all runs"  # the name of the only row where nothing varied
+_END = {"lower": "lowest", "higher": "highest", "real": "nearest to that of real images,"}
+
+
+def answer(title: str, runs: Sequence[RunFacts], varied: Varied, taken: Taken) -> Answer:
+    """Compare runs whose scores are taken.
+
+    Args:
+        runs: All of them, those that failed too.
+    """
+    notes = [*taken.notes]
+    rows = _rows(runs, varied, taken, notes)
+    columns = [(metric.name, which) for metric in taken.metrics for which in taken.whiches]
+    first = taken.metrics[0], taken.whiches[0]
+    rows.sort(key=lambda row: _place(row, *first))
+    losses = {row.name: _losses(row, varied, taken) for row in rows}
+    differences = [d for column in columns for d in _differences(rows, column, losses)]
+    notes += [f"{key} varied too: {few(values, 6)}." for key, values in varied.others.items()]
+    found = Answer(
+        title, [], taken.protocol, taken.metrics, taken.whiches, varied.by, varied.common, rows, differences,
+        notes=notes,
+    )  # fmt: skip
+    found.headline = _headline(found)
+    return found
+
+
+def _rows(runs: Sequence[RunFacts], varied: Varied, taken: Taken, notes: list[str]) -> list[Row]:
+    rows: dict[tuple[str, ...], Row] = {}
+    for run in runs:
+        values = {key: value(run, key) for key in varied.by}
+        name = ", ".join(f"{key}={found}" for key, found in values.items()) or ALL
+        row = rows.setdefault(tuple(values.values()), Row(name, values, [], []))
+        row.runs.append(run)
+        if run.state == FAILED:
+            row.failures.append(f"{run.name}: {run.error or 'it failed.'}")
+    for row in rows.values():
+        _fill(row, varied, taken, notes)
+    return list(rows.values())
+
+
+def _fill(row: Row, varied: Varied, taken: Taken, notes: list[str]) -> None:
+    compared: dict[str, RunFacts] = {}
+    for run in row.runs:
+        if run in taken.compared:
+            same = compared.setdefault(repetition(run, varied), run)
+            if same is not run:
+                notes.append(f"{run.name} repeats {same.name}, and is left out.")
+                run.scores.clear()
+    kept = list(compared.values())
+    row.seeds = sorted({run.seed for run in kept if run.seed is not None})
+    for metric in taken.metrics:
+        for which in taken.whiches:
+            found = {
+                of: r.scores[metric.name, which].value for of, r in compared.items() if (metric.name, which) in r.scores
+            }
+            if found:
+                row.scores[metric.name, which] = _estimate(found)
+    column = taken.metrics[0].name, taken.whiches[0]
+    row.images_per_second = _mean([r.images_per_second for r in kept])
+    row.seconds = _mean([r.seconds_at(r.scores[column].kimg) for r in kept if column in r.scores])
+    row.memory_mib = max((r.memory_mib for r in kept if r.memory_mib is not None), default=None)
+
+
+def repetition(run: RunFacts, varied: Varied) -> str:
+    """Return what tells the runs of a row apart, and pairs those of two rows: the seed, and what else varied."""
+    return ", ".join([f"{SEED} {run.seed}", *(f"{key}={value(run, key)}" for key in varied.others)])
+
+
+def _estimate(found: Mapping[str, float]) -> Estimate:
+    values = list(found.values())
+    mean, middle = intervals.mean(values), intervals.interquartile_mean(values)
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    iqm, low, high = (None, None, None) if middle is None else (middle.value, middle.low, middle.high)
+    return Estimate(mean.value, mean.low, mean.high, len(values), iqm, low, high, deviation, dict(found))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [found for found in values if found is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _loss(metric: MetricInfo, found: float) -> float:
+    """Return a number that is smaller for a better score."""
+    if metric.better == "real":
+        return abs(found - (metric.real or 0.0))
+    return found if metric.better == "lower" else -found
+
+
+def _place(row: Row, metric: MetricInfo, which: str) -> tuple[bool, float]:
+    score = row.scores.get((metric.name, which))
+    return score is None, 0.0 if score is None else _loss(metric, score.mean)
+
+
+def _losses(row: Row, varied: Varied, taken: Taken) -> dict[Column, dict[str, float]]:
+    metrics = {metric.name: metric for metric in taken.metrics}
+    return {
+        column: {of: _loss(metrics[column[0]], found) for of, found in score.per_seed.items()}
+        for column, score in row.scores.items()
+    }
+
+
+def _differences(
+    rows: Sequence[Row], column: Column, losses: Mapping[str, Mapping[Column, Mapping[str, float]]]
+) -> list[Difference]:
+    """Compare all pairs of rows on a column over their common seeds."""
+    found = []
+    for one, other in itertools.combinations([row for row in rows if column in row.scores], 2):
+        mine, theirs = losses[one.name][column], losses[other.name][column]
+        common = [of for of in mine if of in theirs]
+        if common:
+            test = paired.paired([theirs[of] - mine[of] for of in common])
+            found.append((one, other, test) if test.mean >= 0 else (other, one, _turned(test)))
+    tested = [test.p for _, _, test in found if test.p is not None]
+    corrected = iter(paired.holm(tested))
+    return [
+        _difference(column, one.name, other.name, test, None if test.p is None else next(corrected), len(tested))
+        for one, other, test in found
+    ]
+
+
+def _turned(test: paired.Paired) -> paired.Paired:
+    low, high = (None, None) if test.low is None or test.high is None else (-test.high, -test.low)
+    return paired.Paired(-test.mean, low, high, test.p, test.deviation, test.count)
+
+
+def _difference(
+    column: Column, first: str, second: str, test: paired.Paired, corrected: float | None, tests: int
+) -> Difference:
+    needed = None
+    by = number(test.mean, test.low, test.high)
+    if corrected is None or test.deviation is None:
+        verdict = f"{first} and {second} have one common seed: there is no test."
+    elif corrected < paired.LEVEL:
+        ends = interval(test.low, test.high)
+        verdict = f"{first} is better than {second} by {by} ({ends}; p = {corrected:.2g}; {test.count} common seeds)."
+    elif test.mean == 0:
+        verdict = f"{first} and {second} are equal over {test.count} common seeds."
+    else:
+        needed = paired.seeds_for(test.mean / test.deviation, paired.LEVEL / tests)
+        more = f"{needed} would tell" if needed is not None else f"more than {paired.MOST_SEEDS:,} would be needed for"
+        verdict = f"{first} and {second} are not distinguishable with {test.count} seeds; {more} a difference of {by}."
+    return Difference(
+        *column, first, second, test.mean, test.low, test.high, test.p, corrected, test.count, needed, verdict
+    )
+
+
+def _headline(found: Answer) -> list[str]:
+    metric, which = found.metrics[0], found.whiches[0]
+    best = found.rows[0]
+    score = best.scores.get((metric.name, which))
+    if score is None:
+        return [f"No configuration has {called(metric.name)}."]
+    of = {BEST: "of the best checkpoint", LAST: "of the last checkpoint"}.get(which, f"at {which}")
+    ends = interval(score.low, score.high)
+    value = number(score.mean, score.low, score.high) + (f" ({ends})" if ends else "")
+    over = f"over {counted(score.n, 'seed')}"
+    if len(found.rows) == 1:
+        sentences = [f"{called(metric.name)} {of} is {value} {over}."]
+    else:
+        sentences = [f"{best.name} has the {_END[metric.better]} {called(metric.name)} {of}: {value} {over}."]
+    if score.n < 2:
+        return [*sentences, "One seed only: there is no interval and no test; train more, as seed=0,1,2,3,4."]
+    others = [
+        d for d in found.differences if best.name in (d.first, d.second) and (d.metric, d.which) == (metric.name, which)
+    ]
+    worse = [d.second for d in others if d.is_real and d.first == best.name]
+    if worse:
+        sentences.append(f"It is better than {few(worse, 8)} by the paired test over common seeds.")
+    sentences += [d.verdict for d in others if not d.is_real]
+    return sentences

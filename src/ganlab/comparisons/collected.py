@@ -1,0 +1,295 @@
+"""Run folders -> the facts of each run that a comparison needs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ganlab.comparisons import flat
+from ganlab.core import files, json_lines
+from ganlab.core.errors import GanlabError
+from ganlab.core.json_lines import is_number
+from ganlab.evaluation import scores
+from ganlab.runs import plain_yaml, run_folder
+
+SWEEP = "sweep.jsonl"
+DONE, FAILED, UNFINISHED, MISSING = "done", "failed", "unfinished", "not started"
+SCORE = "score/"  # begins the name of a curve of scores during training
+
+_GRID = re.compile(r"iteration_(\d{1,12})\.png")
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A number over training.
+
+    Args:
+        kimg: Thousands of real images seen at each point.
+        seconds: Of training until then, without those between sessions.
+        values: The number; None where it was not finite.
+    """
+
+    kimg: list[float]
+    seconds: list[float]
+    values: list[float | None]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid of samples during training; runs of one shape have the same latents in it."""
+
+    iteration: int
+    kimg: float
+    path: Path
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A score of one run, and the checkpoint that has it; ``low`` and ``high`` are of the samples, not of seeds."""
+
+    value: float
+    low: float | None
+    high: float | None
+    iteration: int
+    kimg: float
+
+
+@dataclass
+class RunFacts:
+    """The facts of a run.
+
+    Args:
+        folder: Absolute.
+        name: Short, and different from those of the other runs.
+        config: Options by dotted key; a component is a name under its kind: ``reg``, ``loss``.
+        seed: None if the configuration cannot be read.
+        state: `DONE`, `FAILED`, `UNFINISHED` or `MISSING`.
+        error: The sentence of a run that failed; empty: unknown.
+        swept: What a sweep gave it, as it was typed, by key.
+        iteration: That it has reached.
+        kimg: That it has reached.
+        images_per_second: Real images over the seconds of training.
+        seconds: Of training.
+        memory_mib: The largest that a process of it had; None if that was not recorded.
+        curves: Scalars by name, ``discriminator/adversarial``; scores during training as ``score/fid``.
+        grids: By iteration.
+        command: The command line; empty: unknown.
+        environment: As environment.json has it.
+        records: Lines of evaluation.jsonl.
+        scores: Those that are compared, by (metric, which), see `ganlab.comparisons.answer`.
+        objective: Of a study.
+    """
+
+    folder: Path
+    name: str
+    config: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    state: str = MISSING
+    error: str = ""
+    swept: dict[str, str] = field(default_factory=dict)
+    iteration: int = 0
+    kimg: float = 0.0
+    images_per_second: float | None = None
+    seconds: float | None = None
+    memory_mib: float | None = None
+    curves: dict[str, Curve] = field(default_factory=dict)
+    grids: list[Grid] = field(default_factory=list)
+    command: str = ""
+    environment: dict[str, Any] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+    scores: dict[tuple[str, str], Scored] = field(default_factory=dict)
+    objective: float | None = None
+
+    def seconds_at(self, kimg: float) -> float | None:
+        """Return the seconds of training until ``kimg``; None if they are not known."""
+        curve = self.curves.get(_SPEED)
+        if curve is None:
+            return None
+        return next((s for k, s in zip(curve.kimg, curve.seconds, strict=True) if k >= kimg), curve.seconds[-1])
+
+
+_SPEED, _MEMORY = "images_per_second", "memory_mib"
+
+
+def runs(words: Sequence[str | os.PathLike[str]]) -> list[RunFacts]:
+    """Return the facts of runs; of a folder that is no run, those of the runs in it.
+
+    Raises:
+        GanlabError: If a folder does not exist, holds no run, or holds links, see `run_folder.refuse_links`.
+    """
+    found: dict[Path, RunFacts] = {}
+    for word in words:
+        path = Path(os.path.expanduser(word)).absolute()
+        for run in [facts(run_folder.existing(path))] if (path / run_folder.CONFIG).is_file() else _of_sweep(path):
+            found.setdefault(run.folder, run)
+    names = [run.name for run in found.values()]
+    for run in found.values():
+        if names.count(run.name) > 1:
+            run.name = files.typed(run.folder)
+    return list(found.values())
+
+
+def facts(folder: Path, name: str = "") -> RunFacts:
+    """Return the facts of a run folder; what is missing or cannot be read is empty."""
+    run = RunFacts(folder, name or folder.name)
+    with suppress(OSError, ValueError):
+        plain = plain_yaml.read(folder / run_folder.CONFIG)
+        if isinstance(plain, Mapping):
+            run.config = flat.options(plain)
+            seed = plain.get("seed")
+            run.seed = seed if isinstance(seed, int) else None
+    _take_environment(run)
+    run.records = [r for r in scores.read(folder) if r["subject"]["kind"] == "run"]
+    lines = _lines(folder)
+    _take_curves(run, lines)
+    _take_scores_during_training(run)
+    run.grids = _grids(run)
+    run.state = _state(run, lines)
+    return run
+
+
+def _of_sweep(path: Path) -> list[RunFacts]:
+    """Return the runs of a sweep, in the order of its jobs; jobs without a folder are runs that are not there."""
+    if not path.is_dir():
+        raise GanlabError(f"There is no folder {path}: give a sweep's folder, or run folders.")
+    run_folder.refuse_links(path)
+    jobs = dict(_jobs(path))
+    inside = [entry.name for entry in path.iterdir() if (entry / run_folder.CONFIG).is_file()]
+    names = [*jobs, *sorted((name for name in inside if name not in jobs), key=_natural)]
+    if not names:
+        raise GanlabError(f"{files.typed(path)} holds no run and no sweep: give a sweep's folder, or run folders.")
+    found = []
+    for name in names:
+        folder = path / name
+        run = facts(folder, name) if (folder / run_folder.CONFIG).is_file() else RunFacts(folder, name)
+        if name in jobs:
+            _take_job(run, jobs[name])
+        found.append(run)
+    return found
+
+
+def _natural(name: str) -> list[Any]:
+    """Sort 2_reg-sn before 10_reg-sn."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _jobs(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Return the folder and the line of each job of a sweep's record; a folder is a name in that of the sweep."""
+    try:
+        lines = [line for _, line in json_lines.read(path / SWEEP)]
+    except OSError:
+        return
+    for line in lines:
+        if isinstance(line, dict) and isinstance(line.get("values"), dict):
+            where = line.get("folder")
+            if isinstance(where, str) and where not in ("", ".", "..") and Path(where).name == where:
+                yield where, line
+
+
+def _take_job(run: RunFacts, job: Mapping[str, Any]) -> None:
+    run.swept = {str(key): str(value) for key, value in job["values"].items()}
+    seed = run.swept.get("seed", "")
+    if run.seed is None and seed.lstrip("-").isdigit():
+        run.seed = int(seed)
+    if job.get("state") == FAILED:
+        run.state = FAILED
+    run.error = str(job.get("error") or "")
+    objective = job.get("objective")
+    run.objective = float(objective) if is_number(objective) else None
+
+
+def _take_environment(run: RunFacts) -> None:
+    try:
+        found = json.loads(files.read(run.folder / run_folder.ENVIRONMENT))
+        run.environment = found if isinstance(found, dict) else {}
+        words = [str(word) for word in run.environment["command"]]
+        run.command = shlex.join([Path(words[0]).name, *words[1:]])
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return
+
+
+def _lines(folder: Path) -> list[Mapping[str, Any]]:
+    """Return the lines of metrics.jsonl that have a place in training."""
+    try:
+        lines = [line for _, line in json_lines.read(folder / run_folder.METRICS)]
+    except OSError:
+        return []
+    return [line for line in lines if isinstance(line, dict) and is_number(line.get("kimg")) and _has_iteration(line)]
+
+
+def _has_iteration(line: Mapping[str, Any]) -> bool:
+    return isinstance(line.get("iteration"), int) and not isinstance(line["iteration"], bool)
+
+
+def _take_curves(run: RunFacts, lines: Sequence[Mapping[str, Any]]) -> None:
+    seconds, before, elapsed = [], 0.0, 0.0
+    for line in lines:
+        speed = line.get(_SPEED)
+        if is_number(speed) and speed > 0:
+            elapsed += 1000 * max(0.0, line["kimg"] - before) / speed
+        before = line["kimg"]
+        seconds.append(elapsed)
+    names = dict.fromkeys(name for line in lines for name in line if "/" in name or name in (_SPEED, _MEMORY))
+    for name in names:
+        places = [place for place, line in enumerate(lines) if name in line]
+        values = [lines[place][name] for place in places]
+        run.curves[name] = Curve(
+            [float(lines[place]["kimg"]) for place in places],
+            [seconds[place] for place in places],
+            [float(value) if is_number(value) else None for value in values],
+        )
+    if not lines:
+        return
+    run.iteration, run.kimg = lines[-1]["iteration"], float(lines[-1]["kimg"])
+    if elapsed > 0:
+        run.seconds, run.images_per_second = elapsed, 1000 * run.kimg / elapsed
+    memory = [value for value in run.curves[_MEMORY].values if value is not None] if _MEMORY in run.curves else []
+    run.memory_mib = max(memory, default=None)
+
+
+def _take_scores_during_training(run: RunFacts) -> None:
+    """Add a curve for each score during training, under the newest protocol of these."""
+    during = [record for record in run.records if record["during_training"]]
+    during = [record for record in during if record["protocol_hash"] == during[-1]["protocol_hash"]]
+    for name in dict.fromkeys(name for record in during for name in record["values"]):
+        having = [record for record in during if name in record["values"]]
+        kimg = [float(record["subject"]["kimg"]) for record in having]
+        values = [record["values"][name]["value"] for record in having]
+        seconds = [run.seconds_at(at) or 0.0 for at in kimg]
+        run.curves[f"{SCORE}{name}"] = Curve(kimg, seconds, [None if v is None else float(v) for v in values])
+
+
+def _grids(run: RunFacts) -> list[Grid]:
+    per_iteration = run.kimg / run.iteration if run.iteration else 0.0
+    found = sorted(
+        (int(match[1]), path)
+        for path in (run.folder / run_folder.SAMPLES).glob("iteration_*.png")
+        if (match := _GRID.fullmatch(path.name)) and not path.is_symlink()
+    )
+    return [Grid(iteration, iteration * per_iteration, path) for iteration, path in found]
+
+
+def _state(run: RunFacts, lines: Sequence[Mapping[str, Any]]) -> str:
+    if not lines:
+        return UNFINISHED if run.grids or run.records else MISSING
+    if any("/" in name and not is_number(value) for name, value in lines[-1].items()):
+        run.error = "Its losses are not finite."
+        return FAILED
+    steps, kimg = run.config.get("trainer.max_steps"), run.config.get("run.max_kimg")
+    reached = is_number(steps) and 0 < steps <= run.iteration
+    reached |= is_number(kimg) and 0 < kimg <= run.kimg + 1e-9
+    return DONE if reached else UNFINISHED
+
+
+def finite(value: Any) -> bool:
+    """Tell if a value of a record is a number that can be compared."""
+    return is_number(value) and math.isfinite(value)
