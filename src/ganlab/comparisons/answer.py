@@ -173,7 +173,7 @@ class Study:
 
 @dataclass
 class Answer:
-    """What a comparison found.
+    """The outcome of a comparison.
 
     Args:
         title: What was compared, in a line.

@@ -1,4 +1,4 @@
-"""Which scores of the runs are compared: of one protocol, and of checkpoints that correspond."""
+"""Scores of the runs that are compared: of one protocol, and of checkpoints that correspond."""
 
 from __future__ import annotations
 

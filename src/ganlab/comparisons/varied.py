@@ -1,4 +1,4 @@
-"""What varied between runs: the keys that make configurations, what follows from them, and what is common."""
+"""Options that varied between runs: the keys that make configurations, what follows from them, and what is common."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ABSENT = "-"  # an option of a component that a run does not have
 
 @dataclass
 class Varied:
-    """What varied.
+    """Options that varied.
 
     Args:
         by: The keys of a row.
@@ -33,7 +33,9 @@ class Varied:
 
 def value(run: RunFacts, key: str) -> str:
     """Return what a run has at a key: as the sweep's command line had it, or from its configuration."""
-    return run.swept[key] if key in run.swept else flat.shown(run.config[key]) if key in run.config else ABSENT
+    if key in run.swept:
+        return run.swept[key]
+    return flat.shown(run.config[key]) if key in run.config else ABSENT
 
 
 def find(runs: Sequence[RunFacts], by: Sequence[str] = ()) -> Varied:
