@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from ganlab.config import command_line, compose
-from ganlab.runs import sweep
+from ganlab.runs.sweeps import plan
+from ganlab.runs.sweeps import words as sweep_words
 from ganlab.testing import check_loss
 
 ROOT = Path(__file__).parents[1]
@@ -100,7 +101,7 @@ def lines_of_train() -> list[str]:
 def test_every_training_on_a_page_can_be_started(line: str) -> None:
     words = command_line.split(line)
     if words[0] == "-m":
-        sweep.check(command_line.parse(words[1:]))
+        plan.check(sweep_words.split(words[1:]))
     else:
         compose.read(words)
 

@@ -52,12 +52,15 @@ def test_a_command_imports_nothing_of_the_current_folder(trapped: Path, way: str
 def test_jobs_of_a_sweep_import_nothing_of_the_current_folder(trapped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Started as the sweep starts them; the sweep's own process would protect them from Python 3.11 on."""
     from ganlab.config import compose
-    from ganlab.runs import run_folder, sweep
+    from ganlab.runs import run_folder
+    from ganlab.runs.sweeps import job
 
     monkeypatch.chdir(trapped)
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     run_folder.write_config(trapped / "job", compose.read([*TINY, "trainer.max_steps=1"]))
-    assert sweep._start(trapped / "job", []) == 0
+    process = job.start(trapped / "job", "train", (), subprocess.DEVNULL, {})
+    process.communicate(timeout=120)
+    assert process.returncode == 0
     assert ran(trapped) == []
     assert state(trapped / "job")["ganlab"]["progress"]["iteration"] == 1
 

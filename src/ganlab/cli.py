@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from ganlab.commands import COMMANDS
-from ganlab.core import streams, traceback_file
+from ganlab.core import streams, tie, traceback_file
 from ganlab.core.errors import GanlabError, sentence, short_of_memory, suggestion
 from ganlab.core.stop_signals import WATCH, handled_signals, say
 
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ["PYTHONSAFEPATH"] = "1"
     if arguments is None:
         WATCH.begin(_leave, silent=not streams.is_first_rank())
+        tie.watch()
     else:
         for number in handled_signals():
             signal.signal(number, _leave)

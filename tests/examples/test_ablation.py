@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ganlab.config import command_line, compose, configuration
-from ganlab.runs import sweep
+from ganlab.runs.sweeps import plan
+from ganlab.runs.sweeps import words as sweep_words
 
 FOLDER = Path(__file__).parents[2] / "examples/ablation"
 ROWS = sorted(file.stem for file in (FOLDER / "conf/experiment").glob("*.yaml"))
@@ -26,7 +27,7 @@ def commands() -> list[list[str]]:
 
 
 def test_the_sweep_over_the_rows_composes() -> None:
-    sweep.check(command_line.parse(commands()[1]))
+    plan.check(sweep_words.split(commands()[1]))
 
 
 @pytest.mark.parametrize("which", [0, -1])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from ganlab.commands.command import RUN, Command, Passed
@@ -25,7 +27,10 @@ class Resume(Command):
     def __call__(self) -> int:
         from ganlab.config import command_line
         from ganlab.runs import run_folder, session
+        from ganlab.runs.sweeps import record, sweep
 
+        if record.is_sweep(Path(os.path.expanduser(self.run_folder))):
+            return sweep.resume(record.existing(self.run_folder), list(self.overrides))
         folder = run_folder.existing(self.run_folder)
         overrides = {o.get_key_element().lstrip("+"): o.value() for o in command_line.parse(self.overrides)}
         return session.resume(folder, overrides).exit_code

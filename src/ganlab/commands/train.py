@@ -43,11 +43,14 @@ class Train(Command):
         if self.words and not (self.cfg and list(self.words) == ["job"]):  # --cfg job, as in Hydra
             return _from_folder(self.words, self.overrides)
         if self.multirun:
-            from ganlab.runs import sweep
+            from ganlab.runs.sweeps import sweep
 
-            return sweep.run(list(self.overrides))
+            return sweep.start(list(self.overrides))
         from ganlab.runs import fine_tuning
+        from ganlab.runs.sweeps import words
 
+        if of_sweep := words.of_sweep(self.overrides):
+            raise GanlabError(f"{of_sweep[0]} is an option of a sweep, and this is one run: write `ganlab train -m`.")
         inherited = fine_tuning.inherited(self.overrides)
         if self.cfg:
             from omegaconf import OmegaConf

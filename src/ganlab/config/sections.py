@@ -163,6 +163,23 @@ class EvaluateOptions:
     protocol: str | None = None
 
 
+@dataclass(frozen=True)
+class SweepOptions:
+    """Options of a sweep, `ganlab train -m`; they are no part of a run's configuration.
+
+    Args:
+        jobs: How many train at a time; null: one for each GPU that they can have, or one on a CPU.
+        fail: After a failed job go on with the others, or stop: those that train finish, and no other starts.
+        objective: The metric that a searching sweeper improves; null: the first of evaluate.metrics.
+        trials: Jobs of a searching sweeper, such as hydra/sweeper=optuna.
+    """
+
+    jobs: Count | None = None
+    fail: Literal["continue", "stop"] = "continue"
+    objective: Annotated[str, Filled("a metric")] | None = None
+    trials: Count = 20
+
+
 SECTIONS: dict[str, type] = {
     "run": RunOptions,
     "data": DataOptions,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,12 @@ def title(record: Mapping[str, Any]) -> str:
         truncation = subject.get("truncation")
         return f"iteration {subject['iteration']}" + (f", truncation {truncation:g}" if truncation else "")
     return f"real images ({subject['split']})" if subject["kind"] == "real" else str(subject["path"])
+
+
+def loss(value: Mapping[str, Any]) -> float:
+    """Return a number that is smallest for the best value; infinite without a number or an order."""
+    number, real = value["value"], value["real"]
+    if number is None or not math.isfinite(number):
+        return math.inf
+    found = {"lower": number, "higher": -number, "real": math.inf if real is None else abs(number - real)}
+    return float(found.get(value["better"], math.inf))

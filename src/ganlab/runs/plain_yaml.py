@@ -39,8 +39,11 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read(path: Path) -> Any:
+def read(path: Path, interpolations: bool = False) -> Any:
     """Read a YAML file.
+
+    Args:
+        interpolations: Allow text with ``${``, which nothing here resolves.
 
     Raises:
         OSError: If it cannot be read.
@@ -51,7 +54,7 @@ def read(path: Path) -> Any:
         raise ValueError(f"it has {len(content):,} bytes")
     try:
         found = yaml.load(content, _Loader)
-        _refuse_more_than_data(found, "")
+        _refuse_more_than_data(found, "", interpolations)
     except ValueError:
         raise
     except Exception as error:  # yaml's own errors, and whatever a wrong value behind a tag makes its loader raise
@@ -59,15 +62,15 @@ def read(path: Path) -> Any:
     return found
 
 
-def _refuse_more_than_data(value: Any, key: str) -> None:
+def _refuse_more_than_data(value: Any, key: str, interpolations: bool) -> None:
     if isinstance(value, dict):
         for name, inner in value.items():
-            _refuse_more_than_data(name, key)
-            _refuse_more_than_data(inner, f"{key}.{name}" if key else str(name))
+            _refuse_more_than_data(name, key, interpolations)
+            _refuse_more_than_data(inner, f"{key}.{name}" if key else str(name), interpolations)
     elif isinstance(value, list):
         for inner in value:
-            _refuse_more_than_data(inner, key)
+            _refuse_more_than_data(inner, key, interpolations)
     elif not isinstance(value, str | int | float | bool | None):
         raise ValueError(f"{key} is of the type {type(value).__name__}")
-    elif isinstance(value, str) and "${" in value:
+    elif not interpolations and isinstance(value, str) and "${" in value:
         raise ValueError(f"{key}={value[:60]}: it is read as it is written, and ${{...}} is not resolved")

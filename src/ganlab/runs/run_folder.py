@@ -56,7 +56,7 @@ def new(folder: str | None, name: str = "") -> Path:
 def _refuse_occupied(path: Path, folder: str) -> None:
     """Refuse a folder that is not empty, unless it holds a run without a checkpoint."""
     refuse_links(path)
-    if any((path / CHECKPOINTS).glob("*.ckpt")):
+    if has_checkpoint(path):
         from ganlab.runs import checkpoints
 
         checkpoints.newest(path / CHECKPOINTS)  # raises, with advice, if none is whole
@@ -70,6 +70,15 @@ def _refuse_occupied(path: Path, folder: str) -> None:
         raise GanlabError(
             f"run.dir={folder} holds other things ({few(found)}): give a folder that is empty or does not exist yet."
         ) from error
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Tell if a run has a checkpoint to go on from; a run that was killed early may have ``best.ckpt`` alone."""
+    if not any((folder / CHECKPOINTS).glob("*.ckpt")):
+        return False
+    from ganlab.runs import checkpoints
+
+    return bool(checkpoints.candidates(folder / CHECKPOINTS))
 
 
 def _is_of_a_start(entry: Path) -> bool:

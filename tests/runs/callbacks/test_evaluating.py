@@ -18,7 +18,6 @@ from ganlab.core.errors import GanlabError
 from ganlab.evaluation import one_pass, scores
 from ganlab.metrics.fid import FID
 from ganlab.runs import checkpoints, session
-from ganlab.runs.callbacks import evaluating
 from ganlab.runs.checkpoints import BEST
 
 # of the tiny run: 8 images an iteration, so evaluations after iterations 2, 4 and 6
@@ -188,4 +187,4 @@ def test_options_are_checked_before_training(train: Callable[..., Path], tmp_pat
     ],
 )
 def test_the_best_has_the_least_loss(measured: dict[str, Any], loss: float) -> None:
-    assert evaluating._loss(measured) == loss
+    assert scores.loss(measured) == loss

@@ -132,9 +132,9 @@ class Evaluating(L.Callback):
         before = [r for r in scores.read(folder) if r["during_training"]]
         record = result.record(self.run.described("", self.protocol.truncation), during_training=True)
         name, value = next(iter(record["values"].items()))
-        loss = _loss(value)
+        loss = scores.loss(value)
         same = [r for r in before if r["protocol_hash"] == record["protocol_hash"]]
-        earlier = [_loss(r["values"][name]) for r in same]
+        earlier = [scores.loss(r["values"][name]) for r in same]
         best = loss < math.inf and all(loss < other for other in earlier)
         record["selected_on"] = best
         keep(folder, record, result)
@@ -144,12 +144,3 @@ class Evaluating(L.Callback):
             numbers = {f"evaluation/{n}": v["value"] for n, v in record["values"].items() if v["value"] is not None}
             logger.log_metrics(numbers, step=self.run.module.progress.images_seen)
         return best
-
-
-def _loss(value: Mapping[str, Any]) -> float:
-    """Return a number that is smallest for the best value; infinite without a number or an order."""
-    number, real = value["value"], value["real"]
-    if number is None or not math.isfinite(number):
-        return math.inf
-    found = {"lower": number, "higher": -number, "real": math.inf if real is None else abs(number - real)}
-    return float(found.get(value["better"], math.inf))

@@ -42,7 +42,8 @@ class Grids(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, GANModule)
-        if pl_module.progress.iteration % self.every_steps == 0:
+        # the last grid comes before the last checkpoint: a complete run is not resumed
+        if pl_module.progress.iteration % self.every_steps == 0 or pl_module.training_options.ends(pl_module.progress):
             self._write(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -1,0 +1,51 @@
+"""Jobs of sweeps without processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+class Jobs:
+    """What the processes of jobs do in place of training, and which were started.
+
+    Attributes:
+        codes: Exit codes, in the order in which jobs start; 0 after them.
+        started: (command, folder) of each.
+        environments: Of each, what it has in addition to this process.
+        act: Called with the folder of each; None: nothing.
+    """
+
+    def __init__(self) -> None:
+        self.codes: list[int] = []
+        self.started: list[tuple[str, Path]] = []
+        self.environments: list[Mapping[str, str]] = []
+        self.act: Callable[[Path], object] | None = None
+
+    @property
+    def folders(self) -> list[Path]:
+        return [folder for _, folder in self.started]
+
+    def start(
+        self, folder: Path, command: str, options: Sequence[str], output: Any, environment: Mapping[str, str]
+    ) -> Process:
+        self.started.append((command, folder))
+        self.environments.append(dict(environment))
+        return Process(self.codes.pop(0) if self.codes else 0, lambda: self.act and self.act(folder))
+
+
+class Process:
+    """A process that ends at once, or when it is sent a signal if its code is that of a signal."""
+
+    stdin = None
+
+    def __init__(self, code: int, act: Callable[[], object]) -> None:
+        self.code, self.act, self.signals = code, act, list[int]()
+
+    def wait(self) -> int:
+        self.act()
+        return self.code
+
+    def send_signal(self, number: int) -> None:
+        self.signals.append(number)
