@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -98,8 +98,11 @@ class Sweep:
             raise files.unreadable(path, error) from error
         except ValueError as error:
             raise GanlabError(f"{path} is no description of a sweep: {error}.") from error
-        known = {f.name for f in fields(cls)} - {"folder"}
-        right = isinstance(found, dict) and found.keys() <= known and _is_texts(found.get("words"))
+        right = (
+            isinstance(found, dict)
+            and found.keys() <= {"words", "version", "started", "threads"}
+            and _is_texts(found.get("words"))
+        )
         threads = found.get("threads") if right else None
         if not right or not (threads is None or (type(threads) is int and threads > 0)):
             raise GanlabError(
@@ -113,8 +116,7 @@ class Sweep:
         Raises:
             GanlabError: If it cannot be written.
         """
-        content = {**asdict(replace(self, folder=Path())), "words": list(self.words)}
-        del content["folder"]
+        content = {"words": list(self.words), "version": self.version, "started": self.started, "threads": self.threads}
         files.write_text(self.folder / SWEEP, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     @cached_property
