@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ganlab.reports import curves, pages
+from ganlab.reports import curves, logged, pages
 from ganlab.reports.run_facts import run_facts
 
 EVIL = "</pre><script>alert(1)</script><img src=x onerror='alert(2)'>\"&"
@@ -50,8 +50,8 @@ def test_a_long_log_is_thinned_to_means_with_the_range_around_them(tmp_path: Pat
 
 def test_of_a_huge_log_some_lines_are_read_the_last_one_among_them(tmp_path: Path) -> None:
     log(tmp_path, [{"kimg": i, "generator/adversarial": float(i)} for i in range(9001)])
-    (points,) = curves._scalars(tmp_path).values()
-    assert len(points) <= curves.LINES
+    (points,) = logged.read(tmp_path).scalars.values()
+    assert len(points) <= logged.LINES
     assert points[-1] == (9000, 9000.0)
 
 

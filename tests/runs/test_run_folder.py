@@ -10,6 +10,7 @@ import pytest
 from support.runs import TINY
 
 from ganlab.config import compose
+from ganlab.core import git
 from ganlab.core.errors import GanlabError
 from ganlab.runs import naming, run_folder, session
 
@@ -35,6 +36,8 @@ def test_the_environment_names_versions_and_machine(finished: Path) -> None:
     environment = json.loads((finished / "environment.json").read_text())
     assert {"ganlab", "torch", "lightning"} <= set(environment["packages"])
     assert {"time", "command", "python", "platform", "threads", "cuda"} <= set(environment)
+    assert set(environment["commits"]) == {"folder", "ganlab"}
+    assert environment["commits"]["folder"] == git.commit(Path.cwd())
 
 
 def test_a_run_is_named_for_the_time_and_what_it_is_and_two_at_once_get_two_folders(

@@ -9,6 +9,7 @@ COMMANDS = {
     "resume": "continue a run from its newest checkpoint",
     "sample": "make images with a trained generator",
     "evaluate": "score a run, or a folder of images, under a protocol",
+    "page": "the page of a run: curves, grids, configuration; --watch follows it",
     "import": "turn another code's checkpoint into a run",
     "list": "components that are installed",
     "show": "one component: formula, paper, options",

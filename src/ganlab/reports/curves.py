@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ganlab.contracts.figures import Chart, Line
-from ganlab.core import json_lines
-from ganlab.core.json_lines import is_number
+from ganlab.reports import logged
 from ganlab.reports.numbers import on_page
 from ganlab.reports.pages import Part
 from ganlab.reports.words import BETTER, called, judged
 
 Record = dict[str, Any]
-METRICS = "metrics.jsonl"
-LINES = 4000  # of metrics.jsonl that are read, evenly spread
+Points = Sequence[tuple[float, float]]
 POINTS = 200  # of a curve
 CHARTS = 24
 
@@ -26,34 +25,35 @@ def losses(folder: Path) -> list[Chart]:
 
     What stays the same over the run is left out. Lines that cannot be read are passed over.
     """
-    found = _scalars(folder)
+    found = {name: points for name, points in logged.read(folder).scalars.items() if "/" in name and varies(points)}
+    return charts(found)[:CHARTS]
+
+
+def varies(points: Points) -> bool:
+    """Tell if a scalar does not stay the same over the run."""
+    return len({value for _, value in points}) > 1
+
+
+def charts(found: Mapping[str, Points]) -> list[Chart]:
+    """Return a chart for each scalar; one for a pair that differs in ``real`` and ``fake`` alone, and one for all
+    that differ in the last of three parts alone, as spectra of layers do: ``spectrum/generator/LAYER``."""
     together: dict[str, list[str]] = {}
     for name in found:
-        together.setdefault(name.replace("real", "*").replace("fake", "*"), []).append(name)
+        together.setdefault(_title(name), []).append(name)
     drawn = []
-    for names in list(together.values())[:CHARTS]:
-        title = names[0].replace("real_", "") if len(names) > 1 else names[0]
+    for title, names in together.items():
+        title = names[0] if len(names) == 1 else title
         drawn.append(Chart(title, "kimg", title.rpartition("/")[2], [_thinned(name, found[name]) for name in names]))
     return drawn
 
 
-def _scalars(folder: Path) -> dict[str, list[tuple[float, float]]]:
-    """Return (kimg, value) by name."""
-    try:
-        rows = [row for _, row in json_lines.read(folder / METRICS, LINES)]
-    except OSError:
-        return {}
-    found: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
-        if not isinstance(row, dict) or not is_number(row.get("kimg")):
-            continue
-        for name, value in row.items():
-            if "/" in name and is_number(value):
-                found.setdefault(name, []).append((row["kimg"], value))
-    return {name: points for name, points in found.items() if len({value for _, value in points}) > 1}
+def _title(name: str) -> str:
+    if name.count("/") > 1:
+        return name.rpartition("/")[0]
+    return re.sub("(real|fake)_", "", name)
 
 
-def _thinned(name: str, points: Sequence[tuple[float, float]]) -> Line:
+def _thinned(name: str, points: Points) -> Line:
     """Return means of parts of the points where there are many, with the range of each part as a band."""
     each = math.ceil(len(points) / POINTS)
     if each == 1:

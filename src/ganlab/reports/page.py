@@ -12,7 +12,7 @@ from ganlab.contracts.figures import Chart, Table
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import figures, scores
 from ganlab.reports import curves, pages
-from ganlab.reports.headline import headline
+from ganlab.reports.headline import Headline, headline
 from ganlab.reports.pages import Part, Picture
 from ganlab.reports.run_facts import run_facts
 from ganlab.reports.words import counted, judged, written
@@ -34,21 +34,39 @@ def write(folder: Path) -> Path:
     records = scores.read(folder)
     if not records:
         raise GanlabError(f"{folder} has no scores yet: run `ganlab evaluate {folder}`.")
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record["protocol_hash"], []).append(record)
-    newest_first = sorted(groups.values(), key=_of_generated, reverse=True)
-    newest, latest = newest_first[0], _latest(newest_first[0])
+    newest_first = by_protocol(records)
     return pages.save(
         folder / FILE,
         "evaluation.html",
         title=f"Evaluation of {folder.name}",
-        headline=headline(latest, _held_out(newest, latest), newest),
+        headline=headline_of(newest_first[0]),
         sections=[_section(group, folder) for group in newest_first],
         run=run_facts(folder),
         listed=LISTED,
         file=scores.FILE,
     )
+
+
+def by_protocol(records: Sequence[Record]) -> list[list[Record]]:
+    """Return the records of each protocol, the last used protocol first."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record["protocol_hash"], []).append(record)
+    return sorted(groups.values(), key=_of_generated, reverse=True)
+
+
+def headline_of(group: Sequence[Record]) -> Headline | None:
+    """Return the headline of the newest evaluation of a protocol; None where no score has a better and a worse."""
+    latest = _latest(group)
+    return headline(latest, _held_out(group, latest), group)
+
+
+def details(group: Sequence[Record]) -> Part:
+    """Return the charts and tables that the newest evaluation of a protocol brought along."""
+    shown = [figures.parsed(node) for nodes in _latest(group)["figures"].values() for node in nodes]
+    charts = [figure for figure in shown if isinstance(figure, Chart)]
+    tables = [figure for figure in shown if isinstance(figure, Table) and figure.rows]
+    return Part("In detail", charts=charts, tables=tables)
 
 
 def _of_generated(group: Sequence[Record]) -> tuple[bool, str]:
@@ -63,8 +81,6 @@ def _section(group: Sequence[Record], folder: Path) -> dict[str, Any]:
     latest = _latest(group)
     held_out = _held_out(group, latest)
     shown = [figures.parsed(node) for nodes in latest["figures"].values() for node in nodes]
-    charts = [figure for figure in shown if isinstance(figure, Chart)]
-    tables = [figure for figure in shown if isinstance(figure, Table) and figure.rows]
     had = {name: value for name, value in latest["values"].items() if value["value"] is not None}
     first = judged(latest)
     return {
@@ -78,7 +94,7 @@ def _section(group: Sequence[Record], folder: Path) -> dict[str, Any]:
             Part("Images", pictures=_pictures(latest, shown, folder)),
             curves.over_training(group, latest),
             curves.over_truncation(group),
-            Part("In detail", charts=charts, tables=tables),
+            details(group),
         ],
         "names": first[:_NAMES],
         "evaluations": _different(group, first[:_NAMES]),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import importlib
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +24,7 @@ from ganlab.reports.numbers import interval_on_page, on_page
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LARGEST = 16 * 2**20  # bytes of a picture inside a page
+_DIGITS = 6  # significant ones of a number inside a script
 
 
 @dataclass(frozen=True)
@@ -83,16 +86,48 @@ def save(path: Path, template: str, **content: Any) -> Path:
 
 def picture(path: Path, title: str, note: str = "") -> Picture | None:
     """Return a PNG for a page; None if there is none, or it is a link or huge."""
+    content = png(path)
+    return None if content is None else embedded(content, title, note)
+
+
+def png(path: Path) -> bytes | None:
+    """Return the content of a PNG; None if there is none, or it is a link or huge."""
     try:
         content = files.read(path) if path.stat().st_size <= _LARGEST else b""
     except OSError:
         return None
-    return embedded(content, title, note) if content.startswith(_PNG) else None
+    return content if content.startswith(_PNG) else None
 
 
-def embedded(png: bytes, title: str, note: str = "") -> Picture:
-    """Return the content of a PNG for a page."""
-    return Picture(title, f"data:image/png;base64,{base64.b64encode(png).decode()}", note)
+def embedded(content: bytes, title: str, note: str = "", kind: str = "png") -> Picture:
+    """Return the content of a picture for a page.
+
+    Args:
+        kind: As in ``image/png``.
+    """
+    return Picture(title, f"data:image/{kind};base64,{base64.b64encode(content).decode()}", note)
+
+
+def in_script(value: Any) -> Any:
+    """Return a value as JSON inside a script element: nothing in it ends the element, and no number is infinite.
+
+    Args:
+        value: Plain values, and objects with a method ``plain`` that returns some.
+    """
+    from markupsafe import Markup
+
+    text = json.dumps(_plain(value), separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+    return _plain(value.plain()) if hasattr(value, "plain") else value
 
 
 @cache
@@ -108,6 +143,7 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        in_script=in_script,
         svg=lambda chart: Markup(charts.svg(chart)),
         cell=lambda value: value if isinstance(value, str) else on_page(value),
         written=words.written,

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from ganlab.config import configuration
 from ganlab.config.configuration import Config
-from ganlab.core import files, traceback_file
+from ganlab.core import files, git, traceback_file
 from ganlab.core.errors import GanlabError, few
 from ganlab.runs import plain_yaml
 
@@ -214,7 +214,7 @@ def write_config(folder: Path, config: Config) -> None:
 
 
 def write_environment(folder: Path, data: Mapping[str, Any] | None = None) -> None:
-    """Write versions, machine, command line and a description of the data, see `ganlab.data.contents`."""
+    """Write versions, commits, machine, command line and a description of the data, see `ganlab.data.contents`."""
     import torch
 
     packages = ("ganlab", "torch", "lightning", "hydra-core", "omegaconf", "numpy", "pillow")
@@ -224,11 +224,19 @@ def write_environment(folder: Path, data: Mapping[str, Any] | None = None) -> No
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: version(name) for name in packages},
+        "commits": _commits(),
         "threads": torch.get_num_threads(),
         "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "data": data,
     }
     files.write_text(folder / ENVIRONMENT, json.dumps(content, indent=2) + "\n")
+
+
+def _commits() -> dict[str, str | None]:
+    """Return the git commits of the current folder and of ganlab, which is a checkout where it is developed."""
+    source = Path(__file__)
+    installed = "site-packages" in source.parts
+    return {"folder": git.commit(Path()), "ganlab": None if installed else git.commit(source)}
 
 
 def write_class_names(folder: Path, names: Sequence[str]) -> None:

@@ -1,0 +1,61 @@
+"""metrics.jsonl of a run: scalars by name, and the clock that turns kimg into seconds of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ganlab.core import json_lines
+from ganlab.core.json_lines import is_number
+
+METRICS = "metrics.jsonl"
+LINES = 4000  # that are read, evenly spread
+SPEED = "images_per_second"
+_POSITION = ("iteration", "kimg")
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Scalars of a run.
+
+    Args:
+        iterations: Of each line.
+        kimg: Of each line, in ascending order.
+        seconds: Of training until each line, with saving and scoring in between; from the speed of each interval.
+        scalars: (kimg, value) of finite values, by name.
+    """
+
+    iterations: Sequence[int] = ()
+    kimg: Sequence[float] = ()
+    seconds: Sequence[float] = ()
+    scalars: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+
+
+def read(folder: Path) -> Logged:
+    """Return what was logged; lines that cannot be read, or go back in training, are passed over."""
+    try:
+        rows = [row for _, row in json_lines.read(folder / METRICS, LINES)]
+    except OSError:
+        return Logged()
+    iterations: list[int] = []
+    kimg: list[float] = []
+    seconds: list[float] = []
+    scalars: dict[str, list[tuple[float, float]]] = {}
+    at, now = 0.0, 0.0
+    for row in rows:
+        if not isinstance(row, dict) or not is_number(row.get("kimg")) or row["kimg"] < at:
+            continue
+        speed: Any = row.get(SPEED)
+        iteration: Any = row.get("iteration")
+        if is_number(speed) and speed > 0:
+            now += 1000 * (row["kimg"] - at) / speed
+        at = float(row["kimg"])
+        iterations.append(int(iteration) if is_number(iteration) else 0)
+        kimg.append(at)
+        seconds.append(now)
+        for name, value in row.items():
+            if name not in _POSITION and is_number(value):
+                scalars.setdefault(name, []).append((at, value))
+    return Logged(iterations, kimg, seconds, scalars)
