@@ -72,7 +72,7 @@ class Row:
         seconds: Of training to the compared checkpoint of the first column; mean over the runs.
         memory_mib: The largest of the runs; None if that was not recorded.
         failures: A sentence for each run that failed.
-        alarms: Words of those that runs have recorded.
+        alarms: Warnings of their evaluations that other rows do not have.
     """
 
     name: str

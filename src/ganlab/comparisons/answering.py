@@ -6,39 +6,42 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ganlab.comparisons.answer import BEST, LAST, Answer, Column, Difference, Estimate, MetricInfo, Row
+from ganlab.comparisons import headlines
+from ganlab.comparisons.answer import Answer, Column, Difference, Estimate, Improvement, MetricInfo, Row
 from ganlab.comparisons.collected import FAILED, RunFacts
-from ganlab.comparisons.scored import Taken
+from ganlab.comparisons.scored import ON, Taken
 from ganlab.comparisons.varied import SEED, Varied, value
 from ganlab.core.errors import few
 from ganlab.reports.numbers import interval, number
-from ganlab.reports.words import called, counted
-from ganlab.statistics import intervals, paired
+from ganlab.statistics import improvement, intervals, paired
 
 ALL = "all runs"  # the name of the only row where nothing varied
-_END = {"lower": "lowest", "higher": "highest", "real": "nearest to that of real images,"}
 
 
-def answer(title: str, runs: Sequence[RunFacts], varied: Varied, taken: Taken) -> Answer:
+def answer(title: str, runs: Sequence[RunFacts], varied: Varied, taken: Taken, notes: list[str]) -> Answer:
     """Compare runs whose scores are taken.
 
     Args:
         runs: All of them, those that failed too.
+        notes: Sentences about what was left out; more are added.
     """
-    notes = [*taken.notes]
     rows = _rows(runs, varied, taken, notes)
+    _sort_alarms(rows, notes)
     columns = [(metric.name, which) for metric in taken.metrics for which in taken.whiches]
-    first = taken.metrics[0], taken.whiches[0]
-    rows.sort(key=lambda row: _place(row, *first))
-    losses = {row.name: _losses(row, varied, taken) for row in rows}
+    rows.sort(key=lambda row: _place(row, taken.metrics[0], taken.whiches[0]))
+    losses = {row.name: _losses(row, taken) for row in rows}
     differences = [d for column in columns for d in _differences(rows, column, losses)]
-    notes += [f"{key} varied too: {few(values, 6)}." for key, values in varied.others.items()]
+    for key, values in varied.others.items():
+        notes.append(f"{key} varied too ({few(values, 6)}): runs are paired over it as over seeds.")
+    if varied.around:
+        notes.append(f"These differ and change nothing of what is trained: {few(list(varied.around), 8)}.")
     found = Answer(
-        title, [], taken.protocol, taken.metrics, taken.whiches, varied.by, varied.common, rows, differences,
-        notes=notes,
+        title, [], " · ".join(taken.protocols), taken.metrics, taken.whiches, varied.by, varied.common, rows,
+        differences, _improvements(rows, taken, losses), notes,
     )  # fmt: skip
-    found.headline = _headline(found)
+    found.headline = headlines.sentences(found)
     return found
 
 
@@ -54,6 +57,14 @@ def _rows(runs: Sequence[RunFacts], varied: Varied, taken: Taken, notes: list[st
     for row in rows.values():
         _fill(row, varied, taken, notes)
     return list(rows.values())
+
+
+def _sort_alarms(rows: Sequence[Row], notes: list[str]) -> None:
+    """Leave each row the warnings that are its own; those that all rows share become notes."""
+    shared = [alarm for alarm in rows[0].alarms if all(alarm in row.alarms for row in rows)]
+    for row in rows:
+        row.alarms = [alarm for alarm in row.alarms if alarm not in shared]
+    notes += shared
 
 
 def _fill(row: Row, varied: Varied, taken: Taken, notes: list[str]) -> None:
@@ -76,6 +87,7 @@ def _fill(row: Row, varied: Varied, taken: Taken, notes: list[str]) -> None:
     column = taken.metrics[0].name, taken.whiches[0]
     row.images_per_second = _mean([r.images_per_second for r in kept])
     row.seconds = _mean([r.seconds_at(r.scores[column].kimg) for r in kept if column in r.scores])
+    row.alarms = list(dict.fromkeys(warning for run in kept for warning in run.warnings))
     row.memory_mib = max((r.memory_mib for r in kept if r.memory_mib is not None), default=None)
 
 
@@ -109,7 +121,7 @@ def _place(row: Row, metric: MetricInfo, which: str) -> tuple[bool, float]:
     return score is None, 0.0 if score is None else _loss(metric, score.mean)
 
 
-def _losses(row: Row, varied: Varied, taken: Taken) -> dict[Column, dict[str, float]]:
+def _losses(row: Row, taken: Taken) -> dict[Column, dict[str, float]]:
     metrics = {metric.name: metric for metric in taken.metrics}
     return {
         column: {of: _loss(metrics[column[0]], found) for of, found in score.per_seed.items()}
@@ -162,27 +174,29 @@ def _difference(
     )
 
 
-def _headline(found: Answer) -> list[str]:
-    metric, which = found.metrics[0], found.whiches[0]
-    best = found.rows[0]
-    score = best.scores.get((metric.name, which))
-    if score is None:
-        return [f"No configuration has {called(metric.name)}."]
-    of = {BEST: "of the best checkpoint", LAST: "of the last checkpoint"}.get(which, f"at {which}")
-    ends = interval(score.low, score.high)
-    value = number(score.mean, score.low, score.high) + (f" ({ends})" if ends else "")
-    over = f"over {counted(score.n, 'seed')}"
-    if len(found.rows) == 1:
-        sentences = [f"{called(metric.name)} {of} is {value} {over}."]
-    else:
-        sentences = [f"{best.name} has the {_END[metric.better]} {called(metric.name)} {of}: {value} {over}."]
-    if score.n < 2:
-        return [*sentences, "One seed only: there is no interval and no test; train more, as seed=0,1,2,3,4."]
-    others = [
-        d for d in found.differences if best.name in (d.first, d.second) and (d.metric, d.which) == (metric.name, which)
-    ]
-    worse = [d.second for d in others if d.is_real and d.first == best.name]
-    if worse:
-        sentences.append(f"It is better than {few(worse, 8)} by the paired test over common seeds.")
-    sentences += [d.verdict for d in others if not d.is_real]
-    return sentences
+def _improvements(
+    rows: Sequence[Row], taken: Taken, losses: Mapping[str, Mapping[Column, Mapping[str, float]]]
+) -> list[Improvement]:
+    """Compare the first row with each other one over all numbers, where there are several."""
+    which = taken.whiches[0]
+    strata: dict[str, list[Column]] = {}
+    for metric in taken.metrics:
+        strata.setdefault(metric.name.partition(ON)[2], []).append((metric.name, which))
+    if len(taken.metrics) < 2 or not rows:
+        return []
+    found = []
+    for other in rows[1:]:
+        arrays = [[_array(losses[row.name], columns) for row in (rows[0], other)] for columns in strata.values()]
+        if all(len(array) for both in arrays for array in both):
+            chance = improvement.probability_of_improvement([(first, second) for first, second in arrays])
+            assert chance.low is not None
+            assert chance.high is not None
+            found.append(Improvement(rows[0].name, other.name, which, chance.value, chance.low, chance.high))
+    return found
+
+
+def _array(losses: Mapping[Column, Mapping[str, float]], columns: Sequence[Column]) -> NDArray[np.float64]:
+    """Return the scores of the runs that have all of them: (runs, columns)."""
+    of = [losses.get(column, {}) for column in columns]
+    whole = [repeated for repeated in of[0] if all(repeated in each for each in of)]
+    return np.array([[each[repeated] for each in of] for repeated in whole]).reshape(len(whole), len(columns))

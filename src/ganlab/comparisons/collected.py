@@ -24,6 +24,8 @@ SWEEP = "sweep.jsonl"
 DONE, FAILED, UNFINISHED, MISSING = "done", "failed", "unfinished", "not started"
 SCORE = "score/"  # begins the name of a curve of scores during training
 
+BEST_FILE = "best.ckpt"
+
 _GRID = re.compile(r"iteration_(\d{1,12})\.png")
 Record = dict[str, Any]
 
@@ -86,6 +88,7 @@ class RunFacts:
         environment: As environment.json has it.
         records: Lines of evaluation.jsonl.
         scores: Those that are compared, by (metric, which), see `ganlab.comparisons.answer`.
+        warnings: Of the evaluations that are compared.
         objective: Of a study.
     """
 
@@ -107,7 +110,14 @@ class RunFacts:
     environment: dict[str, Any] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     scores: dict[tuple[str, str], Scored] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     objective: float | None = None
+
+    @property
+    def best_iteration(self) -> int | None:
+        """The iteration of the best checkpoint by the scores during training; None if the run kept none."""
+        best = [r["subject"]["iteration"] for r in self.records if r["during_training"] and r["selected_on"]]
+        return best[-1] if best and (self.folder / run_folder.CHECKPOINTS / BEST_FILE).is_file() else None
 
     def seconds_at(self, kimg: float) -> float | None:
         """Return the seconds of training until ``kimg``; None if they are not known."""
@@ -136,6 +146,11 @@ def runs(words: Sequence[str | os.PathLike[str]]) -> list[RunFacts]:
         if names.count(run.name) > 1:
             run.name = files.typed(run.folder)
     return list(found.values())
+
+
+def holds_runs(path: Path) -> bool:
+    """Tell if a folder is no run itself and has one in it, as that of a sweep."""
+    return path.is_dir() and not (path / run_folder.CONFIG).is_file()
 
 
 def facts(folder: Path, name: str = "") -> RunFacts:

@@ -7,28 +7,62 @@ from collections.abc import Sequence
 
 from ganlab.comparisons import answering, collected, scored, varied
 from ganlab.comparisons.answer import Answer
+from ganlab.comparisons.collected import RunFacts
+from ganlab.comparisons.groups import Group, Wanted, groups
+from ganlab.comparisons.varied import Varied
+from ganlab.core.errors import GanlabError
 from ganlab.reports.words import counted
 
 
-def compare(
-    words: Sequence[str | os.PathLike[str]],
-    by: Sequence[str] = (),
-    metrics: Sequence[str] = (),
-    kimg: float | None = None,
-) -> Answer:
-    """Compare the runs of sweeps and run folders.
+def compare(words: Sequence[str | os.PathLike[str]], by: Sequence[str] = (), wanted: Wanted | None = None) -> Answer:
+    """Compare the runs of sweeps and run folders; runs that were not scored are scored first.
 
     Args:
-        words: Folders.
+        words: Folders of runs and of sweeps.
         by: Keys of the rows; empty: all that vary.
-        metrics: Numbers to compare, the one that orders the rows first; empty: all.
-        kimg: Compare at this point of training; None: at its end.
+        wanted: The scores; None: those of the best and last checkpoints.
 
     Raises:
         GanlabError: If there is nothing to compare, in one sentence.
     """
+    wanted = wanted or Wanted()
     runs = collected.runs(words)
-    taken = scored.take(runs, metrics, kimg)
-    found = varied.find(runs, by)
-    title = f"{counted(len(runs), 'run')}, by {', '.join(found.by)}" if found.by else counted(len(runs), "run")
-    return answering.answer(title, runs, found, taken)
+    labels, rows = _sorted(runs, by)
+    notes: list[str] = []
+    found, whiches = scored.take(runs, wanted, notes)
+    names = [labels[group.runs[0].name] for group in found]
+    taken = scored.give(found, whiches, names if len(found) > 1 else [""] * len(found), wanted)
+    by_words = f", by {', '.join(rows.by)}" if rows.by else ""
+    return answering.answer(f"{counted(len(runs), 'run')}{by_words}", runs, rows, taken, notes)
+
+
+def _sorted(runs: Sequence[RunFacts], by: Sequence[str]) -> tuple[dict[str, str], Varied]:
+    """Return the name of each run's data set, and what varied beside it.
+
+    Raises:
+        GanlabError: If runs are of several data sets and no two configurations share one; or see `varied.find`.
+    """
+    of_data = groups([run for run in runs if run.config])
+    if len(of_data) < 2:
+        return {run.name: "" for run in runs}, varied.find(runs, by)
+    apart = varied.constant([group.runs for group in of_data])
+    names = _names(of_data, apart)
+    if not any(key in apart for key in by):
+        rows = varied.find(runs, by, tuple(apart))
+        shared = [{tuple(varied.value(run, key) for key in rows.by) for run in group.runs} for group in of_data]
+        if any(len(configurations) > 1 for configurations in shared):
+            return {run.name: name for name, group in zip(names, of_data, strict=True) for run in group.runs}, rows
+    one, other = of_data[0].runs[0].name, of_data[1].runs[0].name
+    raise GanlabError(
+        f"{one} and {other} are of other data ({names[0]}, {names[1]}), and scores on other images are not compared: "
+        f"give runs of one data set, or a sweep that has each configuration on each."
+    )
+
+
+def _names(of_data: Sequence[Group], apart: dict[str, list[str]]) -> list[str]:
+    """Return a name for each data set: the first option that tells all of them apart."""
+    keys = sorted((key for key in apart if key.partition(".")[0] == "data"), key=lambda key: key.count("."))
+    for key in keys:
+        if len(set(apart[key])) == len(of_data):
+            return [each if key == "data" else f"{key}={each}" for each in apart[key]]
+    return [f"data set {number + 1}" for number in range(len(of_data))]

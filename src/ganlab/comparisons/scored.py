@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from ganlab.comparisons import missing
 from ganlab.comparisons.answer import BEST, LAST, MetricInfo
-from ganlab.comparisons.collected import DONE, FAILED, Record, RunFacts, Scored, finite
+from ganlab.comparisons.collected import FAILED, MISSING, UNFINISHED, Record, RunFacts, Scored, finite
+from ganlab.comparisons.groups import Group, Wanted, groups, key, words
 from ganlab.core.errors import GanlabError, few
+from ganlab.evaluation import scores
 from ganlab.reports.words import BETTER
 
-Key = tuple[str, float | None]  # the hash of a protocol, and the truncation
+ON = " on "  # between a number and the data set that it is of
 
 
 @dataclass
@@ -20,119 +22,180 @@ class Taken:
     """Scores that were taken for a comparison; each run has its own in ``scores``.
 
     Args:
-        protocol: In words.
+        protocols: In words, one for each data set.
         whiches: Of which checkpoints.
         metrics: The numbers that have an order.
         compared: The runs that have scores.
-        notes: What was left out.
     """
 
-    protocol: str
+    protocols: list[str]
     whiches: list[str]
     metrics: list[MetricInfo]
     compared: list[RunFacts]
-    notes: list[str] = field(default_factory=list)
 
 
-def take(runs: Sequence[RunFacts], metrics: Sequence[str] = (), kimg: float | None = None) -> Taken:
-    """Give each run the scores that are compared.
+def take(runs: Sequence[RunFacts], wanted: Wanted, notes: list[str]) -> tuple[list[Group], list[str]]:
+    """Find, or take, the record of each run and checkpoint that is compared.
 
-    Args:
-        metrics: Names of numbers, the one that orders first; empty: all that have an order.
-        kimg: Compare scores during training at this point at the latest; None: those of the best and last checkpoints.
+    Returns:
+        The runs by data set, and which checkpoints.
 
     Raises:
         GanlabError: If the runs share no score.
     """
-    alive = [run for run in runs if run.state != FAILED]
-    unfinished = [run for run in alive if run.state != DONE and run.records]
-    if kimg is None and not unfinished:
-        return _finished(alive, metrics)
-    return _during(alive, metrics, kimg, unfinished)
-
-
-def _finished(runs: Sequence[RunFacts], metrics: Sequence[str]) -> Taken:
-    key = _common([record for run in runs for record in run.records if not record["during_training"]])
-    records: list[Record] = []
-    for run in runs:
-        best = [r["subject"]["iteration"] for r in run.records if r["during_training"] and r["selected_on"]]
-        for which, iteration in ((LAST, run.iteration), *((BEST, number) for number in best[-1:])):
-            of = [r for r in run.records if _key(r) == key and not r["during_training"]]
-            of = [r for r in of if r["subject"]["iteration"] == iteration]
-            records += of[-1:]
-            for record in of[-1:]:
-                _give(run, which, record)
-    return _taken(runs, records, [BEST, LAST], metrics)
-
-
-def _during(
-    runs: Sequence[RunFacts], metrics: Sequence[str], kimg: float | None, unfinished: Sequence[RunFacts]
-) -> Taken:
-    key = _common([record for run in runs for record in run.records if record["during_training"]])
-    of = {run.name: [r for r in run.records if r["during_training"] and _key(r) == key] for run in runs}
-    having = [run for run in runs if of[run.name]]
-    if not having:
-        raise GanlabError(
-            "No run has scores during training, which a comparison at a kimg and one of unfinished runs need: train "
-            "with evaluate.every_kimg=."
-        )
-    reached = min(max(float(r["subject"]["kimg"]) for r in of[run.name]) for run in having)
-    most = reached if kimg is None else min(reached, kimg)
-    records = []
-    for run in having:
-        until = [r for r in of[run.name] if r["subject"]["kimg"] <= most + 1e-9]
-        records += until[-1:]
-        for record in until[-1:]:
-            _give(run, f"{most:g} kimg", record)
-    taken = _taken(having, records, [f"{most:g} kimg"], metrics)
-    if unfinished and kimg is None:
+    alive = [run for run in runs if run.state not in (FAILED, MISSING)]
+    _say_missing(runs, notes)
+    if not alive:
+        raise GanlabError("None of the runs has trained to an end, so there is nothing to compare.")
+    found = groups(alive)
+    if wanted.kimg is not None:
+        return found, [_during(found, wanted, notes)]
+    unfinished = [run for run in alive if run.state == UNFINISHED]
+    if unfinished and any(_during_training(run) for run in unfinished):
+        which = _during(found, wanted, notes)
         names = few([run.name for run in unfinished])
-        taken.notes.append(
-            f"Not finished: {names}. All runs are compared at {most:g} kimg, the largest that they share."
+        notes.append(f"Not finished: {names}. All runs are compared at {which}, the largest that they share.")
+        return found, [which]
+    if unfinished:
+        return _without_scores(alive, unfinished, wanted, notes)
+    return found, _finished(found, wanted, notes)
+
+
+def _say_missing(runs: Sequence[RunFacts], notes: list[str]) -> None:
+    names = [run.name for run in runs if run.state == MISSING]
+    if names:
+        notes.append(f"Not started: {few(names)}.")
+
+
+def _without_scores(
+    alive: Sequence[RunFacts], unfinished: Sequence[RunFacts], wanted: Wanted, notes: list[str]
+) -> tuple[list[Group], list[str]]:
+    """Compare unfinished runs that were not scored during training: at the last checkpoint that all runs share, or, if
+    there is none, without them."""
+    common = set.intersection(*(set(missing.checkpoints_by_kimg(run)) for run in alive))
+    if common:
+        kimg = max(common)
+        which = f"{kimg:g} kimg"
+        found = groups(alive)
+        iterations = {run.name: missing.checkpoints_by_kimg(run)[kimg] for run in alive}
+        for group in found:
+            missing.fill(group, {which: lambda run: iterations[run.name]}, wanted, notes)
+        names = few([run.name for run in unfinished])
+        notes.append(f"Not finished: {names}. All runs are compared at {which}, the last checkpoint that they share.")
+        return found, [which]
+    done = [run for run in alive if run not in unfinished]
+    if not done:
+        raise GanlabError(
+            f"{few([run.name for run in unfinished])}: these runs are not finished and have no point of training in "
+            f"common; finish them with `ganlab resume RUN`, or train with evaluate.every_kimg=."
         )
-    return taken
+    notes.append(
+        f"Not finished, and left out for want of scores during training: {few([run.name for run in unfinished])}."
+    )
+    found = groups(done)
+    return found, _finished(found, wanted, notes)
 
 
-def _key(record: Record) -> Key:
-    return record["protocol_hash"], record["subject"].get("truncation")
+def _finished(found: Sequence[Group], wanted: Wanted, notes: list[str]) -> list[str]:
+    """Take the scores of the last checkpoints, and of the best ones if all runs have one."""
+    runs = [run for group in found for run in group.runs]
+    without = [run.name for run in runs if run.best_iteration is None]
+    places: dict[str, Callable[[RunFacts], int]] = {LAST: lambda run: run.iteration}
+    if not without:
+        places = {BEST: lambda run: run.best_iteration or 0, **places}
+    elif len(without) < len(runs):
+        notes.append(f"The best checkpoints are not compared: {few(without)} kept none (evaluate.every_kimg=).")
+    for group in found:
+        missing.fill(group, places, wanted, notes)
+    return list(places)
 
 
-def _common(records: Sequence[Record]) -> Key | None:
-    counts = Counter(map(_key, records))
-    return counts.most_common(1)[0][0] if counts else None
+def _during(found: Sequence[Group], wanted: Wanted, notes: list[str]) -> str:
+    """Take the scores during training at the largest kimg that all runs have reached; return what it is called."""
+    of = {run.name: _during_training(run, wanted.metrics) for group in found for run in group.runs}
+    without = [name for name, records in of.items() if not records]
+    if len(without) == len(of):
+        at = "" if wanted.kimg is None else f"at=kimg:{wanted.kimg:g}: "
+        raise GanlabError(f"{at}no run has scores during training, which it needs: train with evaluate.every_kimg=.")
+    if without:
+        notes.append(f"No scores during training, and left out: {few(without)}.")
+    reached = min(max(float(r["subject"]["kimg"]) for r in records) for records in of.values() if records)
+    most = reached if wanted.kimg is None else min(reached, wanted.kimg)
+    taken = []
+    for group in found:
+        for run in group.runs:
+            taken += [(group, run, r) for r in of[run.name] if r["subject"]["kimg"] <= most + 1e-9][-1:]
+    if not taken:
+        first = min(float(records[0]["subject"]["kimg"]) for records in of.values() if records)
+        raise GanlabError(f"at=kimg:{most:g}: the first scores during training are at {first:g} kimg.")
+    kimg = max(float(record["subject"]["kimg"]) for _, _, record in taken)
+    which = f"{kimg:g} kimg"
+    for group, run, record in taken:
+        group.records[run.name, which] = record
+    if wanted.kimg is not None and kimg < wanted.kimg:
+        notes.append(f"Compared at {which}, the last scores up to {wanted.kimg:g} kimg that all runs have.")
+    return which
 
 
-def _give(run: RunFacts, which: str, record: Record) -> None:
+def _during_training(run: RunFacts, metrics: Sequence[str] = ()) -> list[Record]:
+    """Return the records during training under the newest protocol that has the numbers."""
+    having = [r for r in run.records if r["during_training"] and all(name in r["values"] for name in metrics[:1])]
+    return [record for record in having if key(record) == key(having[-1])]
+
+
+def give(found: Sequence[Group], whiches: Sequence[str], labels: Sequence[str], wanted: Wanted) -> Taken:
+    """Give each run the scores of its records.
+
+    Args:
+        labels: What the numbers of each group are of: ``digits``; empty where there is one data set.
+
+    Raises:
+        GanlabError: If there are none, or no run has the number that is asked for.
+    """
+    infos: dict[str, MetricInfo] = {}
+    for group, label in zip(found, labels, strict=True):
+        _refuse_different(group)
+        for (name, which), record in group.records.items():
+            run = next(run for run in group.runs if run.name == name)
+            run.warnings += record["warnings"]
+            for number, value in record["values"].items():
+                if value.get("better") in BETTER and finite(value["value"]):
+                    called = f"{number}{ON}{label}" if label else number
+                    run.scores[called, which] = _scored(record, value)
+                    infos.setdefault(
+                        called, MetricInfo(called, value["better"], value.get("meaning", ""), value["real"])
+                    )
+    names = _ordered(list(infos), found, labels, wanted.metrics)
+    compared = [run for group in found for run in group.runs if run.scores]
+    used = [which for which in whiches if any((names[0], which) in run.scores for run in compared)]
+    protocols = [words(next(iter(group.records.values()))["protocol"]) for group in found if group.records]
+    return Taken(list(dict.fromkeys(protocols)), used, [infos[name] for name in names], compared)
+
+
+def _scored(record: Record, value: dict[str, Any]) -> Scored:
     subject = record["subject"]
-    for name, found in record["values"].items():
-        if found.get("better") in BETTER and finite(found["value"]):
-            run.scores[name, which] = Scored(
-                found["value"], found["low"], found["high"], subject["iteration"], float(subject["kimg"])
-            )
+    return Scored(value["value"], value["low"], value["high"], subject["iteration"], float(subject["kimg"]))
 
 
-def _taken(
-    runs: Sequence[RunFacts], records: Sequence[Record], whiches: Sequence[str], metrics: Sequence[str]
-) -> Taken:
-    there = list(dict.fromkeys(name for run in runs for name, _ in run.scores))
+def _refuse_different(group: Group) -> None:
+    """Refuse records of different protocols; runs of one data set may not meet in a column with two."""
+    records = [(name, record) for (name, _), record in group.records.items()]
+    scores.refuse_different([record for _, record in records], [name for name, _ in records])
+
+
+def _ordered(there: Sequence[str], found: Sequence[Group], labels: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Return the names of numbers: those that are asked for, or all, after the one that chose the best checkpoints."""
     if not there:
-        raise GanlabError("The runs share no scores: ganlab evaluate RUN takes them.")
-    missing = [name for name in metrics if name not in there]
-    if missing:
-        raise GanlabError(f"metric={missing[0]}: no run has this number. They have {', '.join(there)}.")
-    infos = []
-    for name in metrics or there:
-        found: dict[str, Any] = next(r["values"][name] for r in records if name in r["values"])
-        infos.append(MetricInfo(name, found["better"], found.get("meaning", ""), found["real"]))
-    used = [which for which in whiches if any((infos[0].name, which) in run.scores for run in runs)]
-    compared = [run for run in runs if run.scores]
-    notes = [f"No scores: {few([run.name for run in runs if not run.scores])}."] if len(compared) < len(runs) else []
-    return Taken(words(records[-1]["protocol"]), used, infos, compared, notes)
-
-
-def words(protocol: dict[str, Any]) -> str:
-    """Return a protocol in a line."""
-    features, reference = protocol.get("features") or {}, protocol["reference"]
-    of = f"{reference.get('count', 0):,} {reference['split']} images" if "split" in reference else "given statistics"
-    by = f", features of {features['component']}" if "component" in features else ""
-    return f"protocol {protocol.get('name', '')}: {protocol['samples']:,} samples against {of}{by}"
+        raise GanlabError("The runs share no scores: none of them has a number with a better and a worse end.")
+    bare = {name: name.partition(ON)[0] for name in there}
+    known = list(dict.fromkeys(bare.values()))
+    for name in wanted:
+        if name not in known:
+            raise GanlabError(
+                f"metric={name}: no run has this number. They have {', '.join(known)}; `ganlab evaluate RUN "
+                f"metrics=...` takes others."
+            )
+    chosen = found[0].runs[0].config.get("evaluate.metrics")
+    first = [name for name in known if isinstance(chosen, list) and chosen[:1] == [name]]
+    order = list(wanted) or [*first, *(name for name in known if name not in first)]
+    return sorted((name for name in there if bare[name] in order), key=lambda name: order.index(bare[name]))

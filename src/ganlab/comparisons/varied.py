@@ -38,7 +38,7 @@ def value(run: RunFacts, key: str) -> str:
     return flat.shown(run.config[key]) if key in run.config else ABSENT
 
 
-def find(runs: Sequence[RunFacts], by: Sequence[str] = ()) -> Varied:
+def find(runs: Sequence[RunFacts], by: Sequence[str] = (), without: Sequence[str] = ()) -> Varied:
     """Find what varied.
 
     Keys are taken in the order of a sweep's command line, then components, then options; one whose value follows from
@@ -46,6 +46,7 @@ def find(runs: Sequence[RunFacts], by: Sequence[str] = ()) -> Varied:
 
     Args:
         by: The keys of a row; empty: all that vary.
+        without: Keys that make no rows: those of several data sets.
 
     Raises:
         GanlabError: If a key of ``by`` is the same in all runs, or no run has it.
@@ -57,7 +58,7 @@ def find(runs: Sequence[RunFacts], by: Sequence[str] = ()) -> Varied:
     keys = list(dict.fromkeys([*swept, *options]))
     values = {key: {value(run, key) for run in (runs if key in swept else configured)} for key in keys}
     _refuse(by, values)
-    varying = [key for key in keys if len(values[key]) > 1 and key != SEED]
+    varying = [key for key in keys if len(values[key]) > 1 and key not in (SEED, *without)]
     free = [key for key in varying if key in swept or not flat.is_around(key)]
     kept: list[str] = []
     for key in [*by, *free]:
@@ -87,3 +88,15 @@ def _follows(key: str, kept: Sequence[str], runs: Sequence[RunFacts]) -> bool:
     """Tell if the value of a key is the same wherever those of the kept ones are."""
     found: dict[tuple[str, ...], str] = {}
     return all(found.setdefault(tuple(value(run, k) for k in kept), value(run, key)) == value(run, key) for run in runs)
+
+
+def constant(groups: Sequence[Sequence[RunFacts]]) -> dict[str, list[str]]:
+    """Return the options that are the same in each group of runs and not in all of them, with the value of each."""
+    runs = [run for group in groups for run in group]
+    keys = dict.fromkeys(key for run in runs for key in [*run.swept, *run.config])
+    found = {}
+    for key in keys:
+        values = [{value(run, key) for run in group} for group in groups]
+        if key not in (SEED, "run.dir") and all(len(each) == 1 for each in values):
+            found[key] = [next(iter(each)) for each in values]
+    return {key: each for key, each in found.items() if len(set(each)) > 1}

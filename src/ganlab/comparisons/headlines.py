@@ -1,0 +1,55 @@
+"""The answer in words."""
+
+from __future__ import annotations
+
+from ganlab.comparisons.answer import BEST, LAST, Answer, Row
+from ganlab.core.errors import few
+from ganlab.reports.numbers import interval, number
+from ganlab.reports.words import called, counted
+
+_END = {"lower": "lowest", "higher": "highest"}
+_OF = {BEST: "of the best checkpoint", LAST: "of the last checkpoint"}
+_MOST = 8  # names in a sentence
+
+
+def sentences(answer: Answer) -> list[str]:
+    """Return the answer on the first number and checkpoint: which configuration is ahead, of which others a test tells
+    it apart, and how many seeds would tell it from the rest."""
+    metric, which = answer.metrics[0], answer.whiches[0]
+    best = answer.rows[0]
+    score = best.scores[metric.name, which]
+    ends = interval(score.low, score.high)
+    value = number(score.mean, score.low, score.high) + (f" [{ends}]" if ends else "")
+    what = f"{called(metric.name)} {_OF.get(which, f'at {which}')}"
+    over = f"over {counted(score.n, 'seed')}"
+    if len(answer.rows) == 1:
+        found = [f"The {what} is {value} {over}."]
+    elif metric.better == "real":
+        found = [f"{best.name} has the {what} that is nearest to that of real images: {value} {over}."]
+    else:
+        found = [f"{best.name} has the {_END[metric.better]} {what}: {value} {over}."]
+    others = [d for row in answer.rows[1:] if (d := answer.between(best.name, row.name, metric.name, which))]
+    tested = [d for d in others if d.p is not None]
+    if not tested:
+        return [*found, *_untested(answer, best)]
+    better = [d for d in others if d.is_real and d.first == best.name]
+    if better:
+        found.append(
+            f"It is better than {few([d.second for d in better], _MOST)}: paired tests over common seeds, with Holm's "
+            f"correction for {counted(_pairs(answer), 'pair')}."
+        )
+    return [*found, *(d.verdict for d in others if not d.is_real)]
+
+
+def _pairs(answer: Answer) -> int:
+    """Return the number of tests on the first column."""
+    first = answer.metrics[0].name, answer.whiches[0]
+    return sum(d.p is not None and (d.metric, d.which) == first for d in answer.differences)
+
+
+def _untested(answer: Answer, best: Row) -> list[str]:
+    if max(len(row.seeds) for row in answer.rows) < 2:
+        return ["One seed only: there is no interval and no test. Train more of them, as seed=0,1,2,3,4."]
+    if len(answer.rows) > 1:
+        return [f"{best.name} shares at most one seed with the others, so no difference is tested."]
+    return []

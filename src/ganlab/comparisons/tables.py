@@ -1,0 +1,132 @@
+"""An answer as a table: in the terminal, table.csv and table.md."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from ganlab.comparisons.answer import Answer, Column, Estimate, Row
+from ganlab.core import files
+from ganlab.reports.numbers import interval, number
+from ganlab.reports.words import BETTER
+
+CSV, MARKDOWN = "table.csv", "table.md"
+
+
+def terminal(answer: Answer) -> str:
+    """Return the table of the first number, and the answer in words."""
+    metric = answer.metrics[0]
+    columns = [(metric.name, which) for which in answer.whiches]
+    rows = _aligned([_heads(columns), *(_cells(answer, row, columns) for row in answer.rows)])
+    about = f"Means over seeds with their intervals of 95 %; {BETTER[metric.better]}; {answer.protocol}."
+    lines = [*rows, "", about, "", *answer.headline]
+    lines += [f"{row.name}: {failure}" for row in answer.rows for failure in row.failures]
+    lines += [f"{row.name}: {alarm}" for row in answer.rows for alarm in row.alarms]
+    return "\n".join([*lines, *(f"note: {note}" for note in answer.notes)])
+
+
+def markdown(answer: Answer) -> str:
+    """Return the answer as Markdown, with all numbers."""
+    columns = [(metric.name, which) for metric in answer.metrics for which in answer.whiches]
+    heads = _heads(columns)
+    lines = [f"# {answer.title}", "", *_paragraphs(answer.headline)]
+    lines += [_line(heads), _line(["---", *["---:"] * (len(heads) - 1)])]
+    lines += [_line(_cells(answer, row, columns)) for row in answer.rows]
+    lines += ["", f"Means over seeds with their intervals of 95 %. {answer.protocol}.", ""]
+    first = [d for d in answer.differences if (d.metric, d.which) == columns[0]]
+    lines += [f"- {difference.verdict}" for difference in first]
+    if answer.improvements:
+        lines += ["", f"The probability that a run of {answer.rows[0].name} is better, over all numbers:", ""]
+        lines += [
+            f"- than one of {i.second}: {number(i.probability, i.low, i.high)} ({interval(i.low, i.high)})"
+            for i in answer.improvements
+        ]
+    more = [f"{row.name}: {text}" for row in answer.rows for text in (*row.failures, *row.alarms)]
+    if more or answer.notes:
+        lines += ["", *(f"- {text}" for text in (*more, *answer.notes))]
+    return "\n".join(lines) + "\n"
+
+
+def comma_separated(answer: Answer) -> str:
+    """Return the answer as CSV: a line of names, and one for each configuration; numbers have all their digits."""
+    columns = [(metric.name, which) for metric in answer.metrics for which in answer.whiches]
+    heads = ["configuration", *answer.by, "runs", "failed"]
+    heads += [f"{_snake(column)}{end}" for column in columns for end in _ESTIMATE]
+    heads += ["images_per_second", "seconds", "memory_mib"]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(heads)
+    for row in answer.rows:
+        cells = [row.name, *row.values.values(), len(row.runs), len(row.failures)]
+        for column in columns:
+            score = row.scores.get(column)
+            cells += [None if score is None else getattr(score, name) for name in _ESTIMATE.values()]
+        table.writerow([*cells, row.images_per_second, row.seconds, row.memory_mib])
+    return text.getvalue()
+
+
+def write(answer: Answer, folder: Path) -> list[Path]:
+    """Write both files into a folder, which is made if need be; return their paths.
+
+    Raises:
+        GanlabError: If they cannot be written.
+    """
+    texts = {CSV: comma_separated(answer), MARKDOWN: markdown(answer)}
+    for name, text in texts.items():
+        files.write_text(folder / name, text)
+    return [folder / name for name in texts]
+
+
+_ESTIMATE = {
+    "": "mean", "_low": "low", "_high": "high", "_deviation": "deviation", "_n": "n", "_iqm": "iqm",
+    "_iqm_low": "iqm_low", "_iqm_high": "iqm_high",
+}  # fmt: skip
+
+
+def _heads(columns: Sequence[Column]) -> list[str]:
+    return ["", *(" ".join(column) for column in columns), "IQM", "n", "images/s", "seconds", "MiB", "failed"]
+
+
+def _cells(answer: Answer, row: Row, columns: Sequence[Column]) -> list[str]:
+    first = row.scores.get(columns[0])
+    ready = [number(row.images_per_second), _whole(row.seconds), _whole(row.memory_mib)]
+    scores = [_score(row.scores.get(column)) for column in columns]
+    return [row.name, *scores, _middle(first), str(first.n if first else 0), *ready, str(len(row.failures))]
+
+
+def _score(score: Estimate | None) -> str:
+    if score is None:
+        return "-"
+    ends = interval(score.low, score.high, ", ")
+    return number(score.mean, score.low, score.high) + (f" [{ends}]" if ends else "")
+
+
+def _middle(score: Estimate | None) -> str:
+    """Return the interquartile mean of the first column."""
+    return "-" if score is None or score.iqm is None else number(score.iqm, score.iqm_low, score.iqm_high)
+
+
+def _whole(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _snake(column: Column) -> str:
+    return "_".join(column).replace(" ", "_")
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines of columns, the first on the left, those without a number in any row left out."""
+    kept = [i for i in range(len(rows[0])) if i == 0 or any(row[i] not in ("-", "0") for row in rows[1:])]
+    width = {i: max(len(row[i]) for row in rows) for i in kept}
+    lines = ["  ".join(row[i].ljust(width[i]) if i == 0 else row[i].rjust(width[i]) for i in kept) for row in rows]
+    return [line.rstrip() for line in lines]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _paragraphs(sentences: Sequence[str]) -> list[str]:
+    return [line for sentence in sentences for line in (sentence, "")]
