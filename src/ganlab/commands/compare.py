@@ -7,10 +7,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from ganlab.commands.command import AS_TYPED, PATH, Command, Word
 from ganlab.core.errors import GanlabError
+
+if TYPE_CHECKING:
+    from ganlab.comparisons.groups import Wanted
 
 
 @dataclass
@@ -44,15 +47,10 @@ class Compare(Command):
     def __call__(self) -> int:
         if not self.folders:
             raise GanlabError("`ganlab compare` takes a sweep's folder, or run folders: ganlab compare SWEEP.")
-        from ganlab.comparisons import compare, tables
         from ganlab.comparisons.groups import Wanted
-        from ganlab.core import files
 
         wanted = Wanted(_listed(self.metric), _kimg(self.at), self.protocol, self.device, _say)
-        answer = compare.compare(self.folders, _listed(self.by), wanted)
-        print(tables.terminal(answer))
-        written = tables.write(answer, self._out())
-        print(f"written: {', '.join(files.typed(path) for path in written)}")
+        _compare(self.folders, _listed(self.by), wanted, self._out())
         return 0
 
     def _out(self) -> Path:
@@ -62,6 +60,26 @@ class Compare(Command):
 
         only = Path(os.path.expanduser(self.folders[0])).absolute()
         return only if len(self.folders) == 1 and collected.holds_runs(only) else Path("comparison").absolute()
+
+
+def at_the_end(folder: Path) -> None:
+    """Compare the runs of a sweep that has ended; a comparison that fails is a line, and the sweep's result stays."""
+    from ganlab.comparisons.groups import Wanted
+
+    try:
+        _compare([str(folder)], (), Wanted(say=_say), folder)
+    except GanlabError as error:
+        _say(f"The runs are not compared: {error}")
+
+
+def _compare(folders: Sequence[str], by: Sequence[str], wanted: Wanted, out: Path) -> None:
+    from ganlab.comparisons import compare, tables
+    from ganlab.core import files
+
+    answer = compare.compare(folders, by, wanted)
+    print(tables.terminal(answer))
+    written = tables.write(answer, out)
+    print(f"written: {', '.join(files.typed(path) for path in written)}", flush=True)
 
 
 def _say(line: str) -> None:

@@ -25,12 +25,13 @@ class Resume(Command):
     overrides: Annotated[Sequence[str], Passed(offers=("options",))] = ()
 
     def __call__(self) -> int:
+        from ganlab.commands import compare
         from ganlab.config import command_line
         from ganlab.runs import run_folder, session
         from ganlab.runs.sweeps import record, sweep
 
         if record.is_sweep(Path(os.path.expanduser(self.run_folder))):
-            return sweep.resume(record.existing(self.run_folder), list(self.overrides))
+            return sweep.resume(record.existing(self.run_folder), list(self.overrides), compare.at_the_end)
         folder = run_folder.existing(self.run_folder)
         overrides = {o.get_key_element().lstrip("+"): o.value() for o in command_line.parse(self.overrides)}
         return session.resume(folder, overrides).exit_code

@@ -43,9 +43,10 @@ class Train(Command):
         if self.words and not (self.cfg and list(self.words) == ["job"]):  # --cfg job, as in Hydra
             return _from_folder(self.words, self.overrides)
         if self.multirun:
+            from ganlab.commands import compare
             from ganlab.runs.sweeps import sweep
 
-            return sweep.start(list(self.overrides))
+            return sweep.start(list(self.overrides), compare.at_the_end)
         from ganlab.runs import fine_tuning
         from ganlab.runs.sweeps import words
 

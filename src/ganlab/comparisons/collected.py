@@ -7,7 +7,7 @@ import math
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +19,10 @@ from ganlab.core.errors import GanlabError
 from ganlab.core.json_lines import is_number
 from ganlab.evaluation import scores
 from ganlab.runs import plain_yaml, run_folder
+from ganlab.runs.sweeps.record import DONE, FAILED, PRUNED, Job, Sweep
 
-SWEEP = "sweep.jsonl"
-DONE, FAILED, UNFINISHED, MISSING = "done", "failed", "unfinished", "not started"
+SEED = "seed"
+UNFINISHED, MISSING = "unfinished", "not started"
 SCORE = "score/"  # begins the name of a curve of scores during training
 
 BEST_FILE = "best.ckpt"
@@ -74,7 +75,7 @@ class RunFacts:
         name: Short, and different from those of the other runs.
         config: Options by dotted key; a component is a name under its kind: ``reg``, ``loss``.
         seed: None if the configuration cannot be read.
-        state: `DONE`, `FAILED`, `UNFINISHED` or `MISSING`.
+        state: `DONE`, `FAILED`, `PRUNED`, `UNFINISHED` or `MISSING`.
         error: The sentence of a run that failed; empty: unknown.
         swept: What a sweep gave it, as it was typed, by key.
         iteration: That it has reached.
@@ -177,7 +178,7 @@ def _of_sweep(path: Path) -> list[RunFacts]:
     if not path.is_dir():
         raise GanlabError(f"There is no folder {path}: give a sweep's folder, or run folders.")
     run_folder.refuse_links(path)
-    jobs = dict(_jobs(path))
+    jobs = {job.folder: job for job in Sweep(path, ()).jobs()}
     inside = [entry.name for entry in path.iterdir() if (entry / run_folder.CONFIG).is_file()]
     names = [*jobs, *sorted((name for name in inside if name not in jobs), key=_natural)]
     if not names:
@@ -197,29 +198,14 @@ def _natural(name: str) -> list[Any]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _jobs(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Return the folder and the line of each job of a sweep's record; a folder is a name in that of the sweep."""
-    try:
-        lines = [line for _, line in json_lines.read(path / SWEEP)]
-    except OSError:
-        return
-    for line in lines:
-        if isinstance(line, dict) and isinstance(line.get("values"), dict):
-            where = line.get("folder")
-            if isinstance(where, str) and where not in ("", ".", "..") and Path(where).name == where:
-                yield where, line
-
-
-def _take_job(run: RunFacts, job: Mapping[str, Any]) -> None:
-    run.swept = {str(key): str(value) for key, value in job["values"].items()}
-    seed = run.swept.get("seed", "")
+def _take_job(run: RunFacts, job: Job) -> None:
+    run.swept = dict(job.values)
+    seed = run.swept.get(SEED, "")
     if run.seed is None and seed.lstrip("-").isdigit():
         run.seed = int(seed)
-    if job.get("state") == FAILED:
-        run.state = FAILED
-    run.error = str(job.get("error") or "")
-    objective = job.get("objective")
-    run.objective = float(objective) if is_number(objective) else None
+    if job.state in (DONE, FAILED, PRUNED):
+        run.state = job.state
+    run.error, run.objective = job.error or "", job.objective
 
 
 def _take_environment(run: RunFacts) -> None:

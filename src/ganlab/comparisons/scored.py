@@ -8,7 +8,7 @@ from typing import Any
 
 from ganlab.comparisons import missing
 from ganlab.comparisons.answer import BEST, LAST, MetricInfo
-from ganlab.comparisons.collected import FAILED, MISSING, UNFINISHED, Record, RunFacts, Scored, finite
+from ganlab.comparisons.collected import FAILED, MISSING, PRUNED, UNFINISHED, Record, RunFacts, Scored, finite
 from ganlab.comparisons.groups import Group, Wanted, groups, key, words
 from ganlab.core.errors import GanlabError, few
 from ganlab.evaluation import scores
@@ -43,8 +43,8 @@ def take(runs: Sequence[RunFacts], wanted: Wanted, notes: list[str]) -> tuple[li
     Raises:
         GanlabError: If the runs share no score.
     """
-    alive = [run for run in runs if run.state not in (FAILED, MISSING)]
-    _say_missing(runs, notes)
+    alive = [run for run in runs if run.state not in (FAILED, MISSING, PRUNED)]
+    _say_left_out(runs, notes)
     if not alive:
         raise GanlabError("None of the runs has trained to an end, so there is nothing to compare.")
     found = groups(alive)
@@ -61,10 +61,11 @@ def take(runs: Sequence[RunFacts], wanted: Wanted, notes: list[str]) -> tuple[li
     return found, _finished(found, wanted, notes)
 
 
-def _say_missing(runs: Sequence[RunFacts], notes: list[str]) -> None:
-    names = [run.name for run in runs if run.state == MISSING]
-    if names:
-        notes.append(f"Not started: {few(names)}.")
+def _say_left_out(runs: Sequence[RunFacts], notes: list[str]) -> None:
+    for state, said in ((MISSING, "Not started"), (PRUNED, "Ended early by the search, and left out")):
+        names = [run.name for run in runs if run.state == state]
+        if names:
+            notes.append(f"{said}: {few(names)}.")
 
 
 def _without_scores(

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganlab.comparisons import flat
-from ganlab.comparisons.collected import RunFacts
+from ganlab.comparisons.collected import SEED, RunFacts
 from ganlab.core import kinds
 from ganlab.core.errors import GanlabError, few, suggestion
 
-SEED = "seed"
 ABSENT = "-"  # an option of a component that a run does not have
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -26,11 +26,12 @@ CONF = Path(__file__).parent / "conf"
 
 
 @streams.tolerant()
-def start(typed: Sequence[str]) -> int:
+def start(typed: Sequence[str], ended: Callable[[Path], None] = lambda folder: None) -> int:
     """Run every job of a sweep; return the exit code.
 
     Args:
         typed: The words after ``ganlab train -m``.
+        ended: Is given the sweep's folder when all jobs have been run, unless a signal interrupted it.
 
     Raises:
         GanlabError: Before any job starts, if a value of the sweep is wrong.
@@ -44,17 +45,21 @@ def start(typed: Sequence[str]) -> int:
     with record.claimed(folder):
         sweep = Sweep(folder, tuple(kept), threads=_threads(parsed))
         sweep.write()
-        return _run(sweep)
+        code = _run(sweep)
+    if code in (0, 1):
+        ended(folder)
+    return code
 
 
 @streams.tolerant()
-def resume(folder: Path, changes: Sequence[str]) -> int:
+def resume(folder: Path, changes: Sequence[str], ended: Callable[[Path], None] = lambda folder: None) -> int:
     """Finish what is missing of a sweep; return the exit code.
 
     Finished jobs are kept, those that were killed go on from their checkpoints, failed ones are tried again.
 
     Args:
         changes: Words that change how it runs, see `ganlab.runs.sweeps.words.with_changes`.
+        ended: See `start`.
 
     Raises:
         GanlabError: If the record is damaged, or a word of it is not trusted.
@@ -77,7 +82,10 @@ def resume(folder: Path, changes: Sequence[str]) -> int:
                 sweep.update(job.number, state=QUEUED, error=None)
         sweep = Sweep(folder, tuple(changed), sweep.version, sweep.started, sweep.threads)
         sweep.write()
-        return _run(sweep)
+        code = _run(sweep)
+    if code in (0, 1):
+        ended(folder)
+    return code
 
 
 def _run(sweep: Sweep) -> int:
