@@ -9,11 +9,8 @@ COMMANDS = {
     "resume": "continue a run from its newest checkpoint",
     "sample": "make images with a trained generator",
     "evaluate": "score a run, or a folder of images, under a protocol",
-<<<<<<< HEAD
     "page": "the page of a run: curves, grids, configuration; --watch follows it",
-=======
     "compare": "compare the runs of a sweep: which is better, and how sure",
->>>>>>> 3becd7a (Add ganlab compare: tables, paired tests, scores of unscored runs)
     "import": "turn another code's checkpoint into a run",
     "list": "components that are installed",
     "show": "one component: formula, paper, options",
