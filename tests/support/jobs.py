@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Jobs:
-    """What the processes of jobs do in place of training, and which were started.
+    """The processes of jobs, which end at once in place of training.
 
     Attributes:
         codes: Exit codes, in the order in which jobs start; 0 after them.

@@ -63,6 +63,11 @@ class Watch:
         # the thread keeps the writing end alive
         threading.Thread(target=self._read, args=(reader, writer), name="stop signals", daemon=True).start()
 
+    @property
+    def signalled(self) -> bool:
+        """Tell if a signal has asked the process to end."""
+        return self._noted > 0
+
     @contextmanager
     def finishing(self) -> Iterator[None]:
         """Let the work of the block finish after a first signal, however long it takes."""

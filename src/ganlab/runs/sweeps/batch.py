@@ -1,4 +1,4 @@
-"""What Hydra's launchers do: a batch of jobs, given as lists of options, run to the last."""
+"""A batch of jobs, given as lists of options, as Hydra's launchers run them."""
 
 from __future__ import annotations
 

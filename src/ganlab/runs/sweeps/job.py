@@ -48,7 +48,7 @@ class JobFailedError(GanlabError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """The end of a job.
 
     Args:
         job: Its line in the record.
@@ -292,7 +292,8 @@ def _sentence(folder: Path, code: int, start: int) -> str:
     path = folder / OUTPUT
     lines: list[str] = []
     with suppress(OSError), files.opened(path, "rb") as file:
-        file.seek(max(start, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(start if start <= size else 0, size - _TAIL_BYTES))  # its beginning may have been dropped
         lines = file.read().decode(errors="replace").splitlines()
     said = [line.removeprefix("ganlab: ") for line in lines if line.startswith("ganlab: ")]
     if code > 128:

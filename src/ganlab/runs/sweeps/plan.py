@@ -1,4 +1,4 @@
-"""What a sweep will run, checked before its first job starts."""
+"""The jobs of a sweep, checked before the first one starts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def jobs(words: Words) -> list[dict[str, str]]:
 
 
 def for_hydra(words: Words) -> list[str]:
-    """What varies, as Hydra takes it: it adds the keys to a configuration that has none of a run's options."""
+    """Return what varies, as Hydra takes it: it adds the keys to a configuration that has none of a run's options."""
     found = []
     for override in words.swept:
         text = ",".join(_values(override)) if isinstance(override.value(), Glob) else str(override.input_line)

@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 
 from ganlab.core import files, streams
 from ganlab.core.errors import GanlabError, sentence
-from ganlab.runs.sweeps import devices, plan, record, words
+from ganlab.runs.sweeps import devices, plan, record, table, words
 from ganlab.runs.sweeps.job import JobFailedError, train
 from ganlab.runs.sweeps.launcher import Interrupted
 from ganlab.runs.sweeps.record import DONE, FAILED, HYDRA, PRUNED, QUEUED, RUNNING, STOPPED, Job, Sweep
@@ -95,7 +95,8 @@ def _run(sweep: Sweep) -> int:
     print(f"sweep: {files.typed(sweep.folder)}", flush=True)
     code: int | None = None
     try:
-        _multirun(sweep)
+        with table.shown(sweep):
+            _multirun(sweep)
     except JobFailedError:  # it is in the record
         pass
     except Interrupted as interrupted:
