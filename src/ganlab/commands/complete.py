@@ -16,6 +16,7 @@ from ganlab.config.catalog import NONE, Key
 from ganlab.core.errors import GanlabError
 
 _PATHS = ("path", "dir")  # options of a run that take a file or a folder
+_MARKS = ("config.yaml", "sweep.yaml")  # in the folder of a run, and of a sweep
 _DEPTH = 3  # a run of a sweep is sweeps/DATE/JOB
 
 
@@ -99,6 +100,8 @@ def _options(before: Sequence[str]) -> list[Key]:
             except GanlabError:  # half-typed or unknown
                 continue
     keys.update({key.key: key for key in (*catalog.run_keys(), *presets.trainer_keys())})
+    if {"-m", "--multirun"} & {*before}:
+        keys.update({key.key: key for key in catalog.sweep_keys()})
     return list(keys.values())
 
 
@@ -139,12 +142,13 @@ def _paths(start: str) -> Iterator[str]:
 
 
 def _runs(start: str) -> Iterator[str]:
-    """Folders with a config.yaml: under ``runs`` and ``sweeps``, here, and under what was typed."""
+    """Folders with a config.yaml, and of sweeps: under ``runs`` and ``sweeps``, here, and under what was typed."""
     folder = start.rpartition("/")[0]
     roots = [folder] if folder else [".", "runs", "sweeps"]
     for root in roots:
         for depth in range(1, _DEPTH if root != "." else 2):
-            for config in sorted(Path(os.path.expanduser(root)).glob("*/" * depth + "config.yaml")):
-                yield config.parent.as_posix()
-    if folder and os.path.isfile(Path(os.path.expanduser(folder)) / "config.yaml"):
+            for name in _MARKS:
+                for config in sorted(Path(os.path.expanduser(root)).glob("*/" * depth + name)):
+                    yield config.parent.as_posix()
+    if folder and any(os.path.isfile(Path(os.path.expanduser(folder)) / name) for name in _MARKS):
         yield folder

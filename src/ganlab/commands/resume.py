@@ -1,4 +1,4 @@
-"""``ganlab resume RUN``: continue a run."""
+"""``ganlab resume RUN``: continue a run or a sweep."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ class Resume(Command):
       ganlab resume runs/2026-11-21_10-00-00_sngan_digits_hinge_0 trainer.max_steps=5000
 
     The data must be what the run was trained on; data.changed=accept goes on with other images.
+
+    RUN may be the folder of a sweep: finished jobs are kept, those that were stopped or killed go
+    on, missing ones start, and failed ones are tried again. Options may change how it runs
+    (sweep.jobs, sweep.fail, sweep.trials, hydra/launcher), and not what:
+
+      ganlab resume sweeps/2026-11-21_10-00-00 sweep.jobs=2
     """
 
     run_folder: Annotated[str, RUN]

@@ -311,6 +311,12 @@ def run_keys() -> tuple[Key, ...]:
     return (*found, *limits)
 
 
+@cache
+def sweep_keys() -> tuple[Key, ...]:
+    """Return the options that a sweep has, with their keys."""
+    return tuple(Key(f"sweep.{option.name}", option) for option in option_table.describe(sections.SweepOptions).options)
+
+
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield (full key, value) of a nested mapping; options of a component are whole values, its name is none."""
     for name, value in node.items():

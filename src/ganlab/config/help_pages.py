@@ -40,7 +40,7 @@ def train() -> str:
     """Every group with its choices and their options, the common keys, and examples: of ``ganlab train --help``."""
     first = "Groups, what they offer, and the options of each choice with their defaults"
     pages = [_group(group) for group in catalog.run_groups().values() if group.several and catalog.choices(group.name)]
-    return "\n\n".join([first, *pages, _common(), _trainer(), _SCHEDULES, _EXAMPLES])
+    return "\n\n".join([first, *pages, _common(), _trainer(), _sweep(), _SCHEDULES, _EXAMPLES])
 
 
 def part(word: str) -> str:
@@ -51,10 +51,10 @@ def part(word: str) -> str:
     """
     groups = catalog.run_groups()
     sections = list(dict.fromkeys(key.key.partition(".")[0] for key in catalog.run_keys()))
-    known = [*groups, *(section for section in sections if section not in groups)]
+    known = [*groups, *(section for section in sections if section not in groups), "sweep"]
     if word not in known:
         raise GanlabError(f"There is no group {word!r}.{suggestion(word, known)} Groups: {', '.join(known)}.")
-    pages = []
+    pages = [_sweep()] if word == "sweep" else []
     if word in groups:
         pages.append(_group(groups[word]) if groups[word].several else _trainer())
     if word in sections:
@@ -96,6 +96,10 @@ def _options(choice: Choice) -> list[str]:
 
 def _common() -> str:
     return "\n".join(["Keys of every run, with their defaults", "", *key_lines(catalog.run_keys())])
+
+
+def _sweep() -> str:
+    return "\n".join(["Keys of a sweep (-m), with their defaults", "", *key_lines(catalog.sweep_keys())])
 
 
 def _trainer() -> str:
