@@ -61,7 +61,7 @@ def test_statistics_do_not_move_where_state_does_not() -> None:
     ours, torchs = pair()
     before = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
     x = torch.randn(4, 5, 3, 2)
-    with state.moving(False):
+    with state.passing(moves=False):
         torch.testing.assert_close(ours(x), torchs(x))
     for name, tensor in ours.state_dict().items():
         assert torch.equal(tensor, before[name]), name
@@ -132,7 +132,7 @@ def test_conditional_batch_norm_has_first_and_second_derivatives() -> None:
     norm = ConditionalBatchNorm(2, condition_dim=3).double()
     x = torch.randn(3, 2, 2, 2, dtype=torch.float64, requires_grad=True)
     condition = torch.randn(3, 3, dtype=torch.float64, requires_grad=True)
-    with state.moving(False):
+    with state.passing(moves=False):
         assert gradcheck(norm, (x, condition))
         assert gradgradcheck(norm, (x, condition))
 

@@ -89,7 +89,7 @@ def test_its_vector_moves_in_training_where_state_moves_alone() -> None:
     layer = nn.Conv2d(2, 3, 3)
     norm = OperatorNorm(layer, SIZE)
     start = norm.v.clone()
-    with state.moving(False):
+    with state.passing(moves=False):
         assert_close(norm(layer.weight), norm(layer.weight))
     assert torch.equal(norm.v, start)
     norm.eval()(layer.weight)

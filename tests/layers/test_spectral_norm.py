@@ -77,7 +77,7 @@ def test_the_vector_moves_only_in_training_and_where_state_moves() -> None:
     attach(layer)
     norm = norm_of(layer)
     before = norm.u.clone()
-    with state.moving(False):
+    with state.passing(moves=False):
         first = layer.weight
     layer.eval()
     second = layer.weight
@@ -145,7 +145,7 @@ def test_iterating_all_at_once_equals_iterating_each() -> None:
     for a, b in zip(one, all_at_once, strict=True):
         torch.testing.assert_close(norm_of(a).u, norm_of(b).u)
     before = [norm_of(parametrization).u.clone() for parametrization in parametrizations]
-    with state.moving(False):
+    with state.passing(moves=False):
         power_iterate(parametrizations)
     for parametrization, vector in zip(parametrizations, before, strict=True):
         assert torch.equal(norm_of(parametrization).u, vector)
@@ -170,7 +170,7 @@ def test_held_without_moving_state_uses_a_fresh_iteration_and_stores_nothing() -
     layer = nn.Linear(4, 3)
     parametrizations = attach(layer)
     before = norm_of(parametrizations[0]).u.clone()
-    with state.moving(False), held(parametrizations):
+    with state.passing(moves=False), held(parametrizations):
         inside = layer.weight
     assert torch.equal(norm_of(parametrizations[0]).u, before)
     assert torch.equal(inside, layer.eval().weight)
@@ -240,7 +240,7 @@ def test_nothing_is_iterated_twice_from_the_same_weight_and_vector() -> None:
     one, two = network(), network()
     first, second = attach(one), attach(two)
     two.load_state_dict(one.state_dict())
-    with state.moving(False):
+    with state.passing(moves=False):
         power_iterate(first)
     again = calls(lambda: power_iterate(first, unchanged=True), operation="aten::mv")
     assert again == 0  # and now u is stored

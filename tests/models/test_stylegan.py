@@ -65,7 +65,7 @@ def test_training_tracks_the_mean_of_w_where_state_moves() -> None:
     z, before = torch.randn(5, 8), generator.w_avg.clone()
     for moves, training in ((False, True), (True, False)):
         generator.train(training)
-        with state.moving(moves):
+        with state.passing(moves=moves):
             generator(z)
         assert torch.equal(generator.w_avg, before)
     generator.train()
@@ -108,7 +108,7 @@ def test_layers_from_a_uniform_one_on_get_another_style_with_the_given_probabili
 def test_mixing_can_be_turned_off_and_is_off_in_evaluation() -> None:
     generator = build(style_mixing=0.0)
     z = torch.randn(3, 8)
-    with torch.no_grad(), state.moving(False):
+    with torch.no_grad(), state.passing(moves=False):
         off = generator.synthesis(generator.styles(generator.mapping(z)), "fixed")
         assert torch.equal(generator(z, noise="fixed"), off)
         generator.style_mixing = 1.0

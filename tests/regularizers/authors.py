@@ -85,7 +85,7 @@ def term_and_gradient(
     play.discriminator.masks = list(masks)
     turn = next(t for t in play.all_turns() if t.has(player))
     view = view_of(play, [regularizer], turn)
-    with randomness.using(view.stream), state.moving(False):
+    with randomness.using(view.stream), state.passing(moves=False):
         if not masks:  # fakes use no masks in the fixture
             play.objective(turn, view)
         value = regularizer.terms(player, view)[name]

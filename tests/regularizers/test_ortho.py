@@ -142,7 +142,7 @@ def test_it_acts_on_the_networks_of_the_game_not_on_those_of_other_regularizers(
         parameters = list(game.players["discriminator"].parameters())
         for parameter in parameters:
             parameter.grad = torch.zeros_like(parameter)
-        ortho.gradients("discriminator", [gradient(p) for p in parameters])
+        change_gradients(game, ortho, DISCRIMINATOR, {"discriminator": [gradient(p) for p in parameters]})
         assert gradient(game.get_parameter("discriminator.body.weight")).any()
         assert not gradient(vib.bottleneck.mean.weight).any()
 
@@ -181,6 +181,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
 def test_as_a_term_it_has_the_papers_value_and_the_gradient_that_is_added_otherwise(form: str) -> None:
     game, regularizer = Networks().double(), Ortho(weight=0.3, form=form, as_term=True)
     regularizer.attach(game)
+    regularizer.prepare(game)
     view = toy_view(toy_game(), [], GENERATOR, reals=torch.zeros(2, 3, 8, 8))
     value = regularizer.terms("generator", view)["ortho"]
     assert_close(value, 0.3 * sum(term(matrix, form) for group in game.matrices().values() for matrix in group))

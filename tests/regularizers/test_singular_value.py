@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from support.gradients import gradient
-from support.rehearsals import DISCRIMINATOR, GENERATOR, end_step
+from support.rehearsals import DISCRIMINATOR, GENERATOR, change_gradients, end_step
 from support.spectral import list_of
 from torch import Tensor, nn
 from torch.testing import assert_close
@@ -71,7 +71,7 @@ def test_the_penalty_adds_the_gradient_that_autograd_finds_through_a_decompositi
     expected = {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in game.generator.named_parameters()}
     for parameter in game.generator.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    regularizer.gradients("generator", [gradient(p) for p in game.generator.parameters()])
+    change_gradients(game, regularizer, GENERATOR, {"generator": [gradient(p) for p in game.generator.parameters()]})
     assert_close({n: p.grad for n, p in game.generator.named_parameters()}, expected)
 
 
@@ -84,7 +84,7 @@ def test_the_clamp_lowers_what_is_above_the_bound_and_nothing_else(bound: float 
         game.generator["twin"].get_parameter("weight").mul_(1e-3)
     before = {n: [torch.linalg.svd(m.detach(), full_matrices=False) for m in ms] for n, ms in game.matrices().items()}
     table = game.generator["embedding"].get_parameter("weight").clone()
-    regularizer.after_step("generator")
+    end_step(game, regularizer, GENERATOR)
     for name, matrices in game.matrices().items():
         for matrix, (u, values, v) in zip(matrices, before[name], strict=True):
             if bound is not None or len(values) > 1:

@@ -70,7 +70,7 @@ def test_vectors_move_in_the_players_own_turn_once_a_micro_batch() -> None:
     before, expected = vectors(), iterated()
     for turn in (DISCRIMINATOR, GENERATOR):
         view = play.view(turn)
-        with randomness.using(view.stream), state.moving(False):
+        with randomness.using(view.stream), state.passing(moves=False):
             play.game.objective(turn, view)
         assert_close(vectors()[0], expected)  # moved by the first turn, one iteration; not by the second
     assert len(before) == 2

@@ -92,7 +92,7 @@ class Rehearsal(Generic[Discriminator]):
     ) -> dict[str, dict[str, Tensor]]:
         """Terms of the regularizers alone; after the game's own objective, as in the engine."""
         view = self.view(turn, key) if view is None else view
-        with randomness.using(view.stream), state.moving(False):
+        with randomness.using(view.stream), state.passing(moves=False):
             found = view.objectives()
         added = {
             player: {name: term for name, term in terms.items() if name != "adversarial"}

@@ -19,6 +19,7 @@ from ganlab import testing
 from ganlab.contracts.setting import Setting
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError
+from ganlab.testing.attributes import Attributes
 
 LEAST_SIZES = (8, 16, 32)
 TINY = {"latent_dim": 8, "shared_dim": 4, "depth": 1, "embedding_dim": 4}
@@ -72,7 +73,7 @@ def regularizer(name: str) -> Any:
 def one_iteration(
     generator: Any, discriminator: nn.Module, loss: Any, regularizers: Mapping[str, Any], num_classes: int = 0
 ) -> None:
-    """Play an iteration: every player's gradient exists and is finite, and weights stay finite."""
+    """Play an iteration: every player has a finite gradient, weights stay finite, and no attribute changes."""
     game = registry.load("game", "standard")(generator=generator, discriminator=discriminator, loss=loss)
     setting = Setting(registry.load("prior", "normal")(), generator.latent_dim, label_shares=shares(num_classes))
     try:
@@ -82,7 +83,9 @@ def one_iteration(
         if reason:  # a refusal must say its reason
             pytest.skip(f"refused: {reason}")
         raise
+    before = Attributes(game, regularizers, setting)
     engine.play(images(4, num_classes, generator.image_shape))
+    assert before.changed() == []
     assert {player for player, _ in engine.gradients} == set(game.players)
     for player, gradient in engine.gradients:
         assert gradient.isfinite().all(), f"{player}'s gradient is not finite"

@@ -198,6 +198,16 @@ class Hoarding(Alone):
         return mean
 
 
+class Remembering(Alone):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lists: dict[str, list[nn.Parameter]] = {}
+
+    def value(self, view: View) -> Tensor:
+        own = self.lists.setdefault("own", list(view.game.players["discriminator"].parameters()))
+        return own[0].square().sum()
+
+
 class Exploding(Regularizer):
     addresses = (Address("discriminator"),)
 
@@ -237,6 +247,7 @@ class Rude(Regularizer):
         (Amnesiac, "alone after a state-dict round trip"),
         (Counting, "changes Counting.count: state that moves in a turn belongs in buffers"),
         (Hoarding, "changes Hoarding.means: state that moves in a turn belongs in buffers"),
+        (Remembering, "changes Remembering.lists: state that moves in a turn belongs in buffers"),
         (Exploding, "gradients are not finite"),
         (Nowhere, "Nowhere.terms needs an address: set the attribute addresses"),
         (Turnless, r"Turnless.attach must call super\(\).attach\(game\)"),
@@ -313,6 +324,14 @@ class Restless(Plain):
         return x
 
 
+class Tallying(Plain):
+    tally = 0
+
+    def change(self, x: Tensor) -> Tensor:
+        self.tally += 1
+        return x
+
+
 class Constant(Plain):
     def change(self, x: Tensor) -> Tensor:
         return x.detach() + 0 * x
@@ -330,6 +349,7 @@ class Deaf(Plain):
         (Unseeded, "two passes with one key differ: draw through ganlab.core.randomness.noise"),
         (BatchBound, "an image made alone, in evaluation"),
         (Restless, "buffers moved although layers.state.moves.. was false: passes"),
+        (Tallying, "a pass changes Tallying.tally: state that moves belongs in buffers"),
         (Constant, "no parameter gets a gradient"),
         (Deaf, "the output does not depend on which of the 3 labels is given"),
     ],
@@ -340,6 +360,7 @@ def test_a_broken_generator_is_found(
     | type[Cut]
     | type[Deaf]
     | type[Restless]
+    | type[Tallying]
     | type[Rounded]
     | type[Unseeded],
     message: str,

@@ -51,7 +51,7 @@ def transformed(images: Tensor, parameters: Parameters) -> Tensor:
         images = amplified(images, parameters["imgfilter"])
     if "noise" in parameters:
         sigma, noise = parameters["noise"].split([1, images[0].numel()], 1)
-        images = images + (sigma * noise).view(images.shape)
+        images = images + (sigma * noise).view(images.shape)  # (B, C, H, W)
     if "cutout" in parameters:
         images = cut(images, *parameters["cutout"].unbind(1))
     return images
@@ -92,7 +92,7 @@ def color_matrix(parameters: Parameters, images: Tensor) -> Tensor:
     matrix = eye
     if "brightness" in parameters:
         last = images.new_tensor([[0.0, 0, 0, 1]] * 3 + [[0.0] * 4])  # the column that adds, for r, g and b
-        matrix = (eye + parameters["brightness"].view(-1, 1, 1) * last) @ matrix
+        matrix = (eye + parameters["brightness"].view(-1, 1, 1) * last) @ matrix  # (B, 4, 4)
     if "contrast" in parameters:
         matrix = (eye + (parameters["contrast"].view(-1, 1, 1) - 1) * rgb) @ matrix
     if "lumaflip" in parameters:
@@ -100,7 +100,7 @@ def color_matrix(parameters: Parameters, images: Tensor) -> Tensor:
     if images.shape[1] == 1:  # grey has neither hue nor saturation
         return matrix
     if "hue" in parameters:
-        angle = parameters["hue"].view(-1, 1, 1)
+        angle = parameters["hue"].view(-1, 1, 1)  # (B, 1, 1)
         a = 1 / math.sqrt(3)
         turn = images.new_tensor([[0.0, -a, a, 0], [a, 0.0, -a, 0], [-a, a, 0.0, 0], [0.0, 0, 0, 0]])
         # Rodrigues' formula: the axis stays, the rest turns
@@ -116,7 +116,7 @@ def recolored(images: Tensor, matrix: Tensor) -> Tensor:
     matrix = matrix.expand(len(images), 4, 4)
     if images.shape[1] == 1:
         row = matrix[:, :3].mean(1)
-        return images * row[:, :3].sum(1).view(-1, 1, 1, 1) + row[:, 3].view(-1, 1, 1, 1)
+        return images * row[:, :3].sum(1).view(-1, 1, 1, 1) + row[:, 3].view(-1, 1, 1, 1)  # (B, 1, H, W)
     colors = matrix[:, :3, :3] @ images.flatten(2) + matrix[:, :3, 3:]  # (B, 3, H·W)
     return colors.unflatten(2, images.shape[2:])  # (B, 3, H, W)
 
@@ -134,8 +134,8 @@ def amplified(images: Tensor, gains: Tensor) -> Tensor:
     reach = taps.shape[1] // 2
     taps = taps.repeat_interleave(channels, 0)[:, None, None]  # (B·C, 1, 1, taps)
     x = reflected(images, reach, reach, reach, reach).reshape(1, batch * channels, height + 2 * reach, -1)
-    x = F.conv2d(x, taps, groups=batch * channels)
-    x = F.conv2d(x, taps.transpose(2, 3), groups=batch * channels)
+    x = F.conv2d(x, taps, groups=batch * channels)  # (1, B·C, H + 2·reach, W)
+    x = F.conv2d(x, taps.transpose(2, 3), groups=batch * channels)  # (1, B·C, H, W)
     return x.view(images.shape)  # (B, C, H, W)
 
 

@@ -83,18 +83,18 @@ class PlainLoop:
             del gathered
             x = images.to(dtype=torch.float32, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
             z, y = self._draw(step)
-            with state.moving(False), self._shared_weights():
+            with state.passing(moves=False), self._shared_weights():
                 with torch.no_grad():
                     fake = self.generator(z, y)
-                with state.moving(True):
+                with state.passing(moves=True):
                     real_logits = self.discriminator(x, real_labels)
                 fake_logits = self.discriminator(fake, y)
                 loss = self.loss.discriminator(real_logits=real_logits, fake_logits=fake_logits)
             self._step("discriminator", loss)
         self.discriminator.requires_grad_(False)
         z, y = self._draw(self.steps)
-        with state.moving(False), self._shared_weights():
-            with state.moving(True):
+        with state.passing(moves=False), self._shared_weights():
+            with state.passing(moves=True):
                 fake = self.generator(z, y)
             loss = self.loss.generator(fake_logits=self.discriminator(fake, y))
         self._step("generator", loss)

@@ -70,7 +70,7 @@ class Passes:
         part_of = object() if part_of is None else part_of
         first = self._first_pass.setdefault(name, part_of) is part_of
         moves = self.setting.every_forward or (self._plays(name) and first)
-        with state.moving(moves), state.concatenated(sizes), state.about(role), self.setting.timer(f"{name} forward"):
+        with state.passing(moves=moves, sizes=sizes, role=role), self.setting.timer(f"{name} forward"):
             return call(*inputs)
 
     def seen(self, points: Points) -> Tensor:
@@ -108,7 +108,7 @@ class Passes:
         """Return logits of a separate pass, in the precision of the images and never compiled as a whole."""
         discriminator = cast(Any, self.game.get_submodule("discriminator"))
         images = self.seen(points)
-        with state.about(points.role):
+        with state.passing(role=points.role):
             if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
                 return cast(Tensor, discriminator.forward(images, *points.conditions))
             maps = discriminator.features(images, *points.conditions)

@@ -66,6 +66,12 @@ class Regularizer(nn.Module):
             if address.adds_turn:
                 game.add_turn(address.own_turn(player))
 
+    def prepare(self, game: Game) -> None:
+        """Keep lists of the game's parameters or modules that hooks use.
+
+        Called when all regularizers are attached: each may have parametrized modules or added some.
+        """
+
     def acts_on(self, game: Game) -> dict[str, str]:
         """Return player -> what of it is regularized, in a few words, empty for its objective.
 
@@ -120,11 +126,14 @@ def overrides(regularizer: Regularizer, hook: str) -> bool:
 
 
 def hooks_of(game: Game, regularizers: Sequence[Regularizer]) -> Hooks:
-    """Collect the hooks that each of ``regularizers`` implements, and the players to which addressed ones belong.
+    """Prepare all ``regularizers``, which are attached, and collect the hooks that each of them implements.
 
     Raises:
         GanlabError: If a regularizer implements a hook that needs an address and has none, or has not added its turn.
     """
+
+    for regularizer in regularizers:
+        regularizer.prepare(game)
 
     def of(hook: str) -> tuple[Callable[..., Any], ...]:
         return tuple(getattr(r, hook) for r in regularizers if overrides(r, hook))

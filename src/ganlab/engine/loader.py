@@ -80,7 +80,7 @@ class Loader:
     def _own(self, rows: Tensor) -> Tensor:
         rows = rows if self.rows is None else self.rows[rows]
         world, rank = distributed.world_size(), distributed.rank()
-        return rows.view(self.accumulate, world, -1)[:, rank].reshape(-1)
+        return rows.view(self.accumulate, world, -1)[:, rank].reshape(-1)  # (micro-batches · own rows,)
 
 
 def _taken(pixels: Tensor, rows: Tensor, image_size: tuple[int, int] | None) -> Tensor:

@@ -212,7 +212,7 @@ class GANModule(L.LightningModule):
         for micro in range(options.accumulate):
             key = (options.seed, self.progress.images_seen, slot.index, micro)
             stream = Stream(*key, device=self.device)
-            with using(stream), state.moving(False), self._weights_held(turn):
+            with using(stream), state.passing(moves=False), self._weights_held(turn):
                 with self.setting.timer("data"):
                     points = reals.points(micro, local, stream, cast(torch.dtype, self.dtype)) if turn.reals else None
                 view = View(

@@ -66,5 +66,5 @@ class Reals:
             images = blend_reals(images, self.alpha)
         if self.mirror:
             flip = stream.draw("mirror", (len(images),), "uniform") < 0.5
-            images = torch.where(flip.view(-1, 1, 1, 1), images.flip(3), images)
+            images = torch.where(flip.view(-1, 1, 1, 1), images.flip(3), images)  # (B, C, H, W)
         return Points(images, labels[start : start + size] if labels is not None else None, "real")

@@ -82,7 +82,7 @@ class File(Extractor):
 
     def extract(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         features, *more = self._found(images)
-        features = features.float().flatten(2).mean(2) if features.ndim > 2 else features.float()
+        features = features.float().flatten(2).mean(2) if features.ndim > 2 else features.float()  # (B, F)
         return features, more[0].float().flatten(1) if more else None
 
     def _found(self, images: Tensor) -> Sequence[Any]:

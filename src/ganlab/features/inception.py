@@ -82,7 +82,7 @@ class Inception(Extractor):
         features = features.contiguous(memory_format=torch.channels_last)
         for name, layer in network.named_children():
             features = layer(features) if name != "fc" else features
-        features = torch.flatten(features, 1)
+        features = torch.flatten(features, 1)  # (B, 2048)
         logits = features @ network.fc.weight.T
         return features, logits + network.fc.bias if self.bias else logits
 
@@ -99,10 +99,10 @@ def resize_by_pillow(images: Tensor, resize: str) -> Tensor:
     Args:
         resize: ``clean``: antialiased bicubic; ``friendly``: antialiased bilinear.
     """
-    planes = images.flatten(0, 1).cpu().numpy().astype(np.float32)
+    planes = images.flatten(0, 1).cpu().numpy().astype(np.float32)  # (B·C, H, W)
     resized = [np.asarray(Image.fromarray(p).resize((_SIZE, _SIZE), _FILTERS[resize])) for p in planes]
     stacked = torch.from_numpy(np.stack(resized)).clamp_(0, 255)
-    return stacked.view(*images.shape[:2], _SIZE, _SIZE).to(images.device)
+    return stacked.view(*images.shape[:2], _SIZE, _SIZE).to(images.device)  # (B, C, 299, 299)
 
 
 def _check_weights(path: Path) -> None:

@@ -48,9 +48,9 @@ class Pairs(nn.Module):
 
     def features(self, x: Tensor, y: Tensor | None, codes: Tensor) -> Tensor:
         f = self.discriminator.features(x, y).movedim(1, -1)  # (B, ..., channels)
-        code = self.code(codes).view(len(codes), *[1] * (f.ndim - 2), -1)
+        code = self.code(codes).view(len(codes), *[1] * (f.ndim - 2), -1)  # (B, 1, ..., width)
         h = F.leaky_relu(self.image(f) + code, 0.2)
-        return (f + self.back(F.leaky_relu(self.both(h), 0.2))).movedim(-1, 1)
+        return (f + self.back(F.leaky_relu(self.both(h), 0.2))).movedim(-1, 1)  # (B, channels, ...)
 
     def head(self, features: Tensor, y: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         return self.discriminator.head(features, y)

@@ -130,7 +130,7 @@ def _rearrange(
         return torch.cat([x[..., latent_dim:], x[..., :latent_dim]], -1)
 
     def channels_first(x: Tensor) -> Tensor:  # the first dimension is (h, w, c)
-        return x.unflatten(0, (base, base, -1)).movedim(2, 0).flatten(0, 2)
+        return x.unflatten(0, (base, base, -1)).movedim(2, 0).flatten(0, 2)  # (c·h·w, ...)
 
     change(r"^embedding\.weight$", lambda x: x.t())
     change(r"(gain|offset)\.parametrizations\.weight\.(original|0\.v)$", class_first)

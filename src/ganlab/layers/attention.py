@@ -47,7 +47,7 @@ class SelfAttention(nn.Module):
         key = F.max_pool2d(self.key(x), 2).flatten(2)  # (B, C/8, H·W/4)
         value = F.max_pool2d(self.value(x), 2).flatten(2)  # (B, C/2, H·W/4)
         attended = attend(query, key, value)  # (B, C/2, H·W)
-        return torch.addcmul(x, self.gamma, self.output(attended.unflatten(2, x.shape[2:])))
+        return torch.addcmul(x, self.gamma, self.output(attended.unflatten(2, x.shape[2:])))  # (B, C, H, W)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -114,10 +114,10 @@ class _Fused(torch.autograd.Function):
             found = iter(torch.autograd.grad(out, wanted, grad, retain_graph=True))
             return tuple(next(found) if x.requires_grad else None for x in inputs)
         query, key, value = ctx.saved_tensors
-        weights = torch.softmax(query.transpose(1, 2) @ key, dim=-1)
+        weights = torch.softmax(query.transpose(1, 2) @ key, dim=-1)  # (B, N, M)
         slope = grad.transpose(1, 2) @ value  # (B, N, M), by the weights
         slope = weights * (slope - (weights * slope).sum(-1, keepdim=True))  # by qᵀk
-        return key @ slope.transpose(1, 2), query @ slope, grad @ weights
+        return key @ slope.transpose(1, 2), query @ slope, grad @ weights  # (B, d, N), (B, d, M), (B, e, M)
 
 
 def attention_places(attention: int | tuple[int, ...] | None, heights: list[int]) -> list[int]:

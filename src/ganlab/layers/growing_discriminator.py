@@ -87,7 +87,7 @@ class GrowingDiscriminator(Growing):
 
     def outputs(self, features: Tensor) -> Tensor:
         """The last layer's numbers (B, outputs)."""
-        return self.output(_activated(self.dense(features.flatten(1))))
+        return self.output(_activated(self.dense(features.flatten(1))))  # (B, outputs)
 
     def head(self, features: Tensor, y: Tensor | None = None) -> Tensor:
         """Logits (B,) of features."""

@@ -34,7 +34,7 @@ class NoiseInjection(nn.Module):
         self.register_buffer("fixed", torch.randn(1, 1, *size))
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
-        return torch.addcmul(x, noise.to(x.dtype), self.weight.to(x.dtype).view(1, -1, 1, 1))
+        return torch.addcmul(x, noise.to(x.dtype), self.weight.to(x.dtype).view(1, -1, 1, 1))  # (B, C, H, W)
 
 
 def draw_noise(like: Tensor, positions: int) -> Tensor:

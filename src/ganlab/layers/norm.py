@@ -190,7 +190,7 @@ def standing_statistics(network: nn.Module) -> Iterator[None]:
         layer.reset_running_stats()
         layer.training, layer.momentum, layer.stored_variance = True, None, "biased"
     try:
-        with torch.no_grad(), state.moving(True):
+        with torch.no_grad(), state.passing(moves=True):
             yield
     finally:
         for layer, (momentum, stored) in zip(layers, options, strict=True):

@@ -116,7 +116,7 @@ def _unmatrix(matrix: Tensor, like: Tensor, out_dim: int) -> Tensor:
     shaped = like.transpose(0, out_dim) if out_dim else like
     if like.ndim == 4 and not shaped.is_contiguous():
         rows, channels, height, width = shaped.shape
-        shaped = matrix.view(rows, height, width, channels).permute(0, 3, 1, 2)
+        shaped = matrix.view(rows, height, width, channels).permute(0, 3, 1, 2)  # (out, in, h, w)
     else:
         shaped = matrix.view(shaped.shape)
     return shaped.transpose(0, out_dim) if out_dim else shaped  # as ``like``
@@ -129,8 +129,8 @@ def _reordered(v: Tensor, weight: Tensor, out_dim: int, *, store: bool) -> Tenso
         return v
     channels, height, width = shaped.shape[1:]
     if store:
-        return v.view(height, width, channels).permute(2, 0, 1).reshape(-1)
-    return v.view(channels, height, width).permute(1, 2, 0).reshape(-1)
+        return v.view(height, width, channels).permute(2, 0, 1).reshape(-1)  # (in·h·w,)
+    return v.view(channels, height, width).permute(1, 2, 0).reshape(-1)  # (h·w·in,)
 
 
 class _Normalize(torch.autograd.Function):

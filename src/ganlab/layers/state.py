@@ -20,20 +20,31 @@ _sizes: tuple[int, ...] = ()
 _role = "none"
 
 
-def moves() -> bool:
-    """Tell if the current pass updates running state."""
-    return _moves
-
-
 @contextmanager
-def moving(flag: bool) -> Iterator[None]:
-    """Passes inside the block update running state if ``flag``, and use it otherwise."""
-    global _moves
-    before, _moves = _moves, flag
+def passing(
+    *, moves: bool | None = None, sizes: Sequence[int] | None = None, role: str | None = None
+) -> Iterator[None]:
+    """Set what layers ask for during passes inside the block; None leaves it as it is.
+
+    Args:
+        moves: Running state is updated; otherwise it is used.
+        sizes: Of the batches that the inputs are a concatenation of.
+        role: That of the images.
+    """
+    global _moves, _sizes, _role
+    before = _moves, _sizes, _role
+    _moves = _moves if moves is None else moves
+    _sizes = _sizes if sizes is None else tuple(sizes)
+    _role = _role if role is None else role
     try:
         yield
     finally:
-        _moves = before
+        _moves, _sizes, _role = before
+
+
+def moves() -> bool:
+    """Tell if the current pass updates running state."""
+    return _moves
 
 
 def batches(x: Tensor) -> Sequence[Tensor]:
@@ -41,28 +52,6 @@ def batches(x: Tensor) -> Sequence[Tensor]:
     return x.split(_sizes) if sum(_sizes) == len(x) else (x,)
 
 
-@contextmanager
-def concatenated(sizes: Sequence[int]) -> Iterator[None]:
-    """Passes inside the block are over several batches of these sizes."""
-    global _sizes
-    before, _sizes = _sizes, tuple(sizes)
-    try:
-        yield
-    finally:
-        _sizes = before
-
-
 def role() -> str:
     """Return the role of the images of the current pass; ``none`` unless the engine sets it."""
     return _role
-
-
-@contextmanager
-def about(role: str) -> Iterator[None]:
-    """Passes inside the block are over images of this role."""
-    global _role
-    before, _role = _role, role
-    try:
-        yield
-    finally:
-        _role = before

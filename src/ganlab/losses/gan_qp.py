@@ -68,5 +68,5 @@ def _difference(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 @torch.no_grad()
 def _distance(real_images: Tensor, fake_images: Tensor, distance: str) -> Tensor:
     dtype = torch.promote_types(torch.promote_types(real_images.dtype, fake_images.dtype), torch.float32)
-    difference = (real_images.to(dtype) - fake_images.to(dtype)).flatten(1)
+    difference = (real_images.to(dtype) - fake_images.to(dtype)).flatten(1)  # (B, C·H·W)
     return difference.abs().mean(1) if distance == "l1" else difference.square().mean(1).sqrt()

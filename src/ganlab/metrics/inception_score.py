@@ -208,7 +208,7 @@ def _entropy(p: Tensor) -> Tensor:
 
 
 def _grouped(cells: Tensor, groups: int) -> Tensor:
-    return cells.view(groups, -1, *cells.shape[1:]).sum(1)
+    return cells.view(groups, -1, *cells.shape[1:]).sum(1)  # (groups, ...)
 
 
 def _values(sums: Tensors, splits: int, blocks: int) -> tuple[dict[str, Value], dict[str, Any]]:

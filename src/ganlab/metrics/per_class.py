@@ -70,7 +70,7 @@ class _ClassPredictions(Accumulator):
         row = self.block[batch.start : batch.start + len(batch)] * self.kept["count"].shape[1] + labels
         found = {"count": torch.ones_like(p[:, 0]), "p": p, "log": torch.where(p > 0, p * log_p, 0.0).sum(1)}
         for name, numbers in found.items():
-            self.kept[name].flatten(0, 1).index_add_(0, row, numbers)
+            self.kept[name].flatten(0, 1).index_add_(0, row, numbers)  # (blocks · classes, ...)
 
     def tensors(self) -> Tensors:
         return self.kept

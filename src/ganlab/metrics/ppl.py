@@ -154,6 +154,6 @@ def _lpips(device: torch.device) -> Distance:
         factor = max(1, min(x.shape[2:]) // _LARGEST)
         x, y = (F.avg_pool2d((images.expand(-1, 3, -1, -1) + 1) * 127.5, factor) for images in (x, y))
         found: Tensor = network(x, y)
-        return found.flatten()
+        return found.flatten()  # (B,)
 
     return distance

@@ -132,7 +132,7 @@ def _numbers(fake: Tensor, real: Tensor) -> tuple[float, float]:
 def radial_power(images: Tensor) -> Tensor:
     """Power (B, R) of images (B, C, H, W), any real dtype, in their own units squared an image element."""
     height, width = images.shape[2:]
-    power = torch.fft.fft2(images.double(), norm="ortho").abs().square().mean(1).flatten(1)
+    power = torch.fft.fft2(images.double(), norm="ortho").abs().square().mean(1).flatten(1)  # (B, H·W)
     ring, size = _rings(height, width)
     sums = torch.zeros(len(images), len(size), dtype=power.dtype, device=power.device)
     sums.index_add_(1, ring.to(power.device), power)

@@ -75,7 +75,7 @@ class Discriminator(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         for conv, norm in zip(self.down, self.down_norms, strict=True):
             x = F.leaky_relu(norm(conv(x)), 0.2)
-        return self.to_code(x.flatten(1))
+        return self.to_code(x.flatten(1))  # (B, code)
 
     def decode(self, code: Tensor) -> Tensor:
         h = self.from_code(code).unflatten(1, (-1, *self.base))  # (B, C, h, w)
@@ -84,4 +84,4 @@ class Discriminator(nn.Module):
         return h.tanh()
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return -(self.decode(self.encode(x)) - x).square().flatten(1).mean(1)
+        return -(self.decode(self.encode(x)) - x).square().flatten(1).mean(1)  # (B,)

@@ -146,7 +146,7 @@ class Discriminator(nn.Module):
 
     def head(self, features: Tensor, y: Tensor | None = None) -> Tensor:
         y = check_labels(y, self.num_classes)
-        logits = self.linear(features.flatten(1)).squeeze(1)
+        logits = self.linear(features.flatten(1)).squeeze(1)  # (B,)
         return logits if self.embedding is None else logits + (self.embedding(y) * features.sum((2, 3))).sum(1)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -195,5 +195,5 @@ class Encoder(nn.Module):
         initialize(self, initialization)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.body.linear(self.body.features(x).flatten(1)).chunk(2, 1)
+        mean, log_variance = self.body.linear(self.body.features(x).flatten(1)).chunk(2, 1)  # (B, Z) each
         return mean, log_variance

@@ -160,7 +160,7 @@ class Discriminator(nn.Module):
 
     def head(self, features: Tensor, y: Tensor | None = None) -> Tensor:
         y = check_labels(y, self.num_classes)
-        logits = self.linear(F.leaky_relu(features, SLOPE).flatten(1))
+        logits = self.linear(F.leaky_relu(features, SLOPE).flatten(1))  # (B, 1 or classes)
         return logits.squeeze(1) if y is None else logits.gather(1, y[:, None]).squeeze(1)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -149,5 +149,5 @@ class Encoder(nn.Module):
         h = F.leaky_relu(self.norm(self.input(x)), SLOPE)
         for block in self.blocks:
             h = block(F.avg_pool2d(h, 2))
-        mean, log_variance = self.output(h.flatten(1)).chunk(2, 1)
+        mean, log_variance = self.output(h.flatten(1)).chunk(2, 1)  # (B, Z) each
         return mean, log_variance

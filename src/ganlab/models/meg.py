@@ -128,7 +128,7 @@ class Discriminator(nn.Module):
         return self.body(x)
 
     def head(self, features: Tensor, y: Tensor | None = None) -> Tensor:
-        return -self.linear(features.flatten(1)).squeeze(1)
+        return -self.linear(features.flatten(1)).squeeze(1)  # (B,)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.head(self.features(x, y), y)
@@ -169,6 +169,6 @@ class Statistics(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
         check_latents(z, self.latent_dim)
-        image = self.image(self.body(x).flatten(1))
+        image = self.image(self.body(x).flatten(1))  # (B, Z)
         h = F.leaky_relu(self.both(torch.cat([image, z], 1)), SLOPE)
         return self.output(h).squeeze(1)

@@ -176,7 +176,7 @@ class Encoder(nn.Module):
         initialize(self, initialization)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.output(self.hidden(x.flatten(1))).chunk(2, 1)
+        mean, log_variance = self.output(self.hidden(x.flatten(1))).chunk(2, 1)  # (B, Z) each
         return mean, log_variance
 
 
@@ -222,4 +222,4 @@ class Statistics(nn.Module):
         initialize(self, initialization)
 
     def forward(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.output(self.hidden(torch.cat([x.flatten(1), z], 1))).squeeze(1)
+        return self.output(self.hidden(torch.cat([x.flatten(1), z], 1))).squeeze(1)  # (B,)

@@ -250,5 +250,5 @@ class Encoder(nn.Module):
         initialize_residual(self, initialization)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.linear(F.relu(self.body.features(x)).flatten(1)).chunk(2, 1)
+        mean, log_variance = self.linear(F.relu(self.body.features(x)).flatten(1)).chunk(2, 1)  # (B, Z) each
         return mean, log_variance

@@ -58,7 +58,7 @@ class Samples:
         """Yield the number of a batch's first image, and uint8 (N, H, W, C), with progress on standard error."""
         with Progress("sampling", self.count) as progress:
             for start, stop in self.spans():
-                pixels = generation.to_uint8(self.images(start, stop)).permute(0, 2, 3, 1)
+                pixels = generation.to_uint8(self.images(start, stop)).permute(0, 2, 3, 1)  # (N, H, W, C)
                 yield start, pixels.contiguous().numpy()
                 progress.update(stop - start)
 
@@ -132,7 +132,7 @@ def write_folder(samples: Samples, folder: Path) -> None:
             labels = samples.labels(start, start + len(pixels)) if samples.num_classes else None
             for i, image in enumerate(pixels):
                 inside = folder if labels is None else folder / f"{labels[i]:0{of_class}d}"
-                channels_first = torch.from_numpy(image).permute(2, 0, 1)
+                channels_first = torch.from_numpy(image).permute(2, 0, 1)  # (C, H, W)
                 generation.write_png(channels_first, inside / f"{start + i:0{digits}d}.png")
                 done += 1
         _mark(folder, samples, complete=True)

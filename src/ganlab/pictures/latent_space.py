@@ -81,7 +81,7 @@ def interpolation(
     prior = run.prior(truncation)
     if between == "latents":
         ends = generation.latents(prior, seed, 2 * rows, run.generator.latent_dim)
-        z = interpolate(ends[0::2], ends[1::2], steps, path).flatten(0, 1)
+        z = interpolate(ends[0::2], ends[1::2], steps, path).flatten(0, 1)  # (rows·steps, Z)
         y = chosen_classes(run, labels, rows, seed)
         y = None if y is None else y.repeat_interleave(steps)
         return generation.generate(run.generator, z, y, seed=seed, style=style)
@@ -90,7 +90,7 @@ def interpolation(
     y = chosen_classes(run, labels, rows + (labels is None), seed)
     embedded = _embedded(run, y)
     following = embedded.roll(-1, 0) if labels is not None else embedded[1:]
-    c = interpolate(embedded[:rows], following[:rows], steps, "linear").flatten(0, 1)
+    c = interpolate(embedded[:rows], following[:rows], steps, "linear").flatten(0, 1)  # (rows·steps, shared)
     z = generation.latents(prior, seed, rows, run.generator.latent_dim).repeat_interleave(steps, 0)
     return generation.generate(_Synthesis(run.generator), z, c)
 

@@ -50,7 +50,7 @@ def pairs(run: Run, folder: str, count: int, labels: int | Sequence[int] | None 
         like = next(encoder.parameters())
         codes = [encoder(part.to(like))[0] for part in originals.split(64)]
     images = generation.generate(run.generator, torch.cat(codes).cpu(), classes)
-    together = torch.stack([originals, images.clamp(-1, 1)], 1).flatten(0, 1)
+    together = torch.stack([originals, images.clamp(-1, 1)], 1).flatten(0, 1)  # (2N, C, H, W), in pairs
     return together, 2 * math.ceil(math.sqrt(len(originals) / 2))
 
 

@@ -13,6 +13,20 @@ from ganlab.layers import state
 from ganlab.layers.operator_norm import CONVOLUTIONS
 
 
+def require_players(game: Game, players: Sequence[str], wanted_by: str) -> None:
+    """Refuse players that the game does not have.
+
+    Raises:
+        GanlabError: If there is one.
+    """
+    for player in players:
+        if player not in game.players:
+            raise GanlabError(
+                f"reg.{wanted_by}.players: this game has no player {player!r}.{suggestion(player, game.players)} "
+                f"Its players: {', '.join(game.players)}."
+            )
+
+
 def networks(game: Game, player: str, wanted_by: str) -> list[nn.Module]:
     """Return the networks that ``player`` has from the game itself, not from other regularizers.
 
@@ -21,11 +35,7 @@ def networks(game: Game, player: str, wanted_by: str) -> list[nn.Module]:
     Raises:
         GanlabError: If the game has no such player.
     """
-    if player not in game.players:
-        raise GanlabError(
-            f"reg.{wanted_by}.players: this game has no player {player!r}.{suggestion(player, game.players)} "
-            f"Its players: {', '.join(game.players)}."
-        )
+    require_players(game, [player], wanted_by)
     return [module for name, module in game.players[player].modules.items() if getattr(game, name, None) is module]
 
 
@@ -70,7 +80,7 @@ def map_sizes(game: Game, network: nn.Module, wanted_by: str) -> dict[nn.Module,
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
-        with torch.no_grad(), state.moving(False):
+        with torch.no_grad(), state.passing(moves=False):
             network(like.new_zeros(1, *size), labels)
     except TypeError as error:  # it wants more than an image and a label
         raise GanlabError(f"reg={wanted_by}: a pass of {type(network).__name__} cannot be tried: {error}.") from error

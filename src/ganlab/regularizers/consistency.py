@@ -121,7 +121,7 @@ class Consistency(Regularizer):
 def transformed(images: Tensor, uniform: Tensor) -> Tensor:
     """T: images (B, C, H, W) mirrored and shifted as (B, 3) numbers of U[0, 1) determine."""
     mirror, *places = uniform.unbind(1)
-    images = torch.where((mirror < 0.5).view(-1, 1, 1, 1), images.flip(3), images)
+    images = torch.where((mirror < 0.5).view(-1, 1, 1, 1), images.flip(3), images)  # (B, C, H, W)
     most = [int(side * SHIFT) for side in images.shape[2:]]
     steps = [(u * (2 * m + 1)).long().clamp(max=2 * m) - m for u, m in zip(places, most, strict=True)]
     return shifted(images, *steps)

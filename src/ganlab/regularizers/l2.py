@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Player
 from ganlab.core.checks import at_least_zero
-from ganlab.regularizers.attachment import checked_players, networks
+from ganlab.regularizers.attachment import checked_players, networks, require_players
 
 
 class L2(Regularizer):
@@ -43,28 +42,21 @@ class L2(Regularizer):
         self.weight = at_least_zero("weight", weight)
         self.players, self.vectors = checked_players(players), vectors
         self.addresses = tuple(Address(player) for player in self.players)
-        self._owned: dict[str, tuple[Player, list[nn.Module]]] = {}  # no attributes: the modules are the game's
-        self._counted: dict[str, list[tuple[nn.Parameter, bool]]] = {}
+        self._counted: dict[str, list[tuple[nn.Parameter, bool]]] = {}  # in order, each with True if it counts
 
     def attach(self, game: Game) -> None:
-        found = {name: networks(game, name, "l2") for name in self.players}
-        self._owned = {name: (game.players[name], modules) for name, modules in found.items()}
+        require_players(game, self.players, "l2")
         super().attach(game)
+
+    def prepare(self, game: Game) -> None:
+        for player in self.players:
+            modules = networks(game, player, "l2")
+            own = {id(p) for module in modules for p in module.parameters() if self.vectors or p.ndim >= 2}
+            self._counted[player] = [(p, id(p) in own) for p in game.players[player].parameters()]
 
     @torch.no_grad()
     def gradients(self, player: str, gradients: list[Tensor]) -> None:
-        used = [(p, counts) for p, counts in self._order(player) if p.grad is not None]
+        used = [(p, counts) for p, counts in self._counted[player] if p.grad is not None]
         pairs = [(g, p) for (p, counts), g in zip(used, gradients, strict=True) if counts]
         if pairs:
             torch._foreach_add_([g for g, _ in pairs], [p for _, p in pairs], alpha=2 * self.weight)
-
-    def _order(self, player: str) -> list[tuple[nn.Parameter, bool]]:
-        """Return the player's parameters in order, each with True if it counts.
-
-        They are found when first needed: other regularizers may parametrize them later.
-        """
-        if player not in self._counted:
-            owner, modules = self._owned[player]
-            own = {id(p) for module in modules for p in module.parameters() if self.vectors or p.ndim >= 2}
-            self._counted[player] = [(p, id(p) in own) for p in owner.parameters()]
-        return self._counted[player]

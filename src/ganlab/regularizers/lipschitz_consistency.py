@@ -90,5 +90,5 @@ class LipschitzConsistency(Regularizer):
         if self.compared == "pooled":
             first, second = (F.relu(f).flatten(2).mean(2) if f.ndim > 2 else F.relu(f) for f in (first, second))
         dtype = torch.promote_types(first.dtype, torch.float32)
-        difference = (first.to(dtype) - second.to(dtype)).flatten(1)
+        difference = (first.to(dtype) - second.to(dtype)).flatten(1)  # (B, numbers of a feature map)
         return difference.square().mean(1) if self.distance == "squared" else power_of_norm(squared_norm(difference), 1)

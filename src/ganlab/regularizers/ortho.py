@@ -11,11 +11,11 @@ from torch.nn.utils import parametrize
 from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Player, Terms
+from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
 from ganlab.core.checks import at_least_zero
 from ganlab.core.errors import one_of
-from ganlab.regularizers.attachment import checked_players, networks
+from ganlab.regularizers.attachment import checked_players, networks, require_players
 
 FORMS = ("off_diagonal", "full")
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -35,11 +35,11 @@ class Layout:
 
     def matrices(self, weight: Tensor) -> Tensor:
         """(groups, filters, rest)."""
-        weight = weight.unflatten(0, (self.groups, -1))
-        return (weight.transpose(1, 2) if self.transposed else weight).flatten(2)
+        weight = weight.unflatten(0, (self.groups, -1))  # (groups, out or in / groups, ...)
+        return (weight.transpose(1, 2) if self.transposed else weight).flatten(2)  # (groups, filters, rest)
 
     def weight(self, matrices: Tensor, shape: torch.Size) -> Tensor:
-        """The inverse of `matrices`."""
+        """The inverse of `matrices`: (groups, filters, rest) -> ``shape``."""
         if not self.transposed:
             return matrices.reshape(shape)
         groups, filters, _ = matrices.shape
@@ -90,20 +90,21 @@ class Ortho(Regularizer):
         self.players, self.exclude = checked_players(players), tuple(exclude)
         self.addresses = tuple(Address(player) for player in self.players)
         self.idle_hooks = ("gradients",) if as_term else ("terms",)
-        self._owned: dict[str, tuple[Player, list[nn.Module]]] = {}
-        self._layouts: dict[str, list[tuple[nn.Parameter, Layout | None]]] = {}
+        self._layouts: dict[str, list[tuple[nn.Parameter, Layout | None]]] = {}  # of all parameters, in order
 
     def attach(self, game: Game) -> None:
-        # In plain dictionaries: a module held as an attribute would become part of this one.
-        self._owned = {}
-        for name in self.players:
-            modules = networks(game, name, "ortho")
-            self._owned[name] = (game.players[name], modules)
+        require_players(game, self.players, "ortho")
         super().attach(game)
+
+    def prepare(self, game: Game) -> None:
+        for player in self.players:
+            modules = networks(game, player, "ortho")
+            layouts = {id(p): layout for module in modules for p, layout in find_layouts(module, self.exclude)}
+            self._layouts[player] = [(p, layouts.get(id(p))) for p in game.players[player].parameters()]
 
     def terms(self, player: str, view: View) -> Terms:
         by_shape: dict[object, list[Tensor]] = {}
-        for weight, layout in self._layouts_of(player):
+        for weight, layout in self._layouts[player]:
             if layout is not None:
                 key = (weight.shape, layout, weight.dtype, weight.device)
                 by_shape.setdefault(key, []).append(layout.matrices(weight))
@@ -114,7 +115,7 @@ class Ortho(Regularizer):
     @torch.no_grad()
     def gradients(self, player: str, gradients: list[Tensor]) -> None:
         by_shape: dict[tuple[object, ...], list[tuple[Tensor, Tensor, Layout]]] = {}
-        used = [(p, layout) for p, layout in self._layouts_of(player) if p.grad is not None]
+        used = [(p, layout) for p, layout in self._layouts[player] if p.grad is not None]
         for (weight, layout), gradient in zip(used, gradients, strict=True):
             if layout is not None:
                 key = (weight.shape, layout, weight.dtype, weight.device)
@@ -129,14 +130,6 @@ class Ortho(Regularizer):
         gradients = [gradient for _, gradient, _ in group]
         terms = [layout.weight(slope, w.shape) for slope, (w, _, layout) in zip(slopes, group, strict=True)]
         torch._foreach_add_(gradients, terms, alpha=4 * self.weight)
-
-    def _layouts_of(self, player: str) -> list[tuple[nn.Parameter, Layout | None]]:
-        """Return the player's parameters in order; they are found when first needed: others may parametrize them."""
-        if player not in self._layouts:
-            owner, modules = self._owned[player]
-            layouts = {id(p): layout for module in modules for p, layout in find_layouts(module, self.exclude)}
-            self._layouts[player] = [(p, layouts.get(id(p))) for p in owner.parameters()]
-        return self._layouts[player]
 
 
 def squared_distance(matrices: Tensor, form: str) -> Tensor:

@@ -12,7 +12,7 @@ from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.core.checks import at_least_zero, positive
 from ganlab.core.errors import one_of
-from ganlab.regularizers.attachment import checked_players, networks
+from ganlab.regularizers.attachment import checked_players, networks, require_players
 from ganlab.regularizers.ortho import Layout, find_layouts
 
 METHODS = ("penalty", "clamp")
@@ -63,12 +63,16 @@ class SingularValue(Regularizer):
         self.players, self.exclude = checked_players(players), tuple(exclude)
         self.addresses = tuple(Address(player) for player in self.players)
         self.idle_hooks = ("after_step",) if method == "penalty" else ("gradients",)
-        self._networks: dict[str, list[nn.Module]] = {}  # no attributes: the modules are the game's
         self._layouts: dict[str, list[tuple[nn.Parameter, Layout]]] = {}
 
     def attach(self, game: Game) -> None:
-        self._networks = {name: networks(game, name, "singular_value") for name in self.players}
+        require_players(game, self.players, "singular_value")
         super().attach(game)
+
+    def prepare(self, game: Game) -> None:
+        for player in self.players:
+            modules = networks(game, player, "singular_value")
+            self._layouts[player] = [pair for module in modules for pair in find_layouts(module, self.exclude)]
 
     @torch.no_grad()
     def gradients(self, player: str, gradients: list[Tensor]) -> None:
@@ -86,7 +90,7 @@ class SingularValue(Regularizer):
     def _held(self, player: str) -> Iterator[tuple[list[tuple[nn.Parameter, Layout]], Tensor, Tensor]]:
         """Yield weights of one shape, their (weights, groups) s0 - s, (weights, groups, filters, rest) u0 v0^T."""
         by_shape: dict[object, list[tuple[nn.Parameter, Layout]]] = {}
-        for weight, layout in self._layouts_of(player):
+        for weight, layout in self._layouts[player]:
             by_shape.setdefault((weight.shape, layout, weight.dtype, weight.device), []).append((weight, layout))
         for weights in by_shape.values():
             matrices = torch.stack([layout.matrices(weight) for weight, layout in weights])
@@ -94,13 +98,6 @@ class SingularValue(Regularizer):
                 continue
             first, second, outer = top_singular_values(matrices)
             yield weights, first - (self.ratio * second if self.bound is None else self.bound), outer
-
-    def _layouts_of(self, player: str) -> list[tuple[nn.Parameter, Layout]]:
-        """Return the weights of a player; they are found when first needed: others may parametrize them."""
-        if player not in self._layouts:
-            found = [pair for module in self._networks[player] for pair in find_layouts(module, self.exclude)]
-            self._layouts[player] = found
-        return self._layouts[player]
 
 
 def top_singular_values(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -116,7 +116,7 @@ class SpectralNormalization(Regularizer):
         with ExitStack() as stack:
             for player, parametrizations in self._attached.items():
                 unchanged = previous is not None and not previous.has(player)
-                with state.moving(turn.has(player)):  # all of the player's vectors at once
+                with state.passing(moves=turn.has(player)):  # all of the player's vectors at once
                     stack.enter_context(spectral_norm.held(parametrizations, unchanged=unchanged))
             yield
 

@@ -143,7 +143,7 @@ def divergence(mean: Tensor, log_std: Tensor) -> Tensor:
 
 def pointwise(layer: nn.Linear, x: Tensor) -> Tensor:
     """``layer`` at every position: (B, C, ...) -> (B, K, ...), without a copy where channels lie last in memory."""
-    return layer(x.movedim(1, -1)).movedim(-1, 1)
+    return layer(x.movedim(1, -1)).movedim(-1, 1)  # (B, K, ...)
 
 
 def _count_channels(game: Game, discriminator: nn.Module) -> int:
@@ -160,7 +160,7 @@ def _count_channels(game: Game, discriminator: nn.Module) -> int:
     labels = like.new_zeros(1, dtype=torch.long) if getattr(discriminator, "num_classes", 0) else None
     discriminator.eval()
     try:
-        with torch.no_grad(), state.moving(False):
+        with torch.no_grad(), state.passing(moves=False):
             return discriminator.features(like.new_zeros(1, *shape), labels).shape[1]  # type: ignore[operator]
     finally:
         for module, mode in modes:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.turn import Player
 from ganlab.core.checks import positive
-from ganlab.regularizers.attachment import checked_players, networks
+from ganlab.regularizers.attachment import checked_players, networks, require_players
 
 
 class WeightClipping(Regularizer):
@@ -37,21 +36,18 @@ class WeightClipping(Regularizer):
         super().__init__()
         self.limit, self.players = positive("limit", limit), checked_players(players)
         self.addresses = tuple(Address(player, turn=None) for player in self.players)
-        self._networks: dict[str, list[nn.Module]] = {}
         self._clipped: dict[str, list[Tensor]] = {}
 
     def attach(self, game: Game) -> None:
-        self._networks = {name: networks(game, name, "weight_clipping") for name in self.players}
+        require_players(game, self.players, "weight_clipping")
         super().attach(game)
+
+    def prepare(self, game: Game) -> None:
+        for player in self.players:
+            modules = networks(game, player, "weight_clipping")
+            self._clipped[player] = list(dict.fromkeys(p for module in modules for p in module.parameters()))
 
     @torch.no_grad()
     def after_step(self, player: str) -> None:
-        torch._foreach_clamp_min_(self._clipped_of(player), -self.limit)
-        torch._foreach_clamp_max_(self._clipped_of(player), self.limit)
-
-    def _clipped_of(self, player: str) -> list[Tensor]:
-        """Return the parameters of a player; they are found when first needed: others may parametrize them."""
-        if player not in self._clipped:
-            named = {str(i): network for i, network in enumerate(self._networks[player])}
-            self._clipped[player] = list(Player(named).parameters())
-        return self._clipped[player]
+        torch._foreach_clamp_min_(self._clipped[player], -self.limit)
+        torch._foreach_clamp_max_(self._clipped[player], self.limit)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ganlab.core import randomness
 from ganlab.layers import state
+from ganlab.testing.attributes import Attributes
 from ganlab.testing.comparison import check_slope, close, require
 
 
@@ -63,7 +64,7 @@ def check_discriminator(
     y = torch.arange(batch) % classes if classes else None
     skipped = _check_network(discriminator, (x, y), (batch,))
     network = copy.deepcopy(discriminator)
-    with state.moving(False):
+    with state.passing(moves=False):
         if hasattr(network, "head") and hasattr(network, "features"):
             features = network.features(x, y)  # type: ignore[operator]
             close("head(features(x, y), y) against forward", network.head(features, y), network(x, y), 1e-5)  # type: ignore[operator]
@@ -75,7 +76,7 @@ def check_discriminator(
         if classes > 1:
             _check_labels(network, x, classes)
     network = copy.deepcopy(discriminator)
-    with state.moving(False):
+    with state.passing(moves=False):
         network.double()
         x = x.double().requires_grad_()
 
@@ -92,7 +93,7 @@ def _check_network(network: nn.Module, inputs: tuple[Tensor, Tensor | None], sha
     x, y = inputs
     for dtype in (torch.float32, torch.float64):
         copied = copy.deepcopy(network)
-        with state.moving(False):
+        with state.passing(moves=False):
             given = x.to(dtype, copy=True).requires_grad_()
             output = copied.to(dtype)(given, y)
             name = type(network).__name__
@@ -107,11 +108,11 @@ def _check_network(network: nn.Module, inputs: tuple[Tensor, Tensor | None], sha
     copied = copy.deepcopy(network)
     with torch.no_grad():
         copied.train()
-        before = {name: buffer.clone() for name, buffer in copied.named_buffers()}
+        attributes, before = Attributes(copied), {name: buffer.clone() for name, buffer in copied.named_buffers()}
         outputs = []
         for seed in (1, 2):
             torch.manual_seed(seed)
-            with randomness.using(randomness.Stream(0)), state.moving(False):
+            with randomness.using(randomness.Stream(0)), state.passing(moves=False):
                 outputs.append(copied(x, y))
             found = torch.random.get_rng_state()
             torch.manual_seed(seed)
@@ -121,6 +122,10 @@ def _check_network(network: nn.Module, inputs: tuple[Tensor, Tensor | None], sha
         require(torch.equal(*outputs), "two passes with one key differ: draw through ganlab.core.randomness.noise")
         moved = [name for name, buffer in copied.named_buffers() if not torch.equal(buffer, before[name])]
         require(not moved, f"buffers moved although layers.state.moves() was false: {', '.join(moved)}")
+        with randomness.using(randomness.Stream(0)), state.passing(moves=True):
+            copied(x, y)
+        changed = ", ".join(attributes.changed())
+        require(not changed, f"a pass changes {changed}: state that moves belongs in buffers")
         other = copy.deepcopy(copied)
         for parameter in other.parameters():
             parameter.add_(1.0)
@@ -144,7 +149,7 @@ def _check_network(network: nn.Module, inputs: tuple[Tensor, Tensor | None], sha
 def _check_labels(network: nn.Module, x: Tensor, classes: int) -> None:
     """Outputs depend on labels once weights are not as at the start, where class tables are often equal."""
     copied = copy.deepcopy(network)
-    with torch.no_grad(), state.moving(False):
+    with torch.no_grad(), state.passing(moves=False):
         copied.eval()
         for parameter in copied.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))

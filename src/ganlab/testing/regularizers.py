@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer, hooks_of, overrides
@@ -15,6 +15,7 @@ from ganlab.contracts.turn import Turn
 from ganlab.core import randomness
 from ganlab.core.errors import GanlabError
 from ganlab.layers import state
+from ganlab.testing.attributes import Attributes
 from ganlab.testing.comparison import check_slope, close, kept, require
 from ganlab.testing.toys import rehearse, toy_game, view_of_rehearsal
 
@@ -46,16 +47,14 @@ def check_regularizer(regularizer: Regularizer, *, exact_gradient: bool = True) 
             hooks_of(game, [attached])
         except GanlabError as error:
             raise AssertionError(str(error)) from error
+        before = Attributes(game, attached)
         for turn in game.all_turns():
             what = f"{type(regularizer).__name__} in the turn {turn.name!r} of {'+'.join(turn.players)}"
             _check_terms(what, game, attached, turn)
             if exact_gradient and _shapes_objectives(attached):
                 _check_objectives(what, game, attached, turn)
             _check_step(what, game, attached, turn)
-            before = _attributes(game, attached)
-            _check_step(what, game, attached, turn)  # the first one may have filled caches
-            after = _attributes(game, attached)
-            changed = ", ".join(dict.fromkeys(key[1] for key in after if before.get(key) != after[key]))
+            changed = ", ".join(before.changed())
             require(not changed, f"{what} changes {changed}: state that moves in a turn belongs in buffers")
         _check_state(regularizer, game, attached, shape)
     return skipped
@@ -99,7 +98,7 @@ def _check_step(what: str, game: Game, regularizer: Regularizer, turn: Turn) -> 
     game.zero_grad(set_to_none=True)
     regularizer.zero_grad(set_to_none=True)
     view = view_of_rehearsal(game, [regularizer], turn)
-    with randomness.using(view.stream), state.moving(False):
+    with randomness.using(view.stream), state.passing(moves=False):
         objectives = view.objectives()
     gradients = {}
     for i, player in enumerate(turn.players):
@@ -139,28 +138,6 @@ def _check_state(regularizer: Regularizer, game: Game, played: Regularizer, shap
         for player, terms in expected.items():
             for name, value in terms.items():
                 close(f"{player}'s {name} after a state-dict round trip", found[player][name], value, 1e-9)
-
-
-def _attributes(*modules: nn.Module) -> dict[tuple[int, str], object]:
-    """Return what is in the attributes of modules and their submodules, but for parameters and buffers."""
-    return {
-        (id(part), f"{type(part).__name__}.{key}"): _plain(value)
-        for module in modules
-        for part in module.modules()
-        for key, value in vars(part).items()
-        if key not in ("_parameters", "_buffers", "_modules")
-    }
-
-
-def _plain(value: object) -> object:
-    """Return numbers and texts as they are, with the containers around them, and of all else the identity."""
-    if isinstance(value, (int, float, str, type(None))):
-        return value
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(element) for element in value]
-    if isinstance(value, dict):
-        return [(_plain(key), _plain(element)) for key, element in value.items()]
-    return id(value)
 
 
 def _attached(regularizer: Regularizer, shape: Sequence[int], seed: int = 0) -> tuple[Game, Regularizer]:

@@ -89,7 +89,7 @@ def rehearse(
 ) -> Objectives:
     """Return all terms of one micro-batch of ``turn``, as the engine puts them together; nobody steps."""
     view = view_of_rehearsal(game, regularizers, turn, seed=seed, batch=batch)
-    with randomness.using(view.stream), state.moving(False):
+    with randomness.using(view.stream), state.passing(moves=False):
         return view.objectives()
 
 
