@@ -68,22 +68,21 @@ def _sort_alarms(rows: Sequence[Row], notes: list[str]) -> None:
 
 
 def _fill(row: Row, varied: Varied, taken: Taken, notes: list[str]) -> None:
-    compared: dict[str, RunFacts] = {}
+    compared: dict[tuple[str, str], RunFacts] = {}
     for run in row.runs:
         if run in taken.compared:
-            same = compared.setdefault(repetition(run, varied), run)
+            data = next(iter(run.scores))[0].partition(ON)[2]
+            same = compared.setdefault((data, repetition(run, varied)), run)
             if same is not run:
                 notes.append(f"{run.name} repeats {same.name}, and is left out.")
-                run.scores.clear()
     kept = list(compared.values())
     row.seeds = sorted({run.seed for run in kept if run.seed is not None})
     for metric in taken.metrics:
         for which in taken.whiches:
-            found = {
-                of: r.scores[metric.name, which].value for of, r in compared.items() if (metric.name, which) in r.scores
-            }
+            column = metric.name, which
+            found = {of: run.scores[column].value for (_, of), run in compared.items() if column in run.scores}
             if found:
-                row.scores[metric.name, which] = _estimate(found)
+                row.scores[column] = _estimate(found)
     column = taken.metrics[0].name, taken.whiches[0]
     row.images_per_second = _mean([r.images_per_second for r in kept])
     row.seconds = _mean([r.seconds_at(r.scores[column].kimg) for r in kept if column in r.scores])

@@ -179,8 +179,14 @@ def _scored(record: Record, value: dict[str, Any]) -> Scored:
 
 
 def _refuse_different(group: Group) -> None:
-    """Refuse records of different protocols; runs of one data set may not meet in a column with two."""
+    """Refuse records of different protocols, and such as have no number in common."""
     records = [(name, record) for (name, _), record in group.records.items()]
+    for name, record in records[1:]:
+        if not records[0][1]["values"].keys() & record["values"].keys():
+            one, other = (", ".join(r["values"]) for r in (records[0][1], record))
+            raise GanlabError(
+                f"The runs share no number: {records[0][0]} has {one}, {name} has {other}. Evaluate both alike."
+            )
     scores.refuse_different([record for _, record in records], [name for name, _ in records])
 
 
