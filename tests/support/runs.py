@@ -119,6 +119,6 @@ def assert_bit_equal(one: Any, other: Any, where: str = "") -> None:
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl without the speed, which no two runs share."""
+    """The lines of metrics.jsonl without the speed and the memory of a process, which no two runs share."""
     lines = [json.loads(line) for line in (folder / run_folder.METRICS).read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
+    return [{k: v for k, v in line.items() if k not in ("images_per_second", "memory_mib")} for line in lines]

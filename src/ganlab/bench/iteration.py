@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import tempfile
 import time
@@ -23,7 +22,7 @@ from ganlab.config import schema
 from ganlab.config.configuration import Config
 from ganlab.contracts.callback import RunContext
 from ganlab.contracts.plan import Progress
-from ganlab.core import kinds
+from ganlab.core import kinds, memory
 from ganlab.core.errors import GanlabError
 from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
@@ -174,7 +173,6 @@ def _result(built: experiment.Experiment, meter: Meter, settings: Settings) -> d
     assert meter.parts is not None
     total = sum(meter.parts.seconds.values())
     cuda = module.device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     result: dict[str, Any] = {
         **components(config),
         "reg": sorted(config.of("reg")),
@@ -189,7 +187,7 @@ def _result(built: experiment.Experiment, meter: Meter, settings: Settings) -> d
         "slowest_iteration": max(meter.mine),
         "images_per_second": images / median,
         "shares": {part: s / total for part, s in sorted(meter.parts.seconds.items(), key=lambda item: -item[1])},
-        "peak_memory_mib": peak / 2**20,
+        "peak_memory_mib": memory.peak(cuda) / 2**20,
         "parameters": {name: _count(player.modules.values()) for name, player in module.game.players.items()},
     }
     stage = module.game.stage(round(1000 * settings.kimg))

@@ -14,6 +14,7 @@ from ganlab.comparisons.collected import FAILED, RunFacts
 from ganlab.comparisons.scored import ON, Taken
 from ganlab.comparisons.varied import SEED, Varied, value
 from ganlab.core.errors import few
+from ganlab.evaluation import scores
 from ganlab.reports.numbers import interval, number
 from ganlab.statistics import improvement, intervals, paired
 
@@ -110,9 +111,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _loss(metric: MetricInfo, found: float) -> float:
     """Return a number that is smaller for a better score."""
-    if metric.better == "real":
-        return abs(found - (metric.real or 0.0))
-    return found if metric.better == "lower" else -found
+    return scores.loss({"value": found, "real": metric.real, "better": metric.better})
 
 
 def _place(row: Row, metric: MetricInfo, which: str) -> tuple[bool, float]:

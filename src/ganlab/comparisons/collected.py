@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 import math
 import os
@@ -11,13 +12,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ganlab.comparisons import flat
 from ganlab.core import files, json_lines
 from ganlab.core.errors import GanlabError
 from ganlab.core.json_lines import is_number
 from ganlab.evaluation import scores
+from ganlab.reports import grids, logged
+from ganlab.reports.logged import Logged
+from ganlab.reports.run_page import kimg_of
 from ganlab.runs import plain_yaml, run_folder
 from ganlab.runs.sweeps.record import DONE, FAILED, PRUNED, Job, Sweep
 
@@ -27,7 +31,7 @@ SCORE = "score/"  # begins the name of a curve of scores during training
 
 BEST_FILE = "best.ckpt"
 
-_GRID = re.compile(r"iteration_(\d{1,12})\.png")
+MEMORY = "memory_mib"  # of metrics.jsonl
 Record = dict[str, Any]
 
 
@@ -46,8 +50,7 @@ class Curve:
     values: list[float | None]
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(NamedTuple):
     """A grid of samples during training; runs of one shape have the same latents in it."""
 
     iteration: int
@@ -122,13 +125,10 @@ class RunFacts:
 
     def seconds_at(self, kimg: float) -> float | None:
         """Return the seconds of training until ``kimg``; None if they are not known."""
-        curve = self.curves.get(_SPEED)
+        curve = self.curves.get(logged.SPEED)
         if curve is None:
             return None
         return next((s for k, s in zip(curve.kimg, curve.seconds, strict=True) if k >= kimg), curve.seconds[-1])
-
-
-_SPEED, _MEMORY = "images_per_second", "memory_mib"
 
 
 def runs(words: Sequence[str | os.PathLike[str]]) -> list[RunFacts]:
@@ -165,11 +165,9 @@ def facts(folder: Path, name: str = "") -> RunFacts:
             run.seed = seed if isinstance(seed, int) else None
     _take_environment(run)
     run.records = [r for r in scores.read(folder) if r["subject"]["kind"] == "run"]
-    lines = _lines(folder)
-    _take_curves(run, lines)
+    _take_log(run)
     _take_scores_during_training(run)
-    run.grids = _grids(run)
-    run.state = _state(run, lines)
+    run.state = _state(run)
     return run
 
 
@@ -218,43 +216,23 @@ def _take_environment(run: RunFacts) -> None:
         return
 
 
-def _lines(folder: Path) -> list[Mapping[str, Any]]:
-    """Return the lines of metrics.jsonl that have a place in training."""
-    try:
-        lines = [line for _, line in json_lines.read(folder / run_folder.METRICS)]
-    except OSError:
-        return []
-    return [line for line in lines if isinstance(line, dict) and is_number(line.get("kimg")) and _has_iteration(line)]
+def _take_log(run: RunFacts) -> None:
+    log = logged.read(run.folder)
+    for name, points in log.scalars.items():
+        kimg = [at for at, _ in points]
+        run.curves[name] = Curve(kimg, [_seconds(log, at) for at in kimg], [found for _, found in points])
+    if log.kimg:
+        run.iteration, run.kimg = log.iterations[-1], log.kimg[-1]
+        if log.seconds[-1] > 0:
+            run.seconds, run.images_per_second = log.seconds[-1], 1000 * run.kimg / log.seconds[-1]
+    if MEMORY in run.curves:
+        run.memory_mib = max(found for found in run.curves[MEMORY].values if found is not None)
+    run.grids = [Grid(iteration, kimg_of(log, iteration), path) for iteration, path in grids.found(run.folder)]
 
 
-def _has_iteration(line: Mapping[str, Any]) -> bool:
-    return isinstance(line.get("iteration"), int) and not isinstance(line["iteration"], bool)
-
-
-def _take_curves(run: RunFacts, lines: Sequence[Mapping[str, Any]]) -> None:
-    seconds, before, elapsed = [], 0.0, 0.0
-    for line in lines:
-        speed = line.get(_SPEED)
-        if is_number(speed) and speed > 0:
-            elapsed += 1000 * max(0.0, line["kimg"] - before) / speed
-        before = line["kimg"]
-        seconds.append(elapsed)
-    names = dict.fromkeys(name for line in lines for name in line if "/" in name or name in (_SPEED, _MEMORY))
-    for name in names:
-        places = [place for place, line in enumerate(lines) if name in line]
-        values = [lines[place][name] for place in places]
-        run.curves[name] = Curve(
-            [float(lines[place]["kimg"]) for place in places],
-            [seconds[place] for place in places],
-            [float(value) if is_number(value) else None for value in values],
-        )
-    if not lines:
-        return
-    run.iteration, run.kimg = lines[-1]["iteration"], float(lines[-1]["kimg"])
-    if elapsed > 0:
-        run.seconds, run.images_per_second = elapsed, 1000 * run.kimg / elapsed
-    memory = [value for value in run.curves[_MEMORY].values if value is not None] if _MEMORY in run.curves else []
-    run.memory_mib = max(memory, default=None)
+def _seconds(log: Logged, kimg: float) -> float:
+    """Return the seconds of training until the line at ``kimg``, or the first one after it."""
+    return log.seconds[min(bisect.bisect_left(log.kimg, kimg), len(log.kimg) - 1)] if log.kimg else 0.0
 
 
 def _take_scores_during_training(run: RunFacts) -> None:
@@ -269,22 +247,14 @@ def _take_scores_during_training(run: RunFacts) -> None:
         run.curves[f"{SCORE}{name}"] = Curve(kimg, seconds, [None if v is None else float(v) for v in values])
 
 
-def _grids(run: RunFacts) -> list[Grid]:
-    per_iteration = run.kimg / run.iteration if run.iteration else 0.0
-    found = sorted(
-        (int(match[1]), path)
-        for path in (run.folder / run_folder.SAMPLES).glob("iteration_*.png")
-        if (match := _GRID.fullmatch(path.name)) and not path.is_symlink()
-    )
-    return [Grid(iteration, iteration * per_iteration, path) for iteration, path in found]
-
-
-def _state(run: RunFacts, lines: Sequence[Mapping[str, Any]]) -> str:
-    if not lines:
+def _state(run: RunFacts) -> str:
+    if not run.iteration:
         return UNFINISHED if run.grids or run.records else MISSING
-    if any("/" in name and not is_number(value) for name, value in lines[-1].items()):
-        run.error = "Its losses are not finite."
-        return FAILED
+    with suppress(OSError):
+        last = [line for _, line in json_lines.read(run.folder / run_folder.METRICS, 1)]
+        if last and isinstance(last[0], dict) and any("/" in name and v is None for name, v in last[0].items()):
+            run.error = "Its losses are not finite."
+            return FAILED
     steps, kimg = run.config.get("trainer.max_steps"), run.config.get("run.max_kimg")
     reached = is_number(steps) and 0 < steps <= run.iteration
     reached |= is_number(kimg) and 0 < kimg <= run.kimg + 1e-9

@@ -72,4 +72,5 @@ def words(protocol: dict[str, Any]) -> str:
     features, reference = protocol.get("features") or {}, protocol["reference"]
     of = f"{reference.get('count', 0):,} {reference['split']} images" if "split" in reference else "given statistics"
     by = f", features of {features['component']}" if "component" in features else ""
-    return f"protocol {protocol.get('name', '')}: {protocol['samples']:,} samples against {of}{by}"
+    truncation = f", truncation {protocol['truncation']:g}" if protocol.get("truncation") else ""
+    return f"protocol {protocol.get('name', '')}: {protocol['samples']:,} samples against {of}{by}{truncation}"

@@ -85,7 +85,7 @@ def _chosen(group: Group, places: Places, wanted: Wanted) -> tuple[Key | None, P
     examples: dict[Key, Record] = {}
     for run in group.runs:
         for record in run.records:
-            if not record["during_training"] and all(name in record["values"] for name in wanted.metrics):
+            if _reports(record, run) and all(name in record["values"] for name in wanted.metrics):
                 scored.setdefault(key(record), set()).add((run.name, record["subject"]["iteration"]))
                 if record["time"] >= examples.setdefault(key(record), record)["time"]:
                     examples[key(record)] = record
@@ -99,6 +99,12 @@ def _chosen(group: Group, places: Places, wanted: Wanted) -> tuple[Key | None, P
     held_out = bool(group.runs[0].config.get("data.held_out"))
     same = [k for k in newest if _matches(preset, examples[k]["protocol"], held_out)]
     return (same[0] if same else None), preset
+
+
+def _reports(record: Record, run: RunFacts) -> bool:
+    """Tell if a score is of images that chose no checkpoint."""
+    chose = run.config.get("evaluate.reference")
+    return not record["during_training"] and record["protocol"]["reference"].get("split") != chose
 
 
 def _preset(run: RunFacts, wanted: Wanted) -> Protocol:

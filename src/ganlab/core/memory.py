@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,19 @@ def total() -> int:
         with suppress(OSError, ValueError):
             found.append(int(Path(path).read_text()))
     return min(number for number in found if number > 0)
+
+
+def peak(on_gpu: bool = False) -> int:
+    """Return the most bytes that this process has had: of a GPU, of tensors; else of the machine, 0 if unknown."""
+    if on_gpu:
+        import torch
+
+        return torch.cuda.max_memory_allocated()
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def refuse(needed: float, what: str, advice: str) -> None:

@@ -26,6 +26,13 @@ def test_lines_are_whole_numbers_of_the_interval_and_the_last_iteration_on_the_k
         assert {"discriminator/adversarial", "generator/adversarial", "discriminator/learning_rate"} <= set(line)
 
 
+def test_a_line_has_the_most_memory_that_the_process_has_had(train: Train) -> None:
+    lines = [json.loads(line) for line in (train() / "metrics.jsonl").read_text().splitlines()]
+    found = [line["memory_mib"] for line in lines]
+    assert found == sorted(found)
+    assert 50 < found[0] < 100_000
+
+
 @pytest.mark.parametrize(("length", "last"), [([], 4), (["run.max_kimg=0.017", "trainer.max_steps=-1"], 3)])
 def test_the_last_iteration_is_logged_though_the_run_is_shorter_than_the_interval(
     train: Train, length: list[str], last: int

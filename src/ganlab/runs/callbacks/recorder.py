@@ -11,7 +11,7 @@ import lightning as L
 import torch
 
 from ganlab.contracts.callback import RunContext
-from ganlab.core import distributed, files, json_lines
+from ganlab.core import distributed, files, json_lines, memory
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
 from ganlab.runs.finite import diverged
@@ -89,7 +89,8 @@ class Recorder(L.Callback):
     def _write(self, trainer: L.Trainer, module: GANModule) -> None:
         progress = module.progress
         rates = {f"{p}/learning_rate": o.param_groups[0]["lr"] for p, o in module.player_optimizers.by_player.items()}
-        scalars = {**self.run.scalars, **rates, "images_per_second": self.images_per_second}
+        mib = memory.peak(module.device.type == "cuda") / 2**20
+        scalars = {**self.run.scalars, **rates, "images_per_second": self.images_per_second, "memory_mib": mib}
         position = {"iteration": progress.iteration, "kimg": progress.kimg}
         if module.stage is not None:  # the size is the height of the images
             stage = module.stage
