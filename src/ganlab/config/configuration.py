@@ -18,6 +18,7 @@ from ganlab.config.sections import (
     GeneralOptions,
     RunOptions,
     SampleOptions,
+    WatchOptions,
 )
 from ganlab.core import kinds
 from ganlab.core.errors import GanlabError, suggestion
@@ -29,7 +30,8 @@ class Config(GeneralOptions):
 
     Args:
         clip: Largest gradient norm of each player, or None.
-        around: Callbacks and loggers by kind and name, which `ganlab.runs.around` finds when training starts.
+        around: Callbacks, loggers and instruments by kind and name, which `ganlab.runs.around` finds when training
+            starts.
         trainer: Options of Lightning's Trainer, which `ganlab.runs.trainer` checks.
         components: The components by their keys: ``loss``, ``reg.sn``, ``optimizer.generator``.
     """
@@ -41,6 +43,7 @@ class Config(GeneralOptions):
     checkpoint: CheckpointOptions
     sample: SampleOptions
     evaluate: EvaluateOptions
+    watch: WatchOptions
     around: Mapping[str, Mapping[str, Mapping[str, Any]]]
     trainer: Mapping[str, Any]
     components: Mapping[str, Component]
@@ -81,7 +84,8 @@ class Config(GeneralOptions):
         found.update(clip=dict(self.clip), trainer=dict(self.trainer))
         for kind, of in kinds.KINDS.items():
             if of.place == "around":
-                found[kind] = {name: dict(node) for name, node in self.around.get(kind, {}).items()}
+                nodes = {name: dict(node) for name, node in self.around.get(kind, {}).items()}
+                found[kind] = {**found.get(kind, {}), **nodes}
             elif of.nested and of.of_run:
                 found[kind] = {name: part.plain() for name, part in self.of(kind).items()}
             elif of.of_run:
@@ -116,7 +120,7 @@ def checked(plain: Mapping[str, Any]) -> Config:
     ]
     if problems:
         raise GanlabError(" ".join(problems))
-    around = {kind: dict(plain.get(kind) or {}) for kind in kinds.at("around")}
+    around = {kind: named(kind, plain.get(kind) or {}) for kind in kinds.at("around")}
     config = Config(**values, trainer=dict(plain.get("trainer") or {}), around=around, components=components)
     misfits = compatibility.misplaced(
         config["game"].typed,
@@ -127,6 +131,13 @@ def checked(plain: Mapping[str, Any]) -> Config:
     if misfits:
         raise GanlabError(" ".join(misfits))
     return config
+
+
+def named(kind: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    """The nodes of the components in the node of a kind of which a run has several, without the options of a section
+    of that name."""
+    of_section = schema.options(SECTIONS[kind]) if kind in SECTIONS else ()
+    return {name: inner for name, inner in node.items() if name not in of_section}
 
 
 def _of_wrong_form(plain: Mapping[str, Any]) -> Iterator[str]:
@@ -140,7 +151,7 @@ def _of_wrong_form(plain: Mapping[str, Any]) -> Iterator[str]:
             yield f"clip must be a limit for each player, such as clip.generator=1.0, got {node!r}."
         elif name not in general and node is not None:
             nested = name in kinds.KINDS and kinds.KINDS[name].nested
-            nodes = [node, *node.values()] if isinstance(node, Mapping) and nested else [node]
+            nodes = [node, *named(name, node).values()] if isinstance(node, Mapping) and nested else [node]
             for each in nodes:
                 if not isinstance(each, Mapping) or not all(isinstance(key, str) for key in each):
                     yield f"{name} must be a mapping of options, got {each!r}."
@@ -180,5 +191,4 @@ def _nodes(plain: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, An
             for name, inner in node.items():
                 yield kind, f"{kind}.{name}", {COMPONENT: name, **inner}
         elif COMPONENT in node:
-            of_section = schema.options(SECTIONS[kind]) if kind in SECTIONS else ()
-            yield kind, kind, {option: value for option, value in node.items() if option not in of_section}
+            yield kind, kind, named(kind, node)

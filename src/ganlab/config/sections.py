@@ -180,6 +180,17 @@ class SweepOptions:
     trials: Count = 20
 
 
+@dataclass(frozen=True)
+class WatchOptions:
+    """Instruments during training: watch=NAME or watch=[NAME,...], see `ganlab list watch`.
+
+    Args:
+        every_steps: Interval in iterations.
+    """
+
+    every_steps: Count = 100
+
+
 SECTIONS: dict[str, type] = {
     "run": RunOptions,
     "data": DataOptions,
@@ -187,6 +198,7 @@ SECTIONS: dict[str, type] = {
     "checkpoint": CheckpointOptions,
     "sample": SampleOptions,
     "evaluate": EvaluateOptions,
+    "watch": WatchOptions,
 }
 CLIP: dict[str, float | None] = {"generator": None, "discriminator": None}  # maximal gradient norm, a player
 

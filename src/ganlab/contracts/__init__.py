@@ -26,6 +26,7 @@ Scores
     `hash_of` its weights is part of a score's protocol, `in_colour` repeats grey images over three channels.
 
 Around a run
+    `Instrument`: numbers of a run between two iterations; it measures a `Subject`, and may be shown each `Step`.
     `RunContext`: what a callback or logger is given of its run.  `Ending`: what callbacks say of how it ends.
 """
 
@@ -36,6 +37,7 @@ from ganlab.contracts.extractor import Examples, Extractor, hash_of, in_colour
 from ganlab.contracts.figures import Chart, Grid, Line, Table
 from ganlab.contracts.game import Game
 from ganlab.contracts.growth import Grows, Growth, Stage
+from ganlab.contracts.instrument import Instrument, Step, Subject
 from ganlab.contracts.metric import Accumulator, Batch, Context, Kept, Metric, Role, Score, Stream, Summary, Value
 from ganlab.contracts.plan import Progress
 from ganlab.contracts.points import Points
@@ -57,6 +59,7 @@ __all__ = [
     "Grid",
     "Grows",
     "Growth",
+    "Instrument",
     "Kept",
     "Line",
     "Metric",
@@ -70,7 +73,9 @@ __all__ = [
     "RunContext",
     "Score",
     "Stage",
+    "Step",
     "Stream",
+    "Subject",
     "Summary",
     "Table",
     "Terms",

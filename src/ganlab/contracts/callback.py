@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ganlab.contracts.plan import Progress
 from ganlab.core.errors import GanlabError
 
@@ -49,7 +51,11 @@ class RunContext:
         experiment: What is trained, and on what (`ganlab.assembly.experiment.Experiment`).
 
     Attributes:
-        scalars: Those that `recording` read last, by name as in ``metrics.jsonl``; averages over ranks.
+        scalars: Those that `recording` read last, by name as in ``metrics.jsonl``; averages over ranks. The
+            numbers of instruments are among them in the iterations in which they measure.
+        measured: The numbers of instruments in this iteration, on the device and the same on all ranks; `recording`
+            reads them with the scalars and empties it.
+        intervals: Intervals in iterations, beside ``trainer.log_every_n_steps``, at which `recording` writes a line.
         ending: How the session ends.
     """
 
@@ -60,4 +66,6 @@ class RunContext:
     checkpoint: Path | None = None
     experiment: Any = None
     scalars: dict[str, float] = field(default_factory=dict, init=False)
+    measured: dict[str, Tensor] = field(default_factory=dict, init=False)
+    intervals: list[int] = field(default_factory=list, init=False)
     ending: Ending = field(default_factory=Ending, init=False)

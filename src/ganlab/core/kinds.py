@@ -115,7 +115,8 @@ KINDS = {
     "callback": Kind(
         "ganlab.callbacks", "callback", "around", NONE, given=("run", "dirpath"), many=True, optional=True,
         always={
-            "signals": "", "recording": "", "progress": "", "grids": "sample", "scoring": "evaluate",
+            "signals": "", "watching": "watch", "recording": "", "progress": "", "grids": "sample",
+            "scoring": "evaluate",
             "saving": "checkpoint", "stopping": "",
         },
         shown=("order", "cost"),
@@ -123,6 +124,9 @@ KINDS = {
     "logger": Kind(
         "ganlab.loggers", "logger", "around", NONE, given=("run", "save_dir", "root_dir", "dir"), many=True,
         optional=True,
+    ),
+    "watch": Kind(
+        "ganlab.instruments", "instrument", "around", NONE, many=True, optional=True, has=("measure",), shown=("cost",)
     ),
     "metric": Kind(
         "ganlab.metrics", "metric of an evaluation", "evaluation", many=True, word="metrics", has=("summaries", "score")

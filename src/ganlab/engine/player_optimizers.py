@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import chain
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 
 from ganlab.contracts.game import Game
 from ganlab.contracts.hooks import Hooks
+from ganlab.contracts.instrument import Observer, Step
 from ganlab.contracts.pending import Pending
 from ganlab.contracts.setting import Setting
 from ganlab.contracts.turn import Player, Turn
@@ -37,6 +39,7 @@ class PlayerOptimizers:
         parameters: What each player trains.
         last_steps: The last step of each player, of which the optimistic update takes back a part; saved and resumed.
         pending: New values of buffers, which they take after a step that stays.
+        observers: Called with each step that stays, see `ganlab.contracts.instrument.Step`; their contexts surround it.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class PlayerOptimizers:
         self.parameters = {n: [p for p in pl.parameters() if p.requires_grad] for n, pl in game.players.items()}
         self.last_steps: dict[str, list[Tensor]] = {}
         self.pending = Pending()
+        self.observers: list[Observer] = []
         self._players, self._hooks, self._setting = game.players, hooks, setting
         self._learning_rates, self._clip = dict(learning_rates or {}), dict(clip or {})
         self._rates: dict[str, list[float]] = {}
@@ -114,11 +118,14 @@ class PlayerOptimizers:
         with self._setting.timer("optimizer"):
             for player in turn.players:
                 limit = self._clip.get(player)
-                if limit is not None:
-                    nn.utils.clip_grads_with_norm_(
-                        self.parameters[player], limit, nn.utils.get_total_norm(gradients[player])
-                    )
-                self.by_player[player].step()
+                with ExitStack() as stack:
+                    for observe in self.observers if final else ():
+                        stack.enter_context(observe(Step(player, self.parameters[player], limit)))
+                    if limit is not None:
+                        nn.utils.clip_grads_with_norm_(
+                            self.parameters[player], limit, nn.utils.get_total_norm(gradients[player])
+                        )
+                    self.by_player[player].step()
                 self.by_player[player].zero_grad(set_to_none=True)
         if final:
             self.pending.settle()

@@ -10,14 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch import distributed as dist
 
-from ganlab.contracts.extractor import Examples, Extractor
 from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, Summary, Tensors
 from ganlab.core import distributed, randomness
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
 from ganlab.evaluation import one_pass, reference
+from ganlab.evaluation.extraction import prepared
 from ganlab.evaluation.protocol import Protocol, asks, digest
 from ganlab.evaluation.result import Result
 from ganlab.evaluation.sources import Source, of_images
@@ -61,7 +60,8 @@ class Evaluator:
         self._cache = reference.Cache(cache / "statistics")
         self._rows = self._rows_of_roles()
         self._refuse_labels()
-        self.extractor = self._prepared(protocol.make_extractor(), cache) if self._asks("features", "logits") else None
+        asks_extractor = self._asks("features", "logits")
+        self.extractor = prepared(protocol.make_extractor(), real, self.device, cache) if asks_extractor else None
         if self._asks("logits") and self.extractor is not None and not self.extractor.logits_dim:
             asking = next(n for n, m in self.metrics.items() if asks(m, "logits"))
             raise GanlabError(
@@ -254,32 +254,6 @@ class Evaluator:
         extractor = self.extractor
         dims = (extractor.feature_dim, extractor.logits_dim) if extractor is not None else (0, 0)
         return Stream(source.count, *dims, source.shape, source.num_classes, self.protocol.seed)
-
-    def _prepared(self, extractor: Extractor, cache: Path) -> Extractor:
-        images, splits = self.real.images, self.real.splits
-        examples = None
-        if extractor.needs_examples:
-            train, held_out = splits["train"], splits["validation"]
-            labels = images.labels
-            examples = Examples(
-                images.pixels[train],
-                None if labels is None else labels[train],
-                images.pixels[held_out],
-                None if labels is None else labels[held_out],
-                images.num_classes,
-                self.real.fingerprint,
-                cache,
-            )
-        height, width = images.pixels.shape[2:]
-        extractor.image_size = (height, width)
-        if distributed.rank() == 0:
-            extractor.prepare(examples)
-        if distributed.world_size() > 1:
-            dist.barrier()
-        if distributed.rank() != 0:
-            extractor.prepare(examples)
-        extractor.to(self.device)
-        return extractor
 
     def _given(self, statistics: str | None) -> tuple[Tensors, str] | None:
         if statistics is None:

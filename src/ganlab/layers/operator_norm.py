@@ -69,6 +69,13 @@ class OperatorNorm(nn.Module):
             x, padding = F.pad(x, list(self.margins), mode=self.padding_mode), (0,) * len(self.size)
         return _FORWARD[dims](x, weight, None, self.stride, padding, self.dilation, self.groups)  # type: ignore[arg-type]
 
+    def apply_adjoint_to(self, y: Tensor, weight: Tensor) -> Tensor:
+        """Aᵀ y."""
+        with torch.enable_grad():
+            x = y.new_zeros(len(y), *self.v.shape[1:]).requires_grad_()
+            (found,) = torch.autograd.grad(self.apply_to(x, weight), x, y)
+        return found
+
     def _iterated(self, weight: Tensor) -> Tensor:
         v = self.v
         for _ in range(self.iterations):

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ganlab.contracts.game import Game
 from ganlab.core.errors import GanlabError, suggestion
-from ganlab.layers import state
-from ganlab.layers.operator_norm import CONVOLUTIONS
 
 
 def require_players(game: Game, players: Sequence[str], wanted_by: str) -> None:
@@ -52,44 +49,6 @@ def show_reals(game: Game, player: str, wanted_by: str) -> None:
                 f"reg={wanted_by} compares the {player}'s fakes with as many real images, but its turn makes "
                 f"{turn.batch:g} times the batch: set game.{player}_batch=1."
             )
-
-
-def map_sizes(game: Game, network: nn.Module, wanted_by: str) -> dict[nn.Module, tuple[int, ...]]:
-    """Return the (H, W) of the maps that the convolutions of a generator or discriminator are given.
-
-    They are found by a pass over one latent of zeros or one black image, which changes nothing.
-
-    Raises:
-        GanlabError: If the network does not say what it takes.
-    """
-    found: dict[nn.Module, tuple[int, ...]] = {}
-
-    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        found[module] = tuple(inputs[0].shape[2:])
-
-    like = next(network.parameters())
-    latent_dim, shape = getattr(network, "latent_dim", None), getattr(network, "image_shape", None)
-    labels = like.new_zeros(1, dtype=torch.long) if getattr(network, "num_classes", 0) else None
-    size = (latent_dim,) if latent_dim else shape
-    if size is None:
-        raise GanlabError(
-            f"reg={wanted_by} must know which maps the convolutions of {type(network).__name__} are given: "
-            f"give it an attribute image_shape, or latent_dim if it is a generator."
-        )
-    hooks = [m.register_forward_pre_hook(look) for m in network.modules() if isinstance(m, CONVOLUTIONS)]
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad(), state.passing(moves=False):
-            network(like.new_zeros(1, *size), labels)
-    except TypeError as error:  # it wants more than an image and a label
-        raise GanlabError(f"reg={wanted_by}: a pass of {type(network).__name__} cannot be tried: {error}.") from error
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, mode in modes:
-            module.training = mode
-    return found
 
 
 def checked_players(players: Sequence[str]) -> tuple[str, ...]:

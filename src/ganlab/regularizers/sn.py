@@ -15,8 +15,9 @@ from ganlab.contracts.turn import Turn
 from ganlab.core.checks import at_least, positive
 from ganlab.core.errors import GanlabError, one_of
 from ganlab.layers import spectral_norm, state
+from ganlab.layers.map_sizes import map_sizes
 from ganlab.layers.operator_norm import OperatorNorm
-from ganlab.regularizers.attachment import checked_players, map_sizes, networks
+from ganlab.regularizers.attachment import checked_players, networks
 
 CONVOLUTIONS = ("kernel", "operator")
 NORMS = (spectral_norm.SpectralNorm, OperatorNorm)
@@ -88,7 +89,7 @@ class SpectralNormalization(Regularizer):
                     eps=self.eps,
                     evaluation=self.evaluation,
                     exact=self.exact,
-                    sizes=map_sizes(game, network, "sn") if self.convolutions == "operator" else None,
+                    sizes=map_sizes(network, "reg=sn") if self.convolutions == "operator" else None,
                 )
                 _refuse_zeros(player, network)
             self._attached[player] = [p for network in found for p in spectral_norm.attached(network)]

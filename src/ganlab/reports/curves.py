@@ -18,6 +18,7 @@ Record = dict[str, Any]
 Points = Sequence[tuple[float, float]]
 POINTS = 200  # of a curve
 CHARTS = 24
+_OF_LAYERS = 3  # slashes in the name of an instrument's number of a layer
 
 
 def losses(folder: Path) -> list[Chart]:
@@ -35,8 +36,8 @@ def varies(points: Points) -> bool:
 
 
 def charts(found: Mapping[str, Points]) -> list[Chart]:
-    """Return a chart for each scalar; one for a pair that differs in ``real`` and ``fake`` alone, and one for all
-    that differ in the last of three parts alone, as spectra of layers do: ``spectrum/generator/LAYER``."""
+    """Return a chart for each scalar; one for a pair that differs in ``real`` and ``fake`` alone, and one for what an
+    instrument measured of all layers of a player, as of ``spectra/generator/LAYER/sigma0``."""
     together: dict[str, list[str]] = {}
     for name in found:
         together.setdefault(_title(name), []).append(name)
@@ -48,8 +49,9 @@ def charts(found: Mapping[str, Points]) -> list[Chart]:
 
 
 def _title(name: str) -> str:
-    if name.count("/") > 1:
-        return name.rpartition("/")[0]
+    if name.count("/") == _OF_LAYERS:
+        instrument, player, _, quantity = name.split("/")
+        return f"{instrument}/{player}/{quantity}"
     return re.sub("(real|fake)_", "", name)
 
 

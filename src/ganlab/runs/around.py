@@ -1,4 +1,4 @@
-"""The callbacks and loggers of a run: find those of a configuration, make them, put them in order."""
+"""The callbacks, loggers and instruments of a run: find those of a configuration, make them, put them in order."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.loggers.logger import DummyLogger, Logger
 
-from ganlab.config import component, compose, schema
+from ganlab.config import component, compose, configuration, schema
 from ganlab.config.component import Component
 from ganlab.config.configuration import Config
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.callback import RunContext
+from ganlab.contracts.instrument import Instrument
 from ganlab.core import kinds, registry, schedules
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.runs import guarding
 
 ORDER = 50  # of a callback that does not say when it acts
-CLASSES = {"callback": L.Callback, "logger": Logger}  # by kind
+CLASSES: dict[str, type] = {"callback": L.Callback, "logger": Logger, "watch": Instrument}  # by kind
 
 
 def check(config: Config) -> dict[str, list[Component]]:
-    """The callbacks and loggers that a configuration names, by kind.
+    """The callbacks, loggers and instruments that a configuration names, by kind.
 
     Raises:
         GanlabError: If one is not installed, with near names; or with every option that is wrong.
@@ -47,18 +48,19 @@ def check(config: Config) -> dict[str, list[Component]]:
 
 
 def chosen(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration of a resumed run with its new callbacks and loggers.
+    """Return the configuration of a resumed run with its new callbacks, loggers and instruments.
 
     Args:
-        overrides: Those for the keys ``callback`` and ``logger``: a name, several, or ``none``. Without one the run
-            keeps what it had, with the options that its version of ganlab did not know.
+        overrides: Those for the keys ``callback``, ``logger`` and ``watch``: a name, several, or ``none``. Without one
+            the run keeps what it had, with the options that its version of ganlab did not know.
 
     Raises:
         GanlabError: If one is not installed, or named twice.
     """
     new = dict(config)
     for kind in CLASSES:
-        before = config.get(kind) or {}
+        node = config.get(kind) or {}
+        before = configuration.named(kind, node)
         value = overrides.get(kind, list(before))
         names = [str(name) for name in (value if isinstance(value, list) else [value]) if name not in (None, "none")]
         for name in names:
@@ -66,7 +68,9 @@ def chosen(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
             if names.count(name) > 1:
                 raise GanlabError(compose.named_twice(kind, name, None))
         nodes = {name: before.get(name) or {} for name in names}
-        new[kind] = {n: {**schema.node(kind, node.get(COMPONENT, n)), **node} for n, node in nodes.items()}
+        of_section = {name: value for name, value in node.items() if name not in before}
+        parts = {n: {**schema.node(kind, part.get(COMPONENT, n)), **part} for n, part in nodes.items()}
+        new[kind] = {**of_section, **parts}
     return new
 
 
@@ -95,6 +99,15 @@ def callbacks(run: RunContext, parts: Sequence[Component]) -> list[L.Callback]:
             found.append(maker(run, **options))
     found += [guarding.callback(_make(part, run), part.key, run) for part in parts]
     return sorted(found, key=_order)
+
+
+def instruments(config: Config) -> dict[str, Instrument]:
+    """Make the instruments that a configuration names, by name.
+
+    Raises:
+        GanlabError: If one cannot be made.
+    """
+    return {part.key.partition(".")[2]: _checked(part.make(), part) for part in check(config)["watch"]}
 
 
 def loggers(run: RunContext, parts: Sequence[Component], main: bool) -> list[Logger]:
@@ -150,6 +163,10 @@ def _make(part: Component, run: RunContext) -> Any:
         ) from error
     except Exception as error:  # of a plug-in
         raise GanlabError(f"{part.key} cannot be made: {type(error).__name__}: {sentence(error)}") from error
+    return _checked(made, part)
+
+
+def _checked(made: Any, part: Component) -> Any:
     wanted = CLASSES[part.kind]
     if not isinstance(made, wanted):
         raise GanlabError(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
 from torch import Tensor
 
+from ganlab.config import configuration
 from ganlab.contracts.callback import RunContext
 from ganlab.core import files, traceback_file
 from ganlab.core.differences import is_data
@@ -121,7 +122,7 @@ def _how_to_go_on(key: str, run: RunContext) -> str:
     if run.experiment.module.training_options.ends(_progress(run)):
         return " The run has its length."
     kind, _, name = key.partition(".")
-    others: Iterable[str] = [other for other in run.config.get(kind) or {} if other != name]
+    others = [other for other in configuration.named(kind, run.config.get(kind) or {}) if other != name]
     rest = f"'[{','.join(others)}]'" if others else "none"
     folder = files.typed(run.folder)
     return f" Continue with `ganlab resume {folder}`, or without it: `ganlab resume {folder} {kind}={rest}`."

@@ -19,8 +19,9 @@ from ganlab.runs.run_folder import METRICS
 
 
 class Recorder(L.Callback):
-    """Reads the module's scalars every ``log_every_n_steps`` iterations and in the last one, which is the only time
-    that the host waits for the device, and writes them on the kimg axis.
+    """Reads the module's scalars every ``log_every_n_steps`` iterations and in the last one, and what instruments
+    measured each ``watch.every_steps``, which is the only time that the host waits for the device, and writes them on
+    the kimg axis.
 
     A signal or a time limit may end the run between two lines of the interval. The line of that iteration is dropped
     when the run is resumed: the lines are those of a run that never stopped.
@@ -57,7 +58,7 @@ class Recorder(L.Callback):
         assert isinstance(pl_module, GANModule)
         progress = pl_module.progress
         # write the last line before the last checkpoint: a complete run is not resumed
-        if _is_due(progress.iteration, trainer) or pl_module.training_options.ends(progress):
+        if self._is_due(progress.iteration, trainer) or pl_module.training_options.ends(progress):
             self._record(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -71,9 +72,14 @@ class Recorder(L.Callback):
         self._recorded = module.progress.iteration
         scalars = module.scalars
         values = distributed.mean(torch.stack(list(scalars.values())))
-        latest = dict(zip(scalars, values.tolist(), strict=True))  # the host waits for the device here
+        measured = dict(self.run.measured)
+        self.run.measured.clear()
+        if measured:
+            values = torch.cat([values, torch.stack([value.detach().to(values) for value in measured.values()])])
+        numbers = values.tolist()  # the host waits for the device here
+        latest = dict(zip(scalars, numbers, strict=False))
         self.run.scalars.clear()
-        self.run.scalars.update(latest)
+        self.run.scalars.update(zip([*scalars, *measured], numbers, strict=True))
         self._measure_speed(module.progress.images_seen)
         if trainer.is_global_zero:
             self._write(trainer, module)
@@ -115,13 +121,13 @@ class Recorder(L.Callback):
 
     def _forget_after(self, trainer: L.Trainer, iteration: int) -> None:
         """Drop the lines after the checkpoint that is resumed, and the extra line of the last iteration."""
-        kept = iteration if _is_due(iteration, trainer) else iteration - 1
+        kept = iteration if self._is_due(iteration, trainer) else iteration - 1
         try:
             files.append(self.path, b"")  # it is there from the beginning
             json_lines.keep(self.path, lambda line: bool(line["iteration"] <= kept))
         except OSError as error:
             self._complain(self.path, error)
 
-
-def _is_due(iteration: int, trainer: L.Trainer) -> bool:
-    return iteration % trainer.log_every_n_steps == 0  # type: ignore[attr-defined,no-any-return]
+    def _is_due(self, iteration: int, trainer: L.Trainer) -> bool:
+        intervals = (trainer.log_every_n_steps, *self.run.intervals)  # type: ignore[attr-defined]
+        return any(iteration % interval == 0 for interval in intervals)

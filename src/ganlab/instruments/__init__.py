@@ -1,0 +1,1 @@
+"""Instruments: one file each, chosen as ``watch=NAME``; see `ganlab.contracts.instrument`."""

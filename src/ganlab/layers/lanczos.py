@@ -1,0 +1,77 @@
+"""The largest singular values of many matrices at once, by block Lanczos iterations that wait for no device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+BLOCK, DEPTH = 6, 8  # vectors of a block, and blocks that are added to the first one
+SQUARINGS = 12
+
+Product = Callable[[Tensor], Tensor]
+
+
+def top_values(
+    there: Product, back: Product, start: Tensor, count: int = BLOCK, depth: int = DEPTH
+) -> tuple[Tensor, Tensor]:
+    """Return the largest singular values of linear maps A, and vectors to begin with next time.
+
+    K = span(V, AᵀA V, ..., (AᵀA)^depth V) for a block V of starting vectors, orthonormalized in Q; the singular values
+    of AQ are those of A from below (Rayleigh-Ritz). The new block holds the singular vectors that are found so.
+
+    With 6 vectors and a depth of 8 the three largest values of Gaussian matrices up to 1024 x 1024, whose values lie
+    close together, are within 1 % from random vectors, and within 1e-4 from the vectors of the time before. Block
+    Lanczos: Golub & Underwood 1977; its accuracy without gaps: Musco & Musco 2015 (arXiv:1504.05477).
+
+    Args:
+        there: A, on columns (..., n, k) -> (..., m, k).
+        back: Aᵀ, (..., m, k) -> (..., n, k).
+        start: V, (..., n, block), of any lengths and angles; n of them make the result exact.
+        count: Values that are wanted, at most ``block``.
+        depth: Blocks that are added, as far as there is room.
+
+    Returns:
+        The singular values (..., count), the largest first, in float64 (on devices without it in float32), and their
+        vectors (..., n, count).
+    """
+    size, block = start.shape[-2:]
+    basis = torch.linalg.qr(start).Q
+    images = there(basis)
+    for _ in range(min(depth, size // block - 1)):
+        new = back(images[..., -block:])
+        for _ in range(2):  # rounding leaves a part of the basis, which is large where little else is new
+            new = torch.linalg.qr(new - basis @ (basis.mT @ new)).Q
+        basis, images = torch.cat([basis, new], -1), torch.cat([images, there(new)], -1)
+    exact = images.to(torch.float32 if images.device.type == "mps" else torch.float64)
+    squares, vectors = top_eigenpairs(exact.mT @ exact, count)
+    return squares.clamp(min=0).sqrt(), basis @ vectors.to(basis)
+
+
+def top_eigenpairs(matrices: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the largest eigenvalues (..., count) of positive matrices T (..., k, k), and vectors (..., k, count).
+
+    T^(2^12), divided by its trace after each squaring, is the projection on the first vector; T then loses it. Values
+    that differ by less than about 1e-4 of their size are not told apart, and are as exact. `torch.linalg.eigh` would
+    wait for the device.
+    """
+    values, vectors = [], []
+    for _ in range(count):
+        power = matrices
+        for _ in range(SQUARINGS):
+            power = power / _trace(power)
+            power = power @ power
+        largest = power.diagonal(dim1=-2, dim2=-1).argmax(-1)[..., None, None]
+        vector = power.gather(-1, largest.expand(*power.shape[:-1], 1))
+        vector = vector / vector.norm(dim=-2, keepdim=True).clamp(min=torch.finfo(vector.dtype).tiny)
+        values.append((vector.mT @ matrices @ vector)[..., 0, 0])
+        vectors.append(vector)
+        matrices = matrices - vector @ (vector.mT @ matrices)
+        matrices = matrices - (matrices @ vector) @ vector.mT
+    return torch.stack(values, -1), torch.cat(vectors, -1)
+
+
+def _trace(matrices: Tensor) -> Tensor:
+    trace = matrices.diagonal(dim1=-2, dim2=-1).sum(-1)
+    return trace.clamp(min=torch.finfo(trace.dtype).tiny)[..., None, None]
