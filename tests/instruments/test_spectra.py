@@ -139,6 +139,7 @@ def test_the_clamp_and_the_penalty_are_seen_in_it() -> None:
     game = Parts(generator=Network(diagonal(5.0, 2.0)))
     clamp = SingularValue(method="clamp", bound=3.0)
     clamp.attach(game)
+    clamp.prepare(game)
     clamp.after_step("generator")
     found = measured(Spectra(), subject(game))
     assert found["generator/layers.0/sigma0"] == pytest.approx(3.0)
@@ -146,6 +147,7 @@ def test_the_clamp_and_the_penalty_are_seen_in_it() -> None:
     weight.grad = torch.zeros_like(weight)
     penalty = SingularValue(method="penalty", bound=1.0, weight=0.5)
     penalty.attach(game)
+    penalty.prepare(game)
     penalty.gradients("generator", [weight.grad])
     with torch.no_grad():
         weight.sub_(weight.grad)  # 3 - 2·0.5·(3 - 1) = 1, below the 2 of the other entry

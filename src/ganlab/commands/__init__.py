@@ -9,6 +9,7 @@ COMMANDS = {
     "resume": "continue a run from its newest checkpoint",
     "sample": "make images with a trained generator",
     "evaluate": "score a run, or a folder of images, under a protocol",
+    "watch": "measure checkpoints of a run with instruments",
     "page": "the page of a run: curves, grids, configuration; --watch follows it",
     "compare": "compare the runs of a sweep: which is better, and how sure",
     "import": "turn another code's checkpoint into a run",

@@ -135,7 +135,7 @@ class Subject:
         modes = [(module, module.training) for network in networks for module in network.modules()]
         with ExitStack() as stack:
             stack.enter_context(using(Stream(self.seed, "watch", device=self.device)))
-            stack.enter_context(state.moving(False))
+            stack.enter_context(state.passing(moves=False))
             for network in networks:
                 network.eval()
             try:

@@ -184,7 +184,7 @@ def _as_in_training(modules: Any) -> Iterator[None]:
     for step in steps:
         step.training = True
     try:
-        with state.moving(False):
+        with state.passing(moves=False):
             yield
     finally:
         for step, mode in zip(steps, modes, strict=True):

@@ -40,7 +40,7 @@ def map_sizes(network: nn.Module, wanted_by: str) -> dict[nn.Module, tuple[int, 
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
-        with torch.no_grad(), state.moving(False):
+        with torch.no_grad(), state.passing(moves=False):
             network(like.new_zeros(1, *size), labels)
     except TypeError as error:  # it wants more than an image and a label
         raise GanlabError(f"{wanted_by}: a pass of {type(network).__name__} cannot be tried: {error}.") from error

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ganlab.assembly.experiment import Experiment
+from ganlab.config.configuration import Config
 from ganlab.contracts.extractor import Extractor
 from ganlab.contracts.instrument import Images, Instrument, Subject
 from ganlab.core import randomness
@@ -20,19 +21,19 @@ from ganlab.runs import around
 from ganlab.runs.callbacks.evaluating import chosen
 
 
-def prepared(built: Experiment) -> tuple[Subject, dict[str, Instrument]]:
-    """Return the subject and the instruments of a run that was built with data, ready to measure.
+def instruments(config: Config, subject: Subject) -> dict[str, Instrument]:
+    """Return the instruments that a configuration names, by name, ready to measure.
 
     Raises:
         GanlabError: If one cannot be made, or the run cannot have it.
     """
-    found, made = subject(built), around.instruments(built.config)
+    made = around.instruments(config)
     for name, instrument in made.items():
         try:
-            instrument.prepare(found)
+            instrument.prepare(subject)
         except ValueError as error:
             raise GanlabError(f"watch={name}: {sentence(error)}") from error
-    return found, made
+    return made
 
 
 def subject(built: Experiment) -> Subject:

@@ -27,7 +27,8 @@ class Watching(L.Callback):
 
     def __init__(self, run: RunContext, *, every_steps: int) -> None:
         self.run, self.every_steps = run, every_steps
-        self.subject, self.instruments = watched.prepared(run.experiment)
+        self.subject = watched.subject(run.experiment)
+        self.instruments = watched.instruments(run.experiment.config, self.subject)
         if self.instruments:
             run.intervals.append(every_steps)
 
