@@ -1,4 +1,4 @@
-"""What instruments measure, made by a test."""
+"""Games for instruments to measure."""
 
 from __future__ import annotations
 

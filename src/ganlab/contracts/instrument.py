@@ -53,7 +53,7 @@ class Subject:
 
     @property
     def device(self) -> torch.device:
-        """Where the networks are."""
+        """The device of the networks."""
         return next(self.game.parameters()).device
 
     @property

@@ -14,7 +14,7 @@ _LOWEST, _HIGHEST = -25, 25  # of the logarithms of t in `entropy`
 
 
 class Diversity(Instrument):
-    """How much the images of the averaged generator from fixed latents differ, in the space of a feature extractor.
+    """Differences between images of the averaged generator from fixed latents, in the space of a feature extractor.
 
     distance         mean distance of two images' features
     effective_rank   exp of the entropy of the covariance's eigenvalues, over their sum: the dimensions in which
