@@ -16,8 +16,8 @@ SOURCE = Path(ganlab.__file__).parent
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 350, 60
 # rooms of components, and of what reads the files of certain networks
 WITH_NAMES = (
-    "augmentations", "data", "features", "games", "importers", "instruments", "losses", "metrics", "models", "regularizers",
-    "growth.py", "optimizers.py", "priors.py", "runs/loggers", "reports/inception_demo.py",
+    "augmentations", "data", "features", "games", "importers", "instruments", "losses", "metrics",
+    "models", "regularizers", "growth.py", "optimizers.py", "priors.py", "runs/loggers", "reports/inception_demo.py",
 )  # fmt: skip
 ORDINARY = {
     "clip",
