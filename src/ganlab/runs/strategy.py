@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from torch import distributed as dist
 
 from ganlab.core import distributed
 from ganlab.core.stop_signals import WATCH, say
@@ -28,6 +30,14 @@ class ReplicaStrategy(DDPStrategy):
 
     strategy_name = "ganlab"
 
+    def setup_environment(self) -> None:
+        """Join the process group, and leave it at exit: gloo's threads may abort an interpreter that ends before.
+
+        Lightning leaves groups of NCCL only.
+        """
+        super().setup_environment()
+        atexit.register(leave)
+
     def configure_ddp(self) -> None:
         assert self.model is not None
         distributed.broadcast(self.model)
@@ -35,6 +45,12 @@ class ReplicaStrategy(DDPStrategy):
     def _configure_launcher(self) -> None:
         assert self.cluster_environment is not None
         self._launcher = ReplicaLauncher(self.cluster_environment, self.num_processes, self.num_nodes)
+
+
+def leave() -> None:
+    """Leave the process group, if there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 class ReplicaLauncher(_SubprocessScriptLauncher):
