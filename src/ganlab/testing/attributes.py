@@ -6,7 +6,7 @@ from dataclasses import fields
 from types import ModuleType
 from typing import Any, cast
 
-from torch import Tensor, nn
+from torch import Tensor
 
 PLAIN = (int, float, complex, str, bytes, type(None))
 
@@ -14,17 +14,14 @@ PLAIN = (int, float, complex, str, bytes, type(None))
 class Attributes:
     """The attributes of all objects that can be reached from ``roots`` by attributes and containers.
 
-    Parameters and buffers may change; a tensor that is neither may not.
+    The numbers in a tensor may change, but not the tensor that an attribute holds.
     """
 
     def __init__(self, *roots: object) -> None:
         self.roots = roots
-        self._buffers: set[int] = set()
         self._found: dict[int, tuple[object, dict[str, Any]]] = {}  # objects are held, so that no id is used twice
-        for _ in range(2):  # a list of buffers may come before the module that they belong to
-            self._found.clear()
-            for root in roots:
-                self._plain(root)
+        for root in roots:
+            self._plain(root)
 
     def changed(self) -> list[str]:
         """Return the attributes that differ now, such as ``L2.counts``."""
@@ -51,8 +48,6 @@ class Attributes:
             if getattr(getattr(value, "__dataclass_params__", None), "frozen", False):
                 return type(value), [self._plain(getattr(value, field.name)) for field in fields(cast(Any, value))]
             self._look_into(getattr(value, "__self__", value))  # of a method: its object
-        if isinstance(value, Tensor) and not isinstance(value, nn.Parameter) and id(value) not in self._buffers:
-            return id(value), value._version  # type: ignore[attr-defined]
         return id(value)
 
     def _look_into(self, owner: object) -> None:
@@ -60,8 +55,6 @@ class Attributes:
             return
         found: dict[str, Any] = {}
         self._found[id(owner)] = owner, found
-        if isinstance(owner, nn.Module):
-            self._buffers |= {id(buffer) for buffer in owner.buffers()}
         for name, attribute in getattr(owner, "__dict__", {}).items():
             found[name] = self._plain(attribute)
 
