@@ -41,6 +41,13 @@ class Draws:
     def uniform(self, *shape: int) -> Tensor:
         return torch.from_numpy(self._random("interpolation").random_sample(shape))
 
+    def dequantization(self, *shape: int) -> Tensor:
+        return torch.from_numpy(self._random("dequantization").random_sample(shape))
+
+    def mask(self, purpose: str, *shape: int) -> Tensor:
+        """Uniform numbers, of which dropout drops the small ones."""
+        return torch.from_numpy(self._random(purpose).random_sample(shape))
+
     def labels(self, count: int, classes: int) -> Tensor:
         return torch.from_numpy(self._random("labels").randint(classes, size=count))
 
