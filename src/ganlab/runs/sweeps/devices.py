@@ -46,6 +46,12 @@ def needed(trainer: Mapping[str, Any], there: int) -> int:
     return int(text) if text.isdigit() else len([part for part in text.split(",") if part.strip()])
 
 
+def processes(trainer: Mapping[str, Any]) -> int:
+    """Return how many processes a job has on a CPU."""
+    devices = str(trainer.get("devices", 1)).strip()
+    return int(devices) if devices.isdigit() and int(devices) else 1
+
+
 def names_gpus(trainer: Mapping[str, Any]) -> bool:
     """Tell if a job chooses its GPUs by their numbers, and not by how many it needs."""
     devices = trainer.get("devices", 1)

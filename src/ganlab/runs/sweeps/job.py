@@ -29,6 +29,7 @@ from ganlab.runs import fine_tuning, run_folder
 from ganlab.runs.sweeps import objective, words
 from ganlab.runs.sweeps.objective import Objective
 from ganlab.runs.sweeps.record import DONE, FAILED, PRUNED, STOPPED, Job, Sweep
+from ganlab.runs.sweeps.words import Words
 
 OUTPUT = "output.txt"  # in the run folder: what the job printed
 # what a launcher, or a run on several machines, says about its own processes: a job's are its own
@@ -101,15 +102,24 @@ def result(outcome: Outcome) -> float | None:
     return job.objective
 
 
+def composed(parsed: Words, values: Mapping[str, str]) -> Config:
+    """The configuration of a run with these values, key -> value, of what the sweep varies.
+
+    Raises:
+        GanlabError: If they are wrong, or do not go together.
+    """
+    typed = parsed.of_job(values)
+    with _COMPOSING:
+        return compose.read(typed, fine_tuning.inherited(typed))
+
+
 def configuration(sweep: Sweep, job: Job) -> Config:
     """The configuration of a job.
 
     Raises:
         GanlabError: If its values do not go together.
     """
-    typed = sweep.parsed.of_job(job.values)
-    with _COMPOSING:
-        config = compose.read(typed, fine_tuning.inherited(typed))
+    config = composed(sweep.parsed, job.values)
     return replace(config, run=replace(config.run, dir=str(sweep.run_folder(job))))
 
 

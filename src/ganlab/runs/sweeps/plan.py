@@ -8,11 +8,11 @@ from itertools import islice
 
 from hydra.core.override_parser.types import Glob, Override, Sweep
 
-from ganlab.config import catalog, compose
+from ganlab.config import catalog
 from ganlab.config.configuration import Config
 from ganlab.core.errors import GanlabError
 from ganlab.runs import around, fine_tuning, trainer
-from ganlab.runs.sweeps import devices, objective, plugins
+from ganlab.runs.sweeps import devices, job, objective, plugins
 from ganlab.runs.sweeps.words import Words, plain_key, split, values, varies
 
 _MOST = 10_000  # values of one option
@@ -50,8 +50,7 @@ def check(words: Words) -> None:
     first = {key: found[0] for key, found in listed.items()}
     trials = [first] + [{**first, key: value} for key, found in listed.items() for value in found[1:]]
     for trial in trials:
-        typed = words.of_job(trial)
-        _check_run(compose.read(typed, fine_tuning.inherited(typed)), words)
+        _check_run(job.composed(words, trial), words)
 
 
 def jobs(words: Words) -> list[dict[str, str]]:

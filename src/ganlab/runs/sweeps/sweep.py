@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 from ganlab.core import files, streams
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.runs.sweeps import devices, plan, record, table, words
+from ganlab.runs.sweeps import job as of_job
 from ganlab.runs.sweeps.job import JobFailedError, train
 from ganlab.runs.sweeps.launcher import Interrupted
 from ganlab.runs.sweeps.record import DONE, FAILED, HYDRA, PRUNED, QUEUED, RUNNING, STOPPED, Job, Sweep
@@ -133,7 +134,9 @@ def _threads(parsed: words.Words) -> int | None:
     """Threads of each process of a job, which are kept for as long as the sweep lives: results depend on them."""
     if os.environ.get(devices.THREADS) or devices.gpus():
         return None
-    return devices.threads(parsed.options.jobs or 1, 1, devices.cores())
+    jobs = parsed.options.jobs or 1
+    several = [devices.processes(of_job.composed(parsed, values).trainer) for values in plan.jobs(parsed)[:1]]
+    return devices.threads(jobs, max(several, default=1), devices.cores())
 
 
 def _summarise(sweep: Sweep, jobs: Sequence[Job], code: int | None) -> int:
