@@ -15,6 +15,8 @@ class Jobs:
         started: (command, folder) of each.
         environments: Of each, what it has in addition to this process.
         act: Called with the folder of each; None: nothing.
+        signalled: Called when one is sent a signal; None: nothing.
+        processes: All of them.
     """
 
     def __init__(self) -> None:
@@ -22,6 +24,8 @@ class Jobs:
         self.started: list[tuple[str, Path]] = []
         self.environments: list[Mapping[str, str]] = []
         self.act: Callable[[Path], object] | None = None
+        self.signalled: Callable[[], object] | None = None
+        self.processes: list[Process] = []
 
     @property
     def folders(self) -> list[Path]:
@@ -32,7 +36,9 @@ class Jobs:
     ) -> Process:
         self.started.append((command, folder))
         self.environments.append(dict(environment))
-        return Process(self.codes.pop(0) if self.codes else 0, lambda: self.act and self.act(folder))
+        code = self.codes.pop(0) if self.codes else 0
+        self.processes.append(Process(code, lambda: self.act and self.act(folder), self.signalled))
+        return self.processes[-1]
 
 
 class Process:
@@ -40,12 +46,15 @@ class Process:
 
     stdin = None
 
-    def __init__(self, code: int, act: Callable[[], object]) -> None:
-        self.code, self.act, self.signals = code, act, list[int]()
+    def __init__(self, code: int, act: Callable[[], object], signalled: Callable[[], object] | None) -> None:
+        self.code, self.act, self.signalled = code, act, signalled
+        self.signals: list[int] = []
 
-    def wait(self) -> int:
+    def wait(self, timeout: float | None = None) -> int:
         self.act()
         return self.code
 
     def send_signal(self, number: int) -> None:
         self.signals.append(number)
+        if self.signalled is not None:
+            self.signalled()

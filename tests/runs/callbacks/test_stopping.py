@@ -265,9 +265,9 @@ def test_a_sweep_runs_each_job_once_and_stops_when_it_is_interrupted(tmp_path: P
     running.signal(signal.SIGINT)  # to the sweep alone, not to its job as a terminal would
     code, out, err = running.end()
     assert code == 130, err
-    assert [p.name for p in sweep.iterdir() if p.is_dir()] == ["0_seed-1"]
+    assert [p.name for p in sweep.iterdir() if p.is_dir() and p.name != ".hydra"] == ["0_seed-1"]
     assert "The sweep was interrupted." in out
-    assert out.count("Stopped by SIGTERM") == 1
+    assert (sweep / "0_seed-1" / "output.txt").read_text().count("Stopped by SIGTERM") == 1
     assert "Traceback" not in err
     assert state(sweep / "0_seed-1")["ganlab"]["progress"]["iteration"] > 0
     assert session.Outcome(sweep, None, 0.0, signal.SIGTERM).exit_code == 143

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -29,8 +30,9 @@ def start(words: list[str]) -> subprocess.Popen[bytes]:
 
 
 def files(folder: Path) -> list[str]:
+    """The names of all files below; evaluations are named after their time."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(str(path) for path in found if path.parts[0] != HYDRA)
+    return sorted(re.sub(r"\d{4}-[\d-]+T[\d-]+", "TIME", str(path)) for path in found if path.parts[0] != HYDRA)
 
 
 def assert_same(one: Path, other: Path) -> None:
