@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ class Jobs:
         act: Called with the folder of each; None: nothing.
         signalled: Called when one is sent a signal; None: nothing.
         processes: All of them.
+        began: Released when one starts.
     """
 
     def __init__(self) -> None:
@@ -26,6 +28,7 @@ class Jobs:
         self.act: Callable[[Path], object] | None = None
         self.signalled: Callable[[], object] | None = None
         self.processes: list[Process] = []
+        self.began = threading.Semaphore(0)
 
     @property
     def folders(self) -> list[Path]:
@@ -38,6 +41,7 @@ class Jobs:
         self.environments.append(dict(environment))
         code = self.codes.pop(0) if self.codes else 0
         self.processes.append(Process(code, lambda: self.act and self.act(folder), self.signalled))
+        self.began.release()
         return self.processes[-1]
 
 

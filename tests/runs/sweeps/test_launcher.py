@@ -108,6 +108,8 @@ def test_a_sweeper_submits_jobs_one_by_one_and_prunes_them(tmp_path: Path, jobs:
         assert first.result().job.state == record.DONE
         jobs.codes.append(143)
         second = pool.submit(1)
+        assert jobs.began.acquire(timeout=20)
+        assert jobs.began.acquire(timeout=20)
         assert pool.next_done([first, second], seconds=20) == [first]
         second.prune()
         goes_on.set()

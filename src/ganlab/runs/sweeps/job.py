@@ -147,6 +147,8 @@ class Play:
             job = self._waited_for()
             if job.state in (DONE, PRUNED):
                 return Outcome(job)
+            if self._stopped_as == PRUNED:  # before it began
+                return Outcome(self.sweep.ends(self.number, PRUNED))
             if self._stopped_as is not None or self._must_not_start():
                 return Outcome(job)
             self.sweep.begins(self.number)

@@ -74,6 +74,7 @@ def resume(folder: Path, changes: Sequence[str], ended: Callable[[Path], None] =
         expected = len(plan.jobs(parsed)) or (parsed.options.trials if parsed.searches else 1)
         if len(jobs) >= expected and all(job.state in (DONE, PRUNED) for job in jobs):
             print(f"The sweep {files.typed(folder)} is complete: all of its {len(jobs)} jobs are done.")
+            ended(folder)  # the sweep may have been killed during that
             return 0
         files.clean(folder)
         if failed := [job for job in jobs if job.state == FAILED]:
