@@ -188,7 +188,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_what_is_wrong_is_said_in_one_sentence_and_nothing_is_left_behind(
+def test_bad_input_ends_in_one_sentence_and_leaves_nothing_behind(
     place: Path, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
     before = sorted(place.rglob("*"))

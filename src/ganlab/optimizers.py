@@ -135,7 +135,7 @@ def _align_gradients(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -
 
     The fused kernels walk through parameter, gradient and moments in the order of memory: where
     strides differ (a channels-last weight with a contiguous gradient) the CPU's updates the wrong
-    weights without a word, in torch 2.11 and 2.15. The check costs a microsecond a parameter.
+    weights without an error, in torch 2.11 and 2.15. The check costs a microsecond a parameter.
     """
     for group in optimizer.param_groups:
         for p in group["params"]:

@@ -108,7 +108,7 @@ def test_every_commands_page_names_its_options_in_100_columns(name: str) -> None
     assert not [option for option in command.options() if f"\n  {option}=" not in page]
 
 
-def test_what_is_said_in_two_places_is_the_same() -> None:
+def test_help_has_the_options_of_all_formats_and_all_kinds_of_pictures() -> None:
     """Formats and kinds of pictures import torch, which a page of help must not."""
     of_formats = {n: d for module in importers.formats().values() for n, d in importers.options(module)}
     imported = load("import")

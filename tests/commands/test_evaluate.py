@@ -181,7 +181,7 @@ def test_fewer_samples_than_there_are_images_are_not_the_first_of_them(tmp_path:
     assert 4 < int((images[:20, 0, 0, 0] >= 100).sum()) < 16  # nor is their first half one class
 
 
-def test_what_is_taken_of_other_images_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_says_what_it_takes_of_other_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fewer of them than the protocol wants; class folders that are not the data's."""
     folder = tmp_path / "images"
     for label in range(10):
@@ -276,7 +276,7 @@ def test_mistakes_are_one_sentence_and_leave_nothing(copied: Path, words: tuple[
     assert not (copied / scores.FILE).exists()
 
 
-def test_a_checkpoint_that_was_cut_in_half_is_passed_over_and_that_is_said(
+def test_a_checkpoint_that_was_cut_in_half_is_passed_over_with_a_message(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     last = copied / "checkpoints" / "last.ckpt"

@@ -192,6 +192,6 @@ def test_a_preset_is_a_column_and_what_it_brings_is_not_added_again(capsys: pyte
         ("modle=dcgan", "'modle' is no option"),
     ],
 )
-def test_what_cannot_be_listed_is_said(word: str, sentence: str) -> None:
+def test_a_word_that_cannot_be_listed_is_refused(word: str, sentence: str) -> None:
     with pytest.raises(GanlabError, match=re.escape(sentence)):
         cli.dispatch(["list", "matrix", word])

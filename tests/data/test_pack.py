@@ -126,7 +126,7 @@ def test_two_processes_at_once_pack_once(tmp_path: Path, start: Start) -> None:
     assert_good(pack(cache, Counting(COUNT)))
 
 
-def test_waiting_for_another_process_is_said(tmp_path: Path, start: Start) -> None:
+def test_waiting_for_another_process_prints_a_line(tmp_path: Path, start: Start) -> None:
     cache, log = tmp_path / "cache", tmp_path / "log"
     process = start(cache, log, stop=300)
     assert process.stdout is not None

@@ -438,7 +438,7 @@ def test_an_extractor_that_classifies_nothing_gives_no_inception_score(
         made(real, tmp_path, "is")
 
 
-def test_a_set_without_held_out_images_is_compared_with_its_training_images_and_that_is_said(
+def test_a_set_without_held_out_images_is_compared_with_its_training_images_and_says_so(
     real: RunData, tmp_path: Path
 ) -> None:
     real.splits = split(300, 0.0)

@@ -135,9 +135,7 @@ def test_a_plug_in_is_composed_by_its_names_and_by_its_preset(capsys: pytest.Cap
         ("loss.smoothing=2", "'loss.smoothing' is no option."),
     ],
 )
-def test_what_is_wrong_with_a_plug_in_is_said_in_one_line(
-    word: str, sentence: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_faulty_plug_in_ends_in_one_line(word: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(["train", "--cfg", word])
     said = capsys.readouterr()

@@ -56,7 +56,7 @@ def test_values_are_within_a_thousandth_of_a_decomposition_at_each_measurement_t
             module.weight.data += 0.5 * module.weight.data.std() * torch.randn_like(module.weight)
 
 
-def test_the_weight_as_it_is_used_stands_beside_the_stored_one() -> None:
+def test_the_weight_as_it_is_used_is_measured_too() -> None:
     """diag(3, 4, 1) with the estimate u = (1, 0, 0) after an iteration: v = u, so σ̂ = 3, and the used one is /3."""
     normalized, scaled = diagonal(3.0, 4.0, 1.0), EqualizedLinear(3, 3, gain=1.0)
     [parametrization] = attach(normalized, evaluation="stored")

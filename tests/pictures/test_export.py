@@ -143,7 +143,7 @@ def test_a_folder_with_anything_else_is_left_alone(run: Run, tmp_path: Path, for
 
 
 @pytest.mark.parametrize("mark", [None, "{}", "[", '{"made_by": "me"}'])
-def test_numbered_images_of_somebody_else_are_left_alone(run: Run, tmp_path: Path, mark: str | None) -> None:
+def test_numbered_images_that_ganlab_did_not_write_are_left_alone(run: Run, tmp_path: Path, mark: str | None) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "000001.png").write_text("mine")
     if mark is not None:

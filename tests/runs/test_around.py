@@ -300,9 +300,7 @@ def test_one_that_fails_ends_the_run_with_a_sentence_and_a_checkpoint(
     assert metrics(folder) == metrics(whole)
 
 
-def test_a_sentence_of_the_author_is_said_with_the_exit_code_of_what_a_user_can_fix(
-    train: Train, tmp_path: Path
-) -> None:
+def test_an_error_that_a_callback_raises_for_the_user_is_printed_with_exit_code_2(train: Train, tmp_path: Path) -> None:
     with pytest.raises(
         GanlabError, match=r"^callback\.failing has ended the run: It is good enough\. Contin"
     ) as caught:

@@ -142,7 +142,7 @@ def test_wandb_writes_below_the_run_and_sends_to_whom_the_user_chose(tmp_path: P
 # --- run.dir=FOLDER
 
 
-def test_a_folder_of_somebody_elses_files_is_no_place_for_a_run(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused_as_a_run_folder(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "config.yaml").write_text("services: {web: {image: nginx}}\n")

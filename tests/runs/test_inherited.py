@@ -61,7 +61,7 @@ def test_a_grey_run_on_images_in_colour_is_refused_before_one_is_decoded(
     assert out[4].endswith("of its own, by number: '0' is 'c0', '1' is 'c1', '2' is 'c2' and 7 more.")
 
 
-def test_grey_images_are_taken_by_a_run_in_colour_and_that_is_said(
+def test_a_run_in_colour_takes_grey_images_and_says_so(
     bases: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ("data=folder", images(tmp_path, "L", tuple("0123456789"), size=8))
@@ -87,7 +87,7 @@ def test_classes_that_the_networks_do_not_fit_are_refused(
     assert sentence in str(error.value)
 
 
-def test_a_run_without_classes_goes_on_without_them_and_that_is_said(
+def test_a_run_without_classes_goes_on_without_them_and_says_so(
     bases: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begin(bases["none"], tmp_path, "data=folder", images(tmp_path, "L", ("cat", "dog"), size=8))

@@ -46,7 +46,7 @@ def test_the_defaults_in_three_lines_of_100_columns() -> None:
     assert max(map(len, found)) <= 100
 
 
-def test_photographs_are_trained_at_64_and_their_own_size_is_said(tmp_path: Path) -> None:
+def test_photographs_are_trained_at_64_pixels_and_the_first_lines_say_their_own_size(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", [(800, 600)] * 3)
     found = lines("model=dcgan", "data=folder", f"data.path={folder}", "data.batch_size=2")
     assert found[0] == "data: photos, 3 colour images of 800x600, trained at 64x64; no classes"

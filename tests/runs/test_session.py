@@ -93,7 +93,9 @@ def test_a_run_that_stopped_before_its_first_checkpoint_may_be_started_again_in_
     assert (folder / "notes.txt").read_text() == "mine"
 
 
-def test_too_little_memory_is_said_with_what_to_do(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_ends_in_a_sentence_that_says_what_to_do(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ganlab.engine.module import GANModule
 
     def full(*arguments: Any) -> None:

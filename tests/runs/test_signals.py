@@ -172,7 +172,7 @@ def test_a_process_that_waits_for_a_rank_that_has_ended_is_ended_with_a_sentence
     )
 
 
-def test_in_a_library_nobody_is_ended() -> None:
+def test_signals_end_no_process_that_uses_ganlab_as_a_library() -> None:
     watch = Watch()
     watch.handled(signal.SIGINT)
     watch.handled(signal.SIGINT)

@@ -49,7 +49,7 @@ class Bench(Settings, Command):
 
 
 def _alone(overrides: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """The options of a run, and the regularizers of reg=a,b,c; none is what they are compared with, named or not."""
+    """Return the options of a run, and the regularizers of reg=a,b,c, which are compared with ``none``."""
     from hydra.core.override_parser.types import ChoiceSweep
 
     from ganlab.config import command_line

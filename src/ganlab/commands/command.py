@@ -155,7 +155,7 @@ class Command:
 
     @classmethod
     def help(cls, words: Sequence[str]) -> str:
-        """The page of help; ``words`` are what it is asked about, where a command's page has parts."""
+        """Return the page of help, or the parts that ``words`` name if the page of the command has parts."""
         before, after = docstrings.around(inspect.getdoc(cls) or "")
         return "\n\n".join(filter(None, [cls.usage(), before, "\n".join(cls._table()), after]))
 

@@ -86,8 +86,8 @@ class Regularizer(nn.Module):
         """Surround the evaluation of one micro-batch; not called with ``state_updates=every_forward``.
 
         Args:
-            previous: The turn of the micro-batch before. Since then its players have stepped, and nobody else; None:
-                anybody may have.
+            previous: The turn of the micro-batch before. Since then only its players have stepped; None: any player may
+                have.
         """
         return nullcontext()
 

@@ -1,7 +1,7 @@
 """A set's decoded images in one file of the cache, made once and mapped into memory.
 
 The file is the pixels, image after image, then a JSON description, then the description's length and
-checksum and a magic word. It is written under another name by whoever holds the lock and renamed when
+checksum and a magic word. The process that holds the lock writes it under another name and renames it when
 it is complete, so a file of the final name is whole; its size and description are checked all the same.
 
 The pixels are compared with the checksums of their blocks when a pack is first opened, and again when

@@ -27,7 +27,7 @@ class Average(nn.ModuleDict):
         ramp_up: The half-life is at most this share of the images seen (StyleGAN2-ADA,
             arXiv:2006.06676, uses 0.05); None: no ramp-up.
         start_kimg: Until so many images the averages are copies.
-        half_life_steps: Half-life in iterations, in the place of ``half_life_kimg``: the two differ where the batch
+        half_life_steps: Half-life in iterations, instead of ``half_life_kimg``: the two differ where the batch
             changes, as it does when networks grow.
 
     Raises:

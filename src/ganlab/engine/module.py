@@ -141,8 +141,8 @@ class GANModule(L.LightningModule):
     def scalars(self) -> dict[str, Tensor]:
         """The last iteration's terms and notes by name, means over its turns and micro-batches, on the device.
 
-        They are kept in every iteration, as nobody knows beforehand which one is the last; the means are taken and
-        the host waits for them where they are read.
+        They are kept in every iteration, because a run does not know its last one beforehand. Reading this property
+        takes the means and waits for the device.
         """
         return {name: torch.stack(values).mean() for name, values in self._kept.items()}
 

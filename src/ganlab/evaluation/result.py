@@ -33,7 +33,7 @@ class Result:
     meanings: Mapping[str, str] = field(default_factory=dict)
 
     def record(self, subject: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-        """Return a line of evaluation.jsonl, without the figures and pictures, whose files whoever keeps it writes."""
+        """Return a line of evaluation.jsonl, without figures and pictures: the caller writes their files."""
         found = {name: value for score in self.scores.values() for name, value in score.values.items()}
         values = {name: {**asdict(value), "meaning": self.meanings.get(name, "")} for name, value in found.items()}
         return {

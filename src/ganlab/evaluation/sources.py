@@ -110,7 +110,7 @@ def of_path(
 
     Args:
         num_classes: Of the data; images that have another number of them are taken without their labels.
-        class_names: Of the data's classes, which theirs are taken for in order.
+        class_names: Names of the data's classes; the images' classes are matched with them in order.
         count: How many of them, a keyed choice; 0 or more than there are: all.
         seed: Of that choice. Images come in the order of their names, as other codes read them, but those of class
             folders in a random one, see `shuffled`.

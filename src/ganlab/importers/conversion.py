@@ -147,7 +147,7 @@ def _of_foreign_shapes(path: str) -> Iterator[None]:
 def recognise(
     files: Mapping[Path, Any], formats: Mapping[str, ModuleType], given: str
 ) -> tuple[ModuleType, list[Part]]:
-    """The format whose names the files' tensors have, and the files that it knows.
+    """Return the format that fits the names of the files' tensors, and the files that it reads.
 
     Raises:
         GanlabError: With the formats that are known, if it is none of them.

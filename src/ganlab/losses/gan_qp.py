@@ -21,7 +21,7 @@ class GANQP:
 
     The best t is λ d(x, G(z)): the potential holds D's slope between the images of a pair, so D needs
     no penalty, and its gradient does not vanish. d is l1, mean |x - G(z)| over pixels and channels, or l2, the
-    root of the mean square; nobody gets a gradient through it. A pair of equal images has d = 0 and counts
+    root of the mean square; no gradient goes through it. A pair of equal images has d = 0 and counts
     with -t only. Images are paired by their index in the micro-batch. In G, D(x) is a constant: where the
     game gives no real logits the loss is E[-D(G(z))], of the same gradient.
 

@@ -87,7 +87,7 @@ def toy_view(
 def rehearse(
     game: Game, regularizers: Sequence[Regularizer], turn: Turn, *, seed: int = 0, batch: int = 4
 ) -> Objectives:
-    """Return all terms of one micro-batch of ``turn``, as the engine puts them together; nobody steps."""
+    """Return all terms of one micro-batch of ``turn``, as the engine puts them together; no player steps."""
     view = view_of_rehearsal(game, regularizers, turn, seed=seed, batch=batch)
     with randomness.using(view.stream), state.passing(moves=False):
         return view.objectives()
