@@ -29,13 +29,13 @@ WRONG = (
 def keys() -> list[tuple[tuple[str, ...], str]]:
     """Every option, with the words that bring it into a configuration."""
     found: list[tuple[tuple[str, ...], str]] = [
-        (TINY, key.key) for key in (*catalog.run_keys(), *presets.trainer_keys())
+        (TINY, option.name) for option in (*catalog.run_keys(), *presets.trainer_keys())
     ]
     for kind in kinds.KINDS:
         for name in registry.names(kind):
             typed = "optimizer/generator" if kind == "optimizer" else kind
-            for key in presets.keys(typed, name):
-                found.append((words(kind, name), key.key))
+            for option in presets.keys(typed, name):
+                found.append((words(kind, name), option.name))
     return found
 
 

@@ -8,7 +8,7 @@ import yaml
 from support.distributions import install
 
 from ganlab import cli
-from ganlab.config import catalog, compose, configuration, presets, schema
+from ganlab.config import catalog, compose, configuration, option_table, presets
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
@@ -100,7 +100,7 @@ def test_every_option_of_every_group_composes() -> None:
     }
     offered = {group: names for group, names in offered.items() if names}
     composed = compose.composed([f"reg=[{','.join(registry.names('reg'))}]"])
-    assert composed["reg"] == {name: schema.node("reg", name) for name in registry.names("reg")}
+    assert composed["reg"] == {name: option_table.node("reg", name) for name in registry.names("reg")}
     for number in range(max(map(len, offered.values()))):
         chosen = {group: names[number % len(names)] for group, names in offered.items()}
         composed = compose.composed(
@@ -110,12 +110,12 @@ def test_every_option_of_every_group_composes() -> None:
             if group in kinds.KINDS and (group, name) not in PRESETS:
                 node = composed["optimizer"]["generator"] if group == "optimizer" else composed[group]
                 node = node[name] if kinds.KINDS[group].many else node
-                expected = schema.node(group, name)
+                expected = option_table.node(group, name)
                 assert {key: node[key] for key in expected} == expected
 
 
 def test_none_is_an_option_of_every_optional_group() -> None:
-    optional = [name for name, group in catalog.groups().items() if group.optional]
+    optional = [name for name, group in catalog.groups().items() if group.kind.optional]
     empty: dict[str, Any] = {"generator": {}, "discriminator": {}, "loss": {}}  # of which a run has one by default
     assert compose.composed([f"{group}=none" for group in optional]) == {**compose.composed([]), **empty}
 
@@ -130,7 +130,7 @@ def test_no_preset_repeats_what_is_so_without_it(group: str, name: str) -> None:
     text = file.read_text()
     package = re.findall(r"# @package (\S+)", text) or [catalog.groups()[group].address.replace("/", ".")]
     content = {key: value for key, value in yaml.safe_load(text).items() if key != "defaults"}
-    own = dict(catalog.leaves(content, "" if package[0] == "_global_" else package[0]))
+    own = dict(presets.leaves(content, "" if package[0] == "_global_" else package[0]))
     brought = {"/".join([where or group, one]) for where, one in DEFAULTS_ENTRY.findall(text) if one != "none"}
     inner: dict[str, Any] = {}
     for preset in brought & {f"{g}/{n}" for g, n in PRESETS}:

@@ -101,7 +101,7 @@ def test_what_the_experiment_gives_is_no_option_and_neither_is_what_has_no_name(
 
 def test_every_wrong_value_gets_a_sentence_with_its_key() -> None:
     values = {"number": "x", "shape": "oval", "nmber": 1}
-    arguments, problems = schema.check(Everything, values, "loss")
+    arguments, problems = schema.check(schema.options(Everything), values, "loss")
     assert arguments == {}
     assert problems == [
         "loss.number must be a number, got 'x'.",
@@ -112,13 +112,17 @@ def test_every_wrong_value_gets_a_sentence_with_its_key() -> None:
 
 def test_an_option_that_must_be_given_is_asked_for_once() -> None:
     for values in ({"needed": REQUIRED}, {}):
-        assert schema.check(Everything, values, "loss") == ({}, [])
-        assert schema.missing(Everything, values, "loss") == ["loss.needed must be given: loss.needed=VALUE."]
+        assert schema.check(schema.options(Everything), values, "loss") == ({}, [])
+        assert schema.missing(schema.options(Everything), values, "loss") == [
+            "loss.needed must be given: loss.needed=VALUE."
+        ]
 
 
 def test_a_schedule_is_allowed_only_for_a_float() -> None:
     schedule = {"from": 1, "to": 0, "end_steps": 10}
-    arguments, problems = schema.check(Everything, {"number": schedule, "needed": schedule}, "loss")
+    arguments, problems = schema.check(
+        schema.options(Everything), {"number": schedule, "needed": schedule}, "loss", ["number", "needed"]
+    )
     assert arguments == {"number": schedule}
     assert problems == [f"loss.needed must be a whole number, got {schedule}."]
 

@@ -7,7 +7,7 @@ import torch
 
 from ganlab.assembly import experiment
 from ganlab.config import compose
-from ganlab.config.compatibility import provided
+from ganlab.contracts.compatibility import provided
 from ganlab.core.errors import GanlabError
 from ganlab.models.autoencoder import Discriminator
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from ganlab.config import compatibility
+from ganlab.contracts import compatibility
 from ganlab.core.errors import GanlabError
 from ganlab.games.meg import MEG
 from ganlab.regularizers.entropy import Entropy, ignorance, permuted

@@ -136,7 +136,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
 
 
 def test_dropout_modules_are_found_by_the_declaration() -> None:
-    from ganlab.config.compatibility import refusals
+    from ganlab.contracts.compatibility import refusals
 
     plain, dropping = ToyDiscriminator(), nn.Sequential(nn.Dropout(0.5))
     regularizer = LipschitzConsistency(feature_weight=0.0)

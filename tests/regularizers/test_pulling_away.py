@@ -9,7 +9,7 @@ from support.rehearsals import DISCRIMINATOR, GENERATOR, Rehearsal
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from ganlab.config import compatibility
+from ganlab.contracts import compatibility
 from ganlab.contracts.view import View
 from ganlab.regularizers.pulling_away import PullingAway, pulling_away
 from ganlab.testing import ToyDiscriminator, check_regularizer

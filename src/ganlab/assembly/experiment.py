@@ -12,10 +12,10 @@ from torch import nn
 
 from ganlab import growth
 from ganlab.assembly import clipping, run_data, size_check
-from ganlab.config import compatibility, schema
+from ganlab.config import schema
 from ganlab.config.component import Component
 from ganlab.config.configuration import Config
-from ganlab.contracts import plan
+from ganlab.contracts import compatibility, plan
 from ganlab.contracts.dataset import Dataset
 from ganlab.contracts.game import Game
 from ganlab.contracts.growth import Growth
@@ -275,14 +275,13 @@ def _optimizers(
             raise GanlabError(f"The player {player!r} has no optimizer: add +optimizer/{player}=adam.")
         part = parts[player]
         arguments = dict(part.arguments)
-        for name, value in arguments.items():
-            if schedules.is_schedule(value):
-                schedule = part.schedule(name, images_per_step)
-                if name != "lr":
-                    raise GanlabError(f"{part.key}.{name} cannot follow a schedule; only lr can.")
-                rates[player] = schedule
-                # some optimizers refuse a rate of 0, with which a warm-up may begin
-                arguments[name] = schedule(0) or max(schedule.start_value, schedule.end_value)
+        for name in part.scheduled:
+            schedule = part.schedule(name, images_per_step)
+            if name != "lr":
+                raise GanlabError(f"{part.key}.{name} cannot follow a schedule; only lr can.")
+            rates[player] = schedule
+            # some optimizers refuse a rate of 0, with which a warm-up may begin
+            arguments[name] = schedule(0) or max(schedule.start_value, schedule.end_value)
         factories[player] = _optimizer_factory(part, arguments)
     return factories, rates
 

@@ -162,8 +162,8 @@ class Command:
     @classmethod
     def _table(cls) -> Iterator[str]:
         """Options, passed options and flags, each with its default and its sentence."""
-        from ganlab.config.catalog import spell
         from ganlab.config.help_pages import hanging
+        from ganlab.config.schema import spell
 
         docs = [inspect.cleandoc(base.__doc__ or "") for base in reversed(cls.__mro__)]
         about = {name: text for doc in docs for name, text in docstrings.arguments(doc).items()}

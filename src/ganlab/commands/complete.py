@@ -12,8 +12,9 @@ from typing import Annotated
 from ganlab.commands import COMMANDS
 from ganlab.commands.command import PATH, RUN, RUNS, Command, Flag, Passed, Word, choices, load
 from ganlab.config import catalog, presets
-from ganlab.config.catalog import NONE, Key
+from ganlab.config.schema import Option
 from ganlab.core.errors import GanlabError
+from ganlab.core.kinds import NONE
 
 _PATHS = ("path", "dir")  # options of a run that take a file or a folder
 _MARKS = ("config.yaml", "sweep.yaml")  # in the folder of a run, and of a sweep
@@ -80,28 +81,28 @@ def _groups() -> Iterator[str]:
 
 
 def _keys(before: Sequence[str]) -> list[str]:
-    return [f"{key.key}=" for key in _options(before)]
+    return [f"{option.name}=" for option in _options(before)]
 
 
-def _options(before: Sequence[str]) -> list[Key]:
+def _options(before: Sequence[str]) -> list[Option]:
     """The options of the components that a command line chooses so far, and of the default ones."""
     chosen = {group: (name,) for group, name in catalog.run_defaults().items()}
     for word in before:
         group, sign, names = word.partition("=")
         if sign and group.partition("/")[0] in catalog.run_groups():
             chosen[group] = tuple(re.findall(r"[\w-]+", names))
-    keys: dict[str, Key] = {}
+    keys: dict[str, Option] = {}
     # a model first: generator=, discriminator= and optimizer/... change parts of it
     for group in sorted(chosen, key=lambda g: (g != "experiment", g != "model")):
         keys = {key: k for key, k in keys.items() if not key.startswith(group.replace("/", ".") + ".")}
         for name in chosen[group]:
             try:
-                keys.update({key.key: key for key in presets.keys(group, name)})
+                keys.update({option.name: option for option in presets.keys(group, name)})
             except GanlabError:  # half-typed or unknown
                 continue
-    keys.update({key.key: key for key in (*catalog.run_keys(), *presets.trainer_keys())})
+    keys.update({option.name: option for option in (*catalog.run_keys(), *presets.trainer_keys())})
     if {"-m", "--multirun"} & {*before}:
-        keys.update({key.key: key for key in catalog.sweep_keys()})
+        keys.update({option.name: option for option in catalog.sweep_keys()})
     return list(keys.values())
 
 
@@ -113,17 +114,17 @@ def _values(command: type[Command], key: str, value: str, before: Sequence[str])
         head = re.match(r"(.*[\[,])?", value).group()  # type: ignore[union-attr]
         taken = re.findall(r"[\w-]+", head)
         yield from (f"{key}={head}{name}" for name in names if name not in taken)
-        if of.optional and not head:
+        if of.kind.optional and not head:
             yield f"{key}={NONE}"
         if head.startswith("[") and value[len(head) :] in names:
             yield f"{key}={value}]"
-        if not value and of.many:
+        if not value and of.kind.many:
             yield f"{key}=["
         return
     own = command.options().get(key)
     if key in command.marked(PATH) or (own is None and key.rpartition(".")[2] in _PATHS):
         yield from (f"{key}={path}" for path in _paths(value))
-    option = next((k.option for k in _options(before) if k.key == key), None)
+    option = next((each for each in _options(before) if each.name == key), None)
     annotation = str(option.annotation) if option is not None else ""
     if (option is not None and isinstance(option.default, bool)) or "bool" in annotation.split(" | "):
         yield from (f"{key}=true", f"{key}=false")

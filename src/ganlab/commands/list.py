@@ -50,7 +50,7 @@ class List(Command):
             of = groups[group]
             if self.kinds or (choices and of.several):
                 lines = help_pages.summary_lines(choices) or ["  none is installed"]
-                what = "" if of.what == group else f"{of.what}    "
+                what = "" if of.kind.what == group else f"{of.kind.what}    "
                 pages.append("\n".join([f"{group}: {what}({of.to_type})", *lines]))
         print("\n\n".join(pages))
         if broken := registry.about_unreadable():

@@ -1,6 +1,6 @@
 """``ganlab list matrix``: the combinations of losses, regularizers and games, from their declarations.
 
-`ganlab.assembly.experiment` uses the same `ganlab.config.compatibility.refusals` before it builds a run.
+`ganlab.assembly.experiment` uses the same `ganlab.contracts.compatibility.refusals` before it builds a run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from ganlab.assembly import experiment
-from ganlab.config import catalog, compatibility, component, compose, schema
+from ganlab.config import catalog, component, compose, option_table, schema
+from ganlab.contracts import compatibility
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
@@ -52,7 +53,7 @@ def components(kinds: Iterable[str]) -> dict[str, Any]:
         for name in registry.names(kind):
             typed = f"{kind}={name}"
             try:
-                found[typed] = component.read(kind, kind, schema.node(kind, name))[0].make()
+                found[typed] = component.read(kind, kind, option_table.node(kind, name))[0].make()
             except (GanlabError, TypeError) as error:
                 found[typed] = str(error)
     return found

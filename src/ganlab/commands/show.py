@@ -11,8 +11,9 @@ from typing import Annotated
 
 from ganlab.commands.command import Command, Passed, Word
 from ganlab.config import catalog, docstrings, help_pages, option_table, presets
-from ganlab.config.catalog import Choice, Key
+from ganlab.config.catalog import Choice
 from ganlab.config.presets import Part
+from ganlab.config.schema import Option
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError, suggestion
 
@@ -141,21 +142,21 @@ def _typed(part: Part) -> str:
     return f"{part.key.replace('.', '/') if of_player else part.kind}={part.name}"
 
 
-def _table(keys: Sequence[Key]) -> list[str]:
+def _table(keys: Sequence[Option]) -> list[str]:
     """The options as they are typed, with their types, defaults and explanations."""
     if not keys:
         return ["It has no options."]
     typed = [help_pages.assignment(key) for key in keys]
-    wide, narrow = max(map(len, typed)), max(len(key.option.annotation) for key in keys)
+    wide, narrow = max(map(len, typed)), max(len(key.annotation) for key in keys)
     missing = " (those without one must be given)" if any(key.required for key in keys) else ""
     lines = [f"Options, as they are typed, with their defaults{missing}:", ""]
     for word, key in zip(typed, keys, strict=True):
-        start = f"  {word:<{wide}}  {key.option.annotation:<{narrow}}  "
+        start = f"  {word:<{wide}}  {key.annotation:<{narrow}}  "
         if len(start) <= help_pages.WIDTH // 2:
-            lines += help_pages.hanging(start, key.option.about.split())
+            lines += help_pages.hanging(start, key.about.split())
         else:
             lines += [
                 start.rstrip(),
-                *(help_pages.hanging(" " * 8, key.option.about.split()) if key.option.about else []),
+                *(help_pages.hanging(" " * 8, key.about.split()) if key.about else []),
             ]
     return lines

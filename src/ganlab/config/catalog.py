@@ -7,16 +7,14 @@ plug-ins, in that order. What a component takes is in `ganlab.config.option_tabl
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ganlab.config import option_table, sections
 from ganlab.config.option_table import OWN
-from ganlab.config.schema import COMPONENT, REQUIRED, Option
+from ganlab.config.schema import Option
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.core.kinds import NONE, Kind
@@ -43,38 +41,16 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Key:
-    """An option with the full key that a user types."""
-
-    key: str
-    option: Option
-
-    @property
-    def required(self) -> bool:
-        """Tell if it has no default."""
-        return bool(self.option.default == REQUIRED)
-
-
-@dataclass(frozen=True)
 class Group:
-    """A config group: what may be typed before ``=`` to choose a component or a preset. This one has presets alone.
+    """A config group: what may be typed before ``=`` to choose a component of a kind, or a preset.
 
     Args:
-        default: The default choice of a run.
-        many: Whether a run may name several: ``reg=[sn,ortho]``.
-        optional: Whether ``none`` is a choice.
-        of_run: Whether a run's configuration is composed of it.
-        package: Where Hydra puts what it composes, unless that follows from its name.
+        kind: Of the components; one without an entry-point group if there are presets alone.
         path: What its name is followed by where each player has one: ``/generator``.
     """
 
     name: str
-    what: str
-    default: str = ""
-    many: bool = False
-    optional: bool = False
-    of_run: bool = True
-    package: str | None = None
+    kind: Kind
     path: str = ""
 
     @property
@@ -85,7 +61,7 @@ class Group:
     @property
     def typed(self) -> str:
         """The word that is typed before ``=``."""
-        return self.address
+        return self.kind.word or self.address
 
     @property
     def several(self) -> bool:
@@ -95,125 +71,94 @@ class Group:
     @property
     def placeholder(self) -> str:
         """The word before ``=``, in help."""
-        return self.typed
+        return f"{self.name}/PLAYER" if self.path else self.typed
 
     @property
     def to_type(self) -> str:
         """``reg=NAME, reg=[NAME,...] or reg=none``."""
-        several = f", {self.typed}=[NAME,...]" if self.many else ""
-        return f"{self.placeholder}=NAME{several}" + (f" or {self.name}={NONE}" if self.optional else "")
+        several = f", {self.typed}=[NAME,...]" if self.kind.many else ""
+        none = f" or {self.name}={NONE}" if self.kind.optional else ""
+        players = ", PLAYER being generator or discriminator" if self.path else ""
+        return f"{self.placeholder}=NAME{several}{none}{players}"
 
     def where(self, name: str) -> str:
         """Return the key of the options of a choice."""
+        if name in self.kind.always:
+            return self.kind.always[name]
+        if self.kind.many:
+            return f"{self.address}.{name}" if self.kind.of_run else name  # fid.blocks=20, and not metric.fid.blocks=20
         return self.address.replace("/", ".")
 
-    def components(self) -> Iterator[Choice]:
-        """Yield what it offers without a YAML file."""
-        yield from ()
+    def components(self) -> list[Choice]:
+        """List what it offers without a YAML file."""
+        owners = registry.owners(self.name) if self.kind.group else {}
+        return [Choice(self.name, name, first, rivals=tuple(others)) for name, (first, *others) in owners.items()]
+
+    def generated(self) -> list[str]:
+        """The names that Hydra is to find although they have no YAML file in a folder of the address."""
+        named = {choice.name for choice in self.components() if self.offers(choice)}
+        return sorted(named | set(self.shared_presets()) | ({NONE} if self.kind.optional else set()))
+
+    def shared_presets(self) -> dict[str, Path]:
+        """The presets that serve every player, conf/optimizer/NAME.yaml."""
+        return {c.name: c.preset for c in choices(self.name) if c.preset is not None} if self.path else {}
 
     def offers(self, choice: Choice) -> bool:
         """Tell if a run may name it: some components are part of every run."""
-        return True
+        return choice.name not in self.kind.always
 
     def kind_of(self, choice: Choice) -> str | None:
         """The kind of component that a choice is; None for one that composes several."""
-        return None
+        return self.name if self.kind.group and choice.preset is None else None
 
     def node(self, name: str) -> tuple[str | None, dict[str, Any]]:
-        """Return where Hydra puts a choice that has no YAML file, and what it puts there.
+        """Return where Hydra puts a choice that has no YAML file (None: at the address), and what it puts there.
 
         Raises:
             GanlabError: If it cannot be used.
         """
-        return self.package, {}
+        if name == NONE:
+            return None if self.kind.group else "_global_", {}
+        if name in (shared := self.shared_presets()):
+            import yaml  # here, since `ganlab list` needs none
+
+            return None, yaml.safe_load(shared[name].read_text(encoding="utf-8"))
+        return f"{self.name}.{name}" if self.kind.many else None, option_table.node(self.name, name)
 
 
-@dataclass(frozen=True)
 class _Models(Group):
     """A generator and a discriminator of one name are a model."""
 
-    def components(self) -> Iterator[Choice]:
+    def components(self) -> list[Choice]:
         owners = registry.owners("generator")
-        for name in sorted({*owners} & {*registry.names("discriminator")}):
-            yield Choice(self.name, name, owners[name][0])
+        both = sorted({*owners} & {*registry.names("discriminator")})
+        return [Choice(self.name, name, owners[name][0]) for name in both]
 
     def node(self, name: str) -> tuple[str | None, dict[str, Any]]:
         networks = ("generator", "discriminator")
-        optimizers = [
+        of_players = [
             {f"/{kind}/{part}": kinds.KINDS[kind].default} for kind in kinds.at("player") for part in networks
         ]
-        return self.package, {"defaults": [*({f"/{part}": name} for part in networks), *optimizers]}
+        return "_global_", {"defaults": [*({f"/{part}": name} for part in networks), *of_players]}
 
 
-@dataclass(frozen=True)
-class _Components(Group):
-    """The components of a kind, and presets of them."""
-
-    kind: Kind = field(kw_only=True)
-
-    @property
-    def typed(self) -> str:
-        return self.kind.word or super().typed
-
-    def components(self) -> Iterator[Choice]:
-        for name, (first, *others) in registry.owners(self.name).items():
-            yield Choice(self.name, name, first, rivals=tuple(others))
-
-    def offers(self, choice: Choice) -> bool:
-        return choice.name not in self.kind.always
-
-    def kind_of(self, choice: Choice) -> str | None:
-        return None if choice.preset is not None else self.name
-
-    def where(self, name: str) -> str:
-        if name in self.kind.always:
-            return self.kind.always[name]
-        several = f"{self.address}.{name}" if self.of_run else name  # fid.blocks=20, and not metric.fid.blocks=20
-        return several if self.many else super().where(name)
-
-    def node(self, name: str) -> tuple[str | None, dict[str, Any]]:
-        if name == NONE:
-            return self.package, {}
-        options = option_table.at_hand(self.name, name).node
-        return f"{self.name}.{name}" if self.many else self.package, {COMPONENT: name, **options}
-
-
-@dataclass(frozen=True)
-class _OfPlayers(_Components):
-    """Components of which each player has one."""
-
-    path: str = "/generator"
-
-    @property
-    def several(self) -> bool:
-        """Tell if there is something to choose: there is one set of options of Lightning's Trainer."""
-        return self.name != "trainer"
-
-    @property
-    def placeholder(self) -> str:
-        return f"{self.name}/PLAYER"
-
-    @property
-    def to_type(self) -> str:
-        return f"{super().to_type}, PLAYER being generator or discriminator"
-
-
+@cache
 def groups() -> dict[str, Group]:
     """Config groups, in the order in which they are shown."""
-    found: dict[str, Group] = {
-        "experiment": Group("experiment", "complete recipe", optional=True, package="_global_"),
-        "model": _Models("model", "generator, discriminator and their optimizers", "small", package="_global_"),
-        "trainer": Group("trainer", "options of Lightning's Trainer", "default"),
+    found = {
+        "experiment": Group("experiment", Kind("", "complete recipe", optional=True)),
+        "model": _Models("model", Kind("", "generator, discriminator and their optimizers", default="small")),
+        "trainer": Group("trainer", Kind("", "options of Lightning's Trainer", default="default")),
     }
     for name, kind in kinds.KINDS.items():
-        of = _OfPlayers if kind.place == "player" else _Components
-        found[name] = of(name, kind.what, kind.default, kind.many, kind.optional, kind.of_run, kind=kind)
+        found[name] = Group(name, kind, "/generator" if kind.place == "player" else "")
     return {name: found[name] for name in dict.fromkeys([*_FIRST, *kinds.KINDS, *found])}
 
 
+@cache
 def run_groups() -> dict[str, Group]:
     """The groups that a run's configuration is composed of."""
-    return {name: group for name, group in groups().items() if group.of_run}
+    return {name: group for name, group in groups().items() if group.kind.of_run}
 
 
 def group_of(path: str) -> Group:
@@ -243,39 +188,23 @@ def preset_folders() -> list[tuple[str, Path]]:
     if user.is_dir() and user.resolve() != conf_dir().resolve():
         folders.append((USER, user))
     for point in registry.points("ganlab.conf"):
-        folder = _package_folder(point.value)
-        if folder is not None:
-            folders.append((registry.distribution(point), folder))
+        top, *rest = point.value.split(".")
+        inside = [folder.joinpath(*rest) for folder in option_table.package(top)[0]]
+        folders += [(registry.distribution(point), folder) for folder in inside if folder.is_dir()][:1]
     return folders
-
-
-def _package_folder(package: str) -> Path | None:
-    """The folder of a package or of a folder of data files in one, which is not imported; None if there is none."""
-    top, *rest = package.split(".")
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    folders = [Path(f).joinpath(*rest) for f in (spec.submodule_search_locations or ())] if spec else []
-    return next((f for f in folders if f.is_dir()), None)
 
 
 def choices(group: str) -> list[Choice]:
     """List what a group offers, by name; the first provider in the search order wins."""
+    files = [(provider, file) for provider, folder in preset_folders() for file in (folder / group).glob("*.yaml")]
+    presets = [Choice(group, file.stem, provider, file) for provider, file in files]
     found: dict[str, Choice] = {}
-    for provider, folder in preset_folders():
-        for file in sorted((folder / group).glob("*.yaml")):
-            _add(found, Choice(group, file.stem, provider, file))
-    for choice in groups()[group].components() if group in groups() else ():
-        _add(found, choice)
+    for choice in [*presets, *(groups()[group].components() if group in groups() else ())]:
+        first = found.setdefault(choice.name, choice)
+        # another package that claims the name is a rival of the first; a folder of the user's is none
+        if USER not in (first.provider, choice.provider) and choice.provider not in (first.provider, *first.rivals):
+            found[choice.name] = replace(first, rivals=(*first.rivals, choice.provider, *choice.rivals))
     return [found[name] for name in sorted(found)]
-
-
-def _add(found: dict[str, Choice], choice: Choice) -> None:
-    """The first of a name wins; another package that claims it is its rival. A folder of the user's is none."""
-    first = found.setdefault(choice.name, choice)
-    if USER not in (first.provider, choice.provider) and choice.provider not in (first.provider, *first.rivals):
-        found[choice.name] = replace(first, rivals=(*first.rivals, choice.provider, *choice.rivals))
 
 
 def find(path: str, name: str) -> Choice:
@@ -296,47 +225,21 @@ def find(path: str, name: str) -> Choice:
 
 def run_defaults() -> dict[str, str]:
     """Return the default choices of a run, group -> name; groups without one are left out."""
-    named = {name: group for name, group in run_groups().items() if group.default not in ("", NONE)}
-    return {name: group.default for name, group in named.items() if not group.path}
+    defaults = {name: group.kind.default for name, group in run_groups().items() if not group.path}
+    return {name: default for name, default in defaults.items() if default not in ("", NONE)}
 
 
 @cache
-def run_keys() -> tuple[Key, ...]:
-    """Return the options that every run has, with their keys."""
+def run_keys() -> tuple[Option, ...]:
+    """Return the options that every run has, by their keys."""
     found = []
     for name, section in {"": sections.GeneralOptions, **sections.SECTIONS}.items():
-        for option in option_table.describe(section).options:
-            found.append(Key(f"{name}.{option.name}" if name else option.name, option))
-    limits = (Key(f"clip.{player}", Option(player, "float | None", limit)) for player, limit in sections.CLIP.items())
+        found += [option.at(name) for option in option_table.describe(section).options]
+    limits = (Option(f"clip.{player}", "float | None", limit) for player, limit in sections.CLIP.items())
     return (*found, *limits)
 
 
 @cache
-def sweep_keys() -> tuple[Key, ...]:
-    """Return the options that a sweep has, with their keys."""
-    return tuple(Key(f"sweep.{option.name}", option) for option in option_table.describe(sections.SweepOptions).options)
-
-
-def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (full key, value) of a nested mapping; options of a component are whole values, its name is none."""
-    for name, value in node.items():
-        key = f"{prefix}.{name}" if prefix else str(name)
-        if isinstance(value, Mapping) and COMPONENT not in node:
-            yield from leaves(value, key)
-        elif name != COMPONENT:
-            yield key, value
-
-
-def spell(value: Any) -> str:
-    """A value as a user would type it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(spell, value))}]"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{k}:{spell(v)}" for k, v in value.items()) + "}"
-    if value == REQUIRED:
-        return "???"
-    return str(value) if value != "" else "''"
+def sweep_keys() -> tuple[Option, ...]:
+    """Return the options that a sweep has, by their keys."""
+    return tuple(option.at("sweep") for option in option_table.describe(sections.SweepOptions).options)

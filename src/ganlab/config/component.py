@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -38,6 +38,11 @@ class Component:
     maker: Any = field(repr=False)
     missing: tuple[str, ...] = ()
 
+    @cached_property
+    def scheduled(self) -> list[str]:
+        """The names of the options that follow schedules."""
+        return schedules.among(self.arguments)
+
     @property
     def typed(self) -> str:
         """The words that choose it on a command line: ``loss=hinge``, ``reg=sn``."""
@@ -60,7 +65,7 @@ class Component:
         """
         if self.missing:
             raise GanlabError(" ".join(self.missing))
-        changing = {name: self.schedule(name, 1) for name in self._scheduled()}
+        changing = {name: self.schedule(name, 1) for name in self.scheduled}
         built = self._constructed(given, {name: schedule(0) for name, schedule in changing.items()}, self.key)
         if changing:
             with torch.random.fork_rng(devices=[]):
@@ -84,7 +89,7 @@ class Component:
             GanlabError: If one cannot.
         """
         found = []
-        for name in self._scheduled():
+        for name in self.scheduled:
             if not isinstance(getattr(built, name, None), (int, float)):
                 raise GanlabError(
                     f"{self.key}.{name} cannot follow a schedule: {type(built).__name__} does not keep it as a "
@@ -113,9 +118,6 @@ class Component:
         except ValueError as error:
             raise GanlabError(f"{self.key}.{name}: {sentence(error)}") from error
 
-    def _scheduled(self) -> list[str]:
-        return [name for name, value in self.arguments.items() if schedules.is_schedule(value)]
-
 
 def read(kind: str, key: str, node: Any) -> tuple[Component, list[str]]:
     """The component that a node of the configuration names, and a sentence for each option that is wrong.
@@ -127,9 +129,9 @@ def read(kind: str, key: str, node: Any) -> tuple[Component, list[str]]:
         raise GanlabError(f"The configuration has no {kind}: choose one as {key}=NAME, see `ganlab list`.")
     maker = registry.load(kind, node[COMPONENT])
     options = {name: value for name, value in node.items() if name != COMPONENT}
-    given = kinds.given(kind)
-    arguments, problems = schema.check(maker, options, key, given)
-    missing = schema.missing(maker, options, key, given)
+    known = schema.options(maker, kinds.given(kind))
+    arguments, problems = schema.check(known, options, key, schedules.among(options))
+    missing = schema.missing(known, options, key)
     return Component(kind, key, node[COMPONENT], options, arguments, maker, tuple(missing)), problems
 
 

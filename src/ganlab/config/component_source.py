@@ -7,10 +7,11 @@ a stray ``train.yaml`` cannot hijack a run.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
@@ -23,10 +24,6 @@ from ganlab.config import catalog, sections
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
 
-DEFAULTS = "default_components"  # the choice of each kind where nothing else is said
-
-SECTIONS = "sections"  # the options that every run has, with their defaults, see `ganlab.config.sections`
-
 Names = list[str]  # inside the class, `list` is one of its methods
 
 
@@ -35,6 +32,10 @@ class ComponentSource(ConfigSource):
 
     Options are built when they are loaded, so a broken plug-in breaks only itself.
     """
+
+    def __init__(self, provider: str, path: str) -> None:
+        super().__init__(provider, path)
+        self.names = cache(_names)  # asked for each of a hundred files that there may be
 
     @staticmethod
     def scheme() -> str:
@@ -45,59 +46,49 @@ class ComponentSource(ConfigSource):
 
     def is_group(self, config_path: str) -> bool:
         path = config_path.strip("/")
-        return path == "" or bool(_names(path))
+        return path == "" or bool(self.names(path))
 
     def is_config(self, config_path: str) -> bool:
-        group, name = self._split(config_path)
-        return name in _names(group) if group else name in (DEFAULTS, SECTIONS)
+        group, name = _split(config_path)
+        return name in (self.names(group) if group else _GENERAL)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> Names:
         group = config_path.strip("/")
         if not group:
             return [] if results_filter is ObjectType.CONFIG else [*catalog.run_groups()]
-        return [] if results_filter is ObjectType.GROUP else _names(group)
+        return [] if results_filter is ObjectType.GROUP else [*self.names(group)]
 
     def load_config(self, config_path: str) -> ConfigResult:
-        group, name = self._split(config_path)
-        package, content = None, {}
-        if name == SECTIONS and not group:
-            content = sections.defaults()
-        elif not group:
-            chosen = {kind: kinds.KINDS[kind].default for kind in kinds.of_run() if kind not in kinds.at("player")}
-            content = {"defaults": [{kind: default} for kind, default in chosen.items() if default]}
-        elif "/" in group and name in _shared_presets(group):  # one file serves every player
-            content = yaml.safe_load(_shared_presets(group)[name].read_text(encoding="utf-8"))
-        else:
-            try:
-                package, content = catalog.group_of(group).node(name)
-            except GanlabError as error:
-                raise ConfigCompositionException(str(error)) from error
+        group, name = _split(config_path)
+        try:
+            package, content = catalog.group_of(group).node(name) if group else (None, _GENERAL[name]())
+        except GanlabError as error:
+            raise ConfigCompositionException(str(error)) from error
         header: dict[str, Any] = {"package": package}
-        return ConfigResult(
-            provider="ganlab", path=f"ganlab://{group}/{name}", config=OmegaConf.create(content), header=header
-        )
+        return ConfigResult("ganlab", f"ganlab://{group}/{name}", OmegaConf.create(content), header)
 
-    @staticmethod
-    def _split(config_path: str) -> tuple[str, str]:
-        group, _, name = config_path.strip("/").removesuffix(".yaml").rpartition("/")
-        return group, name
+
+def _default_components() -> dict[str, Any]:
+    """The choice of each kind where nothing else is said; a model chooses for players."""
+    chosen = {name: kind.default for name, kind in kinds.KINDS.items() if kind.of_run and kind.place != "player"}
+    return {"defaults": [{name: default} for name, default in chosen.items() if default]}
+
+
+_GENERAL = {"sections": sections.defaults, "default_components": _default_components}  # outside of groups
+
+
+def _split(config_path: str) -> tuple[str, str]:
+    group, _, name = config_path.strip("/").removesuffix(".yaml").rpartition("/")
+    return group, name
 
 
 def _names(path: str) -> Names:
     """List what a group offers without a YAML file; empty if it is none of a run."""
-    group = catalog.run_groups().get(path.partition("/")[0])
-    if group is None or ("/" in path and not group.path):
+    name, slash, player = path.partition("/")
+    group = catalog.run_groups().get(name)
+    if group is None or (slash and not group.path):
         return []
-    none = [catalog.NONE] if group.optional else []
-    return sorted(
-        {*none, *(choice.name for choice in group.components() if group.offers(choice)), *_shared_presets(path)}
-    )
-
-
-def _shared_presets(path: str) -> dict[str, Path]:
-    """conf/optimizer/NAME.yaml, which Hydra would look for below optimizer/PLAYER/."""
-    group, slash, _ = path.partition("/")
-    return {c.name: c.preset for c in catalog.choices(group) if c.preset is not None} if slash else {}
+    return replace(group, path=slash + player).generated()
 
 
 class SearchPath(SearchPathPlugin):

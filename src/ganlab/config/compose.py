@@ -64,17 +64,14 @@ def composed(overrides: Sequence[str], inherited: Inherited | None = None) -> di
     sweeps = [o.input_line for o in parsed if o.is_sweep_override()]
     if sweeps:
         key, _, values = str(sweeps[0]).partition("=")
-        one_only = key in catalog.run_groups() and not catalog.run_groups()[key].many
+        one_only = key in catalog.run_groups() and not catalog.run_groups()[key].kind.many
         hint = "" if one_only or "(" in values else f" If {key} takes a list, write {key}=[{values}]."
         raise GanlabError(f"{sweeps[0]!r} has several values: sweep over them with `ganlab train -m`.{hint}")
-    GlobalHydra.instance().clear()
-    component_source.install()
-    with initialize_config_dir(str(catalog.conf_dir()), job_name="ganlab", version_base="1.3"):
-        loader = _listening_loader()
+    with hydra() as loader:
         options: Offer = cache(loader.get_group_options)
         groups = {o.get_key_element().lstrip("+~"): o for o in parsed if _is_group(o, options)}
         _check_choices(groups.values(), options)
-        chosen = [f"{group}={_spelled(names)}" for group, names in inherited.choices.items()]
+        chosen = [f"{group}={schema.spell(names)}" for group, names in inherited.choices.items()]
         chosen += [o.input_line for o in groups.values() if o.input_line]
         others = [o for o in parsed if not _is_group(o, options)]
         config, merged = _chosen(chosen)
@@ -94,10 +91,6 @@ def composed(overrides: Sequence[str], inherited: Inherited | None = None) -> di
     return {str(key): value for key, value in plain.items()}
 
 
-def _spelled(names: str | Sequence[str]) -> str:
-    return names if isinstance(names, str) else f"[{','.join(names)}]"
-
-
 def _is_group(override: Override, options: Offer) -> bool:
     key = override.key_or_group.lstrip("+~")
     return "@" in key or (
@@ -114,12 +107,12 @@ def _check_choices(overrides: Iterable[Override], options: Offer) -> None:
         of = catalog.run_groups().get(kind)
         if override.is_delete() or (of is None and "/" in group):  # hydra/...: Hydra's own business
             continue
-        none = f" For none of it write {group}={catalog.NONE}." if of and of.optional else ""
+        none = f" For none of it write {group}={catalog.NONE}." if of and of.kind.optional else ""
         if value is None or value == "":
             problems.append(f"{group}= wants a name.{none} See `ganlab list {kind}`.")
         elif isinstance(value, dict):
             problems.append(f"{group}= wants a name; options are set one by one, as {group}.OPTION=VALUE.")
-        elif isinstance(value, list) and not (of and of.many):
+        elif isinstance(value, list) and not (of and of.kind.many):
             problems.append(f"A run has one {kind}, got {override.input_line!r}: choose one, or sweep with -m.")
         else:
             for name in value if isinstance(value, list) else [value]:
@@ -175,12 +168,16 @@ class _Loader(ConfigLoaderImpl):
         return loaded
 
 
-def _listening_loader() -> _Loader:
-    """A `_Loader`, with which `compose` works from now on."""
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
-    loader = hydra.config_loader = _Loader(hydra.config_loader.get_search_path())
-    return loader
+@contextmanager
+def hydra() -> Iterator[_Loader]:
+    """Let Hydra compose ganlab's configurations until the end of the block, by the loader that this yields."""
+    GlobalHydra.instance().clear()
+    component_source.install()
+    with initialize_config_dir(str(catalog.conf_dir()), job_name="ganlab", version_base="1.3"):
+        instance = GlobalHydra.instance().hydra
+        assert instance is not None
+        loader = instance.config_loader = _Loader(instance.config_loader.get_search_path())
+        yield loader
 
 
 def _chosen(lines: Sequence[str]) -> tuple[DictConfig, Sequence[ResultDefault]]:
@@ -255,28 +252,23 @@ def _explained(message: str) -> str:
 
 def _refuse_unknown_keys(overrides: Sequence[Override], config: DictConfig) -> None:
     problems = []
-    for override in overrides:
-        key = override.get_key_element()
-        if key.startswith("~"):
-            continue
-        key = key.lstrip("+")
+    plain: Any = OmegaConf.to_container(config, resolve=False)
+    for key in (override.get_key_element().lstrip("+") for override in overrides):
         parts = key.split(".")
-        if parts[0] in command_line.OPEN_NODES:
+        if key.startswith("~") or parts[0] in command_line.OPEN_NODES:
             continue
-        node: Any = config
+        node = plain
         for depth, part in enumerate(parts):
-            inner = {str(k): k for k in node} if isinstance(node, DictConfig) else {}  # a table's keys may be numbers
+            inner = {str(k): v for k, v in node.items()} if isinstance(node, dict) else {}  # keys may be numbers
             if part not in inner:
-                problems.append(_unknown_key(key, ".".join(parts[:depth]), part, [*inner], config))
+                problems.append(_unknown_key(key, ".".join(parts[:depth]), part, [*inner], plain))
                 break
-            node = node._get_node(inner[part])
-            node = node if isinstance(node, DictConfig) else None
+            node = inner[part]
     if problems:
         raise GanlabError(" ".join(problems))
 
 
-def _unknown_key(key: str, parent: str, part: str, known: list[str], config: DictConfig) -> str:
-    plain: Any = OmegaConf.to_container(config, resolve=False)
+def _unknown_key(key: str, parent: str, part: str, known: list[str], plain: Mapping[str, Any]) -> str:
     same = nearest.suggestion(key, plain)
     if not parent:
         known = sorted({*known, *catalog.run_groups()} - {"optimizer", "hydra"})
@@ -296,7 +288,7 @@ def _unknown_key(key: str, parent: str, part: str, known: list[str], config: Dic
 
 def _refuse_doubles(merged: Sequence[ResultDefault]) -> None:
     """Refuse a regularizer that is named twice, by hand or by a bundle such as ``loss=wgan_gp``."""
-    several = tuple(f"{name}." for name, group in catalog.run_groups().items() if group.many)
+    several = tuple(f"{name}." for name, group in catalog.run_groups().items() if group.kind.many)
     packages = [str(d.package) for d in merged if str(d.package or "").startswith(several)]
     doubles = sorted({p for p in packages if packages.count(p) > 1})
     if doubles:

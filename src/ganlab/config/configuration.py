@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ganlab.config import compatibility, component, schema, sections
+from ganlab.config import component, schema, sections
 from ganlab.config.component import Component
 from ganlab.config.schema import COMPONENT
 from ganlab.config.sections import (
@@ -79,8 +79,7 @@ class Config(GeneralOptions):
     def plain(self) -> dict[str, Any]:
         """The configuration as plain containers, as ``config.yaml`` has it."""
         found: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(GeneralOptions)}
-        for name in SECTIONS:
-            found[name] = schema.plain(asdict(getattr(self, name)))
+        found |= schema.plain({name: asdict(getattr(self, name)) for name in SECTIONS})
         found.update(clip=dict(self.clip), trainer=dict(self.trainer))
         for kind, of in kinds.KINDS.items():
             if of.place == "around":
@@ -122,22 +121,28 @@ def checked(plain: Mapping[str, Any]) -> Config:
         raise GanlabError(" ".join(problems))
     around = {kind: named(kind, plain.get(kind) or {}) for kind in kinds.at("around")}
     config = Config(**values, trainer=dict(plain.get("trainer") or {}), around=around, components=components)
-    misfits = compatibility.misplaced(
-        config["game"].typed,
-        schema.takes(config["game"].maker),
-        {role: part.name for role, part in config.roles(kinds.roles()).items()},
-        {role: kinds.KINDS[role].what for role in kinds.roles()},
-    )
-    if misfits:
-        raise GanlabError(" ".join(misfits))
+    if misplaced := list(_misplaced(config)):
+        raise GanlabError(" ".join(misplaced))
     return config
 
 
 def named(kind: str, node: Mapping[str, Any]) -> dict[str, Any]:
     """The nodes of the components in the node of a kind of which a run has several, without the options of a section
     of that name."""
-    of_section = schema.options(SECTIONS[kind]) if kind in SECTIONS else ()
+    of_section = sections.options().get(kind, ())
     return {name: inner for name, inner in node.items() if name not in of_section}
+
+
+def _misplaced(config: Config) -> Iterator[str]:
+    """A sentence for each role of the game that is empty, and each filled one that it does not have."""
+    game, takes = config["game"].typed, schema.takes(config["game"].maker)
+    for role in kinds.roles():
+        what = kinds.KINDS[role].what
+        if role in takes and role not in config:
+            a = "an" if what[0] in "aeiou" else "a"
+            yield f"{game} needs {a} {what}: choose one as {role}=NAME, see `ganlab list {role}`."
+        elif role not in takes and role in config:
+            yield f"{game} has no place for {config[role].typed}: it plays without, write {role}=none."
 
 
 def _of_wrong_form(plain: Mapping[str, Any]) -> Iterator[str]:
@@ -160,15 +165,13 @@ def _of_wrong_form(plain: Mapping[str, Any]) -> Iterator[str]:
 
 def _sections(plain: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The options that every run has, by section, and a sentence for each that is wrong."""
-    general = [f.name for f in fields(GeneralOptions)]
-    values, problems = schema.check(
-        GeneralOptions, {name: plain[name] for name in general if name in plain}, "", scheduled=False
-    )
+    known = sections.options()
+    values, problems = schema.check(known[""], {name: plain[name] for name in known[""] if name in plain}, "")
     for name, section in SECTIONS.items():
         node = plain.get(name) or {}
         if name in kinds.KINDS:  # a section that a component's own options share
-            node = {option: value for option, value in node.items() if option in schema.options(section)}
-        found, wrong = schema.check(section, node, name, scheduled=False)
+            node = {option: value for option, value in node.items() if option in known[name]}
+        found, wrong = schema.check(known[name], node, name)
         problems += wrong
         if not wrong:
             values[name] = section(**found)

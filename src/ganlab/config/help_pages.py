@@ -6,9 +6,12 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from ganlab.config import catalog, option_table, presets
-from ganlab.config.catalog import NONE, OWN, Choice, Group, Key, spell
+from ganlab.config.catalog import Choice, Group
+from ganlab.config.option_table import OWN
+from ganlab.config.schema import Option, spell
 from ganlab.core import kinds
 from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.kinds import NONE
 
 WIDTH = 100
 
@@ -50,7 +53,7 @@ def part(word: str) -> str:
         GanlabError: If there is neither.
     """
     groups = catalog.run_groups()
-    sections = list(dict.fromkeys(key.key.partition(".")[0] for key in catalog.run_keys()))
+    sections = list(dict.fromkeys(key.name.partition(".")[0] for key in catalog.run_keys()))
     known = [*groups, *(section for section in sections if section not in groups), "sweep"]
     if word not in known:
         raise GanlabError(f"There is no group {word!r}.{suggestion(word, known)} Groups: {', '.join(known)}.")
@@ -58,18 +61,18 @@ def part(word: str) -> str:
     if word in groups:
         pages.append(_group(groups[word]) if groups[word].several else _trainer())
     if word in sections:
-        lines = key_lines(key for key in catalog.run_keys() if key.key.partition(".")[0] == word)
+        lines = key_lines(key for key in catalog.run_keys() if key.name.partition(".")[0] == word)
         pages.append("\n".join(["Keys of every run, with their defaults", "", *lines]))
     return "\n\n".join(pages)
 
 
 def _group(group: Group) -> str:
     of_model = {part.kind: part.name for part in presets.composition("model", catalog.run_defaults()["model"]).parts}
-    default = f"the model's ({of_model[group.name]})" if group.name in of_model else group.default or NONE
+    default = f"the model's ({of_model[group.name]})" if group.name in of_model else group.kind.default or NONE
     offered = catalog.choices(group.name)
     width = max((len(choice.name) for choice in offered), default=0)
-    lines = [f"{group.placeholder}=  {group.what}; default: {default}"]
-    lines += [f"  {NONE}"] if group.optional else []
+    lines = [f"{group.placeholder}=  {group.kind.what}; default: {default}"]
+    lines += [f"  {NONE}"] if group.kind.optional else []
     for choice in offered:
         lines += hanging(f"  {choice.name:<{width}}  ", _options(choice))
     return "\n".join(lines)
@@ -86,7 +89,7 @@ def _options(choice: Choice) -> list[str]:
     kind = group.kind_of(choice)
     if kind is not None:
         described = option_table.read(kind, choice.name)
-        return described.problem.split() or [assignment(Key(o.name, o)) for o in described.options]
+        return described.problem.split() or [assignment(option) for option in described.options]
     if choice.group == "experiment":  # a whole recipe would be a paragraph: `ganlab show` has it
         return presets.summary(choice).split()
     of = presets.composition(group.address, choice.name)
@@ -104,21 +107,21 @@ def _sweep() -> str:
 
 def _trainer() -> str:
     own = presets.keys("trainer", "default")
-    others = [k.key for k in presets.trainer_keys() if k not in own]
+    others = [option.name for option in presets.trainer_keys() if option not in own]
     lines = ["Options of Lightning's Trainer; those that ganlab itself decides are refused", "", *key_lines(own)]
     return "\n".join([*lines, *hanging("  ", others)])
 
 
-def key_lines(keys: Iterable[Key], most: int = 34) -> list[str]:
+def key_lines(keys: Iterable[Option], most: int = 34) -> list[str]:
     """``  data.batch_size=64  what it is``, aligned."""
-    rows = [(assignment(key), key.option.about) for key in keys]
+    rows = [(assignment(key), key.about) for key in keys]
     width = min(most, max((len(typed) for typed, _ in rows), default=0))
     return [line for typed, about in rows for line in hanging(f"  {typed:<{width}}  ", about.split())]
 
 
-def assignment(key: Key) -> str:
+def assignment(key: Option) -> str:
     """``loss.margin=1.0``; nothing after the sign if there is no default."""
-    return f"{key.key}={'' if key.required else spell(key.option.default)}"
+    return f"{key.name}={'' if key.required else spell(key.default)}"
 
 
 def summary_lines(choices: Sequence[Choice]) -> list[str]:
@@ -150,11 +153,8 @@ def one_line(start: str, text: str) -> str:
 
 def hanging(start: str, words: Sequence[str]) -> list[str]:
     """``start`` and the words, wrapped at `WIDTH` with the following lines indented under the first word."""
-    lines, line = [], start
-    for word in words:
-        gap = "" if line in (start, " " * len(start)) else " "
-        if gap and len(line + gap + word) > WIDTH:
-            lines.append(line)
-            line, gap = " " * len(start), ""
-        line += gap + word
-    return [*lines, line.rstrip()]
+    text, indent = " ".join(words), " " * len(start)
+    lines = textwrap.wrap(
+        text, WIDTH, initial_indent=start, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return lines or [start.rstrip()]

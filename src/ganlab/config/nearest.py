@@ -8,32 +8,23 @@ from typing import Any
 MOST = 3
 
 
-def keys(key: str, config: Mapping[str, Any]) -> list[str]:
-    """Keys of ``config`` that end as ``key`` does, the likeliest only; empty if there are none.
+def suggestion(key: str, config: Mapping[str, Any]) -> str:
+    """`` Did you mean 'augment.kimg'?``, of the keys of ``config`` that end as ``key`` does; or an empty string.
 
     One part too many comes first (``augment.kimg`` for ``augment.ada.kimg``), then another beginning
     (``reg.r1.gamma`` for ``loss.r1.gamma``), then the same beginning (``reg.sn.players`` for ``reg.players``),
     then any key of this last part.
     """
-    first, *rest = key.split(".")
-    last = key.rpartition(".")[2]
-    same = [full for full in _full(config, "") if full.rpartition(".")[2] == last and full != key]
-    parts = [first, *rest]
+    first, *rest = parts = key.split(".")
+    same = [full for full in _full(config, "") if full.rpartition(".")[2] == parts[-1] and full != key]
     shorter = {".".join(parts[:i] + parts[i + 1 :]) for i in range(len(rest))}
-    for found in (
+    likely = (
         [full for full in same if full in shorter and "." in full],
         [full for full in same if len(rest) > 1 and full.endswith(f".{'.'.join(rest)}")],
         [full for full in same if full.startswith(f"{first}.")],
         same,
-    ):
-        if found:
-            return found[:MOST]
-    return []
-
-
-def suggestion(key: str, config: Mapping[str, Any]) -> str:
-    """`` Did you mean 'augment.kimg'?``, or an empty string."""
-    found = keys(key, config)
+    )
+    found = next(filter(None, likely), [])[:MOST]
     return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 

@@ -1,13 +1,12 @@
-"""Options of every component without importing it: tables in the cache folder, one for each distribution.
+"""Options of every component without importing it: rows of a file in the cache folder.
 
-Importing torch takes seconds, and a plug-in may fail to import, so another process imports each component once
-(`ganlab.config.scan`). A table is valid until a Python file of its distribution or of ganlab changes. It is JSON, and
-never executed; a damaged one is made again, and without a writable folder everything works, but slowly.
+Importing torch takes seconds, and a plug-in may fail to import, so another process imports each component once. A row
+is valid until a Python file of its distribution or of ganlab changes. The file is JSON, and never executed; a damaged
+one is made again, and without a writable folder everything works, but slowly.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import inspect
 import json
@@ -20,20 +19,24 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import EntryPoint, PackageNotFoundError, version
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 from ganlab.config import docstrings, schema
-from ganlab.core import files, kinds, registry
-from ganlab.core.cache import cache_folder
-from ganlab.core.errors import GanlabError
+from ganlab.core import cache, kinds, registry
+from ganlab.core.errors import GanlabError, sentence
 
 OWN = "ganlab"
 PATIENCE_SECONDS = 120.0  # for one component, torch's own import in it
-KEPT_SECONDS = 30 * 24 * 3600  # for tables of environments that are gone
-TRAINER = ("trainer", "lightning")  # its options are Lightning's own
+TRAINER = ("trainer", "lightning")  # its options are Lightning's own, without those that ganlab decides
 _TRAINER, _OWNED = "lightning.pytorch:Trainer", "ganlab.runs.trainer:OWNED"
+_PROGRAM = """
+import json, sys
+sys.path[:], wanted = json.load(sys.stdin)
+from ganlab.config import option_table
+option_table.answer(wanted)
+"""
 
 
 @dataclass(frozen=True)
@@ -61,16 +64,35 @@ class Described:
         """The first sentence of the docstring, on one line, or what the problem is."""
         return self.problem or docstrings.summary(self.doc)
 
-    @classmethod
-    def of(cls, row: dict[str, Any]) -> Described:
-        """Read what was written as JSON."""
-        options = tuple(schema.Option(**option) for option in row["options"])
-        return cls(**{**row, "options": options, "takes": tuple(row["takes"])})
-
     @property
     def node(self) -> dict[str, Any]:
         """The options with their defaults."""
         return {option.name: option.default for option in self.options}
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Described:
+        """Read what was written as JSON."""
+        return cls(**{**row, "options": schema.rows(row["options"]), "takes": tuple(row["takes"])})
+
+
+def describe(component: Any, given: Collection[str] = (), shown: Iterable[str] = ()) -> Described:
+    """Describe a class or function.
+
+    Args:
+        given: Arguments that are no options.
+        shown: Attributes that belong to the description.
+
+    Raises:
+        GanlabError: If it has no signature, or a default that a configuration cannot hold.
+    """
+    doc = inspect.getdoc(component) or ""
+    return Described(
+        doc,
+        schema.in_words(schema.options(component, given), docstrings.arguments(doc)),
+        tuple(sorted(schema.takes(component))),
+        dict(getattr(component, "companions", {})),
+        {name: schema.plain(getattr(component, name, None)) for name in shown},
+    )
 
 
 def live(kind: str, name: str) -> Described:
@@ -84,162 +106,112 @@ def live(kind: str, name: str) -> Described:
     return describe(registry.load(kind, name), kinds.given(kind), kinds.of(kind).shown)
 
 
-def describe(component: Any, given: Collection[str] = (), shown: Iterable[str] = ()) -> Described:
-    """Describe a class or function.
-
-    Args:
-        given: Arguments that are no options.
-        shown: Attributes that belong to the description.
-
-    Raises:
-        GanlabError: If it has no signature, or a default that a configuration cannot hold.
-    """
-    options = schema.options(component, given)
-    doc = inspect.getdoc(component) or ""
-    about = docstrings.arguments(doc)
-    return Described(
-        doc,
-        tuple(option.in_words(about.get(name, "")) for name, option in options.items()),
-        tuple(sorted(schema.takes(component))),
-        dict(getattr(component, "companions", {})),
-        {name: schema.plain(getattr(component, name, None)) for name in shown},
-    )
-
-
 def read(kind: str, name: str) -> Described:
-    """The component as its table has it, which is made if there is none; one of this process is read live.
+    """The component as the file has it, which is completed if it has no valid row; one of this process is read live.
 
     Raises:
         GanlabError: If no component or more than one has this name.
     """
-    home = _home(kind, name)
-    if home is None:
+    point = _point(kind, name)
+    if point is None:
         return live(kind, name)
-    if (kind, name) not in _tables()[home].known:
-        _fill()
-    return Described.of(_tables()[home].known[kind, name])
+    return Described.of(_row(kind, point) or _complete()[kind, name])
 
 
 def at_hand(kind: str, name: str) -> Described:
-    """Describe a component that is about to be used: from an existing table, or by importing it.
+    """Describe a component that is about to be used: from a valid row, or by importing it.
 
     Raises:
         GanlabError: If it cannot be used.
     """
-    home = _home(kind, name)
-    known = None if home is None else _tables()[home].known.get((kind, name))
-    return live(kind, name) if known is None or known["problem"] else Described.of(known)
+    point = _point(kind, name)
+    row = None if point is None else _row(kind, point)
+    return live(kind, name) if row is None or row["problem"] else Described.of(row)
+
+
+def node(kind: str, name: str) -> dict[str, Any]:
+    """Return the node that ``kind=name`` adds to the configuration."""
+    return {schema.COMPONENT: name, **at_hand(kind, name).node}
 
 
 def key(kind: str, name: str) -> str:
     """Return a text that changes whenever the description of a component may."""
     with suppress(GanlabError):
-        return _tables()[_home(kind, name) or OWN].key
-    return _tables()[OWN].key
+        return _key(_home(_point(kind, name)))
+    return _key(OWN)
 
 
-@dataclass
-class _Table:
-    """The descriptions of the components of one distribution.
-
-    Args:
-        file: Its file.
-        key: See `key`.
-        wanted: The components that it is about.
-        known: Their rows so far, see `Described.of`.
-    """
-
-    file: Path
-    key: str
-    wanted: tuple[tuple[str, str], ...]
-    known: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-
-    def load(self) -> None:
-        """Read the file, if it is whole and of this key; try broken components again after packages were installed."""
-        for kind, name, paths, row in read_lines(self.file, self.key):
-            if paths == _paths() or not row["problem"]:
-                self.known[kind, name] = row
-
-    def store(self) -> None:
-        write_lines(self.file, self.key, [[*pair, _paths(), row] for pair, row in self.known.items()])
+def answer(wanted: Iterable[tuple[str, str]]) -> None:
+    """Describe components, each on a line of JSON; what one prints while it is imported goes elsewhere."""
+    lines = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for kind, name in wanted:
+        try:
+            found = live(kind, name)
+        except Exception as error:
+            what = "" if isinstance(error, GanlabError) else f"{kind}={name} cannot be read: {type(error).__name__}: "
+            found = Described(problem=f"{what}{sentence(error)}")
+        print(json.dumps(asdict(found)), file=lines, flush=True)
 
 
-def read_lines(file: Path, key: str) -> list[Any]:
-    """The content of a cache file; empty if there is none, it is damaged, or was written under another key."""
+def package(name: str) -> tuple[list[Path], str | None]:
+    """The folders of a top-level package, or the file of a module, which is not imported; empty if there is none."""
     try:
-        head, _, text = files.read(file).decode().partition("\n")
-        return list(json.loads(text)) if head == f"{key} {_digest(text)}" else []
-    except (OSError, ValueError):
-        return []
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec is not None else []
+    return folders, spec.origin if spec is not None and not folders else None
 
 
-def write_lines(file: Path, key: str, content: Iterable[Any]) -> None:
-    """Write a cache file, if the folder can be written, and remove those that nobody has written for a month."""
-    text = json.dumps(list(content))
-    with suppress(OSError):
-        with files.whole(file) as opened:
-            opened.write(f"{key} {_digest(text)}\n{text}".encode())
-        for other in file.parent.glob("*.json"):
-            if time.time() - other.stat().st_mtime > KEPT_SECONDS:
-                other.unlink()
-
-
-def cache_file(name: str, *where: str) -> Path:
-    """Return the cache file of a thing at some place on this machine."""
-    return cache_folder() / "options" / f"{name}-{_digest(sys.prefix, *where)}.json"
-
-
-def _digest(*words: object) -> str:
-    return hashlib.sha256(repr(words).encode()).hexdigest()[:32]
-
-
-def _home(kind: str, name: str) -> str | None:
-    """The distribution of a component; None for one of this process."""
-    if (kind, name) == TRAINER:
-        return TRAINER[1]
-    point = registry.find(kind, name)
-    return None if point is None else registry.distribution(point)
+def stamp(path: str | os.PathLike[str]) -> list[Any]:
+    """Return values that change when a file does."""
+    found = os.stat(path)
+    return [str(path), found.st_mtime_ns, found.st_size]
 
 
 @registry.kept
-def _tables() -> dict[str, _Table]:
-    """The table of each distribution that has components, with what the cache holds of it."""
-    points: dict[str, list[tuple[str, EntryPoint]]] = {OWN: [], TRAINER[1]: []}
-    for kind, of in kinds.KINDS.items():
-        owners = registry.owners(kind)
-        for point in registry.points(of.group):
-            if len(owners[point.name]) == 1:  # of two that claim a name neither can be used
-                points.setdefault(owners[point.name][0], []).append((kind, point))
-    tables: dict[str, _Table] = {}
-    own = ""
-    for name, found in points.items():
-        packages = {point.value.partition(":")[0].partition(".")[0].strip() for _, point in found}
-        stamps = sorted(stamp for package in packages | ({OWN} & {name}) for stamp in _stamps(package))
-        listed = sorted((kind, point.name, point.value) for kind, point in found)
-        own_key = _digest(platform.python_version(), name, _version(name), own, listed, stamps)
-        own = own or own_key
-        wanted = [(kind, point.name) for kind, point in found] if name != TRAINER[1] else [TRAINER]
-        tables[name] = _Table(cache_file(name, *sorted({path for path, *_ in stamps[:1]})), own_key, tuple(wanted))
-        tables[name].load()
-    return tables
+def _rows() -> cache.Rows:
+    return cache.Rows("options", sys.prefix, *package(OWN)[0])
 
 
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return ""
+def _point(kind: str, name: str) -> EntryPoint | None:
+    """The entry point of a component; None for one of this process."""
+    return EntryPoint(name, _TRAINER, "") if (kind, name) == TRAINER else registry.find(kind, name)
 
 
-def _stamps(package: str) -> Iterator[tuple[str, int, int]]:
-    """(path, time, size) of every Python file of a package or module that is not imported for it."""
-    try:
-        spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        return
-    pending: list[str] = [] if spec is None else [*(spec.submodule_search_locations or ())]
-    if spec is not None and spec.origin and not pending and os.path.isfile(spec.origin):
-        yield stamp(spec.origin)
+def _home(point: EntryPoint | None) -> str:
+    """The distribution of a component."""
+    if point is None:
+        return OWN
+    return TRAINER[1] if point.value == _TRAINER else registry.distribution(point)
+
+
+def _row(kind: str, point: EntryPoint) -> dict[str, Any] | None:
+    """The row of a component if it is valid; a broken one is tried again after packages were installed."""
+    row = _rows().get(f"{kind}={point.name}")
+    if row is None or row["key"] != [_key(_home(point)), point.value]:
+        return None
+    described: dict[str, Any] = row["described"]
+    return None if described["problem"] and row["paths"] != _paths() else described
+
+
+@registry.kept
+def _key(home: str) -> str:
+    """Digest a distribution: its version, the Python files of the packages of its entry points, and ganlab's."""
+    points = registry.of_distribution(home)
+    versions = sorted({point.dist.version for point in points if point.dist is not None})
+    packages = {point.value.partition(":")[0].partition(".")[0].strip() for point in points} or {home}
+    stamps = sorted(stamp for package in packages for stamp in _stamps(package))
+    return cache.digest(platform.python_version(), versions, stamps, _key(OWN) if home != OWN else "")
+
+
+def _stamps(name: str) -> Iterator[list[Any]]:
+    """The stamp of every Python file of a package or module."""
+    folders, file = package(name)
+    pending: list[str | Path] = [*folders]
+    if file is not None and os.path.isfile(file):
+        yield stamp(file)
     while pending:
         with suppress(OSError), os.scandir(pending.pop()) as entries:
             for entry in entries:
@@ -250,83 +222,58 @@ def _stamps(package: str) -> Iterator[tuple[str, int, int]]:
                     yield stamp(entry.path)
 
 
-def stamp(path: str | os.PathLike[str]) -> tuple[str, int, int]:
-    """Return values that change when a file does."""
-    found = os.stat(path)
-    return str(path), found.st_mtime_ns, found.st_size
-
-
 @registry.kept
 def _paths() -> str:
     """Return a text that changes when packages are installed or removed."""
-    return _digest([stamp(path)[:2] for path in sys.path if os.path.isdir(path)])
+    return cache.digest([stamp(path)[:2] for path in sys.path if os.path.isdir(path)])
 
 
-def _fill() -> None:
-    """Import components that no table has, in other processes, and store their descriptions."""
-    missing = {pair: table for table in _tables().values() for pair in table.wanted if pair not in table.known}
-    names = ", ".join(sorted(name for name, table in _tables().items() if table in missing.values()))
-    print(f"ganlab: reading the options of {len(missing)} components once ({names}).", file=sys.stderr, flush=True)
-    for pair, found in _scanned([*missing]):
-        missing[pair].known[pair] = asdict(found)
-    for table in {id(table): table for table in missing.values()}.values():
-        table.store()
+def _complete() -> dict[tuple[str, str], dict[str, Any]]:
+    """Import components without a valid row, in other processes, and return and keep their descriptions."""
+    single = ((kind, n) for kind in kinds.KINDS for n, owners in registry.owners(kind).items() if len(owners) == 1)
+    points = {pair: _point(*pair) for pair in [TRAINER, *single]}
+    missing = {pair: point for pair, point in points.items() if point is not None and _row(pair[0], point) is None}
+    homes = ", ".join(sorted({_home(point) for point in missing.values()}))
+    print(f"ganlab: reading the options of {len(missing)} components once ({homes}).", file=sys.stderr, flush=True)
+    found = {pair: asdict(described) for pair, described in _scanned([*missing])}
+    for pair, row in found.items():
+        key = [_key(_home(missing[pair])), missing[pair].value]
+        _rows()["=".join(pair)] = {"key": key, "paths": _paths(), "described": row}
+    _rows().write()
+    return found
 
 
 def _scanned(wanted: list[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Described]]:
     """Describe components in another process; one that ends or blocks it is broken, and a new one takes the rest."""
     while wanted:
-        done = 0
-        with _Child(wanted) as child:
-            for line in child.lines():
-                yield wanted[done], Described.of(json.loads(line))
-                done += 1
-        if done < len(wanted):
-            kind, name = wanted[done]
-            what = f"The {kinds.KINDS[kind].what if kind in kinds.KINDS else kind} {name!r} cannot be imported"
-            yield wanted[done], Described(problem=f"{what}: {child.end}.")
-        wanted = wanted[done + 1 :]
-
-
-class _Child:
-    """The process that imports; ``end`` says how it ended."""
-
-    def __init__(self, wanted: list[tuple[str, str]]) -> None:
-        program = str(Path(__file__).with_name("scan.py"))
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
-        self.process = subprocess.Popen([sys.executable, program], stdin=pipe, stdout=pipe, stderr=null, text=True)
-        self.request = json.dumps({"path": [path for path in sys.path if path], "wanted": wanted})
-        self.late = False
-        self.end = ""
+        words = [sys.executable, "-I", "-c", _PROGRAM]
+        with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=null, text=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                with suppress(OSError):
+                    process.stdin.write(json.dumps([[path for path in sys.path if path], wanted]))
+                    process.stdin.close()
+                while wanted:
+                    begin = time.monotonic()
+                    timer = threading.Timer(PATIENCE_SECONDS, process.kill)
+                    timer.start()
+                    line = process.stdout.readline()
+                    timer.cancel()
+                    pair, *wanted = wanted
+                    if not line.endswith("\n"):
+                        late = time.monotonic() - begin >= PATIENCE_SECONDS
+                        yield pair, Described(problem=_unanswered(*pair, None if late else process.wait()))
+                        break
+                    yield pair, Described.of(json.loads(line))
+            finally:
+                process.kill()
 
-    def __enter__(self) -> _Child:
-        return self
 
-    def lines(self) -> Iterator[str]:
-        """Yield what it writes, line by line; it is killed when the next one takes too long."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        with suppress(OSError):
-            self.process.stdin.write(self.request)
-            self.process.stdin.close()
-        while True:
-            timer = threading.Timer(PATIENCE_SECONDS, self._kill)
-            timer.start()
-            line = self.process.stdout.readline()
-            timer.cancel()
-            if not line.endswith("\n"):
-                return
-            yield line
-
-    def _kill(self) -> None:
-        self.late = True
-        self.process.kill()
-
-    def __exit__(self, *error: object) -> None:
-        if error[0] is not None:
-            self.process.kill()
-        code = self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        self.end = f"it takes longer than {PATIENCE_SECONDS:g} s" if self.late else f"it ends Python with {how}"
+def _unanswered(kind: str, name: str, code: int | None) -> str:
+    """Say why a component was not described: the process took too long (None), or ended."""
+    what = f"The {kinds.KINDS[kind].what if kind in kinds.KINDS else kind} {name!r} cannot be imported"
+    if code is None:
+        return f"{what}: it takes longer than {PATIENCE_SECONDS:g} s."
+    return f"{what}: it ends Python with {f'signal {-code}' if code < 0 else f'exit code {code}'}."

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ganlab.config import catalog, option_table
-from ganlab.config.catalog import Choice, Key, spell
-from ganlab.config.schema import COMPONENT, Option
-from ganlab.core import kinds, registry
+from ganlab.config.catalog import Choice
+from ganlab.config.option_table import OWN
+from ganlab.config.schema import COMPONENT, Option, spell
+from ganlab.core import cache, kinds, registry
 from ganlab.core.errors import sentence
 
-_RUN = ("", "train")  # the composition of a run for which nothing is said
 
-
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A component in a configuration, with the key of its options, such as ``reg.sn``."""
 
     kind: str
@@ -45,22 +43,22 @@ class Composition:
 def title(file: Path) -> str:
     """The first line of a preset's first comment."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        text = file.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return ""
-    comments = (line.lstrip("# ").strip() for line in lines if line.startswith("#") and "@package" not in line)
-    return next(filter(None, comments), "") if lines and lines[0].startswith("#") else ""
+    comments = (line.lstrip("# ").strip() for line in text.splitlines() if line[:1] == "#" and "@package" not in line)
+    return next(filter(None, comments), "") if text.startswith("#") else ""
 
 
 def summary(choice: Choice) -> str:
     """Describe a choice in one line."""
-    kind = catalog.groups()[choice.group].kind_of(choice)
-    if kind is not None:
+    group = catalog.groups()[choice.group]
+    if (kind := group.kind_of(choice)) is not None:
         return option_table.read(kind, choice.name).summary
     said = title(choice.preset) if choice.preset is not None else ""
     if said:
         return said
-    found = composition(catalog.groups()[choice.group].address, choice.name)
+    found = composition(group.address, choice.name)
     if choice.preset is None:
         return option_table.read(found.parts[0].kind, found.parts[0].name).summary if found.parts else ""
     set_here = ", ".join(f"{key.rpartition('.')[2]}={spell(value)}" for key, value in found.values.items())
@@ -68,27 +66,24 @@ def summary(choice: Choice) -> str:
     return found.problem or " with ".join(filter(None, [composed, set_here]))
 
 
-def keys(path: str, name: str) -> list[Key]:
-    """Every option that ``path=name`` brings into the configuration, with the preset's defaults.
+def keys(path: str, name: str) -> list[Option]:
+    """Every option that ``path=name`` brings into the configuration, by its key, with the preset's defaults.
 
     Raises:
         GanlabError: If there is no such choice.
     """
     found = composition(path, name)
     values = dict(found.values)
-    listed: list[Key] = []
-    for part in found.parts:
-        for option in option_table.read(part.kind, part.name).options:
-            key = f"{part.key}.{option.name}"
-            listed.append(Key(key, replace(option, default=values.pop(key, option.default))))
-    return listed + [Key(key, Option(key.rpartition(".")[2], "", value)) for key, value in values.items()]
+    options = [o.at(part.key) for part in found.parts for o in option_table.read(part.kind, part.name).options]
+    listed = [replace(option, default=values.pop(option.name, option.default)) for option in options]
+    return listed + [Option(key, "", value) for key, value in values.items()]
 
 
-def trainer_keys() -> list[Key]:
+def trainer_keys() -> list[Option]:
     """List the options under ``trainer.``: those of Lightning's Trainer that ganlab does not set itself."""
-    own = {key.key: key for key in keys("trainer", "default")}
-    options = option_table.read(*option_table.TRAINER).options
-    return [*own.values(), *(Key(f"trainer.{o.name}", o) for o in options if f"trainer.{o.name}" not in own)]
+    own = {option.name: option for option in keys("trainer", "default")}
+    others = [option.at("trainer") for option in option_table.read(*option_table.TRAINER).options]
+    return [*own.values(), *(option for option in others if option.name not in own)]
 
 
 def composition(path: str, name: str) -> Composition:
@@ -101,51 +96,43 @@ def composition(path: str, name: str) -> Composition:
     group = catalog.group_of(path)
     kind = group.kind_of(choice)
     if kind is None:
-        return _composed((group.address, name))
-    where = group.where(name)
-    if group.offers(choice):
-        return Composition((Part(kind, name, where),))
-    of_run = {key.key: key.option.default for key in catalog.run_keys()}
-    options = [f"{where}.{option}" for option in option_table.read(kind, name).node]
-    return Composition((Part(kind, name, where),), {key: of_run[key] for key in options if key in of_run})
+        return _composed(group.address, name)
+    part = Part(kind, name, group.where(name))
+    own = {} if group.offers(choice) else {option.name: option.default for option in catalog.run_keys()}
+    keys = [f"{part.key}.{option}" for option in option_table.read(kind, name).node] if own else []
+    return Composition((part,), {key: own[key] for key in keys if key in own})
 
 
-def _composed(what: tuple[str, str]) -> Composition:
-    """Compose a preset, or read it from the cache if none of its files changed."""
-    known = _known()
-    target = "/".join(filter(None, what))
-    if target in known and all(_stamp(path) == stamp for path, stamp in known[target]["uses"].items()):
-        parts, values = known[target]["parts"], known[target]["values"]
-        return Composition(tuple(Part(*part) for part in parts), values)
-    try:
-        uses, nodes = _ask_hydra(target)
-        found = _differences(nodes, _composed(_RUN).values if what[0] == "experiment" else {})
-    except Exception as error:  # whatever Hydra makes of a preset that is a number, no text, or a loop of references
-        return Composition(problem=f"It cannot be read: {sentence(error)}")
-    known[target] = {
-        "uses": {path: _stamp(path) for path in uses},
-        "parts": [[part.kind, part.name, part.key] for part in found.parts],
-        "values": found.values,
-    }
-    option_table.write_lines(_file(), "", known.items())
-    return found
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (full key, value) of a nested mapping; options of a component are whole values, its name is none."""
+    for name, value in node.items():
+        key = f"{prefix}.{name}" if prefix else str(name)
+        if isinstance(value, Mapping) and COMPONENT not in node:
+            yield from leaves(value, key)
+        elif name != COMPONENT:
+            yield key, value
 
 
-def _file() -> Path:
-    return option_table.cache_file("presets", *(str(folder) for _, folder in catalog.preset_folders()))
+def _composed(group: str, name: str) -> Composition:
+    """Compose a preset, or "" and ``train``, a run for which nothing is said; or read it if no file of it changed."""
+    known, target = _rows(*(folder for _, folder in catalog.preset_folders())), f"{group}/{name}".lstrip("/")
+    row = known.get(target)
+    if row is None or any(_stamp(path) != stamp for path, stamp in row["uses"].items()):
+        try:
+            uses, nodes = _ask_hydra(target)
+            found = _differences(nodes, _composed("", "train").values if group == "experiment" else {})
+        except (
+            Exception
+        ) as error:  # whatever Hydra makes of a preset that is a number, no text, or a loop of references
+            return Composition(problem=f"It cannot be read: {sentence(error)}")
+        row = known[target] = {"uses": {path: _stamp(path) for path in uses}, "found": asdict(found)}
+        known.write()
+    return Composition(tuple(Part(*part) for part in row["found"]["parts"]), row["found"]["values"])
 
 
 @registry.kept
-def _memory() -> dict[Path, dict[str, Any]]:
-    return {}
-
-
-def _known() -> dict[str, Any]:
-    """Return the cached compositions for the present folders of presets."""
-    file = _file()
-    if file not in _memory():
-        _memory()[file] = dict(option_table.read_lines(file, ""))
-    return _memory()[file]
+def _rows(*folders: Path) -> cache.Rows:
+    return cache.Rows("presets", option_table.key("", OWN), *folders)
 
 
 def _stamp(path: str) -> list[Any] | str:
@@ -154,52 +141,37 @@ def _stamp(path: str) -> list[Any] | str:
     for _, folder in catalog.preset_folders():
         for file in (folder / f"{path}.yaml", folder / group.partition("/")[0] / f"{name}.yaml"):
             if os.path.isfile(file):
-                return [*option_table.stamp(file)]
+                return option_table.stamp(file)
     return option_table.key(group.partition("/")[0], name)
 
 
 def _ask_hydra(target: str) -> tuple[list[str], dict[str, Any]]:
     """(paths of all that is merged, what comes of it): of an experiment the whole run, of others what is their own."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from ganlab.config import component_source
+    from ganlab.config import compose
 
     group, _, name = target.partition("/")
-    of_run = group == "experiment"
-    config_name, overrides = ("train", [f"experiment={name}"]) if of_run else (target, [])
-    GlobalHydra.instance().clear()
-    component_source.install()
-    with initialize_config_dir(str(catalog.conf_dir()), job_name="ganlab", version_base="1.3"):
-        composed: Any = OmegaConf.to_container(compose(config_name, overrides))
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        merged = hydra.config_loader.compute_defaults_list(config_name, overrides, RunMode.RUN).defaults
-    used = [d.config_path for d in merged if d.config_path and not d.config_path.startswith("hydra/")]
+    with compose.hydra() as loader:
+        whole = group == "experiment"
+        node = compose.compose("train" if whole else target, [f"experiment={name}"] if whole else [])
+    composed: Any = OmegaConf.to_container(node)
     json.dumps(composed)  # a ValueError if its references go in a circle
-    return used, composed
+    return [d.config_path for d in loader.merged if d.config_path and not d.config_path.startswith("hydra/")], composed
 
 
 def _differences(nodes: Mapping[str, Any], base: Mapping[str, Any]) -> Composition:
     """The components in what was composed, and the values that neither they nor ``base`` have by default."""
-    parts = [*_parts(nodes)]
-    defaults = dict(base)
-    for part in parts:
-        node = option_table.read(part.kind, part.name).node
-        defaults.update({f"{part.key}.{option}": value for option, value in node.items()})
-    marker = object()
-    values = {key: value for key, value in catalog.leaves(nodes) if defaults.get(key, marker) != value}
-    return Composition(tuple(parts), values)
+    parts = tuple(_parts(nodes))
+    described = [(part.key, option_table.read(part.kind, part.name).node) for part in parts]
+    defaults = {**base, **{f"{key}.{option}": value for key, node in described for option, value in node.items()}}
+    return Composition(parts, {k: value for k, value in leaves(nodes) if k not in defaults or defaults[k] != value})
 
 
-def _parts(nodes: Mapping[str, Any]) -> list[Part]:
-    found = []
+def _parts(nodes: Mapping[str, Any]) -> Iterator[Part]:
     for kind in kinds.of_run():
         node = nodes.get(kind)
         inner = {f"{kind}.{name}": n for name, n in node.items()} if isinstance(node, Mapping) else {}
         for key, each in {kind: node, **inner}.items():
             if isinstance(each, Mapping) and isinstance(each.get(COMPONENT), str):
-                found.append(Part(kind, each[COMPONENT], key))
-    return found
+                yield Part(kind, each[COMPONENT], key)

@@ -6,33 +6,52 @@ import collections.abc as abc
 import inspect
 import sys
 import types
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import MISSING, dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from ganlab.core import kinds, registry, schedules
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.core.ranges import Among, Filled, Range
 
 REQUIRED = "???"  # OmegaConf's mark of a value that must be given
 COMPONENT = "component"  # the key of a node that names its component
 LARGEST = 2**63 - 1  # of a whole number, as torch has it
+_SIMPLE: dict[Any, tuple[str, Any]] = {  # a type -> what it is called, and the types of its values in YAML
+    type(None): ("null", type(None)),
+    bool: ("true or false", bool),
+    Path: ("a path", (str, Path)),
+}
 
 
 @dataclass(frozen=True)
 class Option:
-    """One constructor argument that a user may set."""
+    """One constructor argument that a user may set, or the key of one."""
 
     name: str
     annotation: Any
     default: Any  # REQUIRED if there is none
     about: str = ""
 
-    def in_words(self, about: str) -> Option:
-        """The option with what it is, and with its annotation as text."""
-        return Option(self.name, spelled(self.annotation), self.default, about)
+    @property
+    def required(self) -> bool:
+        """Tell if it has no default."""
+        return bool(self.default == REQUIRED)
+
+    def at(self, key: str) -> Option:
+        """The option under its full key, that of its node before its name."""
+        return replace(self, name=f"{key}.{self.name}" if key else self.name)
+
+
+def in_words(options: Mapping[str, Option], about: Mapping[str, str]) -> tuple[Option, ...]:
+    """Options with what they are, and with their annotations as text."""
+    return tuple(Option(o.name, spelled(o.annotation), o.default, about.get(o.name, "")) for o in options.values())
+
+
+def rows(written: Iterable[Mapping[str, Any]]) -> tuple[Option, ...]:
+    """Options that were written as mappings."""
+    return tuple(Option(**option) for option in written)
 
 
 def options(component: Any, given: Collection[str] = ()) -> dict[str, Option]:
@@ -78,15 +97,22 @@ def spelled(annotation: Any) -> str:
     return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
+def spell(value: Any) -> str:
+    """A value as a user would type it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(spell, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{k}:{spell(v)}" for k, v in value.items()) + "}"
+    return "''" if value == "" else str(value)
+
+
 def takes(component: Any) -> set[str]:
     """Names of all constructor parameters."""
     return set(inspect.signature(component).parameters)
-
-
-def node(kind: str, name: str) -> dict[str, Any]:
-    """Return the node that ``kind=name`` adds to the configuration."""
-    component = registry.load(kind, name)
-    return {COMPONENT: name, **{o.name: o.default for o in options(component, kinds.given(kind)).values()}}
 
 
 def plain(value: Any) -> Any:
@@ -109,18 +135,16 @@ def plain(value: Any) -> Any:
 
 
 def check(
-    component: Any, values: Mapping[str, Any], key: str, given: Collection[str] = (), scheduled: bool = True
+    known: Mapping[str, Option], values: Mapping[str, Any], key: str, scheduled: Collection[str] = ()
 ) -> tuple[dict[str, Any], list[str]]:
     """Constructor arguments from the values of a node, and a sentence for each value that is wrong.
 
     Args:
-        component: See `options`.
+        known: The options.
         values: The node, without the ``component`` key.
         key: Key of the node, such as ``loss``, for messages.
-        given: See `options`.
-        scheduled: Whether a number with a decimal point may be a schedule.
+        scheduled: The names of values that are schedules; numbers with a decimal point may be.
     """
-    known = options(component, given)
     arguments, problems = {}, []
     for name, value in values.items():
         where = f"{key}.{name}" if key else name
@@ -128,7 +152,7 @@ def check(
             problems.append(f"{where} is no option.{suggestion(name, known)} Options: {', '.join(known) or 'none'}.")
         elif value == REQUIRED:
             continue
-        elif scheduled and schedules.is_schedule(value) and _takes_float(known[name].annotation):
+        elif name in scheduled and _takes_float(known[name].annotation):
             arguments[name] = value
         else:
             try:
@@ -138,12 +162,10 @@ def check(
     return arguments, problems
 
 
-def missing(component: Any, values: Mapping[str, Any], key: str, given: Collection[str] = ()) -> list[str]:
+def missing(known: Mapping[str, Option], values: Mapping[str, Any], key: str) -> list[str]:
     """A sentence for each option without a default that ``values`` lacks; arguments as of `check`."""
-    needed = [name for name, option in options(component, given).items() if option.default == REQUIRED]
-    return [
-        f"{key}.{name} must be given: {key}.{name}=VALUE." for name in needed if values.get(name, REQUIRED) == REQUIRED
-    ]
+    needed = [name for name, option in known.items() if option.required and values.get(name, REQUIRED) == REQUIRED]
+    return [f"{key}.{name} must be given: {key}.{name}=VALUE." for name in needed]
 
 
 def convert(value: Any, annotation: Any) -> Any:
@@ -164,14 +186,11 @@ def convert(value: Any, annotation: Any) -> Any:
         if not found:
             raise ValueError(f"must be one of {', '.join(map(str, args))}, got {value!r}{_near(value, args)}")
         return found[0]
-    if annotation is type(None):
-        if value is not None:
-            raise ValueError(f"must be null, got {value!r}")
-        return None
-    if annotation is bool:
-        if not isinstance(value, bool):
-            raise ValueError(f"must be true or false, got {value!r}")
-        return value
+    if annotation in _SIMPLE:
+        words, types_of_values = _SIMPLE[annotation]
+        if not isinstance(value, types_of_values):
+            raise ValueError(f"must be {words}, got {value!r}")
+        return Path(value) if annotation is Path else value
     if annotation is int:
         if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
             raise ValueError(f"must be a whole number, got {value!r}")
@@ -189,10 +208,6 @@ def convert(value: Any, annotation: Any) -> Any:
         if value is None or isinstance(value, (list, tuple, Mapping)):
             raise ValueError(f"must be a word, got {value!r}")
         return str(value)
-    if annotation is Path:
-        if not isinstance(value, (str, Path)):
-            raise ValueError(f"must be a path, got {value!r}")
-        return Path(value)
     if inspect.isclass(annotation) and issubclass(annotation, Enum):
         allowed = [e.value for e in annotation]
         if value not in allowed:

@@ -7,6 +7,7 @@ them as it reads the constructors of components.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from ganlab.config import schema
@@ -203,11 +204,13 @@ SECTIONS: dict[str, type] = {
 CLIP: dict[str, float | None] = {"generator": None, "discriminator": None}  # maximal gradient norm, a player
 
 
+@cache
+def options() -> dict[str, dict[str, schema.Option]]:
+    """The options of each section, and those outside of sections under an empty name."""
+    return {name: schema.options(section) for name, section in {"": GeneralOptions, **SECTIONS}.items()}
+
+
 def defaults() -> dict[str, Any]:
     """The sections of a configuration that says nothing, as plain containers."""
-    general = {option.name: option.default for option in schema.options(GeneralOptions).values()}
-    of_sections = {
-        name: {option.name: option.default for option in schema.options(section).values()}
-        for name, section in SECTIONS.items()
-    }
-    return {**general, **of_sections, "clip": dict(CLIP)}
+    found = {name: {o.name: o.default for o in section.values()} for name, section in options().items()}
+    return {**found.pop(""), **found, "clip": dict(CLIP)}

@@ -24,7 +24,7 @@ class Game(nn.Module):
     ``loss``) are given by the experiment; the others are its options.
 
     Attributes:
-        provides, needs, refuses: The conditions on other components, see `ganlab.config.compatibility`.
+        provides, needs, refuses: The conditions on other components, see `ganlab.contracts.compatibility`.
         update: One of ``alternating`` (turn after turn), ``simultaneous`` (all turns of an
             iteration evaluated, then all step), ``extragradient``, ``optimistic``. With all but the first
             the repetitions of a turn are evaluated at one point, and their mean is taken: one larger batch.

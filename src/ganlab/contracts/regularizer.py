@@ -34,7 +34,7 @@ class Regularizer(nn.Module):
 
     Attributes:
         addresses: Where it acts. With one that names a turn of its own it plays lazily.
-        provides, needs, refuses: The conditions on other components, see `ganlab.config.compatibility`.
+        provides, needs, refuses: The conditions on other components, see `ganlab.contracts.compatibility`.
         input_gradients: Roles of the points (``real``, ``fake``) at which `terms` takes input
             gradients in the main turn. The engine then makes the main forward pass serve for
             them where it can (float32, not compiled), which saves one pass.

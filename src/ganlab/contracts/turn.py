@@ -61,9 +61,5 @@ class Player:
     lazy_steps: float = 0.0
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        seen: set[int] = set()
-        for module in self.modules.values():
-            for parameter in module.parameters():
-                if id(parameter) not in seen:
-                    seen.add(id(parameter))
-                    yield parameter
+        """The parameters of all modules, each once."""
+        return iter(dict.fromkeys(parameter for module in self.modules.values() for parameter in module.parameters()))

@@ -13,6 +13,7 @@ from typing import TypeVar
 from ganlab.core.ranges import Filled, Range
 
 T = TypeVar("T")
+_AT_LEAST_ZERO, _POSITIVE = Range(least=0, below=math.inf), Range(above=0, below=math.inf)
 
 
 def checked(name: str, value: T, allowed: Range | Filled) -> T:
@@ -24,12 +25,12 @@ def checked(name: str, value: T, allowed: Range | Filled) -> T:
 
 def at_least_zero(name: str, value: float) -> float:
     """Check 0 <= value < infinity."""
-    return float(checked(name, value, Range(least=0, below=math.inf)))
+    return float(checked(name, value, _AT_LEAST_ZERO))
 
 
 def positive(name: str, value: float) -> float:
     """Check 0 < value < infinity."""
-    return float(checked(name, value, Range(above=0, below=math.inf)))
+    return float(checked(name, value, _POSITIVE))
 
 
 def at_least(name: str, value: int, least: int) -> int:

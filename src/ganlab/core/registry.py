@@ -9,24 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, EntryPoints, distributions, entry_points
-from typing import Any, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from ganlab.core import kinds
 from ganlab.core.errors import GanlabError, suggestion
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 HERE = "this process"  # where a component is from that was registered in it
 _kept: list[Any] = []
-
-
-def kept(function: Callable[[], T]) -> Callable[[], T]:
-    """Decorator that keeps the result of a function until `forget`."""
-    _kept.append(cache(function))
-    return cast(Callable[[], T], _kept[-1])
-
-
 _registered: dict[tuple[str, str], Any] = {}
+
+
+def kept(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorator that keeps the results of a function until `forget`."""
+    _kept.append(cache(function))
+    return cast(Callable[P, T], _kept[-1])
 
 
 def register(kind: str, name: str) -> Callable[[T], T]:
@@ -45,12 +44,13 @@ def register(kind: str, name: str) -> Callable[[T], T]:
 
 def names(kind: str) -> list[str]:
     """Names of all components of a kind, installed or registered; nothing is imported."""
-    return sorted({*(point.name for point in _points(kind)), *(n for k, n in _registered if k == kind)})
+    return sorted({*_installed(kind), *(name for of, name in _registered if of == kind)})
 
 
-def choices(kind: str) -> list[str]:
-    """Names that ``kind=name`` may choose: all but those that every run has."""
-    return [name for name in names(kind) if name not in kinds.of(kind).always]
+def owners(kind: str) -> dict[str, list[str]]:
+    """The distributions that provide each component of a kind, by name in order; several are an error."""
+    installed = _installed(kind)
+    return {n: sorted({distribution(point) for point in installed.get(n, ())}) or [HERE] for n in names(kind)}
 
 
 def find(kind: str, name: str) -> EntryPoint | None:
@@ -61,20 +61,19 @@ def find(kind: str, name: str) -> EntryPoint | None:
     """
     if (kind, name) in _registered:
         return None
-    found = [point for point in _points(kind) if point.name == name]
-    if not found:
-        what = kinds.of(kind).what
+    found = _installed(kind).get(name, [])
+    homes = sorted({distribution(point) for point in found})
+    if len(homes) == 1:
+        return found[0]
+    what, known = kinds.of(kind).what, names(kind)
+    if homes:
         raise GanlabError(
-            f"No {what} is called {name!r}.{suggestion(name, names(kind))} Installed: {', '.join(names(kind))}."
-            f"{about_unreadable()}"
-        )
-    claims = owners(kind)[name]
-    if len(claims) > 1:
-        raise GanlabError(
-            f"Two packages provide the {kinds.of(kind).what} {name!r}: {' and '.join(claims)}. "
+            f"Two packages provide the {what} {name!r}: {' and '.join(homes)}. "
             f"Uninstall one of them or rename its entry point."
         )
-    return found[0]
+    raise GanlabError(
+        f"No {what} is called {name!r}.{suggestion(name, known)} Installed: {', '.join(known)}.{about_unreadable()}"
+    )
 
 
 def load(kind: str, name: str) -> Any:
@@ -86,47 +85,44 @@ def load(kind: str, name: str) -> Any:
     point = find(kind, name)
     if point is None:
         return _registered[kind, name]
+    home = distribution(point)
     try:
         component = point.load()
     except (Exception, SystemExit) as error:  # a module may call sys.exit while it is imported
         reason = " ".join(str(error).split()) or type(error).__name__
         raise GanlabError(
-            f"The {kinds.of(kind).what} {name!r} of {distribution(point)} cannot be imported from {point.value!r}: "
-            f"{type(error).__name__}: {reason}. Fix or uninstall {distribution(point)}, or choose another {kind}."
+            f"The {kinds.of(kind).what} {name!r} of {home} cannot be imported from {point.value!r}: "
+            f"{type(error).__name__}: {reason}. Fix or uninstall {home}, or choose another {kind}."
         ) from error
     if not callable(component):
         raise GanlabError(
-            f"The {kinds.of(kind).what} {name!r} of {distribution(point)} is no component: {point.value!r} is a "
-            f"{type(component).__name__}, and a class or function is wanted. Fix or uninstall {distribution(point)}."
+            f"The {kinds.of(kind).what} {name!r} of {home} is no component: {point.value!r} is a "
+            f"{type(component).__name__}, and a class or function is wanted. Fix or uninstall {home}."
         )
     return component
 
 
 def unfinished(kind: str, built: Any) -> str | None:
     """Say what an object of a component lacks to be one of its kind, as a sentence without its key; None: nothing."""
-    missing = [name for name in kinds.of(kind).has if not hasattr(built, name)]
+    of = kinds.of(kind)
+    missing = " and no ".join(name for name in of.has if not hasattr(built, name))
     if not missing:
         return None
-    return (
-        f"{type(built).__name__} has no {' and no '.join(missing)}, and so is no {kinds.of(kind).what}; this is for "
-        f"its author to fix."
-    )
+    return f"{type(built).__name__} has no {missing}, and so is no {of.what}; this is for its author to fix."
 
 
 def distribution(point: EntryPoint) -> str:
     """Name of the distribution that an entry point comes from."""
-    return _distribution_name(point.dist) if point.dist is not None else point.value
+    return _name(point.dist) if point.dist is not None else point.value
 
 
-def owners(kind: str) -> dict[str, list[str]]:
-    """The distributions that provide each component of a kind, by name in order; several are an error."""
-    found: dict[str, set[str]] = {name: set() for name in names(kind)}
-    for point in _points(kind):
-        found[point.name].add(distribution(point))
-    return {name: sorted(providers) or [HERE] for name, providers in found.items()}
+def of_distribution(name: str) -> list[EntryPoint]:
+    """The entry points of all components of a distribution."""
+    installed = (points for kind in kinds.KINDS for points in _installed(kind).values())
+    return [point for points in installed for point in points if distribution(point) == name]
 
 
-@cache
+@kept
 def points(group: str) -> tuple[EntryPoint, ...]:
     """All entry points of a group; the metadata of installed distributions is read once a process."""
     return tuple(_metadata()[0].select(group=group))
@@ -134,15 +130,13 @@ def points(group: str) -> tuple[EntryPoint, ...]:
 
 def about_unreadable() -> str:
     """A sentence about the distributions whose entry points cannot be read; or ""."""
-    broken = [f"{name} ({reason})" for name, reason in _metadata()[1].items()]
-    return (
-        f" The entry points of {' and of '.join(broken)} cannot be read: reinstall or uninstall it." if broken else ""
-    )
+    broken = " and of ".join(f"{name} ({reason})" for name, reason in _metadata()[1].items())
+    return f" The entry points of {broken} cannot be read: reinstall or uninstall it." if broken else ""
 
 
 def forget() -> None:
     """Forget the metadata of installed distributions, so that it is read again."""
-    for cached in (points, _distribution_name, *_kept):
+    for cached in _kept:
         cached.cache_clear()
 
 
@@ -153,8 +147,17 @@ def state() -> tuple[object, ...]:
     return installed, tuple(_registered.items())
 
 
-@cache
-def _distribution_name(found: Distribution) -> str:
+@kept
+def _installed(kind: str) -> dict[str, list[EntryPoint]]:
+    """The entry points of a kind, by name."""
+    found: dict[str, list[EntryPoint]] = {}
+    for point in points(kinds.of(kind).group):
+        found.setdefault(point.name, []).append(point)
+    return found
+
+
+@kept
+def _name(found: Distribution) -> str:
     return found.name
 
 
@@ -164,19 +167,14 @@ def _metadata() -> tuple[EntryPoints, dict[str, str]]:
     try:
         return cast(EntryPoints, entry_points()), {}  # Python 3.10 and 3.11 call it SelectableGroups
     except Exception:  # importlib stops at the first malformed file
+        first: dict[str, Distribution] = {}
+        for each in distributions():  # the first of a name on the path is the one that is imported
+            first.setdefault(each.name, each)
         found: list[EntryPoint] = []
         broken: dict[str, str] = {}
-        seen: set[str] = set()
-        for each in distributions():
-            if each.name in seen:  # the first of a name on the path is the one that is imported
-                continue
-            seen.add(each.name)
+        for name, each in first.items():
             try:
                 found += each.entry_points
             except Exception as error:
-                broken[each.name] = " ".join(str(error).split()) or type(error).__name__
+                broken[name] = " ".join(str(error).split()) or type(error).__name__
         return EntryPoints(found), broken
-
-
-def _points(kind: str) -> tuple[EntryPoint, ...]:
-    return points((kinds.KINDS.get(kind) or kinds.of(kind)).group)

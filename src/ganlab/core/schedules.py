@@ -62,6 +62,11 @@ def is_schedule(value: Any) -> bool:
     return isinstance(value, Mapping) and ("from" in value or "to" in value)
 
 
+def among(values: Mapping[str, Any]) -> list[str]:
+    """The names of those of ``values`` that are meant as schedules."""
+    return [name for name, value in values.items() if is_schedule(value)]
+
+
 def parse(value: Mapping[str, Any], images_per_step: float) -> Schedule:
     """Read a schedule.
 

@@ -46,10 +46,7 @@ class Chunk:
 
     pixels: np.ndarray
     failures: list[Failure]
-
-    @property
-    def total(self) -> int:
-        return len(self.pixels) + len(self.failures)
+    total: int
 
 
 def decode(
@@ -84,7 +81,7 @@ def _decode_chunk(dataset: Dataset, start: int, stop: int, image_size: tuple[int
             failures.append(Failure(index, dataset.name(index), str(error) or type(error).__name__))
         else:
             count += 1
-    return Chunk(decoded[:count], failures)
+    return Chunk(decoded[:count], failures, stop - start)
 
 
 def _in_threads(chunk: Callable[[int], Chunk], starts: range, workers: int) -> Iterator[Chunk]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ganlab.config import catalog, component, nearest, schema
+from ganlab.config import catalog, component, nearest, option_table, schema
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.extractor import Extractor
 from ganlab.contracts.metric import Metric
@@ -82,8 +82,8 @@ class Protocol:
                 options = {**changed.metrics[owner], option: values[key]}
                 changed = replace(changed, metrics={**changed.metrics, owner: options})
             else:
-                nodes = {"features": schema.node("features", str(changed.features[COMPONENT]))}
-                nodes.update({name: schema.node("metric", name) for name in changed.metrics})
+                nodes = {"features": option_table.node("features", str(changed.features[COMPONENT]))}
+                nodes.update({name: option_table.node("metric", name) for name in changed.metrics})
                 near = nearest.suggestion(key, nodes) or suggestion(owner, nodes)
                 raise GanlabError(
                     f"{key!r} is no option of this evaluation.{near} They are features.OPTION and METRIC.OPTION, of "
@@ -125,8 +125,8 @@ class Protocol:
 
     def completed(self) -> Protocol:
         """Return the protocol with every option of the extractor and the metrics, as it is written with a score."""
-        features = {**schema.node("features", str(self.features[COMPONENT])), **self.features}
-        metrics = {name: {**schema.node("metric", name), **options} for name, options in self.metrics.items()}
+        features = {**option_table.node("features", str(self.features[COMPONENT])), **self.features}
+        metrics = {name: {**option_table.node("metric", name), **options} for name, options in self.metrics.items()}
         for options in metrics.values():
             options.pop(COMPONENT)
         return replace(self, features=features, metrics=metrics)

@@ -9,13 +9,13 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.loggers.logger import DummyLogger, Logger
 
-from ganlab.config import component, compose, configuration, schema
+from ganlab.config import component, compose, configuration, option_table, schema
 from ganlab.config.component import Component
 from ganlab.config.configuration import Config
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.callback import RunContext
 from ganlab.contracts.instrument import Instrument
-from ganlab.core import kinds, registry, schedules
+from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.runs import guarding
 
@@ -37,11 +37,7 @@ def check(config: Config) -> dict[str, list[Component]]:
             part, wrong = component.read(kind, f"{kind}.{name}", {COMPONENT: name, **node})
             found[kind].append(part)
             problems += [*wrong, *part.missing]
-            problems += [
-                f"{part.key}.{option} cannot follow a schedule: give one number."
-                for option, value in part.arguments.items()
-                if schedules.is_schedule(value)
-            ]
+            problems += [f"{part.key}.{o} cannot follow a schedule: give one number." for o in part.scheduled]
     if problems:
         raise GanlabError(" ".join(problems))
     return found
@@ -69,7 +65,7 @@ def chosen(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
                 raise GanlabError(compose.named_twice(kind, name, None))
         nodes = {name: before.get(name) or {} for name in names}
         of_section = {name: value for name, value in node.items() if name not in before}
-        parts = {n: {**schema.node(kind, part.get(COMPONENT, n)), **part} for n, part in nodes.items()}
+        parts = {n: {**option_table.node(kind, part.get(COMPONENT, n)), **part} for n, part in nodes.items()}
         new[kind] = {**of_section, **parts}
     return new
 

@@ -12,7 +12,7 @@ import torch
 
 from ganlab.assembly import experiment
 from ganlab.assembly.experiment import Experiment
-from ganlab.config import schema
+from ganlab.config import option_table
 from ganlab.config.configuration import Config
 from ganlab.contracts.instrument import Instrument, Subject
 from ganlab.core import files, json_lines
@@ -81,7 +81,9 @@ def _with_instruments(
             raise GanlabError(
                 f"{name}.{next(iter(options[name]))} has no effect without the instrument: add it to what=."
             )
-    nodes = {name: {**schema.node("watch", name), **before.get(name, {}), **options.get(name, {})} for name in chosen}
+    nodes = {
+        name: {**option_table.node("watch", name), **before.get(name, {}), **options.get(name, {})} for name in chosen
+    }
     return replace(config, around={**config.around, "watch": nodes})
 
 

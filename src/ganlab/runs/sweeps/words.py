@@ -151,7 +151,7 @@ def of_sweep(words: Iterable[str]) -> list[str]:
 
 def _options(overrides: Sequence[Override]) -> SweepOptions:
     values = {plain_key(o).partition(".")[2]: o.value() for o in overrides}
-    found, problems = schema.check(SweepOptions, values, "sweep", scheduled=False)
+    found, problems = schema.check(schema.options(SweepOptions), values, "sweep")
     if problems:
         raise GanlabError(" ".join(problems))
     return SweepOptions(**found)

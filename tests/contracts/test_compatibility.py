@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ganlab.config.compatibility import WORDS, provided, refusals
+from ganlab.contracts.compatibility import WORDS, provided, refusals
 
 
 def part(**declared: Any) -> Any:

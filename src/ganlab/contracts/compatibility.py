@@ -13,7 +13,7 @@ The words are those of `WORDS`; a plug-in may use its own. Some are found withou
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
@@ -72,25 +72,6 @@ def provided(part: Any, role: str = "") -> set[str]:
         if any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in part.modules()):
             words.add("dropout")
     return words
-
-
-def misplaced(game: str, takes: Collection[str], given: Mapping[str, str], roles: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each role of a game that is empty, and each filled one that it does not have.
-
-    Args:
-        game: The game as it is typed, ``game=bigan``.
-        takes: The roles that it has.
-        given: Role -> name of the component that is to fill it.
-        roles: All roles -> what they are called in a sentence.
-    """
-    reasons = []
-    for role, what in roles.items():
-        if role in takes and role not in given:
-            a = "an" if what[0] in "aeiou" else "a"
-            reasons.append(f"{game} needs {a} {what}: choose one as {role}=NAME, see `ganlab list {role}`.")
-        elif role not in takes and role in given:
-            reasons.append(f"{game} has no place for {role}={given[role]}: it plays without, write {role}=none.")
-    return reasons
 
 
 def refusals(parts: Mapping[str, Any]) -> list[str]:
