@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
-from ganlab.comparisons import answering, collected, scored, varied
+from ganlab.comparisons import answering, collected, scored, studies, varied
 from ganlab.comparisons.answer import Answer
 from ganlab.comparisons.collected import RunFacts
 from ganlab.comparisons.groups import Group, Wanted, groups
@@ -33,7 +34,11 @@ def compare(words: Sequence[str | os.PathLike[str]], by: Sequence[str] = (), wan
     names = [labels[group.runs[0].name] for group in found]
     taken = scored.give(found, whiches, names if len(found) > 1 else [""] * len(found), wanted)
     by_words = f", by {', '.join(rows.by)}" if rows.by else ""
-    return answering.answer(f"{counted(len(runs), 'run')}{by_words}", runs, rows, taken, notes)
+    answer = answering.answer(f"{counted(len(runs), 'run')}{by_words}", runs, rows, taken, notes)
+    if len(words) == 1 and (study := studies.study(Path(os.path.expanduser(words[0])).absolute(), runs)) is not None:
+        answer.study = study
+        answer.headline = [studies.said(study), *answer.headline]
+    return answer
 
 
 def _sorted(runs: Sequence[RunFacts], by: Sequence[str]) -> tuple[dict[str, str], Varied]:

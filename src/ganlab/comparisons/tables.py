@@ -35,7 +35,7 @@ def markdown(answer: Answer) -> str:
     lines += [_line(heads), _line(["---", *["---:"] * (len(heads) - 1)])]
     lines += [_line(_cells(answer, row, columns)) for row in answer.rows]
     lines += ["", f"Means over seeds with their intervals of 95 %. {answer.protocol}.", ""]
-    first = [d for d in answer.differences if (d.metric, d.which) == columns[0]]
+    first = [d for d in answer.differences if (d.metric, d.which) == columns[0] and d.p is not None]
     lines += [f"- {difference.verdict}" for difference in first]
     if answer.improvements:
         lines += ["", f"The probability that a run of {answer.rows[0].name} is better, over all numbers:", ""]
