@@ -129,11 +129,12 @@ def _refuse_unknown(metrics: Sequence[str], preset: Protocol) -> None:
 def _matches(preset: Protocol, described: Mapping[str, Any], held_out: bool) -> bool:
     """Tell if scores were taken as a preset says; the hash of their protocol says the rest."""
     whole = preset.completed()
-    features, reference = described.get("features") or {}, described["reference"]
+    features, reference = described.get("features"), described["reference"]
     return (
         described.get("name") == preset.name
         and _same(described.get("metrics"), whole.metrics)
-        and all(_same(features.get(name), value) for name, value in whole.features.items())
+        # None: no metric needs any
+        and (features is None or all(_same(features.get(name), value) for name, value in whole.features.items()))
         and reference.get("split") == (preset.reference if held_out else "train")
         and preset.samples in (0, described["samples"])
         and preset.reference_images in (0, reference.get("count"))

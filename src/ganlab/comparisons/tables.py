@@ -28,15 +28,20 @@ def terminal(answer: Answer) -> str:
 
 
 def markdown(answer: Answer) -> str:
-    """Return the answer as Markdown, with all numbers."""
-    columns = [(metric.name, which) for metric in answer.metrics for which in answer.whiches]
-    heads = _heads(columns)
+    """Return the answer as Markdown: the first number as in the terminal, the others with a line each."""
+    columns = [(answer.metrics[0].name, which) for which in answer.whiches]
     lines = [f"# {answer.title}", "", *_paragraphs(answer.headline)]
-    lines += [_line(heads), _line(["---", *["---:"] * (len(heads) - 1)])]
-    lines += [_line(_cells(answer, row, columns)) for row in answer.rows]
+    lines += _table([_heads(columns), *(_cells(answer, row, columns) for row in answer.rows)])
     lines += ["", f"Means over seeds with their intervals of 95 %. {answer.protocol}.", ""]
-    first = [d for d in answer.differences if (d.metric, d.which) == columns[0] and d.p is not None]
-    lines += [f"- {difference.verdict}" for difference in first]
+    tested = [d for d in answer.differences if (d.metric, d.which) == columns[0] and d.p is not None]
+    lines += [f"- {difference.verdict}" for difference in tested]
+    others = [(metric.name, which) for metric in answer.metrics[1:] for which in answer.whiches]
+    if others:
+        heads = ["", *(row.name for row in answer.rows)]
+        lines += [
+            "",
+            *_table([heads, *([" ".join(c), *(_score(r.scores.get(c)) for r in answer.rows)] for c in others)]),
+        ]
     if answer.improvements:
         lines += ["", f"The probability that a run of {answer.rows[0].name} is better, over all numbers:", ""]
         lines += [
@@ -126,6 +131,10 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [_line(rows[0]), _line(["---", *["---:"] * (len(rows[0]) - 1)]), *map(_line, rows[1:])]
 
 
 def _paragraphs(sentences: Sequence[str]) -> list[str]:

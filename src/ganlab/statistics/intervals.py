@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95
 FEWEST_TRIMMED = 4  # with fewer numbers nothing is cut off
@@ -63,5 +63,5 @@ def interquartile_mean(values: Sequence[float]) -> Interval | None:
 def _student(value: float, error: float | None, count: int) -> Interval:
     if error is None:
         return Interval(value)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * error
+    half = float(special.stdtrit(count - 1, (1 + LEVEL) / 2)) * error
     return Interval(value, value - half, value + half)

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special  # scipy.stats takes a second to import
 
 from ganlab.statistics import intervals
 
@@ -58,7 +58,7 @@ def paired(differences: Sequence[float]) -> Paired:
 def _p(mean: float, deviation: float, count: int) -> float:
     if deviation == 0:  # runs that are equal bit for bit
         return 1.0 if mean == 0 else 0.0
-    return float(2 * stats.t.sf(abs(mean) / (deviation / math.sqrt(count)), count - 1))
+    return float(2 * special.stdtr(count - 1, -abs(mean) / (deviation / math.sqrt(count))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -86,7 +86,7 @@ def power(effect: float, count: int, level: float = LEVEL) -> float:
         count: Seeds, at least 2.
         level: Of the test.
     """
-    critical = float(stats.t.ppf(1 - level / 2, count - 1))
+    critical = float(special.stdtrit(count - 1, 1 - level / 2))
     shift = abs(effect) * math.sqrt(count)
     # scipy's noncentral t is NaN for many large shifts, so the estimated deviation is integrated out
     edges = critical * _deviations(count - 1)
@@ -96,7 +96,7 @@ def power(effect: float, count: int, level: float = LEVEL) -> float:
 @lru_cache(maxsize=MOST_SEEDS)
 def _deviations(freedom: int) -> NDArray[np.float64]:
     """Return quantiles of an estimated standard deviation over the true one: √(χ²/freedom)."""
-    found: NDArray[np.float64] = np.sqrt(stats.chi2.ppf((np.arange(1000) + 0.5) / 1000, freedom) / freedom)
+    found: NDArray[np.float64] = np.sqrt(2 * special.gammaincinv(freedom / 2, (np.arange(1000) + 0.5) / 1000) / freedom)
     return found
 
 
