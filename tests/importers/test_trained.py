@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import cases_chainer
 import cases_tf
 import cases_torch
 import pytest
@@ -17,7 +18,7 @@ from replay import Terms, error, parts, play, tensors_of
 from torch import Tensor
 from trained import FOLDER, kept, read
 
-CASE = {**cases_torch.CASE, **cases_tf.CASE}
+CASE = {**cases_torch.CASE, **cases_tf.CASE, **cases_chainer.CASE}
 CASES = sorted(path.stem for path in FOLDER.glob("*.npz"))
 
 

@@ -147,6 +147,7 @@ class ProjectionHead(nn.Module):
         channels: C.
         num_classes: 0 leaves the projection out.
         pooling: ``sum``, or ``mean`` as in WGAN-GP.
+        bias: Whether there is b.
 
     Shape: (B, C, H, W), labels (B,) -> (B,).
 
@@ -154,11 +155,11 @@ class ProjectionHead(nn.Module):
         ValueError: If the pooling is unknown; when called, if labels are needed and missing.
     """
 
-    def __init__(self, channels: int, num_classes: int = 0, *, pooling: str = "sum") -> None:
+    def __init__(self, channels: int, num_classes: int = 0, *, pooling: str = "sum", bias: bool = True) -> None:
         super().__init__()
         one_of(pooling, POOLINGS, "pooling")
         self.num_classes, self.pooling = num_classes, pooling
-        self.linear = nn.Linear(channels, 1)
+        self.linear = nn.Linear(channels, 1, bias=bias)
         self.embedding = nn.Embedding(num_classes, channels) if num_classes else None
 
     def forward(self, features: Tensor, y: Tensor | None = None) -> Tensor:

@@ -135,6 +135,7 @@ class Discriminator(nn.Module):
         halvings: Blocks that halve the map; None halves it down to the base, 4 to 15 pixels.
         plain_blocks: Blocks that keep the map, at the end.
         pooling: ``sum``, or ``mean`` as in WGAN-GP.
+        output_bias: Whether the logit has a bias: not in the authors' network for CIFAR.
         wide: Whether the first convolution of a block changes the number of channels, and not the second.
         thin_first: Whether in the first block too the second one does, as in one published code; the
             papers' first block is wide in any case.
@@ -161,6 +162,7 @@ class Discriminator(nn.Module):
         halvings: int | None = None,
         plain_blocks: int = 1,
         pooling: str = "sum",
+        output_bias: bool = True,
         wide: bool = False,
         thin_first: bool = False,
         shortcut_activation: bool = False,
@@ -193,7 +195,7 @@ class Discriminator(nn.Module):
                 for i, (n, m) in enumerate(zip(inputs, channels, strict=True))
             ]
         )
-        self.head = ProjectionHead(channels[-1], num_classes, pooling=pooling)
+        self.head = ProjectionHead(channels[-1], num_classes, pooling=pooling, bias=output_bias)
         initialize_residual(self, initialization)
 
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
