@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from ganlab.commands.command import AS_TYPED, PATH, Command, Word
+from ganlab.core import traceback_file
 from ganlab.core.errors import GanlabError
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ def at_the_end(folder: Path) -> None:
         _compare([str(folder)], (), Wanted(say=_say), folder)
     except GanlabError as error:
         _say(f"The runs are not compared: {error}")
+    except Exception as error:
+        path, _ = traceback_file.write(error, ["compare", str(folder)])
+        _say(f"The runs are not compared; this is a bug of ganlab's, please report it with the traceback in {path}.")
 
 
 def _compare(folders: Sequence[str], by: Sequence[str], wanted: Wanted, out: Path) -> None:

@@ -17,6 +17,8 @@ LEVEL = 0.05  # of tests
 POWER = 0.8
 MOST_SEEDS = 1000  # more are not asked for
 
+_QUANTILES = 250  # of the estimated deviation
+
 
 @dataclass(frozen=True)
 class Paired:
@@ -96,7 +98,9 @@ def power(effect: float, count: int, level: float = LEVEL) -> float:
 @lru_cache(maxsize=MOST_SEEDS)
 def _deviations(freedom: int) -> NDArray[np.float64]:
     """Return quantiles of an estimated standard deviation over the true one: √(χ²/freedom)."""
-    found: NDArray[np.float64] = np.sqrt(2 * special.gammaincinv(freedom / 2, (np.arange(1000) + 0.5) / 1000) / freedom)
+    found: NDArray[np.float64] = np.sqrt(
+        2 * special.gammaincinv(freedom / 2, (np.arange(_QUANTILES) + 0.5) / _QUANTILES) / freedom
+    )
     return found
 
 
