@@ -19,8 +19,8 @@ def test_planted_duplicates_count_once(groups: int) -> None:
     """Ten images that are copies of ``groups`` ones without anything in common: K / n has so many equal eigenvalues."""
     features = torch.eye(groups).repeat(10 // groups, 1) * 3
     found = differences(features)
-    assert found["vendi"].item() == pytest.approx(groups, rel=1e-5)
-    assert found["effective_rank"].item() == pytest.approx(max(groups - 1, 1), rel=1e-5)  # less the mean
+    assert found["vendi"].item() == pytest.approx(groups, rel=1e-4)
+    assert found["effective_rank"].item() == pytest.approx(max(groups - 1, 1), rel=1e-4)  # less the mean
     different = 1 - (10 // groups - 1) / 9  # share of the pairs
     assert found["distance"].item() == pytest.approx(different * 3 * math.sqrt(2))
 
@@ -31,8 +31,8 @@ def test_the_entropy_is_that_of_the_eigenvalues() -> None:
     matrices = features @ features.mT
     matrices = matrices / matrices.trace()
     values = torch.linalg.eigvalsh(matrices).clamp(min=1e-30)
-    assert_close(entropy(matrices[None])[0], -(values * values.log()).sum(), rtol=1e-6, atol=1e-6)
-    assert entropy(torch.zeros(1, 3, 3).double()).item() == pytest.approx(0, abs=1e-6)
+    assert_close(entropy(matrices[None])[0], -(values * values.log()).sum(), rtol=1e-4, atol=1e-5)
+    assert entropy(torch.zeros(1, 3, 3).double()).item() == pytest.approx(0, abs=1e-5)
 
 
 def test_classes_are_alive_where_the_classifier_sees_them() -> None:

@@ -189,7 +189,7 @@ class WatchOptions:
         every_steps: Interval in iterations.
     """
 
-    every_steps: Count = 100
+    every_steps: Count = 200
 
 
 SECTIONS: dict[str, type] = {

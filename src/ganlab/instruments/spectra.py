@@ -127,10 +127,10 @@ class Spectra(Instrument):
         for names, there, back, size in _grouped(maps):
             start, rounds = self._start(names, size, subject)
             for _ in range(rounds):
-                values, start = lanczos.top_values(there, back, start, min(start.shape[-1], lanczos.BLOCK))
+                values, start = lanczos.top_values(there, back, start, min(start.shape[-1], VALUES))
             if size > _SMALL:
                 self._vectors.update(zip(names, start.unbind(), strict=True))
-            for name, row in zip(names, values[:, :VALUES].float().unbind(), strict=True):
+            for name, row in zip(names, values.float().unbind(), strict=True):
                 found.update({f"{name}{number}": value for number, value in enumerate(row.unbind())})
                 if (where := maps[name][0].name) in scaled:
                     used_row = (scaled[where] * row).unbind()
