@@ -46,7 +46,10 @@ REFUSED = {
     ("show",): "`ganlab show` wants a name",
     ("show", "hindge"): "Nothing is called 'hindge'. Did you mean `ganlab show loss hinge`?",
     ("show", "ADAM"): "Did you mean `ganlab show optimizer adam`",
-    ("show", "spectral"): "Did you mean `ganlab show metric spectrum` or `ganlab show reg sn`?",
+    (
+        "show",
+        "spectral",
+    ): "Did you mean `ganlab show watch spectra` or `ganlab show metric spectrum` or `ganlab show reg sn`?",
     ("show", "nothere"): "Did you mean 'encoder'?",
     ("train", "--loss=hindge"): "Did you mean 'hinge'?",
     ("sample", "nowhere", "--count=3"): "There is no run folder nowhere.",
