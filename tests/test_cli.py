@@ -211,6 +211,9 @@ COMPLETED = {
     ("completion", "b"): ["bash"],
     ("sample", "trunc"): ["truncation="],
     ("nothing", "x"): [],
+    ("train", "sweep.f"): [],
+    ("train", "-m", "sweep.f"): ["sweep.fail="],
+    ("train", "-m", "sweep.fail=s"): ["sweep.fail=stop"],
 }
 
 
@@ -227,6 +230,8 @@ def test_run_folders_and_paths_are_completed(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     runs = [word for word in completed("resume", "") if not word.endswith("=")]
     assert sorted(runs) == ["mine", "runs/one", "sweeps/day/0_seed=1"]
+    (tmp_path / "sweeps/day/sweep.yaml").touch()
+    assert "sweeps/day" in completed("resume", "sw")
     assert completed("resume", "else/") == ["else/where"]
     assert completed("sample", "runs/o") == ["runs/one"]
     assert completed("train", "data=folder", "data.path=run") == ["data.path=runs/"]

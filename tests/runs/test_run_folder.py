@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -112,3 +113,13 @@ def test_a_folder_that_is_the_current_one_has_its_own_name(tmp_path: Path, monke
     (tmp_path / "cats").mkdir()
     monkeypatch.chdir(tmp_path / "cats")
     assert naming.name(compose.read(["data=folder", "data.path=."])) == "sngan_cats_hinge_0"
+
+
+def test_a_run_that_has_its_best_checkpoint_alone_starts_again(finished: Path, tmp_path: Path) -> None:
+    """It was killed between its first score and its first checkpoint, and could be neither resumed nor started."""
+    (tmp_path / "run" / run_folder.CHECKPOINTS).mkdir(parents=True)
+    shutil.copy(finished / run_folder.CONFIG, tmp_path / "run")
+    shutil.copy(
+        finished / run_folder.CHECKPOINTS / "last.ckpt", tmp_path / "run" / run_folder.CHECKPOINTS / "best.ckpt"
+    )
+    assert run_folder.new(str(tmp_path / "run")) == tmp_path / "run"

@@ -46,6 +46,20 @@ def test_a_grid_at_the_end_is_not_made_twice(train: Train, monkeypatch: pytest.M
     assert len(calls) == 2
 
 
+def test_the_last_grid_is_made_before_the_last_checkpoint(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed between the two is complete, and is not resumed."""
+    found = []
+    write = generation.write_png
+
+    def noted(canvas: Any, path: Path) -> None:
+        found.append((path.stem[-1], (path.parents[1] / "checkpoints" / "last.ckpt").exists()))
+        write(canvas, path)
+
+    monkeypatch.setattr(generation, "write_png", noted)
+    train("sample.every_steps=3", "checkpoint.every_steps=4", steps=4)
+    assert found == [("3", False), ("4", False)]
+
+
 def test_a_grid_has_one_row_a_class_with_its_name(train: Train) -> None:
     folder = train("sample.count=30", steps=1)
     shown = np.asarray(picture(folder / "samples/iteration_000000001.png"))
