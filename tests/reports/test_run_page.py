@@ -58,7 +58,7 @@ def test_every_scalar_is_drawn_and_nothing_complains(tmp_path: Path, chromium: B
     page = chromium.page()
     page.open(path)
     captions = "[...document.querySelectorAll('figure.plot figcaption')].map(e => e.firstChild.data.trim())"
-    assert page.value(captions) == ["fid", "is", "adversarial", "logits", "adversarial", "discriminator/sigma0"]
+    assert page.value(captions) == ["fid", "is", "adversarial", "logits", "adversarial", "discriminator/layers/sigma0"]
     assert page.value("document.querySelectorAll('.uplot canvas').length") == 6
     assert "Constant: images_per_second 640, generator/learning_rate 0.001" in page.value("document.body.innerText")
     text = page.value("document.body.innerText")

@@ -51,7 +51,7 @@ def charts(found: Mapping[str, Points]) -> list[Chart]:
 def _title(name: str) -> str:
     if name.count("/") == _OF_LAYERS:
         instrument, player, _, quantity = name.split("/")
-        return f"{instrument}/{player}/{quantity}"
+        return f"{instrument}/{player}/layers/{quantity}"
     return re.sub("(real|fake)_", "", name)
 
 
