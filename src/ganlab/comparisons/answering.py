@@ -62,8 +62,9 @@ def _rows(runs: Sequence[RunFacts], varied: Varied, taken: Taken, notes: list[st
 
 def _sort_alarms(rows: Sequence[Row], notes: list[str]) -> None:
     """Leave each row the warnings that are its own; those that all rows share become notes."""
-    shared = [alarm for alarm in rows[0].alarms if all(alarm in row.alarms for row in rows)]
-    for row in rows:
+    scored = [row for row in rows if row.scores]
+    shared = [alarm for alarm in scored[0].alarms if all(alarm in row.alarms for row in scored)]
+    for row in scored:
         row.alarms = [alarm for alarm in row.alarms if alarm not in shared]
     notes += shared
 

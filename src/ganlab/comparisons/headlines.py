@@ -24,6 +24,8 @@ def sentences(answer: Answer) -> list[str]:
     over = f"over {counted(score.n, 'seed')}"
     if len(answer.rows) == 1:
         found = [f"The {what} is {value} {over}."]
+    elif sum((metric.name, which) in row.scores for row in answer.rows) == 1:
+        found = [f"Only {best.name} has a score: the {what} is {value} {over}."]
     elif metric.better == "real":
         found = [f"{best.name} has the {what} that is nearest to that of real images: {value} {over}."]
     else:
