@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 LEVEL = 0.95
@@ -39,6 +40,16 @@ def mean(values: Sequence[float]) -> Interval:
     return _student(float(found.mean()), error, len(found))
 
 
+def half_width(deviations: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Return half of Student's interval for each of several means of ``count`` numbers: t(n - 1) · s / √n.
+
+    Args:
+        deviations: s of each mean, with n - 1 in its divisor.
+        count: n, at least two.
+    """
+    return deviations * (_quantile(count - 1) / math.sqrt(count))
+
+
 def interquartile_mean(values: Sequence[float]) -> Interval | None:
     """Return the mean of the middle half with Yuen's interval; None for fewer than four numbers.
 
@@ -63,5 +74,9 @@ def interquartile_mean(values: Sequence[float]) -> Interval | None:
 def _student(value: float, error: float | None, count: int) -> Interval:
     if error is None:
         return Interval(value)
-    half = float(special.stdtrit(count - 1, (1 + LEVEL) / 2)) * error
+    half = _quantile(count - 1) * error
     return Interval(value, value - half, value + half)
+
+
+def _quantile(degrees: int) -> float:
+    return float(special.stdtrit(degrees, (1 + LEVEL) / 2))

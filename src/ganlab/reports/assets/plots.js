@@ -50,6 +50,7 @@
     const place = figure.querySelector(".canvas");
     const axis = plot.x === "kimg" ? panel.axis : plot.x;
     const xs = plot.traces.map((trace) => across(plot, trace, panel.axis));
+    one.xs = xs;
     const tables = plot.traces.map((trace, at) => [xs[at], trace.y, trace.low ?? trace.y, trace.high ?? trace.y, ...trace.each]);
     const positive = tables.every((table) => table.slice(1).every((ys) => ys.every((y) => y === null || y > 0)));
     const logarithmic = panel.logarithmic && positive && !(plot.level && plot.level.value <= 0);
@@ -90,9 +91,8 @@
           distr: logarithmic ? 3 : 1,
           range: (u, low, high) => {
             if (low === null) return [0, 1];
-            const level = plot.level ? [plot.level.value] : [];
-            const ends = [Math.min(low, ...level), Math.max(high, ...level)];
-            return logarithmic ? uPlot.rangeLog(...ends, 10, false) : uPlot.rangeNum(...ends, 0.08, true);
+            const ends = limits(u, one, low, high);
+            return logarithmic ? uPlot.rangeLog(Math.max(low, ends[0]), ends[1], 10, false) : uPlot.rangeNum(...ends, 0.08, true);
           },
         },
       },
@@ -112,6 +112,25 @@
     one.drawn?.destroy();
     one.first = first;
     one.drawn = new uPlot(options, uPlot.join(tables), place);
+  }
+
+  // From the lines and the level; bands, which are huge over two seeds, widen it threefold at most.
+  function limits(u, { plot, panel, xs }, low, high) {
+    let [least, most] = plot.level ? [plot.level.value, plot.level.value] : [Infinity, -Infinity];
+    const { min, max } = u.scales.x;
+    plot.traces.forEach((trace, at) => {
+      if (panel.hidden.has(trace.name)) return;
+      for (const ys of [trace.y, ...(panel.each ? trace.each : [])]) {
+        ys.forEach((y, index) => {
+          const x = xs[at][index];
+          if (y === null || x < min || x > max) return;
+          least = Math.min(least, y);
+          most = Math.max(most, y);
+        });
+      }
+    });
+    if (!(most > least)) return [low, high];
+    return [Math.max(Math.min(low, least), least - (most - least)), Math.min(Math.max(high, most), most + (most - least))];
   }
 
   const height = (figure, place) => Math.round(Math.max(190, Math.min(figure.classList.contains("wide") ? 560 : 380, 0.58 * place.clientWidth)));
