@@ -9,15 +9,11 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from support import browser
 from support.browser import Browser
-from support.records import record
+from support.run_folders import EVIL, run_folder
 
-from ganlab.evaluation import scores
 from ganlab.reports import logged, run_page
-
-EVIL = "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 2'>\"&"
 
 
 @pytest.fixture(scope="module")
@@ -26,35 +22,8 @@ def chromium() -> Iterator[Browser]:
         yield found
 
 
-def run(folder: Path, name: str = "adversarial", lines: int = 20) -> Path:
-    """A run folder with everything that a page shows, and ``name`` wherever a folder may have a text."""
-    (folder / "samples").mkdir(parents=True)
-    (folder / "config.yaml").write_text(f"seed: 0\nloss: {json.dumps(name)}\n")
-    environment = {
-        "time": "2026-11-26T20:39:10", "command": ["/x/ganlab", "train", name], "python": name, "platform": name,
-        "packages": {"torch": "2.14", name: name}, "commits": {"folder": "0123abc", name: None}, "cuda": [name],
-        "data": {"images": 1797, "found_size": [8, 9], "classes": [name, name], "contents": name},
-    }  # fmt: skip
-    (folder / "environment.json").write_text(json.dumps(environment))
-    rows = [
-        {"iteration": 10 * i, "kimg": 0.64 * i, f"discriminator/{name}": 2 / i, "discriminator/real_logits": i,
-         "discriminator/fake_logits": -i, f"{name}/{name}": i * i, "images_per_second": 640.0,
-         "generator/learning_rate": 0.001, "spectra/discriminator/a/sigma0": i, "spectra/discriminator/b/sigma0": 2 * i}
-        for i in range(1, lines + 1)
-    ]  # fmt: skip
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    for iteration in (10, 100, 200):
-        Image.new("L", (60, 60), iteration).save(folder / "samples" / f"iteration_{iteration:09d}.png")
-    for iteration in (50, 100, 200):
-        one = record(iteration, during_training=True)
-        one["protocol"]["reference"]["split"] = name
-        one["values"]["fid"]["about"] = name
-        scores.append(folder, one)
-    return folder
-
-
 def test_every_scalar_is_drawn_and_nothing_complains(tmp_path: Path, chromium: Browser) -> None:
-    path = run_page.write(run(tmp_path / "run"), "finished")
+    path = run_page.write(run_folder(tmp_path / "run"), "finished")
     page = chromium.page()
     page.open(path)
     captions = "[...document.querySelectorAll('figure.plot figcaption')].map(e => e.firstChild.data.trim())"
@@ -68,7 +37,7 @@ def test_every_scalar_is_drawn_and_nothing_complains(tmp_path: Path, chromium: B
 
 
 def test_the_pointer_shows_values_a_drag_zooms_and_a_name_hides_its_line(tmp_path: Path, chromium: Browser) -> None:
-    path = run_page.write(run(tmp_path / "run"), "finished")
+    path = run_page.write(run_folder(tmp_path / "run"), "finished")
     page = chromium.page()
     page.open(path, height=3000)
     page.value("window.logits = [...document.querySelectorAll('figure.plot')][3]")
@@ -95,7 +64,7 @@ def test_the_pointer_shows_values_a_drag_zooms_and_a_name_hides_its_line(tmp_pat
 
 
 def test_the_slider_shows_the_grid_of_its_point_of_training(tmp_path: Path, chromium: Browser) -> None:
-    path = run_page.write(run(tmp_path / "run"), "finished")
+    path = run_page.write(run_folder(tmp_path / "run"), "finished")
     page = chromium.page()
     page.open(path)
     place = "document.querySelector('.grids input')"
@@ -108,7 +77,7 @@ def test_the_slider_shows_the_grid_of_its_point_of_training(tmp_path: Path, chro
 
 def test_a_page_fits_its_window(tmp_path: Path, chromium: Browser) -> None:
     page = chromium.page()
-    page.open(run_page.write(run(tmp_path / "run"), "running", refresh_seconds=600), dark=True)
+    page.open(run_page.write(run_folder(tmp_path / "run"), "running", refresh_seconds=600), dark=True)
     for width in (400, 1400, 2400):
         page.resize(width, 1000)
         page.until(f"document.documentElement.scrollWidth === {width} && innerWidth === {width}")
@@ -117,7 +86,7 @@ def test_a_page_fits_its_window(tmp_path: Path, chromium: Browser) -> None:
 
 
 def test_nothing_of_a_run_folder_is_markup_or_runs(tmp_path: Path, chromium: Browser) -> None:
-    path = run_page.write(run(tmp_path / "<img src=x onerror=evil=1>", EVIL), EVIL)
+    path = run_page.write(run_folder(tmp_path / "<img src=x onerror=evil=1>", EVIL), EVIL)
     html = path.read_text()
     assert "<img src=x" not in html
     assert html.count("<script>") == 2
@@ -134,7 +103,7 @@ def test_nothing_of_a_run_folder_is_markup_or_runs(tmp_path: Path, chromium: Bro
 
 
 def test_a_page_that_did_run_foreign_code_would_be_stopped_by_its_policy(tmp_path: Path, chromium: Browser) -> None:
-    path = run_page.write(run(tmp_path / "run"), "finished")
+    path = run_page.write(run_folder(tmp_path / "run"), "finished")
     path.write_text(path.read_text().replace("<main>", "<main><script>window.evil = 1</script><img src='http://x/'>"))
     page = chromium.page()
     page.open(path)
@@ -151,7 +120,7 @@ def test_an_empty_folder_has_a_page(tmp_path: Path, chromium: Browser) -> None:
 
 def test_a_page_is_printed(tmp_path: Path, chromium: Browser) -> None:
     page = chromium.page()
-    page.open(run_page.write(run(tmp_path / "run"), "finished"), dark=True)
+    page.open(run_page.write(run_folder(tmp_path / "run"), "finished"), dark=True)
     assert page.pdf().startswith(b"%PDF")
     assert page.complaints == []
 

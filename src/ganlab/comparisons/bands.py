@@ -88,7 +88,9 @@ def of_one_protocol(rows: Sequence[Row]) -> list[str]:
     others = [run for run in runs if during.get(id(run), most) != most]
     for run in others:
         run.curves = {name: curve for name, curve in run.curves.items() if not name.startswith(SCORE)}
-    return [f"{run.name} was scored under another protocol during training: it has no curve of scores." for run in others]
+    return [
+        f"{run.name} was scored under another protocol during training: it has no curve of scores." for run in others
+    ]
 
 
 def _varies(curve: Curve | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ def write(answer: Answer, curves: Sequence[Plot], folder: Path) -> dict[str, lis
     column = (answer.metrics[0].name, answer.whiches[0])
     drawn: dict[str, Callable[[Any], None]] = {}
     if any(column in row.scores for row in answer.rows):
-        drawn["scores"] = lambda figure: _scores(figure, answer, column)
+        drawn["scores"] = partial(_scores, answer=answer, column=column)
     for plot in curves[:_CURVES]:
-        drawn[f"{plot.title} over training"] = lambda figure, plot=plot: _curves(figure, plot)
+        drawn[f"{plot.title} over training"] = partial(_curves, plot=plot)
     found = {}
     with matplotlib.rc_context(_OPTIONS), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of letters that its own font lacks

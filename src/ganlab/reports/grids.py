@@ -15,9 +15,10 @@ from ganlab.reports import pages
 from ganlab.reports.pages import Picture
 
 BYTES = 11 * 2**20  # of all pictures of a page before base64, which makes them a third larger: 15 MiB
-_PICTURES = 360  # of a page, where its runs have more grids
+_PICTURES = 240  # of a page, where its runs have more grids
 _FEWEST, _MOST = 6, 100  # grids of a run
 _QUALITY = 80  # of WebP
+_BYTES_A_PIXEL = 0.2  # of WebP of that quality, about
 _PIXELS = 2**24  # of a picture that is encoded again
 _NAME = re.compile(r"iteration_(\d{1,12})\.png")
 
@@ -98,18 +99,19 @@ def _webp(content: bytes, share: int) -> bytes | None:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            if math.prod(image.size) > _PIXELS:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as file:
+            if math.prod(file.size) > _PIXELS:
                 return None
-            image = image.convert("RGB")
+            whole = file.convert("RGB")
+        scale = min(1.0, math.sqrt(share / (_BYTES_A_PIXEL * math.prod(whole.size))))
         for _ in range(4):
-            file = io.BytesIO()
-            image.save(file, "WEBP", quality=_QUALITY, method=2)
-            if file.tell() <= share:
-                return file.getvalue()
-            scale = max(0.2, 0.95 * math.sqrt(share / file.tell()))
-            size = [max(1, int(side * scale)) for side in image.size]
-            image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+            size = [max(1, int(side * scale)) for side in whole.size]
+            image = whole if scale == 1 else whole.resize((size[0], size[1]), Image.Resampling.BOX, reducing_gap=2)
+            found = io.BytesIO()
+            image.save(found, "WEBP", quality=_QUALITY, method=0)
+            if found.tell() <= share:
+                return found.getvalue()
+            scale *= 0.95 * math.sqrt(share / found.tell())
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         pass
     return None

@@ -51,9 +51,10 @@
     const axis = plot.x === "kimg" ? panel.axis : plot.x;
     const xs = plot.traces.map((trace) => across(plot, trace, panel.axis));
     one.xs = xs;
-    const tables = plot.traces.map((trace, at) => [xs[at], trace.y, trace.low ?? trace.y, trace.high ?? trace.y, ...trace.each]);
-    const positive = tables.every((table) => table.slice(1).every((ys) => ys.every((y) => y === null || y > 0)));
-    const logarithmic = panel.logarithmic && positive && !(plot.level && plot.level.value <= 0);
+    const least = Math.min(...plot.traces.flatMap((trace) => [trace.y, ...trace.each].flat()).filter((y) => y !== null));
+    const logarithmic = panel.logarithmic && least > 0 && !(plot.level && plot.level.value <= 0);
+    const end = (ys) => (logarithmic ? ys?.map((y) => (y === null ? y : Math.max(y, least / 10))) : ys); // a band may reach below 0
+    const tables = plot.traces.map((trace, at) => [xs[at], trace.y, end(trace.low) ?? trace.y, end(trace.high) ?? trace.y, ...trace.each]);
     const series = [{}];
     const bands = [];
     const first = []; // of each trace in series
