@@ -26,7 +26,8 @@ class Compare(Command):
       ganlab compare RUN RUN RUN by=reg metric=fid at=kimg:50 out=FOLDER
 
     Runs that were not scored are scored first, all under one protocol, each once. It writes
-    table.csv and table.md into the sweep's folder.
+    report.html, a page, table.csv and table.md into the sweep's folder, and figures for a paper
+    into the folder figures beside them.
 
     Args:
         by: options that make a row each, as by=reg,loss; null: all that vary, without the seed
@@ -34,7 +35,7 @@ class Compare(Command):
         at: kimg:N: scores during training at N kimg; null: the best and the last checkpoint of each run
         protocol: a preset; null: that of the scores which all runs have, or else the data's own
         device: where runs that were not scored are scored: cpu, cuda, cuda:1, mps; auto: a GPU if there is one
-        out: folder of the tables; null: the sweep's own, or ./comparison
+        out: folder of the page and the tables; null: the sweep's own, or ./comparison
     """
 
     folders: Annotated[Sequence[str], Word("[SWEEP or RUN ...]", "folder")] = ()
@@ -77,13 +78,14 @@ def at_the_end(folder: Path) -> None:
 
 
 def _compare(folders: Sequence[str], by: Sequence[str], wanted: Wanted, out: Path) -> None:
-    from ganlab.comparisons import compare, tables
+    from ganlab.comparisons import compare, report, tables
     from ganlab.core import files
 
     answer = compare.compare(folders, by, wanted)
     print(tables.terminal(answer))
     written = tables.write(answer, out)
     print(f"written: {', '.join(files.typed(path) for path in written)}", flush=True)
+    print(f"to look at: {files.typed(report.write(answer, out)[0])}", flush=True)
 
 
 def _say(line: str) -> None:

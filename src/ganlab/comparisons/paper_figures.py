@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -105,6 +106,7 @@ def _curves(figure: Any, plot: Plot) -> None:
     axes.set_ylabel(_printable(plot.title))
     axes.grid(color="#e5e5e5", linewidth=0.5)
     columns = 2 if len(plot.traces) > 3 else 1
+    figure.set_figheight(0.62 * _WIDTH + 0.15 * math.ceil(len(plot.traces) / columns))
     figure.legend(loc="outside upper left", ncols=columns)
 
 

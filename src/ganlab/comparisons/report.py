@@ -17,7 +17,7 @@ from ganlab.reports.numbers import interval_on_page, on_page
 from ganlab.reports.words import BETTER
 
 FILE = "report.html"
-_COLUMNS = 8  # scores in the table
+_COLUMNS = 6  # scores in the first table
 _PLOTS = 60
 _OTHERS = "Speed, and what else was logged"
 _ABSENT = "–"
@@ -31,7 +31,7 @@ def write(answer: Answer, folder: Path) -> list[Path]:
     """
     notes = [*answer.notes, *bands.of_one_protocol(answer.rows)]
     sections = _sections(answer)
-    columns = [(metric.name, which) for metric in answer.metrics for which in answer.whiches][:_COLUMNS]
+    columns = [(metric.name, which) for metric in answer.metrics for which in answer.whiches]
     figures = paper_figures.write(answer, [plot for _, plots in sections[:1] for plot in plots], folder)
     rows, seeds = _grids(answer.rows)
     path = interactive.save(
@@ -41,11 +41,13 @@ def write(answer: Answer, folder: Path) -> list[Path]:
         title=answer.title,
         answer=answer,
         notes=notes,
-        columns=columns,
+        columns=columns[:_COLUMNS],
+        further=columns[_COLUMNS:],
         better={metric.name: BETTER.get(metric.better, "") for metric in answer.metrics},
         table=[_line(row, columns) for row in answer.rows],
+        costs=_costs(answer.rows),
         spans=_spans(answer.rows, columns[0]) if columns else [],
-        maps=[] if len(answer.by) != 2 else [heat for column in columns if (heat := heat_map(answer, column))],
+        maps=[heat for column in columns[:_COLUMNS] if (heat := heat_map(answer, column))],
         sections=sections,
         rows=rows,
         seeds=seeds,
@@ -57,17 +59,22 @@ def write(answer: Answer, folder: Path) -> list[Path]:
 
 
 def _line(row: Row, columns: Sequence[Column]) -> dict[str, Any]:
-    """Return the cells of a row: scores with their intervals, and what the scores took."""
-    found = [row.scores.get(column) for column in columns]
-    first = found[0] if found else None
-    return {
-        "name": row.name,
-        "scores": [_score(score) for score in found],
-        "middle": _ABSENT if first is None else on_page(first.iqm, first.iqm_low, first.iqm_high),
-        "seeds": str(first.n if first else 0),
-        "costs": [_whole(value) for value in (row.images_per_second, row.seconds, row.memory_mib)],
-        "failed": len(row.failures),
-    }
+    """Return the cells of a row: each score with its interval, and the number of seeds."""
+    first = row.scores.get(columns[0]) if columns else None
+    scores = [_score(row.scores.get(column)) for column in columns]
+    middle = _ABSENT if first is None else on_page(first.iqm, first.iqm_low, first.iqm_high)
+    return {"name": row.name, "scores": scores, "middle": middle, "seeds": first.n if first else 0}
+
+
+def _costs(rows: Sequence[Row]) -> list[tuple[str, str, list[str]]]:
+    """Return what the scores took: heading, explanation, and a cell for each row; without columns that are empty."""
+    columns = [
+        ("images/s", "mean over the runs", [_whole(row.images_per_second) for row in rows]),
+        ("seconds", "of training to the compared checkpoint", [_whole(row.seconds) for row in rows]),
+        ("MiB", "largest memory of a process", [_whole(row.memory_mib) for row in rows]),
+        ("failed", "runs without a score", [str(len(row.failures) or "") for row in rows]),
+    ]
+    return [column for column in columns if set(column[2]) - {_ABSENT, ""}]
 
 
 def _score(score: Estimate | None) -> tuple[str, str]:
@@ -104,10 +111,12 @@ def _spans(rows: Sequence[Row], column: Column) -> list[dict[str, Any] | None]:
 
 
 def heat_map(answer: Answer, column: Column) -> dict[str, Any] | None:
-    """Return the score of each pair of values of two keys; None unless both have several, and most pairs a score.
+    """Return the score of each pair of values where two keys varied; None unless most pairs have one.
 
     The shade of a cell is 0 for the worst and 1 for the best.
     """
+    if len(answer.by) != 2:
+        return None
     down, across = (list(dict.fromkeys(row.values[key] for row in answer.rows)) for key in answer.by)
     found = {tuple(row.values.values()): score for row in answer.rows if (score := row.scores.get(column))}
     if min(len(down), len(across)) < 2 or 2 * len(found) <= len(down) * len(across):

@@ -149,6 +149,7 @@ def _environment() -> Any:
         written=words.written,
         interval_of=lambda one: interval_on_page(one.low, one.high),
         difference=lambda one: on_page(one.mean, one.low, one.high),
+        chance=lambda one: on_page(one.probability, one.low, one.high),
         probability=lambda p: "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
         interval=lambda value: interval_on_page(value.get("low"), value.get("high")),
         explained=words.explained,
