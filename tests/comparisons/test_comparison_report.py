@@ -188,8 +188,8 @@ def test_a_band_is_the_interval_over_the_seeds_that_did_not_fail(tmp_path: Path)
     trace = bands.trace(found, "a/b", 3)
     assert trace is not None
     low, high = stats.t.interval(0.95, 2, 3.0, stats.sem([1.0, 2.0, 6.0]))
-    np.testing.assert_allclose([trace.low[0], trace.y[0], trace.high[0]], [low, 3.0, high])
-    np.testing.assert_allclose([trace.low[1], trace.y[1], trace.high[1]], [5.0] * 3)
+    ends = np.array([trace.low, trace.y, trace.high], float)
+    np.testing.assert_allclose(ends, np.array([[low, 5.0], [3.0, 5.0], [high, 5.0]]))
     assert (trace.place, [values[0] for values in trace.each]) == (3, [1.0, 2.0, 6.0])
 
 

@@ -97,17 +97,16 @@ def _spans(rows: Sequence[Row], column: Column) -> list[dict[str, Any] | None]:
     def at(value: float) -> float:
         return round(100 * (value - low) / (high - low), 2) if high > low else 50.0
 
-    return [
-        None
-        if score is None
-        else {
-            "mean": at(score.mean),
-            "low": None if score.low is None else at(score.low),
-            "width": None if score.low is None or score.high is None else round(at(score.high) - at(score.low), 2),
-            "seeds": [(name, on_page(value), at(value)) for name, value in score.per_seed.items()],
-        }
-        for score in scores
-    ]
+    def span(score: Estimate | None) -> dict[str, Any] | None:
+        if score is None:
+            return None
+        seeds = [(name, on_page(value), at(value)) for name, value in score.per_seed.items()]
+        if score.low is None or score.high is None:
+            return {"mean": at(score.mean), "low": None, "width": None, "seeds": seeds}
+        width = round(at(score.high) - at(score.low), 2)
+        return {"mean": at(score.mean), "low": at(score.low), "width": width, "seeds": seeds}
+
+    return [span(score) for score in scores]
 
 
 def heat_map(answer: Answer, column: Column) -> dict[str, Any] | None:

@@ -51,6 +51,13 @@ def interval_on_page(low: float | None, high: float | None) -> str:
     return interval(low, high).replace("-", "−")
 
 
+def probability(p: float | None) -> str:
+    """Return a p value as a page writes it: three decimals, ``< 0.001`` below, and a dash for None."""
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def _decimals(low: float | None, high: float | None) -> int | None:
     """Digits behind the point that two significant digits of the half-width take; negative: none, and as many zeros."""
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):

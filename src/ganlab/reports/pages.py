@@ -20,7 +20,7 @@ from ganlab.core import files
 from ganlab.core.errors import GanlabError, shortened
 from ganlab.evaluation import scores
 from ganlab.reports import charts, words
-from ganlab.reports.numbers import interval_on_page, on_page
+from ganlab.reports.numbers import interval_on_page, on_page, probability
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LARGEST = 16 * 2**20  # bytes of a picture inside a page
@@ -150,7 +150,7 @@ def _environment() -> Any:
         interval_of=lambda one: interval_on_page(one.low, one.high),
         difference=lambda one: on_page(one.mean, one.low, one.high),
         chance=lambda one: on_page(one.probability, one.low, one.high),
-        probability=lambda p: "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+        probability=probability,
         interval=lambda value: interval_on_page(value.get("low"), value.get("high")),
         explained=words.explained,
         subject=lambda record: scores.title(record)[:1].upper() + scores.title(record)[1:],
