@@ -30,6 +30,16 @@ def test_both_hostings_run_the_one_script_on_all_pythons() -> None:
     assert pythons[0] == least[1]
 
 
+def test_both_hostings_try_the_next_hydra_and_pass_if_it_fails() -> None:
+    github = read(".github/workflows/ci.yml")["jobs"]["next"]
+    assert [step["run"] for step in github["steps"] if "run" in step] == [".ci/next"]
+    assert github["continue-on-error"] is True
+    gitlab = read(".gitlab-ci.yml")["next"]
+    assert gitlab["script"] == [".ci/next"]
+    assert gitlab["allow_failure"] is True
+    assert os.access(ROOT / ".ci/next", os.X_OK)
+
+
 def test_hooks_need_no_network_and_are_commands_of_the_script() -> None:
     (repository,) = read(".pre-commit-config.yaml")["repos"]
     assert repository["repo"] == "local"

@@ -22,6 +22,12 @@ WORDS = (
     *TINY, "loss=hinge,least_squares", "trainer.max_steps=30", "checkpoint.every_steps=7",
     "checkpoint.keep=1", "sample.every_steps=12", "evaluate.every_kimg=0.1", "evaluate.samples=64", "sweep.jobs=2",
 )  # fmt: skip
+# with several at a time the values depend on which job ends first
+SEARCH = (
+    *(word for word in WORDS if not word.startswith(("loss=", "sweep.jobs="))), "hydra/sweeper=optuna",
+    "optimizer.generator.lr=tag(log,interval(1e-5,1e-2))", "loss=hinge,least_squares", "sweep.trials=3",
+    "hydra.sweeper.startup_trials=1",
+)  # fmt: skip
 
 
 def start(words: list[str]) -> subprocess.Popen[bytes]:
@@ -52,14 +58,17 @@ def assert_same(one: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killing_the_whole_process_group_at_random_moments_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words_of", [WORDS, SEARCH], ids=["grid", "search"])
+def test_killing_the_whole_process_group_at_random_moments_loses_nothing(
+    tmp_path: Path, words_of: tuple[str, ...]
+) -> None:
     whole, generator = tmp_path / "whole", random.Random(0)
     began = time.monotonic()
-    assert start(["train", "-m", *WORDS, f"run.dir={whole}"]).wait(600) == 0
+    assert start(["train", "-m", *words_of, f"run.dir={whole}"]).wait(600) == 0
     seconds = time.monotonic() - began
     for number in range(MOMENTS):
         folder, moment = tmp_path / f"killed_{number}", generator.uniform(0.05, 1.0) * seconds
-        words = ["train", "-m", *WORDS, f"run.dir={folder}"]
+        words = ["train", "-m", *words_of, f"run.dir={folder}"]
         while True:  # a short life may have ended before the folder was there
             process = start(words)
             try:

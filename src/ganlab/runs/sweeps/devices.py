@@ -96,6 +96,11 @@ def threads(jobs: int, processes: int, processors: int) -> int | None:
     return None if jobs == 1 else max(1, processors // (jobs * max(1, processes)))
 
 
+def environment(threads: int | None) -> dict[str, str]:
+    """Return the variables by which a process has so many threads; None: it decides by itself."""
+    return {} if threads is None else {THREADS: str(threads)}
+
+
 def next_fitting(needs: Sequence[int], free: int) -> int | None:
     """Return the place of the first waiting job for which enough GPUs are free; None if there is none.
 

@@ -26,7 +26,7 @@ from ganlab.core import files, stop_signals, tie
 from ganlab.core.errors import GanlabError
 from ganlab.core.stop_signals import WATCH, handled_signals
 from ganlab.runs import fine_tuning, run_folder
-from ganlab.runs.sweeps import objective, words
+from ganlab.runs.sweeps import devices, objective, words
 from ganlab.runs.sweeps.objective import Objective
 from ganlab.runs.sweeps.record import DONE, FAILED, PRUNED, STOPPED, Job, Sweep
 from ganlab.runs.sweeps.words import Words
@@ -37,6 +37,7 @@ _OF_RANKS = (
     "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
     "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID",
 )  # fmt: skip
+_POLL_SECONDS = 1.0
 _TAIL_BYTES = 65_536
 _COMPOSING = threading.Lock()  # Hydra composes for one thread at a time
 
@@ -64,7 +65,8 @@ class Outcome:
     @property
     def interruption(self) -> int | None:
         """The exit code of a job that a signal stopped; None for others."""
-        return self.code if self.code in {128 + number for number in handled_signals()} else None
+        stopped = self.job.state != PRUNED and self.code in {128 + number for number in handled_signals()}
+        return self.code if stopped else None
 
 
 def train(config: DictConfig) -> float | None:
@@ -84,7 +86,7 @@ def train(config: DictConfig) -> float | None:
     sweep = Sweep.read(Path(hydra.sweep.dir).parent)
     number = int(hydra.job.num)
     sweep.add([(number, words.values(hydra.overrides.task))])
-    outcome = Play(sweep, number).run()
+    outcome = Play(sweep, number, devices.environment(sweep.threads), far=True).run()
     if outcome.interruption is not None:
         raise KeyboardInterrupt  # Hydra goes on after an Exception
     return result(outcome)
@@ -129,10 +131,13 @@ class Play:
     Args:
         number: Of the job; it must be in the record.
         environment: Of its process, in addition to this one's.
+        far: Whether it is stopped by its line in the record, by a process that may be on another machine.
     """
 
-    def __init__(self, sweep: Sweep, number: int, environment: Mapping[str, str] | None = None) -> None:
-        self.sweep, self.number = sweep, number
+    def __init__(
+        self, sweep: Sweep, number: int, environment: Mapping[str, str] | None = None, far: bool = False
+    ) -> None:
+        self.sweep, self.number, self.far = sweep, number, far
         self.environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped_as: str | None = None
@@ -145,7 +150,7 @@ class Play:
         """
         try:
             job = self._waited_for()
-            if job.state in (DONE, PRUNED):
+            if job.state in (DONE, PRUNED) or (self.far and job.state == STOPPED):  # stopped before it began
                 return Outcome(job)
             if self._stopped_as == PRUNED:  # before it began
                 return Outcome(self.sweep.ends(self.number, PRUNED))
@@ -252,8 +257,10 @@ class Play:
             with WATCH.finishing():
                 while True:
                     try:
-                        code = self._process.wait()
+                        code = self._process.wait(_POLL_SECONDS if self.far else None)
                         break
+                    except subprocess.TimeoutExpired:
+                        self._look()
                     except (KeyboardInterrupt, SystemExit):  # in the worker of a launcher: the terminal's Ctrl-C
                         self.stop()
             return 128 - code if code < 0 else code
@@ -262,6 +269,12 @@ class Play:
             if self._process.stdin is not None:
                 self._process.stdin.close()
             self._process = None
+
+    def _look(self) -> None:
+        """Stop if the record says so."""
+        state = self.sweep.job(self.number).state
+        if self._stopped_as is None and state in (STOPPED, PRUNED):
+            self.stop(state)
 
     def _at_once(self, number: int) -> None:
         for _ in range(2):

@@ -106,7 +106,7 @@ class Pool:
 
     def submit(self, number: int) -> Task:
         """Train a job of the record as soon as there is room; do nothing for one that is done."""
-        task = Task(Play(self.sweep, number))
+        task = Task(self._new(number))
         with self._lock:
             if self._ends is None:
                 self._waiting.append(task)
@@ -114,6 +114,9 @@ class Pool:
             else:
                 task.cancel()
         return task
+
+    def _new(self, number: int) -> Play:
+        return Play(self.sweep, number)
 
     def wait_for(self, tasks: Sequence[Task]) -> None:
         """Wait until all of these have ended; the first signal ends them early."""
@@ -169,12 +172,11 @@ class Pool:
         if not task.set_running_or_notify_cancel():
             return
         self._running.append(task)
-        task.play.environment = {**self._threads(), **self._share.take(task.number, self._need(task))}
+        task.play.environment = {
+            **devices.environment(self.sweep.threads),
+            **self._share.take(task.number, self._need(task)),
+        }
         threading.Thread(target=self._play, args=(task,), name=f"job {task.number}", daemon=True).start()
-
-    def _threads(self) -> dict[str, str]:
-        threads = self.sweep.threads
-        return {} if threads is None else {devices.THREADS: str(threads)}
 
     def _play(self, task: Task) -> None:
         end: Callable[[], None]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import math
 from collections.abc import Sequence
 from itertools import islice
 
-from hydra.core.override_parser.types import Glob, Override, Sweep
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, Sweep
 
 from ganlab.config import catalog
 from ganlab.config.configuration import Config
@@ -47,6 +49,16 @@ def check(words: Words) -> None:
                 f"{override.input_line}: an interval is for a sweeper that searches it, as hydra/sweeper=optuna does; "
                 f"name the values, as {key}=0.1,0.3,1."
             )
+    if words.searches:
+        listed |= {plain_key(o): _ends(o) for o in words.swept if o.is_interval_sweep()}
+        if not words.swept:
+            raise GanlabError(
+                f"hydra/sweeper={words.sweeper} has nothing to search: give an option several values, as "
+                f"'optimizer.generator.lr=tag(log,interval(1e-5,1e-3))' or reg=none,sn."
+            )
+        search = plugins.KNOWN["sweeper"].get(words.sweeper, plugins.Plugin()).search
+        if search:
+            importlib.import_module(search).check(words)
     first = {key: found[0] for key, found in listed.items()}
     trials = [first] + [{**first, key: value} for key, found in listed.items() for value in found[1:]]
     for trial in trials:
@@ -70,6 +82,16 @@ def for_hydra(words: Words) -> list[str]:
     return found
 
 
+def launching(words: Words) -> list[str]:
+    """The words for Hydra's launcher and sweeper: what ganlab has ready for them, and after it what was typed."""
+    launcher = plugins.KNOWN["launcher"].get(words.launcher, plugins.Plugin())
+    found = list(launcher.ready)
+    if launcher.jobs and words.options.jobs is not None and not words.searches:  # a search launches job by job
+        found.append(f"{launcher.jobs}={words.options.jobs}")
+    typed = [str(o.input_line) for o in words.hydra]
+    return [*found, *(f"++{word}" if word.startswith("hydra.sweeper.") else word for word in typed)]
+
+
 def _check_run(config: Config, words: Words) -> None:
     trainer.check(config.trainer)
     around.check(config)
@@ -90,6 +112,22 @@ def _check_run(config: Config, words: Words) -> None:
         )
     if words.launcher == plugins.OWN:
         devices.at_a_time(words.options.jobs, [need], there, devices.cores())
+
+
+def _ends(override: Override) -> list[str]:
+    """The least and the largest value of an interval."""
+    interval = override.value()
+    assert isinstance(interval, IntervalSweep)
+    low, high = interval.start, interval.end
+    line = str(override.input_line)
+    unknown = sorted(interval.tags - {"log"})
+    if unknown:
+        raise GanlabError(f"{line}: there is no tag {unknown[0]!r}, only log.")
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise GanlabError(f"{line}: an interval is interval(LOW,HIGH), two finite numbers in order.")
+    if interval.tags and low <= 0:
+        raise GanlabError(f"{line}: the logarithm needs positive numbers, got {low:g}.")
+    return [repr(low), repr(high)]
 
 
 def _values(override: Override) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -17,7 +18,7 @@ from hydra.errors import HydraException
 
 from ganlab.core import files, streams
 from ganlab.core.errors import GanlabError, sentence
-from ganlab.runs.sweeps import devices, plan, record, table, words
+from ganlab.runs.sweeps import devices, plan, plugins, record, table, words
 from ganlab.runs.sweeps import job as of_job
 from ganlab.runs.sweeps.job import JobFailedError, train
 from ganlab.runs.sweeps.launcher import Interrupted
@@ -96,6 +97,7 @@ def _run(sweep: Sweep) -> int:
     sweep.add(list(enumerate(plan.jobs(parsed))))
     print(f"sweep: {files.typed(sweep.folder)}", flush=True)
     code: int | None = None
+    lost: str | None = None
     try:
         with table.shown(sweep):
             _multirun(sweep)
@@ -108,17 +110,22 @@ def _run(sweep: Sweep) -> int:
         code = raised if isinstance(raised, int) else 130
     except HydraException as error:
         raise GanlabError(f"The sweep cannot be run: {sentence(error)}") from error
+    except Exception as error:
+        if parsed.launcher == plugins.OWN or isinstance(error, GanlabError):
+            raise
+        lost = f"hydra/launcher={parsed.launcher} has failed: {sentence(error)}"
+        print(f"ganlab: {lost}", file=sys.stderr, flush=True)
     for job in sweep.jobs():
         if job.state == RUNNING:  # its process, or that of its launcher, was killed
             with suppress(GanlabError):  # a full disk
-                sweep.ends(job.number, STOPPED)
+                sweep.ends(job.number, STOPPED, error=lost)
     return _summarise(sweep, sweep.jobs(), code)
 
 
 def _multirun(sweep: Sweep) -> None:
     parsed = sweep.parsed
     folder = QuotedString(str(sweep.folder / HYDRA), Quote.double).with_quotes()
-    lines = [f"hydra.sweep.dir={folder}", *(str(o.input_line) for o in parsed.hydra), *plan.for_hydra(parsed)]
+    lines = [f"hydra.sweep.dir={folder}", *plan.launching(parsed), *plan.for_hydra(parsed)]
     GlobalHydra.instance().clear()
     version.setbase("1.3")
     search_path = ConfigSearchPathImpl()  # without the groups of runs: of their options Hydra has the values alone
@@ -133,7 +140,8 @@ def _multirun(sweep: Sweep) -> None:
 
 def _threads(parsed: words.Words) -> int | None:
     """Threads of each process of a job, which are kept for as long as the sweep lives: results depend on them."""
-    if os.environ.get(devices.THREADS) or devices.gpus():
+    launcher = plugins.KNOWN["launcher"].get(parsed.launcher)
+    if os.environ.get(devices.THREADS) or devices.gpus() or launcher is None or not launcher.shares:
         return None
     jobs = parsed.options.jobs or 1
     several = [devices.processes(of_job.composed(parsed, values).trainer) for values in plan.jobs(parsed)[:1]]

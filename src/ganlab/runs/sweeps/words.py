@@ -15,6 +15,7 @@ from ganlab.runs.sweeps import plugins
 
 LAUNCHER, SWEEPER = "hydra/launcher", "hydra/sweeper"
 _FOLDER = "run.dir"
+_NAMES = ("hydra.sweeper.sampler",)  # options that take a name of ganlab's own
 _UNDER = ("hydra.launcher.", "hydra.sweeper.")
 
 
@@ -175,6 +176,8 @@ def _is_trusted(override: Override) -> bool:
     key, value = plain_key(override), override.value()
     if "${" in _line(override):
         return False
+    if key in _NAMES:
+        return str(value).isidentifier()
     return not key.startswith(_UNDER) or (isinstance(value, (bool, int, float)) and not key.endswith("._target_"))
 
 
