@@ -260,7 +260,8 @@ def _convert_sequence(value: Any, origin: Any, args: tuple[Any, ...]) -> Any:
     fixed = origin is tuple and bool(args) and Ellipsis not in args
     if fixed and len(value) != len(args):
         raise ValueError(f"must have {len(args)} entries, got {list(value)!r}")
-    kinds = args if fixed else [args[0] if args else Any] * len(value)
+    each = args[0] if args else Any
+    kinds = args if fixed else [each] * len(value)
     converted = [convert(v, kind) for v, kind in zip(value, kinds, strict=True)]
     return converted if origin is list else tuple(converted)
 
