@@ -51,6 +51,9 @@ def test_a_difference_that_is_not_seen_says_how_many_seeds_would_see_it(tmp_path
     assert not found.is_real
     assert found.needed is not None
     assert f"not distinguishable with 3 seeds; {found.needed} would tell a difference of 0.5" in answer.headline[-1]
+    assert answer.headline[0].startswith(
+        f"No configuration is distinguishable from {answer.rows[0].name}, which has the"
+    )
 
 
 def test_a_metric_of_which_more_is_better_has_the_highest_first(tmp_path: Path) -> None:

@@ -23,19 +23,21 @@ def sentences(answer: Answer) -> list[str]:
     what = f"{called(metric.name)} {_OF.get(which, f'at {which}')}"
     over = f"over {counted(score.n, 'seed')}"
     if len(answer.rows) == 1:
-        found = [f"The {what} is {value} {over}."]
-    elif sum((metric.name, which) in row.scores for row in answer.rows) == 1:
-        found = [f"Only {best.name} has a score: the {what} is {value} {over}."]
-    elif metric.better == "real":
-        found = [f"{best.name} has the {what} that is nearest to that of real images: {value} {over}."]
+        return [f"The {what} is {value} {over}.", *_untested(answer, best)]
+    if sum((metric.name, which) in row.scores for row in answer.rows) == 1:
+        return [f"Only {best.name} has a score: the {what} is {value} {over}.", *_untested(answer, best)]
+    if metric.better == "real":
+        ahead = f"has the {what} that is nearest to that of real images: {value} {over}."
     else:
-        found = [f"{best.name} has the {_END[metric.better]} {what}: {value} {over}."]
+        ahead = f"has the {_END[metric.better]} {what}: {value} {over}."
     others = [d for row in answer.rows[1:] if (d := answer.between(best.name, row.name, metric.name, which))]
-    tested = [d for d in others if d.p is not None]
-    if not tested:
-        return [*found, *_untested(answer, best)]
-    better = [d for d in others if d.is_real and d.first == best.name]
-    if better:
+    if all(d.p is None for d in others):
+        return [f"{best.name} {ahead}", *_untested(answer, best)]
+    if not any(d.is_real for d in others):
+        found = [f"No configuration is distinguishable from {best.name}, which {ahead}"]
+    else:
+        found = [f"{best.name} {ahead}"]
+    if better := [d for d in others if d.is_real and d.first == best.name]:
         found.append(
             f"It is better than {few([d.second for d in better], _MOST)}: paired tests over common seeds, with Holm's "
             f"correction for {counted(_pairs(answer), 'pair')}."
