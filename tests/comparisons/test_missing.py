@@ -88,3 +88,13 @@ def test_a_number_that_the_protocol_does_not_take_is_refused_before_a_run_is_sco
     with pytest.raises(GanlabError, match=r"metric=fid: no run has this number, and protocol quick does not take it\."):
         compare.compare([train()], wanted=Wanted(["fid"], protocol="quick"))
     assert said == []
+
+
+def test_the_options_of_scores_during_training_are_those_of_the_report(train: Train, wanted: Any) -> None:
+    """But for the split: the validation images chose the best checkpoint."""
+    wanted()
+    folder = train("evaluate.protocol=quick", "evaluate.samples=32", name="chosen")
+    compare.compare([folder], wanted=Wanted(device="cpu"))
+    (record,) = scores.read(folder)
+    protocol = record["protocol"]
+    assert (protocol["name"], protocol["samples"], protocol["reference"]["split"]) == ("quick", 32, "test")

@@ -108,10 +108,16 @@ def _reports(record: Record, run: RunFacts) -> bool:
 
 
 def _preset(run: RunFacts, wanted: Wanted) -> Protocol:
-    """Return the protocol as `ganlab evaluate` takes it."""
+    """Return the protocol that was asked for, or else the run's own with what its options ``evaluate`` say of it; on
+    the split that `ganlab evaluate` reports on."""
     from ganlab.runs.callbacks import evaluating
 
-    found = evaluating.chosen(wanted.protocol, str(run.config.get("data")), {})
+    data, named = str(run.config.get("data")), run.config.get("evaluate.protocol")
+    if wanted.protocol is not None:
+        found = evaluating.chosen(wanted.protocol, data, {})
+    else:
+        changes = {name: run.config.get(f"evaluate.{name}") for name in ("features", "samples")}
+        found = evaluating.chosen(None if named is None else str(named), data, changes)
     return found if run.config.get("data.num_classes") else found.without_labels()
 
 
