@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -60,11 +60,15 @@ class Twofold(Standard):
 
 
 @pytest.fixture
-def critic2(monkeypatch: pytest.MonkeyPatch) -> None:
+def critic2(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(kinds.KINDS, "critic2", CRITIC)
     monkeypatch.setattr(registry, "_registered", {})
+    registry.forget()
     registry.register("critic2", "toy")(Critic)
     registry.register("game", "twofold")(Twofold)
+    yield
+    monkeypatch.undo()
+    registry.forget()
 
 
 def test_a_new_role_is_one_kind_a_game_and_a_network(

@@ -247,7 +247,7 @@ def _scanned(wanted: list[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], D
     """Describe components in another process; one that ends or blocks it is broken, and a new one takes the rest."""
     while wanted:
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
-        words = [sys.executable, "-I", "-c", _PROGRAM]
+        words = [sys.executable, "-I", "-B", "-c", _PROGRAM]  # -B: a .pyc hides an edit within the same second
         with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=null, text=True) as process:
             assert process.stdin is not None
             assert process.stdout is not None
