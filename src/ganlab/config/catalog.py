@@ -142,7 +142,7 @@ class _Models(Group):
         return "_global_", {"defaults": [*({f"/{part}": name} for part in networks), *of_players]}
 
 
-@cache
+@registry.kept
 def groups() -> dict[str, Group]:
     """Config groups, in the order in which they are shown."""
     found = {
@@ -155,7 +155,7 @@ def groups() -> dict[str, Group]:
     return {name: found[name] for name in dict.fromkeys([*_FIRST, *kinds.KINDS, *found])}
 
 
-@cache
+@registry.kept
 def run_groups() -> dict[str, Group]:
     """The groups that a run's configuration is composed of."""
     return {name: group for name, group in groups().items() if group.kind.of_run}
