@@ -209,3 +209,12 @@ def test_scores_of_another_protocol_are_no_curve(tmp_path: Path) -> None:
     (note,) = bands.of_one_protocol([found])
     assert note.startswith(f"{found.runs[1].name} was scored under another protocol")
     assert ["score/fid" in run.curves for run in found.runs] == [True, False, True]
+
+
+def test_what_a_killed_comparison_left_half_written_is_removed(tmp_path: Path) -> None:
+    left = [tmp_path / f"{folder}.scores.pdf.4a565e1137c4.part" for folder in ("", "figures/")]
+    (tmp_path / "figures").mkdir()
+    for path in left:
+        path.write_text("%PDF")
+    report.write(answer([row(tmp_path / "runs", {"reg": "sn"}, 1.0)]), tmp_path)
+    assert not any(path.exists() for path in left)

@@ -11,6 +11,7 @@ from typing import Any
 from ganlab.comparisons import bands, flat, paper_figures
 from ganlab.comparisons.answer import Answer, Column, Estimate, Row, Study
 from ganlab.comparisons.collected import SCORE, RunFacts
+from ganlab.core import files
 from ganlab.reports import grids, interactive
 from ganlab.reports.interactive import Plot, Trace
 from ganlab.reports.numbers import interval_on_page, on_page
@@ -32,6 +33,8 @@ def write(answer: Answer, folder: Path) -> list[Path]:
     notes = [*answer.notes, *bands.of_one_protocol(answer.rows)]
     sections = _sections(answer)
     columns = [(metric.name, which) for metric in answer.metrics for which in answer.whiches]
+    for part in (folder, folder / paper_figures.FOLDER):  # a comparison that was killed leaves some
+        files.clean(part)
     figures = paper_figures.write(answer, [plot for _, plots in sections[:1] for plot in plots], folder)
     rows, seeds = _grids(answer.rows)
     path = interactive.save(
