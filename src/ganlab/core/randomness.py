@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ganlab.core import distributed
+from ganlab.core.uncompiled import uncompiled
 
 Distribution = Literal["normal", "uniform"]
 
@@ -106,7 +107,7 @@ def current() -> Stream | None:
 
 
 # not compiled: else the key becomes part of compiled code, which is built again for each
-@torch.compiler.disable  # type: ignore[untyped-decorator]
+@uncompiled
 def noise(
     purpose: str, like: Tensor, shape: Sequence[int], distribution: Distribution = "normal", *, per_rank: bool = False
 ) -> Tensor:
@@ -125,7 +126,7 @@ def noise(
     return draw(purpose, shape, distribution).to(device=like.device, dtype=like.dtype)
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
+@uncompiled
 def shared_noise(purpose: str, like: Tensor, shape: Sequence[int], distribution: Distribution = "normal") -> Tensor:
     """Like `noise`, but the same numbers on every rank: for a decision about the whole micro-batch."""
     if not _current:

@@ -17,6 +17,7 @@ from ganlab.core import randomness
 from ganlab.core.checks import checked
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.core.ranges import Filled, Range
+from ganlab.core.uncompiled import uncompiled
 from ganlab.layers import state
 
 ENDS = ("images", "features")
@@ -96,7 +97,7 @@ class Dropout(Regularizer):
         return drop(features, "features", self._rate_at["features"], role) if self.training else features
 
 
-@torch.compiler.disable
+@uncompiled
 def drop(x: Tensor, place: str, rate: float, role: str) -> Tensor:
     """Return ``x`` with a mask of its own; outside of turns torch's generator draws it."""
     if rate == 0:
