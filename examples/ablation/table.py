@@ -10,6 +10,7 @@ thousands) at which runs collapsed, which is where ganlab ended them because a l
 
 from __future__ import annotations
 
+import re
 import statistics
 import sys
 from collections.abc import Sequence
@@ -74,12 +75,20 @@ def _score(row: Row, metric: str, which: str) -> str:
 
 def iterations(runs: Sequence[RunFacts]) -> str:
     """The iterations until collapse, in thousands, mean ± standard deviation; or ``>N``."""
-    collapsed = [run.iteration / 1000 for run in runs if run.state == FAILED]
+    collapsed = [place / 1000 for run in runs if (place := _collapse(run)) is not None]
     if not collapsed:
         return f">{max(run.iteration for run in runs) / 1000:g}"
     deviation = f" ± {statistics.stdev(collapsed):.3g}" if len(collapsed) > 1 else ""
     some = f" ({len(collapsed)} of {len(runs)})" if len(collapsed) < len(runs) else ""
     return f"{statistics.mean(collapsed):.3g}{deviation}{some}"
+
+
+def _collapse(run: RunFacts) -> int | None:
+    """The iteration at which a run was not finite any more; None also for one that failed of something else."""
+    if run.state != FAILED or not re.search("has diverged|not finite", run.error):
+        return None
+    at = re.search(r" at iteration (\d+)", run.error)
+    return int(at[1]) if at else run.iteration
 
 
 def parameters(run: RunFacts) -> int:
