@@ -3,26 +3,24 @@
     python examples/ablation/table.py SWEEP [protocol]
 
 FID and Inception Score are mean ± standard deviation over seeds, of the best checkpoint where all runs kept one, else
-of the last, on images that chose no checkpoint; runs that were not scored are scored first. Itr is the iteration (in
-thousands) at which runs collapsed, which is where ganlab ended them because a loss or a weight was not finite, and
-``>N`` where none did in N. Parameters are those of generator and discriminator, in millions.
+of the last, on images that chose no checkpoint; of a run that collapsed, the last is that from before, as in the paper.
+Runs that were not scored are scored first. Itr is the iteration (in thousands) at which runs collapsed,
+and ``>N`` where none did in N. Parameters are those of generator and discriminator, in millions.
 """
 
 from __future__ import annotations
 
-import re
 import statistics
 import sys
 from collections.abc import Sequence
 
 from ganlab.assembly import experiment
-from ganlab.comparisons import compare
+from ganlab.comparisons import collapses, compare
 from ganlab.comparisons.answer import Answer, Row
 from ganlab.comparisons.collected import RunFacts
 from ganlab.comparisons.groups import Wanted
 from ganlab.core.errors import GanlabError
 from ganlab.runs import run_folder
-from ganlab.runs.sweeps.record import FAILED
 
 HEAD = ("Batch", "Ch.", "Param (M)", "Shared", "Hier.", "Ortho.", "Itr x 10^3", "FID", "IS")
 
@@ -75,20 +73,12 @@ def _score(row: Row, metric: str, which: str) -> str:
 
 def iterations(runs: Sequence[RunFacts]) -> str:
     """The iterations until collapse, in thousands, mean ± standard deviation; or ``>N``."""
-    collapsed = [place / 1000 for run in runs if (place := _collapse(run)) is not None]
+    collapsed = [iteration / 1000 for iteration in collapses.iterations(runs)]
     if not collapsed:
         return f">{max(run.iteration for run in runs) / 1000:g}"
     deviation = f" ± {statistics.stdev(collapsed):.3g}" if len(collapsed) > 1 else ""
     some = f" ({len(collapsed)} of {len(runs)})" if len(collapsed) < len(runs) else ""
     return f"{statistics.mean(collapsed):.3g}{deviation}{some}"
-
-
-def _collapse(run: RunFacts) -> int | None:
-    """The iteration at which a run was not finite any more; None also for one that failed of something else."""
-    if run.state != FAILED or not re.search("has diverged|not finite", run.error):
-        return None
-    at = re.search(r" at iteration (\d+)", run.error)
-    return int(at[1]) if at else run.iteration
 
 
 def parameters(run: RunFacts) -> int:

@@ -66,12 +66,13 @@ class Row:
         name: ``reg=sn``.
         values: By key.
         seeds: Of the runs that are compared.
-        runs: All of its runs, those that failed too.
+        runs: All of its runs, those that failed or collapsed too.
         scores: By column.
         images_per_second: Mean over the runs.
         seconds: Of training to the compared checkpoint of the first column; mean over the runs.
         memory_mib: The largest of the runs; None if that was not recorded.
         failures: A sentence for each run that failed.
+        collapses: Which runs collapsed, when, and what is compared of them; empty: none did.
         alarms: Warnings of their evaluations that other rows do not have.
     """
 
@@ -84,7 +85,13 @@ class Row:
     seconds: float | None = None
     memory_mib: float | None = None
     failures: list[str] = field(default_factory=list)
+    collapses: str = ""
     alarms: list[str] = field(default_factory=list)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader must know of its runs."""
+        return [*filter(None, [self.collapses]), *self.failures, *self.alarms]
 
 
 @dataclass(frozen=True)

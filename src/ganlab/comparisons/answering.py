@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.comparisons import headlines
+from ganlab.comparisons import collapses, headlines
 from ganlab.comparisons.answer import Answer, Column, Difference, Estimate, Improvement, MetricInfo, Row
 from ganlab.comparisons.collected import FAILED, RunFacts
 from ganlab.comparisons.scored import ON, Taken
@@ -56,6 +56,7 @@ def _rows(runs: Sequence[RunFacts], varied: Varied, taken: Taken, notes: list[st
         if run.state == FAILED:
             row.failures.append(f"{run.name}: {run.error or 'it failed.'}")
     for row in rows.values():
+        row.collapses = collapses.sentence(row.runs)
         _fill(row, varied, taken, notes)
     return list(rows.values())
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganlab.comparisons.answer import Row
-from ganlab.comparisons.collected import FAILED, SCORE, Curve, RunFacts
+from ganlab.comparisons.collected import COLLAPSED, FAILED, SCORE, Curve, RunFacts
 from ganlab.reports.interactive import Trace
 from ganlab.reports.logged import SPEED
 from ganlab.statistics import intervals
@@ -23,8 +23,8 @@ Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 def trace(row: Row, name: str, place: int) -> Trace | None:
     """Return the mean of a scalar over the seeds of a configuration, with the interval of 95 % where there are several.
 
-    Runs that failed are left out, unless all of them did. The mean is taken where all the others have values: to the
-    end of the shortest. Runs that logged at other points are interpolated.
+    Runs that failed or collapsed are left out, unless all of them did. The mean is taken where all the others have
+    values: to the end of the shortest. Runs that logged at other points are interpolated.
 
     Args:
         row: The configuration.
@@ -67,8 +67,8 @@ def clock(row: Row) -> tuple[Sequence[float], Sequence[float]]:
 
 
 def running(row: Row) -> list[RunFacts]:
-    """Return the runs of a configuration that did not fail; all if every one did."""
-    return [run for run in row.runs if run.state != FAILED] or row.runs
+    """Return the runs of a configuration that did not fail or collapse; all if every one did."""
+    return [run for run in row.runs if run.state not in (FAILED, COLLAPSED)] or row.runs
 
 
 def names(rows: Sequence[Row]) -> list[str]:

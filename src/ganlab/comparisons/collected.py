@@ -26,12 +26,13 @@ from ganlab.runs import plain_yaml, run_folder
 from ganlab.runs.sweeps.record import DONE, FAILED, PRUNED, Job, Sweep
 
 SEED = "seed"
-UNFINISHED, MISSING = "unfinished", "not started"
+UNFINISHED, MISSING, COLLAPSED = "unfinished", "not started", "collapsed"
 SCORE = "score/"  # begins the name of a curve of scores during training
 
 BEST_FILE = "best.ckpt"
 
 MEMORY = "memory_mib"  # of metrics.jsonl
+_DIVERGED = re.compile("has diverged|not finite")  # in the sentence of a run that ended so
 Record = dict[str, Any]
 
 
@@ -78,10 +79,12 @@ class RunFacts:
         name: Short, and different from those of the other runs.
         config: Options by dotted key; a component is a name under its kind: ``reg``, ``loss``.
         seed: None if the configuration cannot be read.
-        state: `DONE`, `FAILED`, `PRUNED`, `UNFINISHED` or `MISSING`.
+        state: `DONE`, `FAILED`, `COLLAPSED` (it ended so), `PRUNED`, `UNFINISHED` or `MISSING`.
+        collapsed: The iteration at which it collapsed; None: it did not.
         error: The sentence of a run that failed; empty: unknown.
         swept: What a sweep gave it, as it was typed, by key.
         iteration: That it has reached.
+        last_iteration: Of its last checkpoint; None: not known, or there is none.
         kimg: That it has reached.
         images_per_second: Real images over the seconds of training.
         seconds: Of training.
@@ -101,9 +104,11 @@ class RunFacts:
     config: dict[str, Any] = field(default_factory=dict)
     seed: int | None = None
     state: str = MISSING
+    collapsed: int | None = None
     error: str = ""
     swept: dict[str, str] = field(default_factory=dict)
     iteration: int = 0
+    last_iteration: int | None = None
     kimg: float = 0.0
     images_per_second: float | None = None
     seconds: float | None = None
@@ -204,6 +209,9 @@ def _take_job(run: RunFacts, job: Job) -> None:
     if job.state in (DONE, FAILED, PRUNED):
         run.state = job.state
     run.error, run.objective = job.error or "", job.objective
+    if run.state == FAILED and _DIVERGED.search(run.error):
+        at = re.search(r" at iteration (\d+)", run.error)
+        run.state, run.collapsed = COLLAPSED, int(at[1]) if at else run.iteration
 
 
 def _take_environment(run: RunFacts) -> None:
@@ -253,8 +261,8 @@ def _state(run: RunFacts) -> str:
     with suppress(OSError):
         last = [line for _, line in json_lines.read(run.folder / run_folder.METRICS, 1)]
         if last and isinstance(last[0], dict) and any("/" in name and v is None for name, v in last[0].items()):
-            run.error = "Its losses are not finite."
-            return FAILED
+            run.collapsed = run.iteration
+            return COLLAPSED
     steps, kimg = run.config.get("trainer.max_steps"), run.config.get("run.max_kimg")
     reached = is_number(steps) and 0 < steps <= run.iteration
     reached |= is_number(kimg) and 0 < kimg <= run.kimg + 1e-9

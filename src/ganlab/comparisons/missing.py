@@ -12,7 +12,8 @@ from ganlab.comparisons.groups import Group, Key, Wanted, key
 from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.evaluation.protocol import Protocol
 
-Places = Mapping[str, Callable[[RunFacts], int]]  # the iteration of a run's checkpoint, by which one it is
+# the iteration of a run's checkpoint, or None if it has none, by which one it is
+Places = Mapping[str, Callable[[RunFacts], int | None]]
 
 
 def fill(group: Group, places: Places, wanted: Wanted, notes: list[str]) -> None:
@@ -66,11 +67,14 @@ def _found(
     found, lacking = {}, []
     for run in group.runs:
         for which, place in places.items():
-            of = [r for r in run.records if key(r) == chosen and _of(r, place(run))]
+            iteration = place(run)
+            if iteration is None:
+                continue
+            of = [r for r in run.records if key(r) == chosen and _of(r, iteration)]
             if of:
                 found[run.name, which] = of[-1]
             elif run.name not in failed:
-                lacking.append((run, which, place(run)))
+                lacking.append((run, which, iteration))
     return found, lacking
 
 
@@ -80,7 +84,7 @@ def _of(record: Record, iteration: int) -> bool:
 
 def _chosen(group: Group, places: Places, wanted: Wanted) -> tuple[Key | None, Protocol | None]:
     """Return the protocol of scores that all runs have, or else the one that is wanted, with its newest scores."""
-    needed = {(run.name, place(run)) for run in group.runs for place in places.values()}
+    needed = {(run.name, at) for run in group.runs for place in places.values() if (at := place(run)) is not None}
     scored: dict[Key, set[tuple[str, int]]] = {}
     examples: dict[Key, Record] = {}
     for run in group.runs:

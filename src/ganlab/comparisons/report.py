@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ganlab.comparisons import bands, flat, paper_figures
+from ganlab.comparisons import bands, collapses, flat, paper_figures
 from ganlab.comparisons.answer import Answer, Column, Estimate, Row, Study
 from ganlab.comparisons.collected import SCORE, RunFacts
 from ganlab.core import files
@@ -64,7 +64,7 @@ def write(answer: Answer, folder: Path) -> list[Path]:
 def _line(row: Row, columns: Sequence[Column]) -> dict[str, Any]:
     """Return the cells of a row: each score with its interval, and the number of seeds."""
     first = row.scores.get(columns[0]) if columns else None
-    scores = [_score(row.scores.get(column)) for column in columns]
+    scores = [_score(row.scores.get(column), first) for column in columns]
     middle = _ABSENT if first is None else on_page(first.iqm, first.iqm_low, first.iqm_high)
     return {"name": row.name, "scores": scores, "middle": middle, "seeds": first.n if first else 0}
 
@@ -76,14 +76,18 @@ def _costs(rows: Sequence[Row]) -> list[tuple[str, str, list[str]]]:
         ("seconds", "of training to the compared checkpoint", [_whole(row.seconds) for row in rows]),
         ("MiB", "largest memory of a process", [_whole(row.memory_mib) for row in rows]),
         ("failed", "runs without a score", [str(len(row.failures) or "") for row in rows]),
+        ("collapsed", "runs, and the iteration in the mean", [collapses.summary(row.runs) for row in rows]),
     ]
     return [column for column in columns if set(column[2]) - {_ABSENT, ""}]
 
 
-def _score(score: Estimate | None) -> tuple[str, str]:
+def _score(score: Estimate | None, first: Estimate | None = None) -> tuple[str, str]:
+    """Return a score and its interval, with its number of runs if it is not that of the first column."""
     if score is None:
         return _ABSENT, ""
-    return on_page(score.mean, score.low, score.high), interval_on_page(score.low, score.high)
+    runs = f"n = {score.n}" if first is not None and score.n != first.n else ""
+    ends = " ".join(filter(None, [interval_on_page(score.low, score.high), runs]))
+    return on_page(score.mean, score.low, score.high), ends
 
 
 def _whole(value: float | None) -> str:

@@ -6,9 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganlab.comparisons import missing
+from ganlab.comparisons import collapses, missing
 from ganlab.comparisons.answer import BEST, LAST, MetricInfo
-from ganlab.comparisons.collected import FAILED, MISSING, PRUNED, UNFINISHED, Record, RunFacts, Scored, finite
+from ganlab.comparisons.collected import (
+    COLLAPSED,
+    FAILED,
+    MISSING,
+    PRUNED,
+    UNFINISHED,
+    Record,
+    RunFacts,
+    Scored,
+    finite,
+)
 from ganlab.comparisons.groups import Group, Wanted, groups, key, words
 from ganlab.core.errors import GanlabError, few
 from ganlab.evaluation import scores
@@ -43,10 +53,13 @@ def take(runs: Sequence[RunFacts], wanted: Wanted, notes: list[str]) -> tuple[li
     Raises:
         GanlabError: If the runs share no score.
     """
-    alive = [run for run in runs if run.state not in (FAILED, MISSING, PRUNED)]
+    collapses.take_last_checkpoints(runs)
+    alive = [run for run in runs if run.state not in (FAILED, MISSING, PRUNED) and _has_weights(run)]
     _say_left_out(runs, notes)
     if not alive:
-        raise GanlabError("None of the runs has trained to an end, so there is nothing to compare.")
+        raise GanlabError(
+            collapses.sentence(runs) or "None of the runs has trained to an end, so there is nothing to compare."
+        )
     found = groups(alive)
     if wanted.kimg is not None:
         return found, [_during(found, wanted, notes)]
@@ -61,6 +74,10 @@ def take(runs: Sequence[RunFacts], wanted: Wanted, notes: list[str]) -> tuple[li
     return found, _finished(found, wanted, notes)
 
 
+def _has_weights(run: RunFacts) -> bool:
+    return run.state != COLLAPSED or run.last_iteration is not None
+
+
 def _say_left_out(runs: Sequence[RunFacts], notes: list[str]) -> None:
     for state, said in ((MISSING, "Not started"), (PRUNED, "Ended early by the search, and left out")):
         names = [run.name for run in runs if run.state == state]
@@ -72,15 +89,16 @@ def _without_scores(
     alive: Sequence[RunFacts], unfinished: Sequence[RunFacts], wanted: Wanted, notes: list[str]
 ) -> tuple[list[Group], list[str]]:
     """Compare unfinished runs that were not scored during training: at the last checkpoint that all runs share, or, if
-    there is none, without them."""
-    common = set.intersection(*(set(missing.checkpoints_by_kimg(run)) for run in alive))
+    there is none, without them. A run that collapsed before is compared at its last checkpoint."""
+    there = {run.name: missing.checkpoints_by_kimg(run) for run in alive}
+    common = set.intersection(*(set(there[run.name]) for run in alive if run.state != COLLAPSED))
     if common:
         kimg = max(common)
         which = f"{kimg:g} kimg"
-        found = groups(alive)
-        iterations = {run.name: missing.checkpoints_by_kimg(run)[kimg] for run in alive}
+        before = {name: [at for at in found if at <= kimg] for name, found in there.items()}
+        found = groups([run for run in alive if before[run.name]])
         for group in found:
-            missing.fill(group, {which: lambda run: iterations[run.name]}, wanted, notes)
+            missing.fill(group, {which: lambda run: there[run.name][max(before[run.name])]}, wanted, notes)
         names = few([run.name for run in unfinished])
         notes.append(f"Not finished: {names}. All runs are compared at {which}, the last checkpoint that they share.")
         return found, [which]
@@ -98,14 +116,21 @@ def _without_scores(
 
 
 def _finished(found: Sequence[Group], wanted: Wanted, notes: list[str]) -> list[str]:
-    """Take the scores of the last checkpoints, and of the best ones if all runs have one."""
+    """Take the scores of the last checkpoints, and of the best ones that there are; these come first if every run has
+    one."""
     runs = [run for group in found for run in group.runs]
     without = [run.name for run in runs if run.best_iteration is None]
-    places: dict[str, Callable[[RunFacts], int]] = {LAST: lambda run: run.iteration}
-    if not without:
-        places = {BEST: lambda run: run.best_iteration or 0, **places}
-    elif len(without) < len(runs):
-        notes.append(f"The best checkpoints are not compared: {few(without)} kept none (evaluate.every_kimg=).")
+    places: dict[str, Callable[[RunFacts], int | None]] = {
+        BEST: lambda run: run.best_iteration,
+        LAST: lambda run: run.iteration if run.state != COLLAPSED else run.last_iteration,
+    }
+    if without:
+        best = places.pop(BEST)
+        if len(without) < len(runs):
+            places[BEST] = best
+            notes.append(
+                f"{few(without)} kept no best checkpoint (evaluate.every_kimg=): that column is of the other runs."
+            )
     for group in found:
         missing.fill(group, places, wanted, notes)
     return list(places)
@@ -120,7 +145,9 @@ def _during(found: Sequence[Group], wanted: Wanted, notes: list[str]) -> str:
         raise GanlabError(f"{at}no run has scores during training, which it needs: train with evaluate.every_kimg=.")
     if without:
         notes.append(f"No scores during training, and left out: {few(without)}.")
-    reached = min(max(float(r["subject"]["kimg"]) for r in records) for records in of.values() if records)
+    going = {run.name for group in found for run in group.runs if run.state != COLLAPSED} or set(of)
+    ends = {name: float(records[-1]["subject"]["kimg"]) for name, records in of.items() if records}
+    reached = min((end for name, end in ends.items() if name in going), default=max(ends.values()))
     most = reached if wanted.kimg is None else min(reached, wanted.kimg)
     taken = []
     for group in found:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from ganlab.comparisons import collapses
 from ganlab.comparisons.answer import Answer, Column, Estimate, Row
 from ganlab.core import files
 from ganlab.reports.numbers import interval, number
@@ -22,8 +23,7 @@ def terminal(answer: Answer) -> str:
     rows = _aligned([_heads(columns), *(_cells(answer, row, columns) for row in answer.rows)])
     about = f"Means over seeds with their intervals of 95 %; {BETTER[metric.better]}; {answer.protocol}."
     lines = [*rows, "", about, "", *answer.headline]
-    lines += [f"{row.name}: {failure}" for row in answer.rows for failure in row.failures]
-    lines += [f"{row.name}: {alarm}" for row in answer.rows for alarm in row.alarms]
+    lines += [f"{row.name}: {remark}" for row in answer.rows for remark in row.remarks]
     return "\n".join([*lines, *(f"note: {note}" for note in answer.notes)])
 
 
@@ -40,7 +40,7 @@ def markdown(answer: Answer) -> str:
         heads = ["", *(row.name for row in answer.rows)]
         lines += [
             "",
-            *_table([heads, *([" ".join(c), *(_score(r.scores.get(c)) for r in answer.rows)] for c in others)]),
+            *_table([heads, *([" ".join(c), *_others(answer, c, columns[0])] for c in others)]),
         ]
     if answer.improvements:
         lines += ["", f"The probability that a run of {answer.rows[0].name} is better, over all numbers:", ""]
@@ -48,7 +48,7 @@ def markdown(answer: Answer) -> str:
             f"- than one of {i.second}: {number(i.probability, i.low, i.high)} ({interval(i.low, i.high)})"
             for i in answer.improvements
         ]
-    more = [f"{row.name}: {text}" for row in answer.rows for text in (*row.failures, *row.alarms)]
+    more = [f"{row.name}: {text}" for row in answer.rows for text in row.remarks]
     if more or answer.notes:
         lines += ["", *(f"- {text}" for text in (*more, *answer.notes))]
     return "\n".join(lines) + "\n"
@@ -57,14 +57,16 @@ def markdown(answer: Answer) -> str:
 def comma_separated(answer: Answer) -> str:
     """Return the answer as CSV: a line of names, and one for each configuration; numbers have all their digits."""
     columns = [(metric.name, which) for metric in answer.metrics for which in answer.whiches]
-    heads = ["configuration", *answer.by, "runs", "failed"]
+    heads = ["configuration", *answer.by, "runs", "failed", "collapsed", "iterations_to_collapse"]
     heads += [f"{_snake(column)}{end}" for column in columns for end in _ESTIMATE]
     heads += ["images_per_second", "seconds", "memory_mib"]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(heads)
     for row in answer.rows:
-        cells = [row.name, *row.values.values(), len(row.runs), len(row.failures)]
+        collapsed = collapses.iterations(row.runs)
+        cells = [row.name, *row.values.values(), len(row.runs), len(row.failures), len(collapsed)]
+        cells.append(sum(collapsed) / len(collapsed) if collapsed else None)
         for column in columns:
             score = row.scores.get(column)
             cells += [None if score is None else getattr(score, name) for name in _ESTIMATE.values()]
@@ -91,21 +93,38 @@ _ESTIMATE = {
 
 
 def _heads(columns: Sequence[Column]) -> list[str]:
-    return ["", *(" ".join(column) for column in columns), "IQM", "n", "images/s", "seconds", "MiB", "failed"]
+    return [
+        "",
+        *(" ".join(column) for column in columns),
+        "IQM",
+        "n",
+        "images/s",
+        "seconds",
+        "MiB",
+        "failed",
+        "collapsed",
+    ]
 
 
 def _cells(answer: Answer, row: Row, columns: Sequence[Column]) -> list[str]:
     first = row.scores.get(columns[0])
     ready = [number(row.images_per_second), _whole(row.seconds), _whole(row.memory_mib)]
-    scores = [_score(row.scores.get(column)) for column in columns]
-    return [row.name, *scores, _middle(first), str(first.n if first else 0), *ready, str(len(row.failures))]
+    scores = [_score(row.scores.get(column), first) for column in columns]
+    ended = [str(len(row.failures)), collapses.summary(row.runs) or "0"]
+    return [row.name, *scores, _middle(first), str(first.n if first else 0), *ready, *ended]
 
 
-def _score(score: Estimate | None) -> str:
+def _score(score: Estimate | None, first: Estimate | None) -> str:
+    """Return a score with its interval; with its number of runs if it is not that of the first column."""
     if score is None:
         return "-"
     ends = interval(score.low, score.high, ", ")
-    return number(score.mean, score.low, score.high) + (f" [{ends}]" if ends else "")
+    runs = f" (n={score.n})" if first is not None and score.n != first.n else ""
+    return number(score.mean, score.low, score.high) + (f" [{ends}]" if ends else "") + runs
+
+
+def _others(answer: Answer, column: Column, first: Column) -> list[str]:
+    return [_score(row.scores.get(column), row.scores.get(first)) for row in answer.rows]
 
 
 def _middle(score: Estimate | None) -> str:
