@@ -34,6 +34,7 @@ class View(Passes):
         iteration: Iterations done before this one.
         images_seen: Real images shown in counted turns before this iteration.
         pending: Takes the new values of buffers until the step.
+        fakes: Fakes, with or without a graph, that somebody else made; None: the game's generator makes them.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class View(Passes):
         iteration: int,
         images_seen: int,
         pending: Pending | None = None,
+        fakes: Points | None = None,
     ) -> None:
         super().__init__(game, hooks, turn, setting)
         self.stream = stream
@@ -56,7 +58,7 @@ class View(Passes):
         self.pending = Pending() if pending is None else pending
         self.scalars: dict[str, Tensor] = {}
         self.notes: dict[Any, Any] = {}
-        self._reals = reals
+        self._reals, self._given = reals, fakes
         if reals is not None and self._shares_pass("real"):
             reals.images.requires_grad_()
 
@@ -118,6 +120,8 @@ class View(Passes):
     @property
     def fake_labels(self) -> Tensor | None:
         """Labels (B,) for the fakes, as `Game.fake_labels` says; None: unconditional."""
+        if self._given is not None:
+            return self._given.labels
         if (shares := self.setting.label_shares) is None:
             return None
         if self.game.fake_labels == "reals" and self._reals is not None:
@@ -148,13 +152,15 @@ class View(Passes):
             images = made.images.detach()
         else:
             with torch.no_grad():
-                images = self._generate()
+                images = self._generate().detach()
         return self._fakes(images.requires_grad_(self._shares_pass("fake")))
 
     def _fakes(self, images: Tensor) -> Points:
         return self.game.complete(Points(images, self.fake_labels, "fake"), self)
 
     def _generate(self) -> Tensor:
+        if self._given is not None:
+            return self._given.images
         return cast(Tensor, self.run("generator", self.z, self.fake_labels))
 
     def interpolated(self) -> Points:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
 from ganlab.contracts.game import Game
@@ -19,18 +18,16 @@ from ganlab.contracts.growth import Stage, grow_to
 from ganlab.contracts.plan import Progress, Slot, plan
 from ganlab.contracts.regularizer import Regularizer, hooks_of
 from ganlab.contracts.setting import Setting
-from ganlab.contracts.turn import MAIN, Turn
-from ganlab.contracts.view import View
 from ganlab.core import distributed
 from ganlab.core.errors import GanlabError
-from ganlab.core.randomness import Stream, using
+from ganlab.core.randomness import Stream
 from ganlab.core.schedules import Schedule, Scheduled
 from ganlab.engine.averaging import Average
 from ganlab.engine.compilation import compile_networks
 from ganlab.engine.player_optimizers import OptimizerFactory, PlayerOptimizers
 from ganlab.engine.reals import Batch, Reals
+from ganlab.engine.turns import Kept, Turns
 from ganlab.engine.updates import RULES
-from ganlab.layers import state
 
 
 @dataclass
@@ -107,12 +104,9 @@ class GANModule(L.LightningModule):
         self.objective_names: set[str] = set()  # those of the scalars that players minimise
         self._hooks = hooks_of(game, list(regularizers.values()))
         self.player_optimizers = PlayerOptimizers(game, optimizers, self._hooks, setting, learning_rates, training.clip)
-        self._playing: tuple[str, ...] | None = None
         self._stage: Stage | None = None
         self._phase: int | None = None
-        self._kept: dict[str, list[Tensor]] = {}
-        self._previous: Turn | None = None  # the last one evaluated, if only its players have stepped since
-        self._parametrized = any(parametrize.is_parametrized(m) for m in game.modules())
+        self._kept = Kept(self.objective_names)
         if training.compile:
             twice = [name for name, regularizer in regularizers.items() if regularizer.player_gradients]
             if twice:
@@ -120,6 +114,7 @@ class GANModule(L.LightningModule):
                     f"reg={twice[0]} differentiates the networks twice, which torch.compile refuses: set compile=false."
                 )
             compile_networks(game, setting)
+        self.turns = Turns(game, self._hooks, setting, self.player_optimizers, compiled=training.compile)
 
     # --- Lightning's hooks
 
@@ -144,7 +139,7 @@ class GANModule(L.LightningModule):
         They are kept in every iteration, because a run does not know its last one beforehand. Reading this property
         takes the means and waits for the device.
         """
-        return {name: torch.stack(values).mean() for name, values in self._kept.items()}
+        return self._kept.means()
 
     def training_step(self, batch: Batch, batch_idx: int = 0) -> None:
         self.iterate(batch)
@@ -167,7 +162,7 @@ class GANModule(L.LightningModule):
             before_iteration(before)
         factors = self._stage.learning_rates if self._stage is not None else {}
         self.player_optimizers.set_learning_rates(before.images_seen, factors)
-        self._kept = {}
+        self._kept = Kept(self.objective_names)
         reals = Reals(
             batch,
             accumulate=options.accumulate,
@@ -195,7 +190,7 @@ class GANModule(L.LightningModule):
         stored = checkpoint["ganlab"]
         self.progress = Progress(**stored["progress"])
         self._phase = stored["phase"]
-        self._previous = None
+        self.turns.forget()
         self.player_optimizers.last_steps = dict(stored["optimistic"])
         if stored.get("stage") is not None:
             self._grow_to(Stage(**{**stored["stage"], "image_size": tuple(stored["stage"]["image_size"])}))
@@ -205,71 +200,21 @@ class GANModule(L.LightningModule):
     def _evaluate(self, slot: Slot, reals: Reals) -> None:
         """Add the gradients of a turn's players to their parameters' ``.grad``."""
         options, turn = self.training_options, slot.turn
-        self._require_grad(turn.players)
         if slot.fresh:
             reals.next()
         local = slot.batch // (options.accumulate * distributed.world_size())
+        # repetitions of a turn that are evaluated at one point are one larger batch, not a larger rate
+        parts = options.accumulate * (1 if self.game.update == "alternating" else turn.repeat)
         for micro in range(options.accumulate):
             key = (options.seed, self.progress.images_seen, slot.index, micro)
             stream = Stream(*key, device=self.device)
-            with using(stream), state.passing(moves=False), self._weights_held(turn):
-                with self.setting.timer("data"):
-                    points = reals.points(micro, local, stream, cast(torch.dtype, self.dtype)) if turn.reals else None
-                view = View(
-                    self.game,
-                    self._hooks,
-                    turn,
-                    stream,
-                    self.setting,
-                    reals=points,
-                    batch=local,
-                    iteration=self.progress.iteration,
-                    images_seen=self.progress.images_seen,
-                    pending=self.player_optimizers.pending,
-                )
-                objectives = view.objectives()
-            with self.setting.timer("backward"):
-                last = len(objectives) - 1
-                # leaves other than the players' parameters exist only where penalties made them; without any,
-                # the plain call saves a walk over the graph
-                plain = last == 0 and not self._hooks.terms and not self._hooks.features
-                # repetitions of a turn that are evaluated at one point are one larger batch, not a larger rate
-                parts = options.accumulate * (1 if self.game.update == "alternating" else turn.repeat)
-                for i, (player, terms) in enumerate(objectives.items()):
-                    total = _sum(terms.values())
-                    total = total / parts if parts > 1 else total
-                    if total.requires_grad:
-                        inputs = None if plain else self.player_optimizers.parameters[player]
-                        total.backward(inputs=inputs, retain_graph=i < last)
-            self._keep(view, objectives)
-
-    @contextmanager
-    def _weights_held(self, turn: Turn) -> Iterator[None]:
-        """Compute parametrized weights once: within a micro-batch they do not change."""
-        if not self._parametrized or self.setting.every_forward or self.training_options.compile:
-            yield
-            return
-        with ExitStack() as stack:
-            for during in self._hooks.during:
-                stack.enter_context(during(turn, self._previous))
-            # with other update rules all step together after the last turn
-            self._previous = turn if self.game.update == "alternating" else None
-            stack.enter_context(parametrize.cached())
-            yield
+            dtype = cast(torch.dtype, self.dtype)
+            points = partial(reals.points, micro, local, stream, dtype) if turn.reals else _none
+            view, objectives = self.turns.objectives(turn, stream, self.progress, batch=local, reals=points)
+            self.turns.backward(objectives, parts)
+            self._kept.add(turn, objectives, view.scalars)
 
     # --- inside
-
-    def _require_grad(self, players: tuple[str, ...]) -> None:
-        """Switch gradients on for weights of the players, and of those by whose weights regularizers differentiate.
-
-        The other networks then keep no activations for weights. It is a loop over parameters (about 0.1 microseconds
-        each), run when the players change.
-        """
-        if players != self._playing:
-            for name, parameters in self.player_optimizers.parameters.items():
-                for parameter in parameters:
-                    parameter.requires_grad_(name in players or name in self._hooks.player_gradients)
-            self._playing = players
 
     def _enter_stage(self, images_seen: int) -> None:
         stage = self.game.stage(images_seen)
@@ -291,15 +236,6 @@ class GANModule(L.LightningModule):
             # old one is not needed again
             torch.compiler.reset()
 
-    def _keep(self, view: View, objectives: Mapping[str, Mapping[str, Tensor]]) -> None:
-        for player, terms in objectives.items():
-            prefix = player if view.turn.name == MAIN else f"{player}/{view.turn.name}"
-            for name, value in terms.items():
-                self.objective_names.add(f"{prefix}/{name}")
-                self._kept.setdefault(f"{prefix}/{name}", []).append(value.detach().float())
-        for name, value in view.scalars.items():
-            self._kept.setdefault(name, []).append(value.float())
-
     def _count_iteration(self) -> None:
         """Make Lightning's ``global_step`` grow by one.
 
@@ -318,7 +254,5 @@ def _way(stage: Stage) -> tuple[int, bool]:
     return stage.level, stage.alpha < 1
 
 
-def _sum(terms: Iterable[Tensor]) -> Tensor:
-    """Return the sum of scalars, in float32 at least."""
-    scalars = [term.float() if term.dtype is torch.bfloat16 else term for term in terms]
-    return scalars[0] if len(scalars) == 1 else torch.stack(scalars).sum()
+def _none() -> None:
+    """Return the real images of a turn that has none."""
