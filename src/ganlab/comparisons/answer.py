@@ -90,7 +90,7 @@ class Row:
 
     @property
     def remarks(self) -> list[str]:
-        """What a reader must know of its runs."""
+        """Remarks on its runs: collapses, failures, alarms."""
         return [*filter(None, [self.collapses]), *self.failures, *self.alarms]
 
 
