@@ -135,6 +135,25 @@ def test_a_component_that_cannot_be_imported_is_listed_with_its_reason_and_the_r
     assert "Hinge adversarial loss." in lines["hinge"]
 
 
+def test_a_preset_of_a_component_that_ends_python_is_listed_with_the_reason(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The component was imported in another process, and is not imported in this one, which it would end."""
+    install(site, "half", {"breaks.py": "import os; os._exit(9)"}, "[ganlab.losses]\na_broken = breaks:Loss\n")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf/loss").mkdir(parents=True)
+    (tmp_path / "conf/loss/mine.yaml").write_text("# @package _global_\ndefaults:\n  - a_broken@loss\n")
+    registry.forget()
+    words = [sys.executable, "-m", "ganlab", "list", "loss"]
+    done = subprocess.run(
+        words, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, timeout=120, check=True
+    )
+    (line,) = [line for line in done.stdout.splitlines() if line.split()[:1] == ["mine"]]
+    assert "It cannot be read: The adversarial loss 'a_broken'" in line
+    with pytest.raises(GanlabError, match="it ends Python with exit code 9. Fix or uninstall half"):
+        compose.read(["loss=mine"])
+
+
 def test_a_broken_component_is_tried_again_when_packages_were_installed(site: Path) -> None:
     install(
         site, "needy", {"needy.py": "import supplied\nclass Loss:\n    pass\n"}, "[ganlab.losses]\nn = needy:Loss\n"

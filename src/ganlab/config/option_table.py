@@ -50,6 +50,7 @@ class Described:
         companions: Of a game, see `ganlab.contracts.Game`.
         shown: Attributes that `ganlab show` prints.
         problem: Why it cannot be used, as a sentence; "" if it can.
+        ends_python: Whether importing it ends or blocks the process, so that no other process may try.
     """
 
     doc: str = ""
@@ -58,6 +59,7 @@ class Described:
     companions: Mapping[str, str] = field(default_factory=dict)
     shown: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
+    ends_python: bool = False
 
     @property
     def summary(self) -> str:
@@ -126,6 +128,8 @@ def at_hand(kind: str, name: str) -> Described:
     """
     point = _point(kind, name)
     row = None if point is None else _row(kind, point)
+    if row is not None and row["ends_python"]:
+        raise GanlabError(row["problem"])
     return live(kind, name) if row is None or row["problem"] else Described.of(row)
 
 
@@ -264,7 +268,8 @@ def _scanned(wanted: list[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], D
                     pair, *wanted = wanted
                     if not line.endswith("\n"):
                         late = time.monotonic() - begin >= PATIENCE_SECONDS
-                        yield pair, Described(problem=_unanswered(*pair, None if late else process.wait()))
+                        problem = _unanswered(*pair, None if late else process.wait())
+                        yield pair, Described(problem=problem, ends_python=True)
                         break
                     yield pair, Described.of(json.loads(line))
             finally:
@@ -275,5 +280,7 @@ def _unanswered(kind: str, name: str, code: int | None) -> str:
     """Say why a component was not described: the process took too long (None), or ended."""
     what = f"The {kinds.KINDS[kind].what if kind in kinds.KINDS else kind} {name!r} cannot be imported"
     if code is None:
-        return f"{what}: it takes longer than {PATIENCE_SECONDS:g} s."
-    return f"{what}: it ends Python with {f'signal {-code}' if code < 0 else f'exit code {code}'}."
+        reason = f"it takes longer than {PATIENCE_SECONDS:g} s"
+    else:
+        reason = f"it ends Python with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
+    return f"{what}: {reason}. Fix or uninstall {_home(_point(kind, name))}, or choose another {kind}."
