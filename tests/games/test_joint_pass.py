@@ -263,6 +263,20 @@ def test_uniform_labels_do_not_follow_the_shares_of_the_data() -> None:
         assert (labels.bincount(minlength=3) > 20).tolist() == counts
 
 
+def test_uniform_labels_are_those_drawn_from_data_of_which_each_class_has_as_much() -> None:
+    """The same draws and images: equal where the shares are, to the last bit, and other weights where not."""
+
+    def trained(kind: str, shares: list[float]) -> torch.Tensor:
+        engine = build(False, fake_labels=kind)
+        engine.module.setting.label_shares = torch.tensor(shares)
+        engine.play(images(num_classes=CLASSES), 3)
+        return torch.cat([p.detach().flatten() for p in engine.module.game.parameters()])
+
+    uniform = trained("uniform", [0.7, 0.2, 0.1])
+    assert torch.equal(uniform, trained("drawn", [1 / 3] * 3))
+    assert not torch.equal(uniform, trained("drawn", [0.7, 0.2, 0.1]))
+
+
 def test_an_unconditional_game_has_no_labels_to_take() -> None:
     torch.manual_seed(0)
     engine = Engine(Standard(generator=G(), discriminator=D(), loss=NonSaturating(), fake_labels="reals"))

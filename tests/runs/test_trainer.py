@@ -82,6 +82,18 @@ def test_what_this_machine_or_lightning_cannot_do_is_refused(options: dict[str, 
     assert re.search(words, refusal(**options))
 
 
+def test_more_processes_than_cores_are_tried_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's line for eight GPUs can be tried on a machine of two cores."""
+    monkeypatch.setattr(trainer.os, "cpu_count", lambda: 2)
+    said = {}
+    for devices in (1, 2, 8):
+        options = {"devices": devices, "accelerator": "cpu", "precision": "32-true", "num_nodes": 1}
+        said[devices] = trainer.crowding(trainer.make(options, [], [], AtomicCheckpointIO()))
+    assert said[1] == said[2] == []
+    assert said[8] == ["note: 8 processes share 2 cores: good for a trial, but slower than trainer.devices=2."]
+    assert "has 2 cores: take trainer.devices=2, or at most 16" in refusal(devices=17, accelerator="cpu")
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -244,7 +244,8 @@ def _fit(
         lightning_trainer.precision_plugin.convert_module(module)
     same_data.describe(built)
     if main:
-        print("\n".join([*opening.lines(built, lightning_trainer.world_size, run.progress), *messages]), flush=True)
+        said = [*opening.lines(built, lightning_trainer.world_size, run.progress), *messages]
+        print("\n".join([*said, *trainer.crowding(lightning_trainer)]), flush=True)
         _prepare_folder(folder, config, module.trained_on)
         run_folder.write_class_names(folder, run.class_names)
         around.begin(loggers, named["logger"])

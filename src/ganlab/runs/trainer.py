@@ -46,6 +46,7 @@ _CHECKED_HERE = ("accelerator", "devices", "precision", "max_steps", "log_every_
 _OF_EPOCHS = ("limit_train_batches", "overfit_batches")  # shares of an epoch, which an endless loader does not have
 _WHOLE = int | None
 _PLAIN = (bool, int, float, str, type(None))
+PROCESSES_A_CORE = 8  # at most; a few too many are slow but useful for a trial, and sixty-four a core are a typo
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 
 
@@ -92,6 +93,14 @@ def make(
         raise
     except Exception as error:  # Lightning's own checks: MisconfigurationException, ValueError, TypeError, ...
         raise GanlabError(f"trainer: {sentence(error)}") from error
+
+
+def crowding(trainer: L.Trainer) -> list[str]:
+    """Say that the processes of a run on a CPU are more than its cores; nothing if they are not."""
+    count, cores = trainer.num_devices, _cores()
+    if trainer.strategy.root_device.type != "cpu" or count <= cores:
+        return []
+    return [f"note: {count} processes share {cores} cores: good for a trial, but slower than trainer.devices={cores}."]
 
 
 def check(options: Any) -> None:
@@ -164,11 +173,17 @@ def _hardware(options: dict[str, Any]) -> tuple[str, Any]:
             raise GanlabError(
                 f"trainer.devices={devices}, but this machine has {gpus} GPU(s): take trainer.devices={gpus}."
             )
-    # a few processes more than cores are slow but useful for a trial; sixty-four are a typo
-    cores = max(os.cpu_count() or 1, 2)
-    if accelerator == "cpu" and _count(devices, "cpu") > cores:
-        raise GanlabError(f"trainer.devices={devices}, but this machine has {cores} cores: take at most that many.")
+    most = PROCESSES_A_CORE * _cores()
+    if accelerator == "cpu" and _count(devices, "cpu") > most:
+        raise GanlabError(
+            f"trainer.devices={devices}, but this machine has {_cores()} cores: take trainer.devices={_cores()}, or "
+            f"at most {most}, which then share the cores."
+        )
     return accelerator, devices
+
+
+def _cores() -> int:
+    return max(os.cpu_count() or 1, 2)  # a run of two processes may be tried on one core
 
 
 def _count(devices: Any, accelerator: str) -> int:

@@ -154,6 +154,7 @@ COMBINATIONS = {
         double=True,
     ),
     "labels of the reals": Case(reg=reg("r1"), options={"fake_labels": "reals"}),
+    "uniform labels": Case(reg=reg("r1"), options={"fake_labels": "uniform"}),
 }
 FAMILIES = {
     f"family={name}": Case(
