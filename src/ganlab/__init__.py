@@ -21,6 +21,8 @@ from ganlab.core.errors import GanlabError
 if TYPE_CHECKING:
     import torch
 
+    from ganlab.assembly.data_module import DataModule
+    from ganlab.assembly.gan_module import GANModule
     from ganlab.contracts import (
         Accumulator,
         Address,
@@ -69,10 +71,12 @@ __all__ = [
     "Batch",
     "Chart",
     "Context",
+    "DataModule",
     "Dataset",
     "Ending",
     "Examples",
     "Extractor",
+    "GANModule",
     "Game",
     "GanlabError",
     "Grid",
@@ -115,7 +119,12 @@ def __getattr__(name: str) -> Any:
     """
     if name not in __all__:
         raise AttributeError(f"module 'ganlab' has no attribute {name!r}")
-    homes = {"Run": "ganlab.runs.run", "register": "ganlab.core.registry"}
+    homes = {
+        "DataModule": "ganlab.assembly.data_module",
+        "GANModule": "ganlab.assembly.gan_module",
+        "Run": "ganlab.runs.run",
+        "register": "ganlab.core.registry",
+    }
     return getattr(importlib.import_module(homes.get(name, "ganlab.contracts")), name)
 
 

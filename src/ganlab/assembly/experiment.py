@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,25 +10,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganlab import growth
-from ganlab.assembly import clipping, run_data, size_check
+from ganlab.assembly import game, run_data, size_check
+from ganlab.assembly.gan_module import GANModule
 from ganlab.config import schema
 from ganlab.config.component import Component
 from ganlab.config.configuration import Config
-from ganlab.contracts import compatibility, plan
 from ganlab.contracts.dataset import Dataset
-from ganlab.contracts.game import Game
 from ganlab.contracts.growth import Growth
-from ganlab.contracts.regularizer import Regularizer
-from ganlab.contracts.setting import Setting
-from ganlab.core import kinds, randomness, registry, schedules
-from ganlab.core.errors import GanlabError, sentence
-from ganlab.core.schedules import Scheduled
+from ganlab.core import kinds
+from ganlab.core.errors import GanlabError
 from ganlab.data.prepare import Images
 from ganlab.data.run_images import RunData
-from ganlab.engine.averaging import Average
 from ganlab.engine.loader import Loader
-from ganlab.engine.module import GANModule, Training
 
 DEFAULT_STEPS = 1000  # of a run that sets neither trainer.max_steps nor run.max_kimg
 
@@ -70,67 +63,11 @@ def build(config: Config, with_data: bool = True) -> Experiment:
         data = run_data.prepared(config, source)
     images = None if data is None else _with_used_labels(data.images, config.data.classes)
 
-    game, parts = _game(config)
-    config = _with_length(config, game.growth)
-    regularizers = {name: parts[part.key] for name, part in config.regularizers.items()}
-    memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
-    for module in (game, *regularizers.values()):
-        module.to(memory_format=memory_format)  # type: ignore[call-overload]
-        _across_ranks(module, config.sync_batch_norm)
-    setting = Setting(
-        prior=parts["prior"],
-        latent_dim=getattr(parts.get("generator"), "latent_dim", 0),
-        label_shares=_label_shares(config, images, {} if data is None else data.splits),
-        every_forward=config.state_updates == "every_forward",
-    )
-    average = Average(
-        {name: game.get_submodule(name) for name in game.averaged if hasattr(game, name)}, **vars(config.ema)
-    )
-    images_per_step = _images_per_step(game, config.data.batch_size)
-    factories, rates = _optimizers(game, config.of("optimizer"), images_per_step)
-    scheduled = [s for key, part in parts.items() for s in config[key].follow(part, images_per_step)]
-    training = _training(config, clipping.limits(config.clip, game), scheduled)
-    module = GANModule(game, regularizers, factories, setting, average, training, rates, config.plain())
+    played, parts = game.of(config, networks_of(config))
+    config = _with_length(config, played.growth)
+    shares = _label_shares(config, images, {} if data is None else data.splits)
+    module = GANModule.assembled(config, played, parts, shares)
     return Experiment(config, module, images, data)
-
-
-def _game(config: Config) -> tuple[Game, dict[str, Any]]:
-    """The game with its regularizers attached and its schedule of growth, and its parts by key."""
-    parts = networks_of(config)
-    if "loss" in config:
-        parts["loss"] = config["loss"].make()
-    prior = config["prior"].make()
-    attached = {part.key: _with_seed(config, _place(part), part.make) for part in config.regularizers.values()}
-    typed = {config[key].typed: part for key, part in {**parts, **attached}.items()}
-    if reasons := compatibility.refusals({**typed, config["game"].typed: config["game"].maker}):
-        raise GanlabError(" ".join(reasons))
-    game: Game = _with_seed(config, "game", lambda: config["game"].make(**parts))
-    for key, regularizer in attached.items():
-        _attach(key, regularizer, game, config)
-    if "growth" in config:
-        _grow(game, config)
-    return game, {**parts, "game": game, "prior": prior, **attached}
-
-
-def _place(part: Component) -> str:
-    """The key of a regularizer's random numbers; an augmentation's has been ``reg.augment`` from the beginning."""
-    return f"reg.{part.key}" if part.kind in kinds.single_hooks() else part.key
-
-
-def _training(config: Config, clip: Mapping[str, float], scheduled: list[Scheduled]) -> Training:
-    return Training(
-        seed=config.seed,
-        batch_size=config.data.batch_size,
-        accumulate=config.accumulate,
-        channels_last=config.channels_last,
-        mirror=config.data.mirror,
-        dequantize=config.data.dequantize,
-        clip=dict(clip),
-        compile=config.compile,
-        max_steps=config.max_steps,
-        max_kimg=config.run.max_kimg,
-        scheduled=scheduled,
-    )
 
 
 def networks(config: Config) -> dict[str, nn.Module]:
@@ -165,7 +102,7 @@ def networks_of(config: Config) -> dict[str, Any]:
     built: dict[str, Any] = {}
     for kind, part in config.roles(kinds.networks()).items():
         given = _given(part, config, getattr(built.get("generator"), "latent_dim", 0))
-        built[kind] = _with_seed(config, kind, partial(part.make, **given))
+        built[kind] = game.with_seed(config, kind, partial(part.make, **given))
     return built
 
 
@@ -191,49 +128,6 @@ def _given(part: Component, config: Config, latent_dim: int) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in taken}
 
 
-def _with_seed(config: Config, what: str, make: Callable[[], Any]) -> Any:
-    """Make a network whose initial weights depend on the seed and on ``what`` alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(randomness.key(config.seed, "initialization", what))
-        return make()
-
-
-def _attach(key: str, regularizer: Any, game: Game, config: Config) -> None:
-    if not isinstance(regularizer, Regularizer):
-        raise GanlabError(f"{key}: {type(regularizer).__name__} is no ganlab.Regularizer, so it has no hooks.")
-    try:
-        _with_seed(config, f"{key}.attach", lambda: regularizer.attach(game))
-    except (ValueError, RuntimeError) as error:  # RuntimeError: of shapes, or an allocation that failed
-        raise GanlabError(f"{key}: {sentence(error)}") from error
-
-
-def _across_ranks(module: nn.Module, flag: bool) -> None:
-    for layer in module.modules():
-        if hasattr(layer, "across_ranks"):
-            layer.across_ranks = flag  # type: ignore[assignment]
-
-
-def _grow(game: Game, config: Config) -> None:
-    part = config["growth"]
-    if "discriminator" not in config:
-        raise GanlabError(
-            f"{part.typed} makes a generator and a discriminator grow together, and "
-            f"{config['game'].typed} takes no discriminator: choose another game, or growth=none."
-        )
-    try:
-        sizes = growth.image_sizes(game, {name: config[name].name for name in ("generator", "discriminator")})
-    except ValueError as error:
-        raise GanlabError(f"{part.typed}: {sentence(error)}") from error
-    schedule: Growth = part.make(image_sizes=sizes, players=list(game.players), batch_size=config.data.batch_size)
-    game.growth = schedule
-    max_kimg, first = config.run.max_kimg, schedule.starts[1:2]
-    if first and max_kimg is not None and 1000 * max_kimg <= first[0]:
-        raise GanlabError(
-            f"run.max_kimg={max_kimg:g} ends before the networks grow for the first time, at {first[0] / 1000:g} kimg: "
-            f"give more, a shorter schedule (growth.stable_kimg), or growth=none."
-        )
-
-
 def _with_length(config: Config, schedule: Growth | None) -> Config:
     """A run that sets no ``trainer.max_steps`` is as long as ``run.max_kimg`` says, or else its schedule of growth,
     or else `DEFAULT_STEPS`."""
@@ -248,13 +142,6 @@ def _with_length(config: Config, schedule: Growth | None) -> Config:
     return replace(config, trainer={**config.trainer, "max_steps": steps}, run=run)
 
 
-def _images_per_step(game: Game, batch_size: int) -> int | None:
-    """Images that an iteration adds to images seen; None if growth changes the number."""
-    starts = (0,) if game.growth is None else game.growth.starts
-    counts = {plan.plan(game, plan.Progress(images_seen=start), batch_size).counted for start in starts}
-    return counts.pop() if len(counts) == 1 else None
-
-
 def _label_shares(config: Config, images: Images | None, splits: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
     classes = config.data.classes
     if not classes:
@@ -263,42 +150,6 @@ def _label_shares(config: Config, images: Images | None, splits: Mapping[str, to
         return torch.full((classes,), 1 / classes)
     counts = torch.bincount(images.labels[splits["train"]], minlength=classes).float()
     return counts / counts.sum()
-
-
-def _optimizers(
-    game: Game, parts: Mapping[str, Component], images_per_step: int | None
-) -> tuple[dict[str, Callable[..., Any]], dict[str, schedules.Schedule]]:
-    factories: dict[str, Callable[..., Any]] = {}
-    rates: dict[str, schedules.Schedule] = {}
-    for player in game.players:
-        if player not in parts:
-            raise GanlabError(f"The player {player!r} has no optimizer: add +optimizer/{player}=adam.")
-        part = parts[player]
-        arguments = dict(part.arguments)
-        for name in part.scheduled:
-            schedule = part.schedule(name, images_per_step)
-            if name != "lr":
-                raise GanlabError(f"{part.key}.{name} cannot follow a schedule; only lr can.")
-            rates[player] = schedule
-            # some optimizers refuse a rate of 0, with which a warm-up may begin
-            arguments[name] = schedule(0) or max(schedule.start_value, schedule.end_value)
-        factories[player] = _optimizer_factory(part, arguments)
-    return factories, rates
-
-
-def _optimizer_factory(part: Component, arguments: dict[str, Any]) -> Callable[..., Any]:
-    def make(parameters: Any) -> Any:
-        try:
-            made = part.maker(list(parameters), **arguments)
-        except ValueError as error:
-            raise GanlabError(f"{part.key}: {sentence(error)}") from error
-        if lacking := registry.unfinished("optimizer", made):
-            raise GanlabError(f"{part.key}: {lacking}")
-        return made
-
-    probe = [nn.Parameter(torch.zeros(1))]
-    make(probe)  # refuses a rate out of range now, not when training starts
-    return make
 
 
 def loader(built: Experiment, device: torch.device) -> Loader:

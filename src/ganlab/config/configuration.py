@@ -121,8 +121,8 @@ def checked(plain: Mapping[str, Any]) -> Config:
         raise GanlabError(" ".join(problems))
     around = {kind: named(kind, plain.get(kind) or {}) for kind in kinds.at("around")}
     config = Config(**values, trainer=dict(plain.get("trainer") or {}), around=around, components=components)
-    if misplaced := list(_misplaced(config)):
-        raise GanlabError(" ".join(misplaced))
+    if wrong := list(misplaced(config)):
+        raise GanlabError(" ".join(wrong))
     return config
 
 
@@ -133,7 +133,7 @@ def named(kind: str, node: Mapping[str, Any]) -> dict[str, Any]:
     return {name: inner for name, inner in node.items() if name not in of_section}
 
 
-def _misplaced(config: Config) -> Iterator[str]:
+def misplaced(config: Config) -> Iterator[str]:
     """A sentence for each role of the game that is empty, and each filled one that it does not have."""
     game, takes = config["game"].typed, schema.takes(config["game"].maker)
     for role in kinds.roles():

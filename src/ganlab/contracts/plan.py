@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ganlab.contracts.game import Game
 from ganlab.contracts.turn import Turn
@@ -61,6 +62,25 @@ class Plan:
     def consumed(self) -> int:
         """Images taken from the data."""
         return sum(slot.batch for slot in self.slots if slot.fresh)
+
+    @property
+    def taken(self) -> int:
+        """Batches that it takes from the data."""
+        return sum(slot.fresh for slot in self.slots)
+
+    def of_sizes(self, sizes: Sequence[int]) -> Plan:
+        """Return the same turns on batches of other sizes.
+
+        Args:
+            sizes: Global size of each batch that is taken from the data, in order; a turn without one has its share
+                of the batch before it.
+        """
+        at, slots = 0, []
+        for slot in self.slots:
+            at += slot.fresh
+            size = sizes[max(at - 1, 0)]
+            slots.append(replace(slot, batch=size if slot.fresh else max(1, round(size * slot.turn.batch))))
+        return replace(self, slots=tuple(slots))
 
     def advance(self, progress: Progress) -> Progress:
         return Progress(

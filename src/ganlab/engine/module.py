@@ -151,10 +151,17 @@ class GANModule(L.LightningModule):
             self.setting.label_shares = self.setting.label_shares.to(self.device)
         self.player_optimizers.take(self.configure_optimizers() if optimizers is None else optimizers)
 
-    def iterate(self, batch: Batch) -> None:
-        """Play one iteration, without counting it for Lightning."""
+    def iterate(self, batch: Batch, sizes: Sequence[int] = ()) -> None:
+        """Play one iteration, without counting it for Lightning.
+
+        Args:
+            batch: The real images.
+            sizes: Global sizes of the batches in it; empty: as the options say.
+        """
         options, before = self.training_options, self.progress
         iteration = plan(self.game, before, options.batch_size)
+        if sizes:
+            iteration = iteration.of_sizes(sizes)
         self._enter_stage(before.images_seen)
         for scheduled in options.scheduled:
             scheduled.assign(scheduled.schedule(before.images_seen))

@@ -1,0 +1,144 @@
+"""The game of a configuration with its regularizers attached, and the optimizers of its players.
+
+Neither Hydra nor Lightning is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganlab import growth
+from ganlab.config.component import Component
+from ganlab.config.configuration import Config
+from ganlab.contracts import compatibility, plan
+from ganlab.contracts.game import Game
+from ganlab.contracts.growth import Growth
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.core import kinds, randomness, registry, schedules
+from ganlab.core.errors import GanlabError, sentence
+
+
+def of(config: Config, networks: Mapping[str, nn.Module]) -> tuple[Game, dict[str, Any]]:
+    """The game with its regularizers attached and its schedule of growth, and its parts by key.
+
+    Args:
+        networks: By their kinds.
+
+    Raises:
+        GanlabError: If parts do not go together, or an option is out of range.
+    """
+    parts: dict[str, Any] = dict(networks)
+    if "loss" in config:
+        parts["loss"] = config["loss"].make()
+    prior = config["prior"].make()
+    attached = {part.key: with_seed(config, _place(part), part.make) for part in config.regularizers.values()}
+    typed = {config[key].typed: part for key, part in {**parts, **attached}.items()}
+    if reasons := compatibility.refusals({**typed, config["game"].typed: config["game"].maker}):
+        raise GanlabError(" ".join(reasons))
+    game: Game = with_seed(config, "game", lambda: config["game"].make(**parts))
+    for key, regularizer in attached.items():
+        _attach(key, regularizer, game, config)
+    if "growth" in config:
+        _grow(game, config)
+    return game, {**parts, "game": game, "prior": prior, **attached}
+
+
+def _place(part: Component) -> str:
+    """The key of a regularizer's random numbers; an augmentation's has been ``reg.augment`` from the beginning."""
+    return f"reg.{part.key}" if part.kind in kinds.single_hooks() else part.key
+
+
+def with_seed(config: Config, what: str, make: Callable[[], Any]) -> Any:
+    """Make a network whose initial weights depend on the seed and on ``what`` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(randomness.key(config.seed, "initialization", what))
+        return make()
+
+
+def _attach(key: str, regularizer: Any, game: Game, config: Config) -> None:
+    if not isinstance(regularizer, Regularizer):
+        raise GanlabError(f"{key}: {type(regularizer).__name__} is no ganlab.Regularizer, so it has no hooks.")
+    try:
+        with_seed(config, f"{key}.attach", lambda: regularizer.attach(game))
+    except (ValueError, RuntimeError) as error:  # RuntimeError: of shapes, or an allocation that failed
+        raise GanlabError(f"{key}: {sentence(error)}") from error
+
+
+def across_ranks(module: nn.Module, flag: bool) -> None:
+    """Set whether batch statistics are taken across ranks."""
+    for layer in module.modules():
+        if hasattr(layer, "across_ranks"):
+            layer.across_ranks = flag  # type: ignore[assignment]
+
+
+def _grow(game: Game, config: Config) -> None:
+    part = config["growth"]
+    if "discriminator" not in config:
+        raise GanlabError(
+            f"{part.typed} makes a generator and a discriminator grow together, and "
+            f"{config['game'].typed} takes no discriminator: choose another game, or growth=none."
+        )
+    try:
+        sizes = growth.image_sizes(game, {name: config[name].name for name in ("generator", "discriminator")})
+    except ValueError as error:
+        raise GanlabError(f"{part.typed}: {sentence(error)}") from error
+    schedule: Growth = part.make(image_sizes=sizes, players=list(game.players), batch_size=config.data.batch_size)
+    game.growth = schedule
+    max_kimg, first = config.run.max_kimg, schedule.starts[1:2]
+    if first and max_kimg is not None and 1000 * max_kimg <= first[0]:
+        raise GanlabError(
+            f"run.max_kimg={max_kimg:g} ends before the networks grow for the first time, at {first[0] / 1000:g} kimg: "
+            f"give more, a shorter schedule (growth.stable_kimg), or growth=none."
+        )
+
+
+def images_per_step(game: Game, batch_size: int) -> int | None:
+    """Images that an iteration adds to images seen; None if growth changes the number."""
+    starts = (0,) if game.growth is None else game.growth.starts
+    counts = {plan.plan(game, plan.Progress(images_seen=start), batch_size).counted for start in starts}
+    return counts.pop() if len(counts) == 1 else None
+
+
+def optimizers(
+    game: Game, parts: Mapping[str, Component], images_a_step: int | None
+) -> tuple[dict[str, Callable[..., Any]], dict[str, schedules.Schedule]]:
+    """A factory of each player's optimizer, and the learning rates that follow schedules.
+
+    Raises:
+        GanlabError: If a player has no optimizer, or one that refuses its options.
+    """
+    factories: dict[str, Callable[..., Any]] = {}
+    rates: dict[str, schedules.Schedule] = {}
+    for player in game.players:
+        if player not in parts:
+            raise GanlabError(f"The player {player!r} has no optimizer: add +optimizer/{player}=adam.")
+        part = parts[player]
+        arguments = dict(part.arguments)
+        for name in part.scheduled:
+            schedule = part.schedule(name, images_a_step)
+            if name != "lr":
+                raise GanlabError(f"{part.key}.{name} cannot follow a schedule; only lr can.")
+            rates[player] = schedule
+            # some optimizers refuse a rate of 0, with which a warm-up may begin
+            arguments[name] = schedule(0) or max(schedule.start_value, schedule.end_value)
+        factories[player] = _optimizer_factory(part, arguments)
+    return factories, rates
+
+
+def _optimizer_factory(part: Component, arguments: dict[str, Any]) -> Callable[..., Any]:
+    def make(parameters: Any) -> Any:
+        try:
+            made = part.maker(list(parameters), **arguments)
+        except ValueError as error:
+            raise GanlabError(f"{part.key}: {sentence(error)}") from error
+        if lacking := registry.unfinished("optimizer", made):
+            raise GanlabError(f"{part.key}: {lacking}")
+        return made
+
+    probe = [nn.Parameter(torch.zeros(1))]
+    make(probe)  # refuses a rate out of range now, not when training starts
+    return make

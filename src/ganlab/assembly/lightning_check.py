@@ -1,0 +1,54 @@
+"""Checks of a user's Trainer, for a module that steps its players itself."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+
+from ganlab.core import distributed
+from ganlab.core.errors import GanlabError
+
+PRECISIONS = ("32-true", "bf16-mixed", "64-true")
+
+
+def fit(trainer: L.Trainer) -> None:
+    """Make a Trainer's strategy leave gradients to the module, which averages those of each turn itself.
+
+    ``ddp`` keeps its processes, and its wrapper is left out: it stops at parameters that have no gradient, which are
+    those of the player whose turn it is not, and makes double backward fragile.
+
+    Raises:
+        GanlabError: If the Trainer's strategy, precision or another option cannot train two players.
+    """
+    strategy: Any = trainer.strategy
+    if isinstance(strategy, DDPStrategy):
+        strategy.configure_ddp = partial(_broadcast, strategy)  # type: ignore[method-assign]
+    elif not isinstance(strategy, SingleDeviceStrategy):
+        raise GanlabError(
+            f"strategy={type(strategy).__name__} shards or wraps the networks, and GANModule steps each player by "
+            f"itself: write strategy='ddp'."
+        )
+    for words in (".*no pre-optimization state was saved.*", ".*in eval mode at the start of training.*"):
+        warnings.filterwarnings("ignore", message=words)  # what is kept is the state after the step, and averages
+    if trainer.precision not in PRECISIONS:
+        half = (
+            "16-bit floats overflow in gradient penalties and need a scaler a player"
+            if "16" in str(trainer.precision)
+            else "networks keep their weights in 32 bits"
+        )
+        raise GanlabError(f"precision={trainer.precision!r}: {half}; write precision='bf16-mixed'.")
+    if getattr(strategy, "_layer_sync", None) is not None:
+        raise GanlabError(
+            "sync_batchnorm=True would exchange layers after the averaged generator was made: call "
+            "torch.nn.SyncBatchNorm.convert_sync_batchnorm on your networks before GANModule.of."
+        )
+
+
+def _broadcast(strategy: DDPStrategy) -> None:
+    """Give every process the weights of the first one; what DDP's wrapper would do at the beginning."""
+    assert strategy.model is not None
+    distributed.broadcast(strategy.model)

@@ -1,0 +1,105 @@
+"""Components of a configuration from what a caller in Python gives: names with options, or objects.
+
+Neither Hydra nor Lightning is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from ganlab.config import component, schema
+from ganlab.config.component import Component
+from ganlab.config.schema import COMPONENT
+from ganlab.core import kinds
+from ganlab.core.errors import GanlabError
+
+Given: TypeAlias = Any
+"""A name, ``{name: {option: value}}``, or an object."""
+
+
+def one(kind: str, given: Given, key: str | None = None) -> Component:
+    """The component that is given: by its name, with options as ``{"r1": {"gamma": 1.0}}``, or as an object.
+
+    Args:
+        key: Its key in messages and in random numbers; None: the kind, and the name where a run has several.
+
+    Raises:
+        GanlabError: If there is none of this name, or an option is wrong.
+    """
+    if isinstance(given, Mapping):
+        if len(given) != 1:
+            raise GanlabError(
+                f"{kind} must be a name, one name with its options as {{'name': {{'option': value}}}}, or an object; "
+                f"got {dict(given)!r}."
+            )
+        name, options = next(iter(given.items()))
+        return _named(kind, str(name), options, key)
+    return _named(kind, given, {}, key) if isinstance(given, str) else _object(kind, given, key)
+
+
+def several(kind: str, given: Given | Sequence[Given]) -> dict[str, Component]:
+    """The components of a kind of which a run has several, by their keys.
+
+    Args:
+        given: One, a list of them, or ``{name: options}`` with a name for each.
+
+    Raises:
+        GanlabError: As `one`, and if a name comes twice.
+    """
+    if isinstance(given, Mapping):
+        given = [{name: options} for name, options in given.items()]
+    found: dict[str, Component] = {}
+    for each in [given] if isinstance(given, str) or not isinstance(given, Sequence) else given:
+        made = one(kind, each)
+        if made.key in found:
+            raise GanlabError(f"{kind} has {made.name!r} twice: give it once, or two objects of other classes.")
+        found[made.key] = made
+    return found
+
+
+def by_player(kind: str, given: Any, players: Sequence[str]) -> dict[str, Any]:
+    """The value of each player: the one that is given for its name, or one for all of them.
+
+    Raises:
+        GanlabError: If a mapping names some players and something else.
+    """
+    if not isinstance(given, Mapping) or not set(given) & set(players):
+        return dict.fromkeys(players, given)
+    if other := sorted(set(given) - set(players)):
+        raise GanlabError(f"{kind} names {other[0]!r}, and the game's players are {', '.join(players)}.")
+    return {player: given.get(player) for player in players}
+
+
+def optimizer(player: str, given: Given, lr: Any) -> Component:
+    """A player's optimizer: a name, with options as ``{"adam": {"betas": [0.5, 0.999]}}``, or a function of parameters.
+
+    Args:
+        lr: Its learning rate, or a schedule of it as on the command line; None: its own default.
+
+    Raises:
+        GanlabError: As `one`.
+    """
+    key = f"optimizer.{player}"
+    rate = {} if lr is None else {"lr": lr}
+    if callable(given):  # torch.optim.Adam, or one of ganlab.optimizers
+        return Component("optimizer", key, getattr(given, "__name__", type(given).__name__), rate, rate, given)
+    name, options = next(iter(given.items())) if isinstance(given, Mapping) and len(given) == 1 else (given, {})
+    return one("optimizer", {name: {**options, **rate}}, key)
+
+
+def _named(kind: str, name: str, options: Any, key: str | None) -> Component:
+    if not isinstance(options, Mapping | None):
+        raise GanlabError(f"{kind}: the options of {name!r} must be a mapping, got {options!r}.")
+    key = key or (f"{kind}.{name}" if kinds.of(kind).many else kind)
+    return component.checked(kind, key, {**schema.plain(dict(options or {})), COMPONENT: name})
+
+
+def _object(kind: str, given: Any, key: str | None) -> Component:
+    name = type(given).__name__
+    if isinstance(given, type):
+        raise GanlabError(
+            f"{kind} must be a name or an object, got the class {given.__name__}: write {given.__name__}()."
+        )
+    key = key or (f"{kind}.{name}" if kinds.of(kind).many else kind)
+    return Component(kind, key, name, {}, {}, lambda: given)
