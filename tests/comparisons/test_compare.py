@@ -56,6 +56,44 @@ def test_a_difference_that_is_not_seen_says_how_many_seeds_would_see_it(tmp_path
     )
 
 
+def test_what_no_test_tells_apart_is_one_short_list(tmp_path: Path) -> None:
+    """Nearest to a difference first; the sentences of the pairs are in the differences."""
+    scores = {
+        "none": [10.0, 12.0, 14.0],
+        "sn": [10.5, 12.4, 14.9],
+        "ortho": [10.1, 12.3, 13.8],
+        "r1": [9.9, 12.1, 14.01],
+    }
+    answer = compare.compare([compared.sweep(tmp_path / "sweep", scores)])
+    needed = {d.second: d.needed for d in answer.differences if d.first == "reg=none"}
+    assert answer.headline[1:] == [
+        "3 seeds are too few for the differences that were seen. Enough would be: "
+        f"{needed['reg=sn']} for reg=sn (0.60), {needed['reg=ortho']} for reg=ortho (0.07); more than 1,000 for reg=r1."
+    ]
+
+
+def test_warnings_of_other_numbers_are_not_in_the_terminal(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        folder = compared.run(tmp_path / name, 5.0, reg=[] if name == "one" else ["sn"], per_class_fid=value(9.0))
+        lines = (folder / "evaluation.jsonl").read_text()
+        (folder / "evaluation.jsonl").write_text(
+            lines.replace('"warnings": []', '"warnings": ["per_class: few.", "few."]')
+        )
+    answer = compare.compare([tmp_path])
+    assert (answer.notes, answer.further_notes) == (["few."], ["per_class: few."])
+    assert "per_class" not in tables.terminal(answer)
+    assert "- per_class: few." in tables.markdown(answer)
+    assert "per_class: few." in compare.compare([tmp_path], wanted=Wanted(["per_class_fid"])).notes
+
+
+def test_an_option_that_follows_from_another_is_said(tmp_path: Path) -> None:
+    for name, margin in (("hinge", 1.0), ("wide", 2.0)):
+        compared.run(tmp_path / name, 5.0, options={"loss": {"component": name}, "ema": margin})
+    answer = compare.compare([tmp_path])
+    assert answer.by == ["loss"]
+    assert "With loss these varied too: ema (1, 2)." in answer.notes
+
+
 def test_a_metric_of_which_more_is_better_has_the_highest_first(tmp_path: Path) -> None:
     for seed in (0, 1):
         compared.run(tmp_path / f"none_{seed}", 5.0, seed=seed, recall=value(0.5 + 0.1 * seed, better="higher"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -111,13 +112,16 @@ def test_two_keys_are_a_heat_map_with_the_best_cell_strongest(tmp_path: Path, ch
     assert report.heat_map(answer(rows[:2]), ("fid", "best")) is None
     page = opened(chromium, tmp_path, answer(rows))
     assert page.value("document.querySelectorAll('.heat td').length") == 4
+    assert ">12.0<" in (tmp_path / "figures/heat_map_of_fid_best.svg").read_text()
     assert page.complaints == []
 
 
 def test_a_search_has_its_best_its_importance_and_every_trial(tmp_path: Path, chromium: Browser) -> None:
     rows = [row(tmp_path / "a", {"reg": "sn"}, 10.0)]
     trials = [
-        Trial(f"{at}", {"lr": f"{10.0**-at}", "reg": "sn" if at % 2 else "none"}, objective, "done")
+        Trial(
+            f"{at}", {"lr": f"{10.0**-at}", "reg": "sn" if at % 2 else "none"}, objective, "done", objective or math.inf
+        )
         for at, objective in enumerate([5.0, 3.0, None, 4.0], start=1)
     ]
     study = Study("fid", "lower", ["lr", "reg"], trials, [5.0, 3.0, 3.0, 3.0], {"lr": 0.8, "reg": 0.2}, "by fANOVA")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from ganlab.comparisons.collected import RunFacts
+from ganlab.reports.numbers import number
+from ganlab.statistics.paired import MOST_SEEDS
 
 BEST, LAST = "best", "last"
 
@@ -132,6 +135,19 @@ class Difference:
         """Tell if the test finds a difference at the level of 5 %."""
         return self.p_holm is not None and self.p_holm < 0.05
 
+    @property
+    def enough(self) -> str:
+        """Common seeds that would tell a difference that the test does not find; a dash for others."""
+        if self.is_real or self.p is None or self.mean == 0:
+            return "–"
+        return f"{self.needed:,}" if self.needed is not None else f"> {MOST_SEEDS:,}"
+
+
+def size(mean: float, low: float | None, high: float | None) -> str:
+    """Return a difference with the digits of its interval; with one digit if it is smaller than these."""
+    text = number(mean, low, high)
+    return text if text != "0" or mean == 0 else f"{mean:.1g}"
+
 
 @dataclass(frozen=True)
 class Improvement:
@@ -147,12 +163,26 @@ class Improvement:
 
 @dataclass
 class Trial:
-    """A run of a study: what was chosen, what came of it."""
+    """A run of a study.
+
+    Args:
+        name: ``trial 3``.
+        values: That were chosen, by key.
+        objective: None: it has none.
+        state: As in `RunFacts`.
+        loss: A number that is smaller for a better objective.
+    """
 
     name: str
     values: dict[str, str]
     objective: float | None
     state: str
+    loss: float = math.inf
+
+    @property
+    def options(self) -> str:
+        """The values as they are typed: ``reg=sn, loss=hinge``."""
+        return ", ".join(f"{key}={value}" for key, value in self.values.items())
 
 
 @dataclass
@@ -167,6 +197,7 @@ class Study:
         best: The best objective so far, after each trial.
         importance: The share of each key in the objective's variance; empty if it cannot be computed.
         note: Why there is no importance, or how it was computed.
+        logarithmic: Keys whose axes are logarithmic: they were searched so, or span two decades.
     """
 
     objective: str
@@ -176,6 +207,7 @@ class Study:
     best: list[float | None]
     importance: dict[str, float]
     note: str = ""
+    logarithmic: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -194,6 +226,7 @@ class Answer:
         differences: Of all pairs of rows on each column.
         improvements: Of the first row over each other one, where there are several metrics or data sets.
         notes: What was left out, and what else varied.
+        further_notes: Warnings of the evaluations of other numbers than the first.
         study: None if it was no search.
     """
 
@@ -208,6 +241,7 @@ class Answer:
     differences: list[Difference] = field(default_factory=list)
     improvements: list[Improvement] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    further_notes: list[str] = field(default_factory=list)
     study: Study | None = None
 
     def plain(self) -> dict[str, Any]:

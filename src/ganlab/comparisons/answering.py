@@ -9,48 +9,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganlab.comparisons import collapses, headlines
-from ganlab.comparisons.answer import Answer, Column, Difference, Estimate, Improvement, MetricInfo, Row
-from ganlab.comparisons.collected import FAILED, RunFacts
+from ganlab.comparisons.answer import Answer, Column, Difference, Estimate, Improvement, MetricInfo, Row, size
+from ganlab.comparisons.collected import FAILED, PRUNED, RunFacts
 from ganlab.comparisons.scored import ON, Taken
 from ganlab.comparisons.varied import SEED, Varied, value
 from ganlab.core.errors import few
 from ganlab.evaluation import scores
-from ganlab.reports.numbers import interval, number
+from ganlab.reports.numbers import interval
 from ganlab.statistics import improvement, intervals, paired
 
 ALL = "all runs"  # the name of the only row where nothing varied
 
 
-def answer(title: str, runs: Sequence[RunFacts], varied: Varied, taken: Taken, notes: list[str]) -> Answer:
+def answer(
+    title: str, runs: Sequence[RunFacts], varied: Varied, taken: Taken, notes: list[str], trials: bool = False
+) -> Answer:
     """Compare runs whose scores are taken.
 
     Args:
         runs: All of them, those that failed too.
         notes: Sentences about what was left out; more are added.
+        trials: They are those of a search: rows are called as their first run, and those that it ended early are none.
     """
-    rows = _rows(runs, varied, taken, notes)
-    _sort_alarms(rows, notes)
+    rows = _rows([run for run in runs if not (trials and run.state == PRUNED)], varied, taken, notes, trials)
+    further: list[str] = []
+    for alarm in _shared_alarms(rows):
+        (further if _is_of_others(alarm, taken) else notes).append(alarm)
     columns = [(metric.name, which) for metric in taken.metrics for which in taken.whiches]
     rows.sort(key=lambda row: _place(row, taken.metrics[0], taken.whiches[0]))
     losses = {row.name: _losses(row, taken) for row in rows}
     differences = [d for column in columns for d in _differences(rows, column, losses)]
     for key, values in varied.others.items():
         notes.append(f"{key} varied too ({few(values, 6)}): runs are paired over it as over seeds.")
+    if varied.following:
+        notes.append(
+            f"With {' and '.join(varied.by)} these varied too: "
+            f"{few([f'{key} ({few(values)})' for key, values in varied.following.items()], 6)}."
+        )
     if varied.around:
         notes.append(f"These differ and change nothing of what is trained: {few(list(varied.around), 8)}.")
     found = Answer(
         title, [], " · ".join(taken.protocols), taken.metrics, taken.whiches, varied.by, varied.common, rows,
-        differences, _improvements(rows, taken, losses), notes,
+        differences, _improvements(rows, taken, losses), notes, further,
     )  # fmt: skip
     found.headline = headlines.sentences(found)
     return found
 
 
-def _rows(runs: Sequence[RunFacts], varied: Varied, taken: Taken, notes: list[str]) -> list[Row]:
+def _rows(runs: Sequence[RunFacts], varied: Varied, taken: Taken, notes: list[str], called_as_runs: bool) -> list[Row]:
     rows: dict[tuple[str, ...], Row] = {}
     for run in runs:
         values = {key: value(run, key) for key in varied.by}
-        name = ", ".join(f"{key}={found}" for key, found in values.items()) or ALL
+        name = run.name if called_as_runs else ", ".join(f"{key}={found}" for key, found in values.items()) or ALL
         row = rows.setdefault(tuple(values.values()), Row(name, values, [], []))
         row.runs.append(run)
         if run.state == FAILED:
@@ -61,13 +71,24 @@ def _rows(runs: Sequence[RunFacts], varied: Varied, taken: Taken, notes: list[st
     return list(rows.values())
 
 
-def _sort_alarms(rows: Sequence[Row], notes: list[str]) -> None:
-    """Leave each row the warnings that are its own; those that all rows share become notes."""
+def _shared_alarms(rows: Sequence[Row]) -> list[str]:
+    """Leave each row the warnings that are its own; return those that all rows share."""
     scored = [row for row in rows if row.scores]
     shared = [alarm for alarm in scored[0].alarms if all(alarm in row.alarms for row in scored)]
     for row in scored:
         row.alarms = [alarm for alarm in row.alarms if alarm not in shared]
-    notes += shared
+    return shared
+
+
+def _is_of_others(alarm: str, taken: Taken) -> bool:
+    """Tell if a warning, ``per_class: ...``, is of other numbers than the first one: of per_class_fid, say."""
+    of = alarm.partition(": ")[0]
+    first, *others = (metric.name.partition(ON)[0] for metric in taken.metrics)
+    return not _is_of(of, first) and any(_is_of(of, name) for name in others)
+
+
+def _is_of(metric: str, name: str) -> bool:
+    return f"_{metric}_" in f"_{name}_"
 
 
 def _fill(row: Row, varied: Varied, taken: Taken, notes: list[str]) -> None:
@@ -157,7 +178,7 @@ def _difference(
     column: Column, first: str, second: str, test: paired.Paired, corrected: float | None, tests: int
 ) -> Difference:
     needed = None
-    by = number(test.mean, test.low, test.high)
+    by = size(test.mean, test.low, test.high)
     if corrected is None or test.deviation is None:
         verdict = f"{first} and {second} have one common seed: there is no test."
     elif corrected < paired.LEVEL:
@@ -187,7 +208,7 @@ def _improvements(
     found = []
     for other in rows[1:]:
         arrays = [[_array(losses[row.name], columns) for row in (rows[0], other)] for columns in strata.values()]
-        if all(len(array) for both in arrays for array in both):
+        if all(len(array) > 1 for both in arrays for array in both):
             chance = improvement.probability_of_improvement([(first, second) for first, second in arrays])
             assert chance.low is not None
             assert chance.high is not None

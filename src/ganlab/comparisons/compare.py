@@ -28,16 +28,23 @@ def compare(words: Sequence[str | os.PathLike[str]], by: Sequence[str] = (), wan
     """
     wanted = wanted or Wanted()
     runs = collected.runs(words)
+    search = studies.search(Path(os.path.expanduser(words[0])).absolute()) if len(words) == 1 else None
+    if search is not None:
+        studies.name_trials(runs)
     labels, rows = _sorted(runs, by)
     notes: list[str] = []
     found, whiches = scored.take(runs, wanted, notes)
     names = [labels[group.runs[0].name] for group in found]
     taken = scored.give(found, whiches, names if len(found) > 1 else [""] * len(found), wanted)
     by_words = f", by {', '.join(rows.by)}" if rows.by else ""
-    answer = answering.answer(f"{counted(len(runs), 'run')}{by_words}", runs, rows, taken, notes)
-    if len(words) == 1 and (study := studies.study(Path(os.path.expanduser(words[0])).absolute(), runs)) is not None:
+    what = f"{counted(len(runs), 'run')}{by_words}" if search is None else f"Search of {counted(len(runs), 'trial')}"
+    answer = answering.answer(what, runs, rows, taken, notes, trials=search is not None)
+    if search is not None and (study := studies.study(search, runs)) is not None:
         answer.study = study
-        answer.headline = [studies.said(study), *answer.headline]
+        answer.headline = [
+            *studies.said(study, answer),
+            *(answer.headline if any(d.p is not None for d in answer.differences) else []),
+        ]
     return answer
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from ganlab.comparisons.answer import BEST, LAST, Answer, Row
+from collections.abc import Sequence
+
+from ganlab.comparisons.answer import BEST, LAST, Answer, Difference, Row, size
 from ganlab.core.errors import few
 from ganlab.reports.numbers import interval, number
 from ganlab.reports.words import called, counted
+from ganlab.statistics.paired import MOST_SEEDS
 
 _END = {"lower": "lowest", "higher": "highest"}
 _OF = {BEST: "of the best checkpoint", LAST: "of the last checkpoint"}
@@ -42,7 +45,35 @@ def sentences(answer: Answer) -> list[str]:
             f"It is better than {few([d.second for d in better], _MOST)}: paired tests over common seeds, with Holm's "
             f"correction for {counted(_pairs(answer), 'pair')}."
         )
-    return [*found, *(d.verdict for d in others if not d.is_real)]
+    found += [d.verdict for d in others if d.is_real and d.first != best.name]
+    return [*found, *_open([d for d in others if not d.is_real], best)]
+
+
+def _open(others: Sequence[Difference], best: Row) -> list[str]:
+    """Return what is to be said of configurations that no test tells from the best one."""
+    if len(others) < 2:
+        return [d.verdict for d in others]
+    said = []
+    if equal := [_other(d, best) for d in others if d.p is not None and d.mean == 0]:
+        said.append(f"It is equal to {few(equal, _MOST)} in every common seed.")
+    tested = [d for d in others if d.p is not None and d.mean != 0]
+    if tested:
+        counts = {d.seeds for d in tested}
+        seeds = counted(counts.pop(), "seed") if len(counts) == 1 else "the common seeds"
+        finite = sorted((d for d in tested if d.needed is not None), key=lambda d: d.needed or 0)
+        enough = [f"{d.needed} for {_other(d, best)} ({size(d.mean, d.low, d.high)})" for d in finite]
+        more = [_other(d, best) for d in tested if d.needed is None]
+        listed = [few(enough, _MOST)] if enough else []
+        if more:
+            listed.append(f"more than {MOST_SEEDS:,} for {few(more, _MOST)}")
+        said.append(f"{seeds} are too few for the differences that were seen. Enough would be: {'; '.join(listed)}.")
+    if untested := [_other(d, best) for d in others if d.p is None]:
+        said.append(f"It shares one seed with {few(untested, _MOST)}: there is no test.")
+    return [sentence[:1].upper() + sentence[1:] for sentence in said]
+
+
+def _other(difference: Difference, best: Row) -> str:
+    return difference.second if difference.first == best.name else difference.first
 
 
 def _pairs(answer: Answer) -> int:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ganlab.comparisons import search_figures
 from ganlab.comparisons.answer import Answer, Column
 from ganlab.core import files
 from ganlab.reports.interactive import Plot
 
 FOLDER = "figures"
 _KINDS = ("svg", "pdf")
+_MAPS = 2
 _CURVES = 3  # plots of scores during training
 _WIDTH = 3.4  # inches: a column of a paper with two
 _COLOURS = ("#2a78d6", "#d95f22", "#1f9e77", "#7a1fa2", "#2b2a28", "#8a7a8c", "#1c2a8c", "#6d1230")
@@ -29,8 +31,14 @@ _OPTIONS: Any = {
 _NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # no letters, and XML allows none of them
 
 
-def write(answer: Answer, curves: Sequence[Plot], folder: Path) -> dict[str, list[Path]]:
-    """Write the figures: the scores with their intervals, and the scores over training; return the files by name.
+def write(
+    answer: Answer, curves: Sequence[Plot], maps: Sequence[Mapping[str, Any]], folder: Path
+) -> dict[str, list[Path]]:
+    """Write the figures: the scores with their intervals, heat maps, the scores over training, and those of a search;
+    return the files by name.
+
+    Args:
+        maps: See `report.heat_map`.
 
     Raises:
         GanlabError: If they cannot be written.
@@ -41,8 +49,12 @@ def write(answer: Answer, curves: Sequence[Plot], folder: Path) -> dict[str, lis
     drawn: dict[str, Callable[[Any], None]] = {}
     if any(column in row.scores for row in answer.rows):
         drawn["scores"] = partial(_scores, answer=answer, column=column)
+    for heat in maps[:_MAPS]:
+        drawn[f"heat map of {heat['title']}"] = partial(_heat_map, heat=heat)
     for plot in curves[:_CURVES]:
         drawn[f"{plot.title} over training"] = partial(_curves, plot=plot)
+    if answer.study is not None:
+        drawn |= search_figures.drawings(answer.study, _printable)
     found = {}
     with matplotlib.rc_context(_OPTIONS), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of letters that its own font lacks
@@ -87,6 +99,26 @@ def _scores(figure: Any, answer: Answer, column: Column) -> None:
     axes.tick_params(left=False)
     axes.grid(axis="x", color="#dddddd", linewidth=0.5)
     axes.set_xlabel(_printable(" ".join(column)))
+
+
+def _heat_map(figure: Any, heat: Mapping[str, Any]) -> None:
+    """Draw the score of each pair of values, the darker the better."""
+    down, across = [value for value, _ in heat["rows"]], heat["across"]
+    figure.set_size_inches(max(_WIDTH, 1.0 + 0.72 * len(across)), 0.75 + 0.36 * len(down))
+    axes = figure.add_subplot()
+    shades = [[math.nan if shade is None else shade for _, _, shade in cells] for _, cells in heat["rows"]]
+    axes.imshow(shades, cmap="Greys", vmin=-0.15, vmax=1.5, aspect="auto")
+    for y, (_, cells) in enumerate(heat["rows"]):
+        for x, (mean, ends, shade) in enumerate(cells):
+            if shade is not None:
+                text = f"{mean}\n{ends}" if ends else mean
+                axes.text(x, y, text, ha="center", va="center", fontsize=6, color="white" if shade > 0.75 else "black")
+    axes.set_xticks(range(len(across)), [_printable(value) for value in across])
+    axes.set_yticks(range(len(down)), [_printable(value) for value in down])
+    axes.tick_params(left=False, bottom=False)
+    axes.set_ylabel(_printable(heat["keys"][0]))
+    axes.set_xlabel(_printable(heat["keys"][1]))
+    axes.set_title(_printable(f"{heat['title']}: {heat['note']}" if heat["note"] else heat["title"]), fontsize=7)
 
 
 def _curves(figure: Any, plot: Plot) -> None:

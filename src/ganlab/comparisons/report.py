@@ -35,8 +35,10 @@ def write(answer: Answer, folder: Path) -> list[Path]:
     columns = [(metric.name, which) for metric in answer.metrics for which in answer.whiches]
     for part in (folder, folder / paper_figures.FOLDER):  # a comparison that was killed leaves some
         files.clean(part)
-    figures = paper_figures.write(answer, [plot for _, plots in sections[:1] for plot in plots], folder)
+    maps = [heat for column in columns[:_COLUMNS] if (heat := heat_map(answer, column))]
+    figures = paper_figures.write(answer, [plot for _, plots in sections[:1] for plot in plots], maps, folder)
     rows, seeds = _grids(answer.rows)
+    table = [_line(row, columns, answer.study) for row in answer.rows]
     path = interactive.save(
         folder / FILE,
         "report.html",
@@ -47,10 +49,12 @@ def write(answer: Answer, folder: Path) -> list[Path]:
         columns=columns[:_COLUMNS],
         further=columns[_COLUMNS:],
         better={metric.name: BETTER.get(metric.better, "") for metric in answer.metrics},
-        table=[_line(row, columns) for row in answer.rows],
+        table=table,
+        middles=any(line["middle"] != _ABSENT for line in table),
+        differences=[difference for difference in answer.differences if difference.p is not None],
         costs=_costs(answer.rows),
         spans=_spans(answer.rows, columns[0]) if columns else [],
-        maps=[heat for column in columns[:_COLUMNS] if (heat := heat_map(answer, column))],
+        maps=maps,
         sections=sections,
         rows=rows,
         seeds=seeds,
@@ -61,12 +65,20 @@ def write(answer: Answer, folder: Path) -> list[Path]:
     return [path, *(path for paths in figures.values() for path in paths)]
 
 
-def _line(row: Row, columns: Sequence[Column]) -> dict[str, Any]:
+def _line(row: Row, columns: Sequence[Column], study: Study | None) -> dict[str, Any]:
     """Return the cells of a row: each score with its interval, and the number of seeds."""
+    trial = None if study is None else next((trial for trial in study.trials if trial.name == row.name), None)
     first = row.scores.get(columns[0]) if columns else None
     scores = [_score(row.scores.get(column), first) for column in columns]
     middle = _ABSENT if first is None else on_page(first.iqm, first.iqm_low, first.iqm_high)
-    return {"name": row.name, "scores": scores, "middle": middle, "seeds": first.n if first else 0}
+    options = "" if trial is None else trial.options
+    return {
+        "name": row.name,
+        "options": options,
+        "scores": scores,
+        "middle": middle,
+        "seeds": first.n if first else 0,
+    }
 
 
 def _costs(rows: Sequence[Row]) -> list[tuple[str, str, list[str]]]:
@@ -218,7 +230,7 @@ def _environment(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _study(study: Study) -> dict[str, Any]:
     """Return a study as the page draws it: the best so far, importance, and a line for each trial."""
-    numbers = list(range(1, len(study.trials) + 1))
+    numbers = list(range(len(study.trials)))
     tried = [trial.objective for trial in study.trials]
     best = Trace("best so far", numbers, study.best)
     each = replace(best, name="each trial", y=tried, place=2, labels=[trial.name for trial in study.trials])
@@ -232,10 +244,12 @@ def _study(study: Study) -> dict[str, Any]:
         "note": study.note,
         "parallel": {
             "keys": study.keys,
+            "logarithmic": study.logarithmic,
             "objective": study.objective,
-            "better": study.better,
-            "trials": [
-                {"name": trial.name, "values": trial.values, "objective": trial.objective} for trial in study.trials
+            "trials": [  # the best one last
+                {"name": trial.name, "values": trial.values, "objective": trial.objective}
+                for trial in sorted(study.trials, key=lambda trial: -trial.loss)
+                if trial.objective is not None
             ],
         },
     }

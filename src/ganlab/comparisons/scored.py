@@ -82,7 +82,7 @@ def _say_left_out(runs: Sequence[RunFacts], notes: list[str]) -> None:
     for state, said in ((MISSING, "Not started"), (PRUNED, "Ended early by the search, and left out")):
         names = [run.name for run in runs if run.state == state]
         if names:
-            notes.append(f"{said}: {few(names)}.")
+            notes.append(f"{said}: {few(names, 8)}.")
 
 
 def _without_scores(

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganlab.comparisons import collapses
-from ganlab.comparisons.answer import Answer, Column, Estimate, Row
+from ganlab.comparisons.answer import Answer, Column, Estimate, Row, size
 from ganlab.core import files
-from ganlab.reports.numbers import interval, number
+from ganlab.reports.numbers import interval, number, probability
 from ganlab.reports.words import BETTER
 
 CSV, MARKDOWN = "table.csv", "table.md"
@@ -20,7 +20,7 @@ def terminal(answer: Answer) -> str:
     """Return the table of the first number, and the answer in words."""
     metric = answer.metrics[0]
     columns = [(metric.name, which) for which in answer.whiches]
-    rows = _aligned([_heads(columns), *(_cells(answer, row, columns) for row in answer.rows)])
+    rows = _aligned(_kept([_heads(answer, columns), *(_cells(answer, row, columns) for row in answer.rows)]))
     about = f"Means over seeds with their intervals of 95 %; {BETTER[metric.better]}; {answer.protocol}."
     lines = [*rows, "", about, "", *answer.headline]
     lines += [f"{row.name}: {remark}" for row in answer.rows for remark in row.remarks]
@@ -31,10 +31,9 @@ def markdown(answer: Answer) -> str:
     """Return the answer as Markdown: the first number as in the terminal, the others with a line each."""
     columns = [(answer.metrics[0].name, which) for which in answer.whiches]
     lines = [f"# {answer.title}", "", *_paragraphs(answer.headline)]
-    lines += _table([_heads(columns), *(_cells(answer, row, columns) for row in answer.rows)])
+    lines += _table(_kept([_heads(answer, columns), *(_cells(answer, row, columns) for row in answer.rows)]))
     lines += ["", f"Means over seeds with their intervals of 95 %. {answer.protocol}.", ""]
-    tested = [d for d in answer.differences if (d.metric, d.which) == columns[0] and d.p is not None]
-    lines += [f"- {difference.verdict}" for difference in tested]
+    lines += _differences(answer, columns[0])
     others = [(metric.name, which) for metric in answer.metrics[1:] for which in answer.whiches]
     if others:
         heads = ["", *(row.name for row in answer.rows)]
@@ -49,9 +48,22 @@ def markdown(answer: Answer) -> str:
             for i in answer.improvements
         ]
     more = [f"{row.name}: {text}" for row in answer.rows for text in row.remarks]
-    if more or answer.notes:
-        lines += ["", *(f"- {text}" for text in (*more, *answer.notes))]
+    if notes := [*more, *answer.notes, *answer.further_notes]:
+        lines += ["", *(f"- {text}" for text in notes)]
     return "\n".join(lines) + "\n"
+
+
+def _differences(answer: Answer, column: Column) -> list[str]:
+    """Return a table of the tested differences on a column."""
+    tested = [d for d in answer.differences if (d.metric, d.which) == column and d.p is not None]
+    if not tested:
+        return []
+    heads = ["the better one", "the other one", "difference", "95 %", "common seeds", "p, Holm", "seeds to tell it"]
+    rows = [
+        [d.first, d.second, size(d.mean, d.low, d.high), interval(d.low, d.high), str(d.seeds), probability(d.p_holm)]
+        for d in tested
+    ]
+    return _table([heads, *([*row, d.enough] for row, d in zip(rows, tested, strict=True))])
 
 
 def comma_separated(answer: Answer) -> str:
@@ -92,18 +104,10 @@ _ESTIMATE = {
 }  # fmt: skip
 
 
-def _heads(columns: Sequence[Column]) -> list[str]:
-    return [
-        "",
-        *(" ".join(column) for column in columns),
-        "IQM",
-        "n",
-        "images/s",
-        "seconds",
-        "MiB",
-        "failed",
-        "collapsed",
-    ]
+def _heads(answer: Answer, columns: Sequence[Column]) -> list[str]:
+    keys = [] if answer.study is None else [_short(key, answer.by) for key in answer.by]
+    after = ["IQM", "n", "images/s", "seconds", "MiB", "failed", "collapsed"]
+    return ["", *keys, *(" ".join(column) for column in columns), *after]
 
 
 def _cells(answer: Answer, row: Row, columns: Sequence[Column]) -> list[str]:
@@ -111,7 +115,8 @@ def _cells(answer: Answer, row: Row, columns: Sequence[Column]) -> list[str]:
     ready = [number(row.images_per_second), _whole(row.seconds), _whole(row.memory_mib)]
     scores = [_score(row.scores.get(column), first) for column in columns]
     ended = [str(len(row.failures)), collapses.summary(row.runs) or "0"]
-    return [row.name, *scores, _middle(first), str(first.n if first else 0), *ready, *ended]
+    options = [] if answer.study is None else row.values.values()  # a trial's name does not say them
+    return [row.name, *options, *scores, _middle(first), str(first.n if first else 0), *ready, *ended]
 
 
 def _score(score: Estimate | None, first: Estimate | None) -> str:
@@ -121,6 +126,13 @@ def _score(score: Estimate | None, first: Estimate | None) -> str:
     ends = interval(score.low, score.high, ", ")
     runs = f" (n={score.n})" if first is not None and score.n != first.n else ""
     return number(score.mean, score.low, score.high) + (f" [{ends}]" if ends else "") + runs
+
+
+def _short(key: str, keys: Sequence[str]) -> str:
+    """Return the last parts of a key that no other one ends with."""
+    parts = key.split(".")
+    ends = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
+    return next((end for end in ends if sum(f".{other}".endswith(f".{end}") for other in keys) == 1), key)
 
 
 def _others(answer: Answer, column: Column, first: Column) -> list[str]:
@@ -140,11 +152,16 @@ def _snake(column: Column) -> str:
     return "_".join(column).replace(" ", "_")
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines of columns, the first on the left, those without a number in any row left out."""
+def _kept(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return rows without the columns that have a number in none of them."""
     kept = [i for i in range(len(rows[0])) if i == 0 or any(row[i] not in ("-", "0") for row in rows[1:])]
-    width = {i: max(len(row[i]) for row in rows) for i in kept}
-    lines = ["  ".join(row[i].ljust(width[i]) if i == 0 else row[i].rjust(width[i]) for i in kept) for row in rows]
+    return [[row[i] for i in kept] for row in rows]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines of columns, the first on the left."""
+    width = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(c.rjust(width[i]) if i else c.ljust(width[0]) for i, c in enumerate(row)) for row in rows]
     return [line.rstrip() for line in lines]
 
 

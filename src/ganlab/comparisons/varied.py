@@ -21,12 +21,14 @@ class Varied:
         by: The keys of a row.
         others: Keys that vary too while those of ``by`` do not, and their values.
         around: The same for options that change nothing of what is trained.
+        following: Keys that vary only where those of ``by`` do, without the options of these, and their values.
         common: Options that all runs share.
     """
 
     by: list[str]
     others: dict[str, list[str]]
     around: dict[str, list[str]]
+    following: dict[str, list[str]]
     common: dict[str, str]
 
 
@@ -40,8 +42,8 @@ def value(run: RunFacts, key: str) -> str:
 def find(runs: Sequence[RunFacts], by: Sequence[str] = (), without: Sequence[str] = ()) -> Varied:
     """Find what varied.
 
-    Keys are taken in the order of a sweep's command line, then components, then options; one whose value follows from
-    those before it is left out. The seed makes repetitions, and is no key of its own unless ``by`` names it.
+    Keys are taken in the order of a sweep's command line, then components, then options; an option whose value follows
+    from those before it is no key. The seed makes repetitions, and is no key of its own unless ``by`` names it.
 
     Args:
         by: The keys of a row; empty: all that vary.
@@ -61,13 +63,16 @@ def find(runs: Sequence[RunFacts], by: Sequence[str] = (), without: Sequence[str
     free = [key for key in varying if key in swept or not flat.is_around(key)]
     kept: list[str] = []
     for key in [*by, *free]:
-        if key not in kept and (key in by or not _follows(key, kept, runs if key in swept else configured)):
+        if key not in kept and (key in by or key in swept or not _follows(key, kept, configured)):
             kept.append(key)
     rows = list(by) or kept
+    of_rows = tuple(f"{key}." for key in rows)
+    following = [key for key in free if key not in kept and not key.startswith(of_rows)]
     return Varied(
         rows,
         {key: sorted(values[key]) for key in kept if key not in rows},
         {key: sorted(values[key]) for key in varying if key not in free and key not in rows and key != "run.dir"},
+        {key: sorted(values[key]) for key in following},
         {key: next(iter(values[key])) for key in keys if len(values[key]) == 1},
     )
 

@@ -160,6 +160,8 @@ class PerClass(Metric):
         values["worst_class_fid"] = _value(distances[worst], errors[worst], "lower")
         if fake.stream.logits_dim:
             values.update(self._predictions(fake["predictions"], rows, context))
+        if short["generated"] == short["real"]:
+            short = {"generated or real": short["real"]}
         warnings = [
             f"per_class: {len(names)} of {len(rows)} classes have no more {what} images than the "
             f"{fake.stream.feature_dim} feature dimensions, so their FID is mostly bias; take more of them, or "
