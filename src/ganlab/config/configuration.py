@@ -16,6 +16,7 @@ from ganlab.config.sections import (
     EmaOptions,
     EvaluateOptions,
     GeneralOptions,
+    GuardOptions,
     RunOptions,
     SampleOptions,
     WatchOptions,
@@ -44,6 +45,7 @@ class Config(GeneralOptions):
     sample: SampleOptions
     evaluate: EvaluateOptions
     watch: WatchOptions
+    guard: GuardOptions
     around: Mapping[str, Mapping[str, Mapping[str, Any]]]
     trainer: Mapping[str, Any]
     components: Mapping[str, Component]

@@ -192,6 +192,22 @@ class WatchOptions:
     every_steps: Count = 200
 
 
+@dataclass(frozen=True)
+class GuardOptions:
+    """The guard, which notices a run that fails: guard=off, warn, stop or rollback, see docs/guard.md.
+
+    Args:
+        action: When it sees a sign of failure: off: it does not look; warn: print it; stop: end the run; rollback: go
+            back to the checkpoint before the sign.
+        every_steps: Interval in iterations at which it looks.
+        samples: Images from fixed latents that it looks at.
+    """
+
+    action: Literal["off", "warn", "stop", "rollback"] = "warn"
+    every_steps: Count = 50
+    samples: Annotated[int, at_least(2)] = 64
+
+
 SECTIONS: dict[str, type] = {
     "run": RunOptions,
     "data": DataOptions,
@@ -200,6 +216,7 @@ SECTIONS: dict[str, type] = {
     "sample": SampleOptions,
     "evaluate": EvaluateOptions,
     "watch": WatchOptions,
+    "guard": GuardOptions,
 }
 CLIP: dict[str, float | None] = {"generator": None, "discriminator": None}  # maximal gradient norm, a player
 

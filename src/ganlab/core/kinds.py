@@ -115,7 +115,7 @@ KINDS = {
     "callback": Kind(
         "ganlab.callbacks", "callback", "around", NONE, given=("run", "dirpath"), many=True, optional=True,
         always={
-            "signals": "", "watching": "watch", "recording": "", "progress": "", "grids": "sample",
+            "signals": "", "watching": "watch", "gauging": "guard", "recording": "", "progress": "", "grids": "sample",
             "scoring": "evaluate",
             "saving": "checkpoint", "stopping": "",
         },

@@ -1,0 +1,71 @@
+"""What the guard judges a run by, measured before `recording` reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+from torch import Tensor
+
+from ganlab.contracts.callback import RunContext
+from ganlab.engine.module import GANModule
+from ganlab.runs import watched
+from ganlab.runs.guard.gauges import Gauges
+
+
+class Gauging(L.Callback):
+    """Measures the quantities of the guard every ``every_steps`` iterations, on all ranks, and leaves the numbers on
+    the device for `recording`, which reads them with its own.
+
+    Args:
+        every_steps: Interval in iterations.
+        samples: Images from fixed latents.
+    """
+
+    order = 6
+    cost = "each guard.every_steps iterations, guard.samples images and norms of weights and steps; below 1 %"
+
+    def __init__(self, run: RunContext, *, every_steps: int, samples: int, **of_guard: Any) -> None:
+        self.run, self.every_steps = run, every_steps
+        module = run.experiment.module
+        self.gauges = Gauges(watched.subject(run.experiment), samples, lambda: module.stage)
+        run.intervals.append(every_steps)
+
+    @staticmethod
+    def is_wanted(options: Mapping[str, Any]) -> bool:
+        """Tell if a run with these options is guarded."""
+        return bool(options["action"] != "off")
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, GANModule)
+        observers = pl_module.player_optimizers.observers
+        if self.gauges.observe in observers:
+            observers.remove(self.gauges.observe)
+        if (pl_module.progress.iteration + 1) % self.every_steps == 0:
+            observers.append(self.gauges.observe)
+            self.gauges.see(batch)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, GANModule)
+        if pl_module.progress.iteration % self.every_steps == 0:
+            moments = {p: _tensors(o.state) for p, o in pl_module.player_optimizers.by_player.items()}
+            self.run.measured.update(self.gauges.measure(moments))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"means": [mean.cpu() for mean in self.gauges.means]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        means = state_dict.get("means")
+        if isinstance(means, list) and all(isinstance(mean, Tensor) and mean.ndim == 1 for mean in means):
+            self.gauges.means = means
+
+
+def _tensors(state: Mapping[Any, Any]) -> list[Tensor]:
+    return [
+        t for of in state.values() for t in of.values() if isinstance(t, Tensor) and t.ndim and t.is_floating_point()
+    ]

@@ -1,0 +1,1 @@
+"""The guard: it notices a run that fails, and ends it or takes it back."""

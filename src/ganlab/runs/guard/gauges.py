@@ -1,0 +1,153 @@
+"""The quantities that the guard judges a run by, left on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlab.contracts.instrument import Step, Subject
+from ganlab.core import distributed
+from ganlab.runs.guard.reading import Reading, pairs, small
+
+PREFIX = "guard/"
+WINDOW = 32  # mean images that are remembered
+_NEAREST = 4  # measurements between two of them that are compared
+_READ = 2048  # real images from which labels are read
+_FEWEST = 20  # images of a class, on the average, from which labels can be read
+
+
+class Gauges:
+    """Measures a run in one iteration: its weights, gradients and steps, and the images of fixed latents.
+
+    PLAYER/weights        norm of what a player trains, after its last step of the iteration
+    PLAYER/gradient       norm of its gradient in that step, not clipped
+    PLAYER/step           norm of the change of its weights
+    PLAYER/moments        largest magnitude of its optimizer's moments
+    images/diversity      mean distance of two images from fixed latents, over that of real images
+    images/class_diversity  the same within a class, in conditional runs
+    images/swing          largest distance of the mean image to an earlier one, over the distance of real images
+    images/recurrence     least distance of the mean image to an earlier one, over the largest to one in between
+    labels/classes        different labels of the iteration's real images, over the number expected
+    labels/reals          share of them whose label is read from their pixels, see `Reading`
+    labels/held_out       the same of other real images, as the data set has them
+    labels/fakes          share of the images from fixed latents of whose pixels the asked class is read
+
+    Images are compared as at most 8 x 8 pixels. All ranks have the same numbers. Quantities that a run cannot have (no
+    generator, no data, no labels) are left out.
+
+    Args:
+        subject: The run.
+        samples: Images from fixed latents.
+        stage: Returns what images depend on beside the weights: the stage of growth.
+    """
+
+    def __init__(self, subject: Subject, samples: int, stage: Callable[[], Any]) -> None:
+        self.subject, self.samples, self._stage = subject, samples, stage
+        self._found: dict[str, Tensor] = {}
+        self._reals: tuple[Any, Tensor, Reading | None] | None = None
+        self.means: list[Tensor] = []
+
+    @contextmanager
+    def observe(self, step: Step) -> Iterator[None]:
+        """Surround a step of the iteration that is measured; of several steps of a player the last one counts."""
+        before = [parameter.detach().clone() for parameter in step.parameters]
+        self._found[f"{step.player}/gradient"] = _norm([p.grad for p in step.parameters if p.grad is not None], before)
+        yield
+        after = [parameter.detach() for parameter in step.parameters]
+        self._found[f"{step.player}/step"] = _norm(torch._foreach_sub(after, before), before)
+        self._found[f"{step.player}/weights"] = _norm(after, before)
+
+    @torch.no_grad()
+    def see(self, batch: Mapping[str, Any]) -> None:
+        """Take the real images of the iteration, as the loader delivers them."""
+        images, labels = batch["images"], batch["labels"]
+        if not images or images[0] is None or labels[0] is None or self._read() is None:
+            return
+        reading = self._read()
+        assert reading is not None
+        y = labels[0].to(self.subject.device)
+        seen = distributed.gather(y)
+        different = (seen[:, None] == torch.arange(reading.classes, device=y.device)).any(0).float().sum()
+        self._found["labels/classes"] = different / reading.expected(len(seen))
+        if images[0].dtype is torch.uint8:
+            x = images[0].to(self.subject.device).float() / 127.5 - 1
+            self._found["labels/reals"] = distributed.mean(reading.share(small(x), y))
+
+    @torch.no_grad()
+    def measure(self, moments: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
+        """Return the numbers of this iteration by name.
+
+        Args:
+            moments: The tensors of each player's optimizer.
+        """
+        found, self._found = self._found, {}
+        for player, tensors in moments.items():
+            if tensors:
+                found[f"{player}/moments"] = torch.stack(torch._foreach_norm(tensors, float("inf"))).max().float()
+        if self._can_make_images():
+            found.update(self._of_images())
+        return {f"{PREFIX}{name}": value for name, value in found.items()}
+
+    def _can_make_images(self) -> bool:
+        try:
+            _ = self.subject.generator
+        except ValueError:
+            return False
+        return self._real_images() is not None
+
+    def _of_images(self) -> dict[str, Tensor]:
+        images, labels = self.subject.fakes(self.samples, averaged=False)
+        reals = self._real_images()
+        assert reals is not None
+        x = small(images)
+        scale = pairs(reals, None).clamp(min=1e-6)
+        found = {"images/diversity": pairs(x, None) / scale}
+        if labels is not None:
+            found["images/class_diversity"] = pairs(x, labels) / scale
+        mean = x.mean(0)
+        if len(self.means) >= _NEAREST:
+            distances = torch.stack([(mean - other.to(mean)).norm() for other in reversed(self.means)])
+            between = distances.cummax(0).values
+            returned = distances[_NEAREST - 1 :] / between[_NEAREST - 1 :].clamp(min=1e-12)
+            found["images/swing"], found["images/recurrence"] = between[-1] / scale, returned.min()
+        self.means = [*self.means[-WINDOW + 1 :], mean]
+        if (reading := self._read()) is not None:
+            found["labels/held_out"] = reading.held_out
+            if labels is not None:
+                found["labels/fakes"] = reading.share(x, labels)
+        return found
+
+    def _real_images(self) -> Tensor | None:
+        """Return small real images (N, D) at this stage, or None."""
+        self._prepare()
+        return None if self._reals is None else self._reals[1]
+
+    def _read(self) -> Reading | None:
+        self._prepare()
+        return None if self._reals is None else self._reals[2]
+
+    def _prepare(self) -> None:
+        stage = self._stage()
+        if self._reals is not None and self._reals[0] == stage:
+            return
+        try:
+            images, labels = self.subject.reals("train", _READ)
+        except ValueError:
+            return
+        self.means = []
+        x, reading = small(images), None
+        classes = int(self.subject.setting.label_shares.numel()) if self.subject.setting.label_shares is not None else 0
+        if labels is not None and classes > 1 and len(x) >= 2 * _FEWEST * classes:
+            reading = Reading(x, labels, classes)
+        self._reals = stage, x[: self.samples], reading
+
+
+def _norm(tensors: Any, like: list[Tensor]) -> Tensor:
+    tensors = list(tensors)
+    if not tensors:
+        return like[0].new_zeros((), dtype=torch.float32)
+    return torch.stack(torch._foreach_norm(tensors)).float().norm()
