@@ -31,9 +31,9 @@ class Gauges:
     images/class_diversity  the same within a class, in conditional runs
     images/swing          largest distance of the mean image to an earlier one, over the distance of real images
     images/recurrence     least distance of the mean image to an earlier one, over the largest to one in between
+    labels/alive          share of the classes that have real images
     labels/classes        different labels of the iteration's real images, over the number expected
-    labels/reals          share of them whose label is read from their pixels, see `Reading`
-    labels/held_out       the same of other real images, as the data set has them
+    labels/evidence       that labels belong to the real images, in standard deviations, see `Reading`
     labels/fakes          share of the images from fixed latents of whose pixels the asked class is read
 
     Images are compared as at most 8 x 8 pixels. All ranks have the same numbers. Quantities that a run cannot have (no
@@ -63,19 +63,15 @@ class Gauges:
 
     @torch.no_grad()
     def see(self, batch: Mapping[str, Any]) -> None:
-        """Take the real images of the iteration, as the loader delivers them."""
-        images, labels = batch["images"], batch["labels"]
-        if not images or images[0] is None or labels[0] is None or self._read() is None:
+        """Take the labels of the iteration's first real images, as the loader delivers them."""
+        shares = self.subject.setting.label_shares
+        if shares is None or not batch["labels"] or batch["labels"][0] is None:
             return
-        reading = self._read()
-        assert reading is not None
-        y = labels[0].to(self.subject.device)
-        seen = distributed.gather(y)
-        different = (seen[:, None] == torch.arange(reading.classes, device=y.device)).any(0).float().sum()
-        self._found["labels/classes"] = different / reading.expected(len(seen))
-        if images[0].dtype is torch.uint8:
-            x = images[0].to(self.subject.device).float() / 127.5 - 1
-            self._found["labels/reals"] = distributed.mean(reading.share(small(x), y))
+        shares = shares.to(self.subject.device)
+        seen = distributed.gather(batch["labels"][0].to(shares.device))
+        different = (seen[:, None] == torch.arange(len(shares), device=shares.device)).any(0).float().sum()
+        self._found["labels/classes"] = different / (1 - (1 - shares) ** len(seen)).sum()
+        self._found["labels/alive"] = (shares > 0).float().mean()
 
     @torch.no_grad()
     def measure(self, moments: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
@@ -116,7 +112,7 @@ class Gauges:
             found["images/swing"], found["images/recurrence"] = between[-1] / scale, returned.min()
         self.means = [*self.means[-WINDOW + 1 :], mean]
         if (reading := self._read()) is not None:
-            found["labels/held_out"] = reading.held_out
+            found["labels/evidence"] = reading.evidence
             if labels is not None:
                 found["labels/fakes"] = reading.share(x, labels)
         return found

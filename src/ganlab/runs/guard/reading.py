@@ -40,9 +40,8 @@ class Reading:
         classes: Their number.
 
     Attributes:
-        held_out: Share of the second half whose label is read from their pixels.
-        chance: Share that the commonest label has in the second half: what one reads without looking.
-        alive: Share of the classes that have images.
+        evidence: That labels belong to images: how far, in standard deviations, the score that images of the second
+            half have for their own label is above that for labels in another order. About 0 where they do not.
     """
 
     def __init__(self, x: Tensor, y: Tensor, classes: int) -> None:
@@ -51,15 +50,19 @@ class Reading:
         self._mean = known.mean(0)
         known = known - self._mean
         covariance = known.mT @ known / half
-        ridge = _RIDGE * covariance.diagonal().mean().clamp(min=1e-12)
-        covariance.diagonal().add_(ridge)
+        covariance.diagonal().add_(_RIDGE * covariance.diagonal().mean().clamp(min=1e-12))
         self._weight = torch.linalg.solve(covariance, known.mT @ (target - target.mean(0)) / half)
         self._bias = target.mean(0)
-        counts = torch.bincount(y, minlength=classes).double()
-        self._shares = counts / counts.sum()
-        self.held_out, self.count = self.share(x[half:], y[half:]), len(x) - half
-        self.chance = torch.bincount(y[half:], minlength=classes).max() / (len(x) - half)
-        self.alive = (counts > 0).float().mean()
+        self._shares = torch.bincount(y, minlength=classes).double() / len(y)
+        self.evidence = self._evidence(x[half:], y[half:])
+
+    def _evidence(self, x: Tensor, y: Tensor) -> Tensor:
+        scores = (x.double() - self._mean) @ self._weight
+        shares = torch.bincount(y, minlength=self.classes).double() / len(y)
+        mean = scores @ shares
+        variance = scores.square() @ shares - mean.square()
+        own = scores.gather(1, y[:, None]).squeeze(1)
+        return ((own - mean).sum() / variance.clamp(min=0).sum().sqrt().clamp(min=1e-12)).float()
 
     def share(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the share of small images (N, D) whose label (N,) is read from them."""
@@ -68,7 +71,3 @@ class Reading:
     def read(self, x: Tensor) -> Tensor:
         """Return the class (N,) that is read from each small image (N, D)."""
         return ((x.double() - self._mean) @ self._weight + self._bias).argmax(1)
-
-    def expected(self, count: int) -> Tensor:
-        """Return the number of different labels that ``count`` images have on the average."""
-        return (1 - (1 - self._shares) ** count).sum().float()

@@ -1,0 +1,247 @@
+"""The signs of a run that fails: pure functions of what was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ganlab.runs.guard.history import History, Point, median, streak, values
+
+WARM = 4  # measurements before a quantity is compared with its own past
+LARGEST = 1e6  # a loss or a logit of this size: float32 no longer sees what is added to it
+UNRELATED = 3.0  # standard deviations: one in 700 sets of labels that belong to nothing reaches it
+STANDING = 1e-9  # a step relative to the weights that float32 does not see
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Thresholds of the signs; None: a sign is not looked for.
+
+    Args:
+        patience: Measurements in succession that a sign takes.
+        explosion: Times the median of its past that a magnitude may be.
+        step: Share of its weights' norm that a step of a player may have.
+        won: Share of its past below which the discriminator's loss and the generator's gradient show that it has won.
+        jump: Times its past that the loss of a discriminator that was near zero may rise.
+        collapse: Share of its past below which the diversity of images is a collapse.
+        labels: Share of its past below which labels read from images are lost.
+        cycle: Distance to an earlier mean image, as a share of the way in between, that shows a cycle.
+        score: Times its best value that a score may be.
+    """
+
+    patience: int = 2
+    explosion: float | None = 1000.0
+    step: float | None = 0.3
+    won: float | None = 0.01
+    jump: float | None = 10.0
+    collapse: float | None = 0.4
+    labels: float | None = 0.5
+    cycle: float | None = 0.2
+    score: float | None = 2.0
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A sign of failure.
+
+    Args:
+        name: ``collapse``, ``explosion`` and so on, as in the table of docs/guard.md.
+        quantity: The name of what shows it in metrics.jsonl.
+        began: The first iteration in which it was seen.
+        sentence: The evidence.
+        sure: Whether it lasts long enough; False: it is only suspected.
+    """
+
+    name: str
+    quantity: str
+    began: int
+    sentence: str
+    sure: bool = True
+
+
+def found(history: History, limits: Limits) -> list[Sign]:
+    """Return the signs that the last measurement shows, sure ones and suspected ones."""
+    return [sign for look in SIGNS for sign in look(history, limits)]
+
+
+def _sign(name: str, quantity: str, part: Sequence[Point], needed: int, say: Callable[[], str]) -> Iterator[Sign]:
+    """Yield the sign of a streak of points, if there is any."""
+    if part:
+        yield Sign(name, quantity, part[0][0], say(), len(part) >= needed)
+
+
+def not_finite(history: History, limits: Limits) -> Iterator[Sign]:
+    """A number that is NaN or infinite."""
+    for name in history.names(lambda name: True):
+        part = streak(history[name], lambda value: not math.isfinite(value))
+        yield from _sign("not_finite", name, part, 1, lambda n=name, p=part: f"{n} is {p[-1][1]}.")  # type: ignore[misc]
+
+
+def explosion(history: History, limits: Limits) -> Iterator[Sign]:
+    """Weights, moments, gradients, losses, logits or singular values that grow beyond all that they were, or steps as
+    large as the weights."""
+    if limits.explosion is not None:
+        for name in history.names(_may_explode):
+            points, factor = history[name], limits.explosion
+            past = [abs(value) for value in values(points[: -limits.patience]) if math.isfinite(value)]
+            usual = median(past) if len(past) >= WARM else math.inf
+            most = min(LARGEST if _is_objective(name) else math.inf, factor * max(usual, 1.0))
+            part = streak(points, lambda value, most=most: abs(value) > most)  # type: ignore[misc]
+
+            def say(name: str = name, part: Sequence[Point] = part, usual: float = usual) -> str:
+                before = f"; its median before was {usual:.3g}" if math.isfinite(usual) else ""
+                return f"{name} is {part[-1][1]:.3g}{before}."
+
+            needed = 1 if part and abs(part[-1][1]) > LARGEST * max(1.0, most / LARGEST) else limits.patience
+            yield from _sign("explosion", name, part, needed, say)
+    if limits.step is not None:
+        for player, points in _relative_steps(history):
+            part = streak(points, lambda value: value > limits.step)  # type: ignore[operator]
+            needed = 1 if part and part[-1][1] > 3 * limits.step else limits.patience
+
+            def say_step(player: str = player, part: Sequence[Point] = part) -> str:
+                return f"a step of the {player} changes its weights by {part[-1][1]:.0%} of their norm."
+
+            yield from _sign("explosion", f"guard/{player}/step", part, needed, say_step)
+
+
+def frozen(history: History, limits: Limits) -> Iterator[Sign]:
+    """A player whose weights do not move."""
+    for player, points in _relative_steps(history):
+        part = streak(points, lambda value: value < STANDING)
+
+        def say(player: str = player, part: Sequence[Point] = part) -> str:
+            return f"the weights of the {player} have not moved since iteration {part[0][0]}."
+
+        yield from _sign("frozen", f"guard/{player}/step", part, limits.patience, say)
+
+
+def won(history: History, limits: Limits) -> Iterator[Sign]:
+    """A discriminator whose loss is at its floor for long, while the generator's gradient vanishes."""
+    losses, gradients = history["discriminator/adversarial"], history["guard/generator/gradient"]
+    share = limits.won
+    if share is None or len(losses) < WARM or len(gradients) < WARM:
+        return
+    early = max(abs(value) for value in values(losses[:WARM]))
+    usual = max(values(gradients[:WARM]))
+    low = streak(losses, lambda value: abs(value) < share * early)
+    small = streak(gradients, lambda value: value < share * usual)
+    part = min(low, small, key=len)
+    yield from _sign(
+        "won", "guard/generator/gradient", part, 2 * limits.patience,
+        lambda: f"the discriminator has won: its loss is {low[-1][1]:.2g} after {early:.2g} in the beginning, and the "
+        f"generator's gradient {small[-1][1]:.2g} after {usual:.2g}.",
+    )  # fmt: skip
+
+
+def jump(history: History, limits: Limits) -> Iterator[Sign]:
+    """A discriminator's loss that was near zero for long and rises suddenly: Brock et al. 2019, section 4.2."""
+    points = history["discriminator/adversarial"]
+    if limits.jump is None or len(points) < 4 * WARM:
+        return
+    before = [abs(value) for value in values(points[-3 * WARM : -limits.patience])]
+    usual, early = median(before), max(abs(value) for value in values(points[:WARM]))
+    if usual > 0.1 * early:
+        return
+    most = max(limits.jump * usual, 0.5 * early)
+    part = streak(points, lambda value: abs(value) > most)
+    yield from _sign(
+        "jump", "discriminator/adversarial", part, limits.patience,
+        lambda: f"the discriminator's loss has jumped from {usual:.2g} to {part[-1][1]:.2g}.",
+    )  # fmt: skip
+
+
+def collapse(history: History, limits: Limits) -> Iterator[Sign]:
+    """Images of fixed latents that have lost their differences, over all or within classes."""
+    for quantity, of in (("diversity", "images"), ("class_diversity", "images of a class")):
+        yield from _drop(
+            "collapse", f"guard/images/{quantity}", history, limits.collapse, limits.patience,
+            f"the {of} differ by {{now:.3g}} of what real images do, after {{past:.3g}} before.",
+        )  # fmt: skip
+
+
+def labels(history: History, limits: Limits) -> Iterator[Sign]:
+    """Classes that die, and labels that do not belong to their images."""
+    if limits.labels is None:
+        return
+    yield from _drop(
+        "classes", "guard/labels/fakes", history, limits.labels, 2 * limits.patience,
+        "of {now:.0%} of the generated images the asked class can be read, after {past:.0%} before.",
+    )  # fmt: skip
+    for quantity, needed, sentence in (
+        ("alive", 1, "only {:.0%} of the classes have images."),
+        ("classes", limits.patience, "a batch has {:.0%} of the labels that it should have."),
+    ):
+        part = streak(history[f"guard/labels/{quantity}"], lambda value: value < 0.5)
+        yield from _sign(
+            "data", f"guard/labels/{quantity}", part, needed, lambda s=sentence, p=part: s.format(p[-1][1])
+        )  # type: ignore[misc]
+    part = streak(history["guard/labels/evidence"], lambda value: value < UNRELATED)
+    yield from _sign(
+        "data", "guard/labels/evidence", part, 1,
+        lambda: f"labels say nothing of their images: read from the pixels they agree with {part[-1][1]:.1f} standard "
+        "deviations more than labels in another order would.",
+    )  # fmt: skip
+
+
+def cycle(history: History, limits: Limits) -> Iterator[Sign]:
+    """Images that go around in a circle: the mean one comes back to where it was, again and again."""
+    returned, swing = history["guard/images/recurrence"], history["guard/images/swing"]
+    if limits.cycle is None or len(returned) < 8 * WARM or len(swing) != len(returned):
+        return
+    both = [(iteration, r if s > 0.5 else math.inf) for (iteration, r), (_, s) in zip(returned, swing, strict=True)]
+    part = streak(both, lambda value: value < limits.cycle)  # type: ignore[operator]
+    yield from _sign(
+        "cycle", "guard/images/recurrence", part, 2 * WARM,
+        lambda: f"images go around: the mean one has come back to {part[-1][1]:.0%} of the way that it went.",
+    )  # fmt: skip
+
+
+def score(history: History, limits: Limits) -> Iterator[Sign]:
+    """A score during training that has become much worse than its best one."""
+    for name in history.names(lambda name: name.startswith("evaluation/")):
+        points = history[name]
+        if limits.score is None or len(points) < 2:
+            continue
+        best = min(values(points[:-1]))
+        part = streak(points, lambda value, best=best: value > limits.score * best)  # type: ignore[misc, operator]
+        yield from _sign(
+            "score", name, part, 1,
+            lambda n=name, p=part, b=best: f"{n} has risen to {p[-1][1]:.3g} after {b:.3g} at its best.",  # type: ignore[misc]
+        )  # fmt: skip
+
+
+SIGNS: Sequence[Callable[[History, Limits], Iterator[Sign]]] = (
+    not_finite, explosion, frozen, collapse, labels, won, jump, cycle, score,
+)  # fmt: skip
+
+
+def _drop(
+    name: str, quantity: str, history: History, share: float | None, needed: int, sentence: str
+) -> Iterator[Sign]:
+    """Yield the sign that a quantity has dropped below a share of what it mostly was."""
+    points = history[quantity]
+    past = values(points[:-1])
+    if share is None or len(past) < WARM:
+        return
+    usual = sorted(past)[3 * len(past) // 4]  # early values and those of the fall count little
+    part = streak(points, lambda value: value < share * usual)
+    yield from _sign(name, quantity, part, needed, lambda: sentence.format(now=part[-1][1], past=usual))
+
+
+def _relative_steps(history: History) -> Iterator[tuple[str, list[Point]]]:
+    for name in history.names(lambda name: name.startswith("guard/") and name.endswith("/step")):
+        player = name.split("/")[1]
+        weights = dict(history[f"guard/{player}/weights"])
+        points = [(i, value / max(weights.get(i, 0.0), 1e-12)) for i, value in history[name]]
+        yield player, [(i, value) for i, value in points if math.isfinite(value)]
+
+
+def _is_objective(name: str) -> bool:
+    return not name.startswith(("guard/", "spectra/", "evaluation/"))
+
+
+def _may_explode(name: str) -> bool:
+    of_guard = name.startswith("guard/") and name.rpartition("/")[2] in ("weights", "gradient", "moments")
+    return _is_objective(name) or of_guard or name.endswith("/sigma0")
