@@ -43,23 +43,24 @@ class Experiment:
     data: RunData | None = None
 
 
-def build(config: Config, with_data: bool = True) -> Experiment:
+def build(config: Config, with_data: bool = True, data: RunData | None = None) -> Experiment:
     """Build everything that training needs; without data only what sampling needs.
 
     Args:
         with_data: False: the data set is not opened, and ``config`` must be complete.
+        data: Of another experiment with the same ``config``, which is complete then.
 
     Raises:
         GanlabError: With every mistake in options, one sentence each.
     """
-    data: RunData | None = None
-    if with_data:
+    reads = with_data and data is None
+    if reads:
         config, source = completed(config)
     else:
         run_data.refuse_incomplete(config)
     size_check.refuse_batches(config)
     size_check.refuse_networks(config.roles(kinds.networks()), lambda: networks_of(config))
-    if with_data:
+    if reads:
         data = run_data.prepared(config, source)
     images = None if data is None else _with_used_labels(data.images, config.data.classes)
 
@@ -166,7 +167,7 @@ def loader(built: Experiment, device: torch.device) -> Loader:
         lambda: module.progress,
         batch_size=config.data.batch_size,
         accumulate=config.accumulate,
-        seed=config.seed,
+        seed=lambda: module.draw_seed,
         device=device if config.data.on_device else "cpu",
         rows=built.data.splits["train"] if built.data and config.data.held_out else None,
     )

@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from ganlab.core.errors import GanlabError
 
 OPEN_NODES = ("trainer", "clip")  # any key may be set here; who reads them checks them
+SHORT = {"guard": "guard.action"}  # a section's name alone sets its first option
 SYNTAX = frozenset("[]{}(),:=\"'\\$")  # signs with a meaning in Hydra's grammar, which refuses others, as ~ # ä, too
 
 
@@ -52,6 +53,8 @@ def read(word: str, names_file: bool = False) -> Override:
         GanlabError: If the word is no ``key=value``; with the line to type instead if there is one.
     """
     key, equals, value = word.partition("=")
+    if key in SHORT:
+        return read(f"{SHORT[key]}={value}", names_file)
     if not equals and not word.startswith("~"):
         raise GanlabError(f"{word!r} is no option: options are written key=value, see `ganlab train --help`.")
     found = _parsed(word)

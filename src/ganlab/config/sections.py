@@ -201,11 +201,34 @@ class GuardOptions:
             back to the checkpoint before the sign.
         every_steps: Interval in iterations at which it looks.
         samples: Images from fixed latents that it looks at.
+        rollbacks: How often a run may go back; then it ends.
+        rates: Factor on all learning rates each time that it goes back.
+        patience: Looks in succession that a sign takes; some signs take several times as many.
+        explosion: Times the median of its past that a magnitude may be; null: no such sign, as in all of these.
+        step: Share of the norm of its weights that one step of a player may have.
+        won: Share of their first values below which the discriminator's loss and the generator's gradient say that
+            the discriminator has won.
+        jump: Times its past that a discriminator's loss may rise that was near zero.
+        collapse: Share of its past below which the diversity of images is a collapse.
+        labels: Share of its past below which the asked classes are lost.
+        cycle: Distance to an earlier mean image, as a share of the way in between, that is a cycle.
+        score: Times its best value that a score during training may be.
     """
 
     action: Literal["off", "warn", "stop", "rollback"] = "warn"
     every_steps: Count = 50
     samples: Annotated[int, at_least(2)] = 64
+    rollbacks: Whole = 2
+    rates: Annotated[float, Range(above=0, most=1)] = 1.0
+    patience: Count = 2
+    explosion: Positive | None = 1000.0
+    step: Positive | None = 0.3
+    won: Positive | None = 0.01
+    jump: Positive | None = 10.0
+    collapse: Positive | None = 0.4
+    labels: Positive | None = 0.5
+    cycle: Positive | None = 0.2
+    score: Positive | None = 2.0
 
 
 SECTIONS: dict[str, type] = {

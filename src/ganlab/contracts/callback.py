@@ -23,6 +23,10 @@ class Ending:
             iteration.
         grid: The last sample grid, or None.
         images_per_second: Of the session.
+        broken: The iteration from which on the run's states are broken, as the guard says, or None: no state of it or
+            after it is saved.
+        suspected: The same, as the guard suspects: the newest checkpoint from before it is kept.
+        back: Whether the run is to go on from before ``broken``.
         unsaved: The reason that the newest checkpoint is not on the disk, or None; known on the first rank.
     """
 
@@ -30,12 +34,15 @@ class Ending:
     failure: GanlabError | None = None
     grid: Path | None = None
     images_per_second: float = 0.0
+    broken: int | None = None
+    suspected: int | None = None
+    back: bool = False
     unsaved: OSError | None = None
 
     @property
     def asked(self) -> bool:
         """Tell if the run is asked to end before it has its length."""
-        return self.signal is not None or self.failure is not None
+        return self.signal is not None or self.failure is not None or self.back
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class RunContext:
         measured: The numbers of instruments in this iteration, on the device and the same on all ranks; `recording`
             reads them with the scalars and empties it.
         intervals: Intervals in iterations, beside ``trainer.log_every_n_steps``, at which `recording` writes a line.
+        events: What the guard has seen and done since the run began, see `ganlab.runs.guard.events`.
         ending: How the session ends.
     """
 
@@ -68,4 +76,5 @@ class RunContext:
     scalars: dict[str, float] = field(default_factory=dict, init=False)
     measured: dict[str, Tensor] = field(default_factory=dict, init=False)
     intervals: list[int] = field(default_factory=list, init=False)
+    events: list[dict[str, Any]] = field(default_factory=list)
     ending: Ending = field(default_factory=Ending, init=False)

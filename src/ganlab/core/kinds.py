@@ -115,7 +115,8 @@ KINDS = {
     "callback": Kind(
         "ganlab.callbacks", "callback", "around", NONE, given=("run", "dirpath"), many=True, optional=True,
         always={
-            "signals": "", "watching": "watch", "gauging": "guard", "recording": "", "progress": "", "grids": "sample",
+            "signals": "", "watching": "watch", "gauging": "guard", "recording": "", "guard": "guard", "progress": "",
+            "grids": "sample",
             "scoring": "evaluate",
             "saving": "checkpoint", "stopping": "",
         },

@@ -31,7 +31,7 @@ class Loader:
         progress: Returns the run's progress when iteration starts.
         batch_size: Global batch of one discriminator turn.
         accumulate: Micro-batches of one evaluation.
-        seed: Of the order.
+        seed: Of the order; or what returns it when iteration starts.
         device: Where batches are made: where the data set is held.
         rows: The images of the training split, int64; None: all.
     """
@@ -44,18 +44,19 @@ class Loader:
         *,
         batch_size: int,
         accumulate: int,
-        seed: int,
+        seed: int | Callable[[], int],
         device: torch.device | str = "cpu",
         rows: Tensor | None = None,
     ) -> None:
         self.images, self.game, self.progress = images, game, progress
         self.batch_size, self.accumulate = batch_size, accumulate
         self.rows = rows
-        self.sampler = IndexedSampler(len(images.pixels) if rows is None else len(rows), seed)
+        self.seed = seed if callable(seed) else lambda: seed
         self.device = torch.device(device)
 
     def __iter__(self) -> Iterator[dict[str, list[Tensor | None]]]:
         progress = self.progress()
+        sampler = IndexedSampler(len(self.images.pixels) if self.rows is None else len(self.rows), self.seed())
         pixels, labels = self.images.pixels, self.images.labels
         if self.device.type != "cpu":
             pixels = pixels.to(self.device)
@@ -68,7 +69,7 @@ class Loader:
             position = progress.images_consumed
             for slot in iteration.slots:
                 if slot.fresh:
-                    rows = self._own(self.sampler.indices(position, slot.batch)).to(self.device)
+                    rows = self._own(sampler.indices(position, slot.batch)).to(self.device)
                     chosen = _taken(pixels, rows, iteration.image_size), labels[rows] if labels is not None else None
                     images, classes = (t.pin_memory() if pin and t is not None else t for t in chosen)
                     batch["images"].append(images)

@@ -18,7 +18,7 @@ from ganlab.contracts.growth import Stage, grow_to
 from ganlab.contracts.plan import Progress, Slot, plan
 from ganlab.contracts.regularizer import Regularizer, hooks_of
 from ganlab.contracts.setting import Setting
-from ganlab.core import distributed
+from ganlab.core import distributed, randomness
 from ganlab.core.errors import GanlabError
 from ganlab.core.randomness import Stream
 from ganlab.core.schedules import Schedule, Scheduled
@@ -101,6 +101,8 @@ class GANModule(L.LightningModule):
         self.config = dict(config or {})
         self.trained_on: Mapping[str, Any] | None = None  # see `ganlab.data.contents`; stored in checkpoints too
         self.progress = Progress()
+        self.attempt = 0  # how often the run was taken back: its draws are others then, see `draw_seed`
+        self.rate_factor = 1.0  # on all learning rates
         self.objective_names: set[str] = set()  # those of the scalars that players minimise
         self._hooks = hooks_of(game, list(regularizers.values()))
         self.player_optimizers = PlayerOptimizers(game, optimizers, self._hooks, setting, learning_rates, training.clip)
@@ -131,6 +133,13 @@ class GANModule(L.LightningModule):
     def stage(self) -> Stage | None:
         """The stage of networks that grow; None: the game does not grow, or has not begun."""
         return self._stage
+
+    @property
+    def draw_seed(self) -> int:
+        """The first part of the keys of latents, labels and the order of images: the seed, or another one in each
+        attempt to go on from a checkpoint."""
+        seed = self.training_options.seed
+        return randomness.key(seed, "attempt", self.attempt) if self.attempt else seed
 
     @property
     def scalars(self) -> dict[str, Tensor]:
@@ -167,7 +176,9 @@ class GANModule(L.LightningModule):
             scheduled.assign(scheduled.schedule(before.images_seen))
         for before_iteration in self._hooks.before_iteration:
             before_iteration(before)
-        factors = self._stage.learning_rates if self._stage is not None else {}
+        factors = dict(self._stage.learning_rates) if self._stage is not None else {}
+        if self.rate_factor != 1:
+            factors = {player: self.rate_factor * factors.get(player, 1.0) for player in self.game.players}
         self.player_optimizers.set_learning_rates(before.images_seen, factors)
         self._kept = Kept(self.objective_names)
         reals = Reals(
@@ -213,7 +224,7 @@ class GANModule(L.LightningModule):
         # repetitions of a turn that are evaluated at one point are one larger batch, not a larger rate
         parts = options.accumulate * (1 if self.game.update == "alternating" else turn.repeat)
         for micro in range(options.accumulate):
-            key = (options.seed, self.progress.images_seen, slot.index, micro)
+            key = (self.draw_seed, self.progress.images_seen, slot.index, micro)
             stream = Stream(*key, device=self.device)
             dtype = cast(torch.dtype, self.dtype)
             points = partial(reals.points, micro, local, stream, dtype) if turn.reals else _none

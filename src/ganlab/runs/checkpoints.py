@@ -138,16 +138,54 @@ def newest(folder: Path, map_location: Any = "cpu") -> tuple[Path, dict[str, Any
     )
 
 
-def shift(folder: Path, last_step: int | None, keep: int) -> None:
+def shift(folder: Path, last_step: int | None, keep: int, before: int | None = None) -> None:
     """After NEXT was written: rename LAST to an older one and NEXT to LAST, and remove surplus ones.
+
+    Args:
+        last_step: Iteration of LAST.
+        keep: Older ones that stay.
+        before: The newest one from before this iteration stays too.
 
     After a kill between two of these steps `candidates` still finds every whole checkpoint.
     """
-    if last_step is not None and (folder / LAST).is_file() and keep > 0:
+    wanted = keep > 0 or (before is not None and last_step is not None and last_step < before)
+    if last_step is not None and (folder / LAST).is_file() and wanted:
         os.replace(folder / LAST, folder / f"step_{last_step:09d}.ckpt")
     os.replace(folder / NEXT, folder / LAST)
-    for surplus in sorted(folder.glob("step_*.ckpt"), reverse=True)[keep:]:
-        surplus.unlink(missing_ok=True)
+    older = sorted(folder.glob("step_*.ckpt"), reverse=True)
+    kept = next((path for path in older if before is not None and iteration(path) < before), None)
+    for surplus in older[keep:]:
+        if surplus != kept:
+            surplus.unlink(missing_ok=True)
+
+
+def iteration(path: Path) -> int:
+    """Return the iteration in the name of an older checkpoint."""
+    number = path.stem.removeprefix("step_")
+    return int(number) if number.isdecimal() else 0
+
+
+def go_back(folder: Path, broken: int) -> Path | None:
+    """Make the newest whole checkpoint from before iteration ``broken`` the last one, and remove those after it.
+
+    Returns:
+        The checkpoint; None: there is none, and nothing is removed.
+    """
+    for path in candidates(folder):
+        try:
+            at = load(path)["ganlab"]["progress"]["iteration"]
+        except GanlabError:
+            continue
+        if at < broken:
+            break
+    else:
+        return None
+    for newer in candidates(folder):
+        if newer == path:
+            break
+        newer.unlink()
+    os.replace(path, folder / LAST)
+    return folder / LAST
 
 
 def settle(folder: Path, keep: int) -> None:

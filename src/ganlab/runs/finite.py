@@ -13,19 +13,31 @@ from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
 
 
+class DivergedError(GanlabError):
+    """Numbers of a run are not finite.
+
+    Args:
+        quantity: The first of them.
+    """
+
+    def __init__(self, message: str, quantity: str) -> None:
+        super().__init__(message)
+        self.quantity = quantity
+
+
 def refuse_infinite(module: GANModule) -> None:
     """Stop a run whose weights, averages or optimizers hold a number that is NaN or infinite, on all ranks together.
 
     The host waits for the device, so this belongs to the writing of a checkpoint and not into an iteration.
 
     Raises:
-        GanlabError: With what is not finite.
+        DivergedError: With what is not finite.
     """
     groups = dict(_groups(module))
     flag = torch.tensor(float(all(_finite(tensors) for tensors in groups.values())), device=module.device)
     if float(distributed.mean(flag)) < 1:
         bad = [name for name, tensors in groups.items() if not _finite(tensors)] or ["the numbers of another rank"]
-        raise GanlabError(diverged(f"{bad[0]} are NaN or infinite", module))
+        raise DivergedError(diverged(f"{bad[0]} are NaN or infinite", module), bad[0])
 
 
 def diverged(what: str, module: GANModule) -> str:

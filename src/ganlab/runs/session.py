@@ -42,9 +42,12 @@ from ganlab.runs import (
     same_data,
     trainer,
 )
+from ganlab.runs.callbacks.guard import Guard, GuardError
 from ganlab.runs.checkpoint_check import MisfitError
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.ending import Outcome
+from ganlab.runs.finite import DivergedError
+from ganlab.runs.guard import rollback
 
 # options of the data that a checkpoint depends on
 FIXED_DATA = ("image_size", "image_channels", "num_classes")
@@ -216,9 +219,24 @@ def _because_of_a_change(before: Config, after: Config, overrides: Mapping[str, 
 def _fit(
     built: experiment.Experiment,
     folder: Path,
-    resumed: tuple[Path, Mapping[str, Any]] | None = None,
+    resumed: rollback.Resumed | None = None,
     messages: Sequence[str] = (),
 ) -> Outcome:
+    """Train to the end, and again from before each sign for which the guard goes back."""
+    outcome, run = _attempt(built, folder, resumed, messages)
+    while run.ending.back and run.ending.signal is None and run.ending.failure is None:
+        built, resumed = rollback.start(run)
+        outcome, run = _attempt(built, folder, resumed, (), run)
+    return outcome
+
+
+def _attempt(
+    built: experiment.Experiment,
+    folder: Path,
+    resumed: rollback.Resumed | None,
+    messages: Sequence[str],
+    before: RunContext | None = None,
+) -> tuple[Outcome, RunContext]:
     config, module = built.config, built.module
     config = built.config = replace(config, run=replace(config.run, dir=str(folder)))
     main = streams.is_first_rank()
@@ -231,6 +249,7 @@ def _fit(
         progress=Progress(**stored["ganlab"]["progress"]) if checkpoint is not None else Progress(),
         checkpoint=checkpoint,
         experiment=built,
+        events=[] if before is None else before.events,
     )
     named = around.check(config)
     callbacks = around.callbacks(run, named["callback"])
@@ -243,21 +262,29 @@ def _fit(
         # Lightning makes networks double only after it has loaded their weights, which would round them
         lightning_trainer.precision_plugin.convert_module(module)
     same_data.describe(built)
-    if main:
+    if main and before is None:
         said = [*opening.lines(built, lightning_trainer.world_size, run.progress), *messages]
         print("\n".join([*said, *trainer.crowding(lightning_trainer)]), flush=True)
         _prepare_folder(folder, config, module.trained_on)
         run_folder.write_class_names(folder, run.class_names)
+    if main:
         around.begin(loggers, named["logger"])
         ending.keep_profile(lightning_trainer.profiler, folder)  # type: ignore[attr-defined]
     loader = experiment.loader(built, lightning_trainer.strategy.root_device)
-    _fit_with_sentences(lightning_trainer, module, loader, checkpoint, folder)
+    try:
+        _fit_with_sentences(lightning_trainer, module, loader, checkpoint, folder)
+    except DivergedError as error:
+        if not any(isinstance(each, Guard) and each.heed(error, lightning_trainer) for each in callbacks):
+            raise
+    rollback.leave_unbroken(run)
     outcome = Outcome(folder, run.ending.grid, run.ending.images_per_second, run.ending.signal)
-    if main:
+    if main and not run.ending.back:
         outcome = ending.say(outcome, module, lightning_trainer, run.ending.unsaved)
     if run.ending.failure is not None:
+        if isinstance(run.ending.failure, GuardError):
+            raise GuardError(f"{run.ending.failure} {rollback.said(run)}")
         raise run.ending.failure
-    return outcome
+    return outcome, run
 
 
 def _fit_with_sentences(

@@ -12,9 +12,9 @@ import torch
 
 from ganlab.contracts.callback import RunContext
 from ganlab.core import distributed, files, json_lines, memory
-from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
-from ganlab.runs.finite import diverged
+from ganlab.runs.finite import DivergedError, diverged
+from ganlab.runs.guard.events import EVENT
 from ganlab.runs.run_folder import METRICS
 
 
@@ -85,7 +85,7 @@ class Recorder(L.Callback):
             self._write(trainer, module)
         bad = [name for name, value in latest.items() if not math.isfinite(value)]
         if bad:
-            raise GanlabError(diverged(bad[0].replace("/", "'s ") + f" is {latest[bad[0]]}", module))
+            raise DivergedError(diverged(bad[0].replace("/", "'s ") + f" is {latest[bad[0]]}", module), bad[0])
 
     def _measure_speed(self, images_seen: int) -> None:
         now, (then, before) = time.perf_counter(), self._before
@@ -120,11 +120,15 @@ class Recorder(L.Callback):
         self._complained.add(what)
 
     def _forget_after(self, trainer: L.Trainer, iteration: int) -> None:
-        """Drop the lines after the checkpoint that is resumed, and the extra line of the last iteration."""
+        """Drop the lines after the checkpoint that is resumed, the extra line of the last iteration, and events that
+        the checkpoint does not know."""
         kept = iteration if self._is_due(iteration, trainer) else iteration - 1
         try:
             files.append(self.path, b"")  # it is there from the beginning
-            json_lines.keep(self.path, lambda line: bool(line["iteration"] <= kept))
+            number = len(self.run.events)
+            json_lines.keep(
+                self.path, lambda line: line[EVENT] < number if EVENT in line else bool(line["iteration"] <= kept)
+            )
         except OSError as error:
             self._complain(self.path, error)
 

@@ -18,7 +18,8 @@ class Saving(L.Callback):
     """``last.ckpt`` every so many iterations and at the end, and a bounded number of older ones.
 
     Numbers that are not finite are never saved; the run stops instead. A full disk is reported and
-    the run goes on with the last good checkpoint in place.
+    the run goes on with the last good checkpoint in place. Nothing is saved of a run that the guard ends, and while the
+    guard suspects a failure the newest checkpoint from before it is kept.
 
     Args:
         every_steps: Interval in iterations.
@@ -45,12 +46,12 @@ class Saving(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, GANModule)
-        if pl_module.progress.iteration % self.every_steps == 0:
+        if pl_module.progress.iteration % self.every_steps == 0 and self.run.ending.broken is None:
             self._save(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, GANModule)
-        if pl_module.progress.iteration not in (self.last_step, self._tried):
+        if pl_module.progress.iteration not in (self.last_step, self._tried) and self.run.ending.broken is None:
             self._save(trainer, pl_module)
 
     def _save(self, trainer: L.Trainer, module: GANModule) -> None:
@@ -62,7 +63,7 @@ class Saving(L.Callback):
         failure = checkpoints.failure(trainer)
         if failure is None:
             try:
-                checkpoints.shift(self.folder, self.last_step, self.keep)
+                checkpoints.shift(self.folder, self.last_step, self.keep, self.run.ending.suspected)
                 self.last_step, self.run.ending.unsaved = module.progress.iteration, None
                 return
             except OSError as error:

@@ -65,56 +65,57 @@ def found(history: History, limits: Limits) -> list[Sign]:
     return [sign for look in SIGNS for sign in look(history, limits)]
 
 
-def _sign(name: str, quantity: str, part: Sequence[Point], needed: int, say: Callable[[], str]) -> Iterator[Sign]:
-    """Yield the sign of a streak of points, if there is any."""
+def _sign(name: str, quantity: str, part: Sequence[Point], needed: int, sentence: str) -> Iterator[Sign]:
+    """Yield the sign of a streak of points, if there is any.
+
+    Args:
+        needed: Points from which on it is sure.
+        sentence: The evidence, with ``{now}`` for the last value.
+    """
     if part:
-        yield Sign(name, quantity, part[0][0], say(), len(part) >= needed)
+        yield Sign(name, quantity, part[0][0], sentence.format(now=part[-1][1]), len(part) >= needed)
 
 
 def not_finite(history: History, limits: Limits) -> Iterator[Sign]:
     """A number that is NaN or infinite."""
     for name in history.names(lambda name: True):
         part = streak(history[name], lambda value: not math.isfinite(value))
-        yield from _sign("not_finite", name, part, 1, lambda n=name, p=part: f"{n} is {p[-1][1]}.")  # type: ignore[misc]
+        yield from _sign("not_finite", name, part, 1, f"{name} is {{now}}.")
 
 
 def explosion(history: History, limits: Limits) -> Iterator[Sign]:
-    """Weights, moments, gradients, losses, logits or singular values that grow beyond all that they were, or steps as
-    large as the weights."""
-    if limits.explosion is not None:
-        for name in history.names(_may_explode):
-            points, factor = history[name], limits.explosion
-            past = [abs(value) for value in values(points[: -limits.patience]) if math.isfinite(value)]
-            usual = median(past) if len(past) >= WARM else math.inf
-            most = min(LARGEST if _is_objective(name) else math.inf, factor * max(usual, 1.0))
-            part = streak(points, lambda value, most=most: abs(value) > most)  # type: ignore[misc]
+    """Weights, moments, gradients, losses, logits or singular values that grow beyond all that they were."""
+    if limits.explosion is None:
+        return
+    for name in history.names(_may_explode):
+        points = history[name]
+        past = [abs(value) for value in values(points[: -limits.patience]) if math.isfinite(value)]
+        usual = median(past) if len(past) >= WARM else math.inf
+        most = min(LARGEST if _is_objective(name) else math.inf, limits.explosion * max(usual, 1.0))
+        part = streak(points, lambda value, most=most: abs(value) > most)  # type: ignore[misc]
+        before = f"; its median before was {usual:.3g}" if math.isfinite(usual) else ""
+        needed = 1 if part and abs(part[-1][1]) > LARGEST * max(1.0, most / LARGEST) else limits.patience
+        yield from _sign("explosion", name, part, needed, f"{name} is {{now:.3g}}{before}.")
 
-            def say(name: str = name, part: Sequence[Point] = part, usual: float = usual) -> str:
-                before = f"; its median before was {usual:.3g}" if math.isfinite(usual) else ""
-                return f"{name} is {part[-1][1]:.3g}{before}."
 
-            needed = 1 if part and abs(part[-1][1]) > LARGEST * max(1.0, most / LARGEST) else limits.patience
-            yield from _sign("explosion", name, part, needed, say)
-    if limits.step is not None:
-        for player, points in _relative_steps(history):
-            part = streak(points, lambda value: value > limits.step)  # type: ignore[operator]
-            needed = 1 if part and part[-1][1] > 3 * limits.step else limits.patience
-
-            def say_step(player: str = player, part: Sequence[Point] = part) -> str:
-                return f"a step of the {player} changes its weights by {part[-1][1]:.0%} of their norm."
-
-            yield from _sign("explosion", f"guard/{player}/step", part, needed, say_step)
+def large_steps(history: History, limits: Limits) -> Iterator[Sign]:
+    """Steps nearly as large as the weights."""
+    most = limits.step
+    if most is None:
+        return
+    for player, points in _relative_steps(history):
+        part = streak(points, lambda value: value > most)
+        needed = 1 if part and part[-1][1] > 3 * most else limits.patience
+        sentence = f"a step of the {player} changes its weights by {{now:.0%}} of their norm."
+        yield from _sign("explosion", f"guard/{player}/step", part, needed, sentence)
 
 
 def frozen(history: History, limits: Limits) -> Iterator[Sign]:
     """A player whose weights do not move."""
     for player, points in _relative_steps(history):
         part = streak(points, lambda value: value < STANDING)
-
-        def say(player: str = player, part: Sequence[Point] = part) -> str:
-            return f"the weights of the {player} have not moved since iteration {part[0][0]}."
-
-        yield from _sign("frozen", f"guard/{player}/step", part, limits.patience, say)
+        sentence = f"the weights of the {player} do not move."
+        yield from _sign("frozen", f"guard/{player}/step", part, limits.patience, sentence)
 
 
 def won(history: History, limits: Limits) -> Iterator[Sign]:
@@ -127,11 +128,10 @@ def won(history: History, limits: Limits) -> Iterator[Sign]:
     usual = max(values(gradients[:WARM]))
     low = streak(losses, lambda value: abs(value) < share * early)
     small = streak(gradients, lambda value: value < share * usual)
-    part = min(low, small, key=len)
     yield from _sign(
-        "won", "guard/generator/gradient", part, 2 * limits.patience,
-        lambda: f"the discriminator has won: its loss is {low[-1][1]:.2g} after {early:.2g} in the beginning, and the "
-        f"generator's gradient {small[-1][1]:.2g} after {usual:.2g}.",
+        "won", "guard/generator/gradient", min(low, small, key=len), 2 * limits.patience,
+        f"the discriminator has won: its loss is below {share:g} of what it was, {early:.2g}, and the generator's "
+        f"gradient has gone from {usual:.2g} to {{now:.2g}}.",
     )  # fmt: skip
 
 
@@ -140,16 +140,14 @@ def jump(history: History, limits: Limits) -> Iterator[Sign]:
     points = history["discriminator/adversarial"]
     if limits.jump is None or len(points) < 4 * WARM:
         return
-    before = [abs(value) for value in values(points[-3 * WARM : -limits.patience])]
-    usual, early = median(before), max(abs(value) for value in values(points[:WARM]))
+    usual = median([abs(value) for value in values(points[-3 * WARM : -limits.patience])])
+    early = max(abs(value) for value in values(points[:WARM]))
     if usual > 0.1 * early:
         return
     most = max(limits.jump * usual, 0.5 * early)
     part = streak(points, lambda value: abs(value) > most)
-    yield from _sign(
-        "jump", "discriminator/adversarial", part, limits.patience,
-        lambda: f"the discriminator's loss has jumped from {usual:.2g} to {part[-1][1]:.2g}.",
-    )  # fmt: skip
+    sentence = f"the discriminator's loss, {usual:.2g} before, has jumped to {{now:.2g}}."
+    yield from _sign("jump", "discriminator/adversarial", part, limits.patience, sentence)
 
 
 def collapse(history: History, limits: Limits) -> Iterator[Sign]:
@@ -157,63 +155,57 @@ def collapse(history: History, limits: Limits) -> Iterator[Sign]:
     for quantity, of in (("diversity", "images"), ("class_diversity", "images of a class")):
         yield from _drop(
             "collapse", f"guard/images/{quantity}", history, limits.collapse, limits.patience,
-            f"the {of} differ by {{now:.3g}} of what real images do, after {{past:.3g}} before.",
+            f"the {of} differ by {{now:.3g}} of what real images do, after {{past}} before.",
         )  # fmt: skip
 
 
-def labels(history: History, limits: Limits) -> Iterator[Sign]:
-    """Classes that die, and labels that do not belong to their images."""
-    if limits.labels is None:
-        return
+def classes(history: History, limits: Limits) -> Iterator[Sign]:
+    """Classes that die: they can no longer be read from images of which they were asked."""
     yield from _drop(
         "classes", "guard/labels/fakes", history, limits.labels, 2 * limits.patience,
-        "of {now:.0%} of the generated images the asked class can be read, after {past:.0%} before.",
+        "the asked class can be read from a share of {now:.2g} of the generated images, after {past} before.",
     )  # fmt: skip
-    for quantity, needed, sentence in (
-        ("alive", 1, "only {:.0%} of the classes have images."),
-        ("classes", limits.patience, "a batch has {:.0%} of the labels that it should have."),
-    ):
-        part = streak(history[f"guard/labels/{quantity}"], lambda value: value < 0.5)
-        yield from _sign(
-            "data", f"guard/labels/{quantity}", part, needed, lambda s=sentence, p=part: s.format(p[-1][1])
-        )  # type: ignore[misc]
-    part = streak(history["guard/labels/evidence"], lambda value: value < UNRELATED)
-    yield from _sign(
-        "data", "guard/labels/evidence", part, 1,
-        lambda: f"labels say nothing of their images: read from the pixels they agree with {part[-1][1]:.1f} standard "
-        "deviations more than labels in another order would.",
-    )  # fmt: skip
+
+
+def data(history: History, limits: Limits) -> Iterator[Sign]:
+    """Classes without images, and labels that do not belong to their images."""
+    for quantity, least, needed, sentence in (
+        ("alive", 0.5, 1, "{now:.0%} of the classes have images."),
+        ("classes", 0.5, limits.patience, "a batch has {now:.0%} of the different labels that it should have."),
+        ("evidence", UNRELATED, 1,
+         "labels say nothing of their images: read from the pixels they agree by {now:.1f} standard deviations more "
+         "than labels in another order would."),
+    ):  # fmt: skip
+        part = streak(history[f"guard/labels/{quantity}"], lambda value, least=least: value < least)  # type: ignore[misc]
+        yield from _sign("data", f"guard/labels/{quantity}", part, needed, sentence)
 
 
 def cycle(history: History, limits: Limits) -> Iterator[Sign]:
     """Images that go around in a circle: the mean one comes back to where it was, again and again."""
     returned, swing = history["guard/images/recurrence"], history["guard/images/swing"]
-    if limits.cycle is None or len(returned) < 8 * WARM or len(swing) != len(returned):
+    share = limits.cycle
+    if share is None or len(returned) < 8 * WARM or len(swing) != len(returned):
         return
-    both = [(iteration, r if s > 0.5 else math.inf) for (iteration, r), (_, s) in zip(returned, swing, strict=True)]
-    part = streak(both, lambda value: value < limits.cycle)  # type: ignore[operator]
-    yield from _sign(
-        "cycle", "guard/images/recurrence", part, 2 * WARM,
-        lambda: f"images go around: the mean one has come back to {part[-1][1]:.0%} of the way that it went.",
-    )  # fmt: skip
+    far = [(at, value if way > 0.5 else math.inf) for (at, value), (_, way) in zip(returned, swing, strict=True)]
+    part = streak(far, lambda value: value < share)
+    sentence = "images go around: the mean one has come back to {now:.0%} of the way that it went."
+    yield from _sign("cycle", "guard/images/recurrence", part, 2 * WARM, sentence)
 
 
 def score(history: History, limits: Limits) -> Iterator[Sign]:
     """A score during training that has become much worse than its best one."""
+    most = limits.score
     for name in history.names(lambda name: name.startswith("evaluation/")):
         points = history[name]
-        if limits.score is None or len(points) < 2:
+        if most is None or len(points) < 2:
             continue
         best = min(values(points[:-1]))
-        part = streak(points, lambda value, best=best: value > limits.score * best)  # type: ignore[misc, operator]
-        yield from _sign(
-            "score", name, part, 1,
-            lambda n=name, p=part, b=best: f"{n} has risen to {p[-1][1]:.3g} after {b:.3g} at its best.",  # type: ignore[misc]
-        )  # fmt: skip
+        part = streak(points, lambda value, best=best: value > most * best)  # type: ignore[misc]
+        yield from _sign("score", name, part, 1, f"{name} has risen to {{now:.3g}} after {best:.3g} at its best.")
 
 
 SIGNS: Sequence[Callable[[History, Limits], Iterator[Sign]]] = (
-    not_finite, explosion, frozen, collapse, labels, won, jump, cycle, score,
+    not_finite, explosion, large_steps, frozen, collapse, classes, data, won, jump, cycle, score,
 )  # fmt: skip
 
 
@@ -227,7 +219,10 @@ def _drop(
         return
     usual = sorted(past)[3 * len(past) // 4]  # early values and those of the fall count little
     part = streak(points, lambda value: value < share * usual)
-    yield from _sign(name, quantity, part, needed, lambda: sentence.format(now=part[-1][1], past=usual))
+    fall = streak(points, lambda value: value < (1 + share) / 2 * usual)  # it begins half-way
+    if fall:
+        said = sentence.format(now=fall[-1][1], past=f"{usual:.2g}")
+        yield Sign(name, quantity, fall[0][0], said, len(part) >= needed)
 
 
 def _relative_steps(history: History) -> Iterator[tuple[str, list[Point]]]:
