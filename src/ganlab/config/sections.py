@@ -221,7 +221,7 @@ class GuardOptions:
     rollbacks: Whole = 2
     rates: Annotated[float, Range(above=0, most=1)] = 1.0
     patience: Count = 2
-    explosion: Positive | None = 1000.0
+    explosion: Positive | None = 100.0
     step: Positive | None = 0.3
     won: Positive | None = 0.01
     jump: Positive | None = 10.0

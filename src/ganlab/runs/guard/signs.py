@@ -10,6 +10,10 @@ from ganlab.runs.guard.history import History, Point, median, streak, values
 
 WARM = 4  # measurements before a quantity is compared with its own past
 LARGEST = 1e6  # a loss or a logit of this size: float32 no longer sees what is added to it
+ALIKE = 0.01  # of the distances of real images
+READ = 0.25  # of the images, from which the asked class must once have been read
+GROWN = 100  # iterations in which moments are compared
+FEW = 1 / 3  # of the different labels that a batch should have
 UNRELATED = 3.0  # standard deviations: one in 700 sets of labels that belong to nothing reaches it
 STANDING = 1e-9  # a step relative to the weights that float32 does not see
 
@@ -31,7 +35,7 @@ class Limits:
     """
 
     patience: int = 2
-    explosion: float | None = 1000.0
+    explosion: float | None = 100.0
     step: float | None = 0.3
     won: float | None = 0.01
     jump: float | None = 10.0
@@ -84,7 +88,7 @@ def not_finite(history: History, limits: Limits) -> Iterator[Sign]:
 
 
 def explosion(history: History, limits: Limits) -> Iterator[Sign]:
-    """Weights, moments, gradients, losses, logits or singular values that grow beyond all that they were."""
+    """Weights, gradients, losses, logits or singular values that grow beyond all that they were."""
     if limits.explosion is None:
         return
     for name in history.names(_may_explode):
@@ -94,8 +98,20 @@ def explosion(history: History, limits: Limits) -> Iterator[Sign]:
         most = min(LARGEST if _is_objective(name) else math.inf, limits.explosion * max(usual, 1.0))
         part = streak(points, lambda value, most=most: abs(value) > most)  # type: ignore[misc]
         before = f"; its median before was {usual:.3g}" if math.isfinite(usual) else ""
-        needed = 1 if part and abs(part[-1][1]) > LARGEST * max(1.0, most / LARGEST) else limits.patience
+        needed = 1 if most == LARGEST else limits.patience
         yield from _sign("explosion", name, part, needed, f"{name} is {{now:.3g}}{before}.")
+
+
+def fast_growth(history: History, limits: Limits) -> Iterator[Sign]:
+    """Moments, which are means over many steps, that grow as means cannot."""
+    if limits.explosion is None:
+        return
+    for name in history.names(lambda name: name.startswith("guard/") and name.endswith("/moments")):
+        points = history[name]
+        before = next((point for point in reversed(points) if point[0] <= points[-1][0] - GROWN), None)
+        if before is not None and points[-1][1] > limits.explosion * max(before[1], 1.0):
+            sentence = f"{name} has grown from {before[1]:.3g} at iteration {before[0]} to {points[-1][1]:.3g}."
+            yield Sign("explosion", name, before[0] + 1, sentence)
 
 
 def large_steps(history: History, limits: Limits) -> Iterator[Sign]:
@@ -151,10 +167,14 @@ def jump(history: History, limits: Limits) -> Iterator[Sign]:
 
 
 def collapse(history: History, limits: Limits) -> Iterator[Sign]:
-    """Images of fixed latents that have lost their differences, over all or within classes."""
+    """Images of fixed latents that have no differences, or have lost them, over all or within classes."""
+    if limits.collapse is not None:
+        part = streak(history["guard/images/diversity"], lambda value: value < ALIKE)
+        sentence = "the images are all alike: they differ by {now:.2g} of what real images do."
+        yield from _sign("collapse", "guard/images/diversity", part, limits.patience, sentence)
     for quantity, of in (("diversity", "images"), ("class_diversity", "images of a class")):
         yield from _drop(
-            "collapse", f"guard/images/{quantity}", history, limits.collapse, limits.patience,
+            "collapse", f"guard/images/{quantity}", history, limits.collapse, limits.patience, 0.0,
             f"the {of} differ by {{now:.3g}} of what real images do, after {{past}} before.",
         )  # fmt: skip
 
@@ -162,7 +182,7 @@ def collapse(history: History, limits: Limits) -> Iterator[Sign]:
 def classes(history: History, limits: Limits) -> Iterator[Sign]:
     """Classes that die: they can no longer be read from images of which they were asked."""
     yield from _drop(
-        "classes", "guard/labels/fakes", history, limits.labels, 2 * limits.patience,
+        "classes", "guard/labels/fakes", history, limits.labels, 2 * limits.patience, READ,
         "the asked class can be read from a share of {now:.2g} of the generated images, after {past} before.",
     )  # fmt: skip
 
@@ -171,7 +191,7 @@ def data(history: History, limits: Limits) -> Iterator[Sign]:
     """Classes without images, and labels that do not belong to their images."""
     for quantity, least, needed, sentence in (
         ("alive", 0.5, 1, "{now:.0%} of the classes have images."),
-        ("classes", 0.5, limits.patience, "a batch has {now:.0%} of the different labels that it should have."),
+        ("classes", FEW, limits.patience, "a batch has {now:.0%} of the different labels that it should have."),
         ("evidence", UNRELATED, 1,
          "labels say nothing of their images: read from the pixels they agree by {now:.1f} standard deviations more "
          "than labels in another order would."),
@@ -205,19 +225,21 @@ def score(history: History, limits: Limits) -> Iterator[Sign]:
 
 
 SIGNS: Sequence[Callable[[History, Limits], Iterator[Sign]]] = (
-    not_finite, explosion, large_steps, frozen, collapse, classes, data, won, jump, cycle, score,
+    not_finite, explosion, fast_growth, large_steps, frozen, collapse, classes, data, won, jump, cycle, score,
 )  # fmt: skip
 
 
 def _drop(
-    name: str, quantity: str, history: History, share: float | None, needed: int, sentence: str
+    name: str, quantity: str, history: History, share: float | None, needed: int, least: float, sentence: str
 ) -> Iterator[Sign]:
-    """Yield the sign that a quantity has dropped below a share of what it mostly was."""
+    """Yield the sign that a quantity has dropped below a share of what it mostly was, which was at least ``least``."""
     points = history[quantity]
     past = values(points[:-1])
-    if share is None or len(past) < WARM:
+    if share is None or not past:
         return
     usual = sorted(past)[3 * len(past) // 4]  # early values and those of the fall count little
+    if usual < least:
+        return
     part = streak(points, lambda value: value < share * usual)
     fall = streak(points, lambda value: value < (1 + share) / 2 * usual)  # it begins half-way
     if fall:
@@ -238,5 +260,5 @@ def _is_objective(name: str) -> bool:
 
 
 def _may_explode(name: str) -> bool:
-    of_guard = name.startswith("guard/") and name.rpartition("/")[2] in ("weights", "gradient", "moments")
+    of_guard = name.startswith("guard/") and name.rpartition("/")[2] in ("weights", "gradient")
     return _is_objective(name) or of_guard or name.endswith("/sigma0")
