@@ -1,4 +1,4 @@
-"""What the guard judges a run by, measured before `recording` reads it."""
+"""The quantities of the guard, measured before `recording` reads them."""
 
 from __future__ import annotations
 

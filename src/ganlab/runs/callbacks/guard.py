@@ -14,7 +14,7 @@ from ganlab.core import files, json_lines
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.engine.module import GANModule
 from ganlab.runs.finite import DivergedError
-from ganlab.runs.guard import signs
+from ganlab.runs.guard import events, signs
 from ganlab.runs.guard.events import Event, is_event
 from ganlab.runs.guard.history import History
 from ganlab.runs.guard.signs import Limits, Sign
@@ -39,6 +39,7 @@ class Guard(L.Callback):
         every_steps: Interval in iterations.
         rollbacks: How often a run may go back.
         rates: Factor on all learning rates each time that it does.
+        samples: Images from fixed latents that are measured.
         limits: Thresholds, see `ganlab.runs.guard.signs.Limits`.
     """
 
@@ -79,8 +80,7 @@ class Guard(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:  # `recording` has dropped those that are not the run's
-            known = sum(1 for _, line in json_lines.read(self._path) if is_event(line))
-            for event in self.run.events[known:]:
+            for event in self.run.events[len(events.events(self.run.folder)) :]:
                 self._write(event)
 
     def on_train_batch_end(
@@ -106,6 +106,8 @@ class Guard(L.Callback):
         Returns:
             Whether the guard acts on it, or else the error ends the run.
         """
+        if self.action == "warn":
+            return False
         module = self.run.experiment.module
         last = max(
             (point[0] for name in self.history.names(lambda name: True) for point in self.history[name]), default=0
@@ -127,11 +129,11 @@ class Guard(L.Callback):
         self.history.load_state_dict(state_dict.get("history"))
         stage = state_dict.get("stage")
         self._stage = stage if isinstance(stage, list) else None
-        seen, events, suspected = (state_dict.get(name) for name in ("seen", "events", "suspected"))
+        seen, stored, suspected = (state_dict.get(name) for name in ("seen", "events", "suspected"))
         self._seen = {str(name) for name in seen} if isinstance(seen, list) else set()
         self.run.ending.suspected = suspected if type(suspected) is int else None
-        if not self._carried and isinstance(events, list) and all(map(is_event, events)):
-            self.run.events[:] = [{f.name: event[f.name] for f in fields(Event)} for event in events]
+        if not self._carried and isinstance(stored, list) and all(map(is_event, stored)):
+            self.run.events[:] = [{f.name: event[f.name] for f in fields(Event)} for event in stored]
         self._begin_attempt()
 
     @property
@@ -162,10 +164,7 @@ class Guard(L.Callback):
         if action == "warn":
             if main:
                 self._write(self.run.events[-1])
-                if sign.name != "not_finite":  # else the error says it
-                    print(
-                        f"guard at iteration {iteration}, {sign.name} since {sign.began}: {sign.sentence}", flush=True
-                    )
+                print(f"guard at iteration {iteration}, {sign.name} since {sign.began}: {sign.sentence}", flush=True)
             return
         ending.broken = min(sign.began, self._again(iteration))
         if action == "rollback":

@@ -1,4 +1,4 @@
-"""What the guard has seen and done: lines of metrics.jsonl."""
+"""The events of a guarded run, signs that were seen and what was done: lines of metrics.jsonl."""
 
 from __future__ import annotations
 

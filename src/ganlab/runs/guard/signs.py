@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ganlab.runs.guard.history import History, Point, median, streak, values
 
+DIVERSITY = "guard/images/diversity"
 WARM = 4  # measurements before a quantity is compared with its own past
 LARGEST = 1e6  # a loss or a logit of this size: float32 no longer sees what is added to it
 ALIKE = 0.01  # of the distances of real images
@@ -169,12 +170,12 @@ def jump(history: History, limits: Limits) -> Iterator[Sign]:
 def collapse(history: History, limits: Limits) -> Iterator[Sign]:
     """Images of fixed latents that have no differences, or have lost them, over all or within classes."""
     if limits.collapse is not None:
-        part = streak(history["guard/images/diversity"], lambda value: value < ALIKE)
+        part = streak(history[DIVERSITY], lambda value: value < ALIKE)
         sentence = "the images are all alike: they differ by {now:.2g} of what real images do."
-        yield from _sign("collapse", "guard/images/diversity", part, limits.patience, sentence)
-    for quantity, of in (("diversity", "images"), ("class_diversity", "images of a class")):
+        yield from _sign("collapse", DIVERSITY, part, limits.patience, sentence)
+    for quantity, of in ((DIVERSITY, "images"), ("guard/images/class_diversity", "images of a class")):
         yield from _drop(
-            "collapse", f"guard/images/{quantity}", history, limits.collapse, limits.patience, 0.0,
+            "collapse", quantity, history, limits.collapse, limits.patience, 0.0,
             f"the {of} differ by {{now:.3g}} of what real images do, after {{past}} before.",
         )  # fmt: skip
 
