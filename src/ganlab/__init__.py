@@ -21,6 +21,7 @@ from ganlab.core.errors import GanlabError
 if TYPE_CHECKING:
     import torch
 
+    from ganlab.adversary.adversary import Adversary
     from ganlab.assembly.data_module import DataModule
     from ganlab.assembly.gan_module import GANModule
     from ganlab.contracts import (
@@ -68,6 +69,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Accumulator",
     "Address",
+    "Adversary",
     "Batch",
     "Chart",
     "Context",
@@ -110,6 +112,7 @@ __all__ = [
     "register",
     "train",
 ]
+MODULES = ("optimizers",)
 
 
 def __getattr__(name: str) -> Any:
@@ -117,9 +120,12 @@ def __getattr__(name: str) -> Any:
 
     With ``python -m ganlab`` everything that is imported here may come from the current folder, see `ganlab.__main__`.
     """
-    if name not in __all__:
+    if name not in __all__ and name not in MODULES:
         raise AttributeError(f"module 'ganlab' has no attribute {name!r}")
+    if name in MODULES:
+        return importlib.import_module(f"ganlab.{name}")
     homes = {
+        "Adversary": "ganlab.adversary.adversary",
         "DataModule": "ganlab.assembly.data_module",
         "GANModule": "ganlab.assembly.gan_module",
         "Run": "ganlab.runs.run",

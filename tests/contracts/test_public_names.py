@@ -23,7 +23,7 @@ def test_importing_ganlab_imports_nothing_heavy() -> None:
 
 def test_every_class_of_the_contracts_is_a_name_of_ganlab() -> None:
     classes = {name for name in contracts.__all__ if name[0].isupper()}
-    others = {"DataModule", "GANModule", "GanlabError", "Run", "load", "register", "train"}
+    others = {"Adversary", "DataModule", "GANModule", "GanlabError", "Run", "load", "register", "train"}
     assert classes | others == set(ganlab.__all__)
     for name in classes:
         assert getattr(ganlab, name) is getattr(contracts, name)

@@ -70,8 +70,8 @@ def test_its_network_is_trained_with_the_generator() -> None:
 
 
 def test_maximum_entropy_generators_have_it_already() -> None:
-    game = type("Game", (), {"provides": MEG.provides})
-    (reason,) = compatibility.refusals({"game=meg": game, "reg=entropy": Entropy()})
+    game, Maker = type("Game", (), {"provides": MEG.provides}), type("Maker", (), {"latent_dim": 3})
+    (reason,) = compatibility.refusals({"game=meg": game, "generator=mlp": Maker, "reg=entropy": Entropy()})
     assert reason == "reg=entropy does not go with game=meg: this game maximises the generator's entropy already."
 
 

@@ -6,6 +6,7 @@ Neither Hydra nor Lightning is imported here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ def of(config: Config, networks: Mapping[str, nn.Module]) -> tuple[Game, dict[st
         raise GanlabError(" ".join(reasons))
     game: Game = with_seed(config, "game", lambda: config["game"].make(**parts))
     for key, regularizer in attached.items():
-        _attach(key, regularizer, game, config)
+        with_seed(config, f"{key}.attach", partial(attach, key, regularizer, game))
     if "growth" in config:
         _grow(game, config)
     return game, {**parts, "game": game, "prior": prior, **attached}
@@ -59,11 +60,16 @@ def with_seed(config: Config, what: str, make: Callable[[], Any]) -> Any:
         return make()
 
 
-def _attach(key: str, regularizer: Any, game: Game, config: Config) -> None:
+def attach(key: str, regularizer: Any, game: Game) -> None:
+    """Attach a regularizer to a game.
+
+    Raises:
+        GanlabError: If it is none, or does not go with the game.
+    """
     if not isinstance(regularizer, Regularizer):
         raise GanlabError(f"{key}: {type(regularizer).__name__} is no ganlab.Regularizer, so it has no hooks.")
     try:
-        with_seed(config, f"{key}.attach", lambda: regularizer.attach(game))
+        regularizer.attach(game)
     except (ValueError, RuntimeError) as error:  # RuntimeError: of shapes, or an allocation that failed
         raise GanlabError(f"{key}: {sentence(error)}") from error
 
@@ -125,15 +131,24 @@ def optimizers(
             rates[player] = schedule
             # some optimizers refuse a rate of 0, with which a warm-up may begin
             arguments[name] = schedule(0) or max(schedule.start_value, schedule.end_value)
-        factories[player] = _optimizer_factory(part, arguments)
+        factories[player] = optimizer_factory(part, arguments)
     return factories, rates
 
 
-def _optimizer_factory(part: Component, arguments: dict[str, Any]) -> Callable[..., Any]:
+def optimizer_factory(part: Component, arguments: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return what makes a player's optimizer of its parameters.
+
+    Args:
+        arguments: The constructor's.
+
+    Raises:
+        GanlabError: If an option is out of range or none of the optimizer's; the factory raises it too.
+    """
+
     def make(parameters: Any) -> Any:
         try:
             made = part.maker(list(parameters), **arguments)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise GanlabError(f"{part.key}: {sentence(error)}") from error
         if lacking := registry.unfinished("optimizer", made):
             raise GanlabError(f"{part.key}: {lacking}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ganlab.augmentations.images import channels_seen
+from ganlab.augmentations.images import require_batch, require_images
 from ganlab.augmentations.transforms import BANDS, COLOR, GEOMETRY, transformed
 from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
@@ -109,7 +109,7 @@ class ADA(Regularizer):
 
     def attach(self, game: Game) -> None:
         super().attach(game)
-        channels_seen(game, "ada")
+        require_images(game, "ada")
 
     @torch.no_grad()
     def before_iteration(self, progress: Progress) -> None:
@@ -123,6 +123,7 @@ class ADA(Regularizer):
         self.signs.zero_()
 
     def images(self, images: Tensor, role: str, view: View) -> Tensor:
+        require_batch(images, "ada")
         dtype = torch.promote_types(images.dtype, torch.float32)
         p = torch.as_tensor(self.p) if self.target is None else self.adapted
         with torch.autocast(images.device.type, enabled=False):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlab.augmentations.images import channels_seen
+from ganlab.augmentations.images import require_batch, require_images
 from ganlab.contracts.address import Address
 from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
@@ -55,9 +55,10 @@ class DiffAugment(Regularizer):
 
     def attach(self, game: Game) -> None:
         super().attach(game)
-        channels_seen(game, "diff_augment")
+        require_images(game, "diff_augment")
 
     def images(self, images: Tensor, role: str, view: View) -> Tensor:
+        require_batch(images, "diff_augment")
         # a column each whatever the policy, so that no part of it shifts the draws of another
         uniform = view.draw(f"diff_augment of {role}", (len(images), 7), "uniform").to(images.device)
         brightness, saturation, contrast, *places = uniform.unbind(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -10,18 +12,39 @@ from ganlab.core.errors import GanlabError
 from ganlab.layers.shift import mirrored_index
 
 
-def channels_seen(game: Game, name: str) -> int:
-    """Channels of the images that the game's discriminator sees.
+def require_images(game: Game, name: str) -> None:
+    """Check that the game's discriminator sees images of 1 or 3 channels.
 
     Raises:
-        GanlabError: If they are no images of 1 or 3 channels; ``name`` is that of the augmentation.
+        GanlabError: If it does not; ``name`` is that of the augmentation.
     """
-    networks = [getattr(game, network, None) for network in ("discriminator", "generator")]
-    shape = next((s for s in (getattr(n, "image_shape", None) for n in networks) if s is not None), None)
-    if shape is None or len(shape) != 3 or shape[0] not in (1, 3):
-        found = "nothing that says its image_shape" if shape is None else f"samples of shape {tuple(shape)}"
-        raise GanlabError(f"augment={name} changes images (C, H, W) with 1 or 3 channels, and this game has {found}.")
-    return int(shape[0])
+    networks: list[Any] = [getattr(game, network, None) for network in ("discriminator", "generator")]
+    known = [network for network in networks if hasattr(network, "image_shape")]
+    shape = next((network.image_shape for network in known if network.image_shape is not None), None)
+    if shape is None:
+        if not known:
+            raise GanlabError(
+                f"augment={name} changes images (C, H, W) with 1 or 3 channels, and this game has nothing that says "
+                f"its image_shape."
+            )
+        return  # known when images come, see `require_batch`
+    _require(tuple(shape), name, "this game has")
+
+
+def require_batch(images: Tensor, name: str) -> None:
+    """Check a batch of images.
+
+    Raises:
+        GanlabError: As `require_images`.
+    """
+    _require(tuple(images.shape[1:]), name, "the discriminator is shown")
+
+
+def _require(shape: tuple[int, ...], name: str, has: str) -> None:
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise GanlabError(
+            f"augment={name} changes images (C, H, W) with 1 or 3 channels, and {has} samples of shape {shape}."
+        )
 
 
 def reflected(images: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:

@@ -8,7 +8,7 @@ options); a component that declares nothing goes with everything:
 - ``refuses``: word -> reason, for what it does not go with.
 
 The words are those of `WORDS`; a plug-in may use its own. Some are found without being declared:
-``features``, ``dropout`` and ``labels`` of a discriminator, see `provided`.
+``generator``, and ``features``, ``dropout`` and ``labels`` of a discriminator, see `provided`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "discriminator": ("a game with a discriminator", "choose one, as game=standard"),
     "encoder": ("a game with an encoder", "choose one, as game=bigan"),
+    "generator": (
+        "a generator that ganlab trains from latents",
+        "train with `ganlab train` or `ganlab.GANModule`, which own one",
+    ),
     "features": (
         "a discriminator with features(x, y) and head(features, y)",
         "choose one, as discriminator=sngan, in a game that takes one",
@@ -57,9 +61,11 @@ def provided(part: Any, role: str = "") -> set[str]:
 
     Args:
         part: A game, network, loss, regularizer or augmentation.
-        role: ``discriminator``: add the words that follow from the network's structure.
+        role: ``generator``, ``discriminator``: add the words that follow from the network's structure.
     """
     words = set(getattr(part, "provides", ()))
+    if role == "generator" and getattr(part, "latent_dim", None):
+        words.add("generator")
     if role == "discriminator":
         if callable(getattr(part, "features", None)) and callable(getattr(part, "head", None)):
             words.update(("features", "embedding", "dropout_places"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from ganlab.contracts.growth import Growth, Stage, grow_to
 from ganlab.contracts.points import Points
@@ -115,6 +115,19 @@ class Game(nn.Module):
     def complete(self, points: Points, view: View) -> Points:
         """Add to reals or fakes what the discriminator sees in addition to the image: codes, in BiGAN."""
         return points
+
+    def judged(self, output: Any, points: Points | None = None) -> Tensor:
+        """Return the logits (B, ...) of what the discriminator gave.
+
+        Args:
+            points: Those that it judged; None: nothing may be kept of the pass.
+        """
+        logits: Tensor = output
+        return logits
+
+    def per_image(self, logits: Tensor) -> Tensor:
+        """Return one logit an image, (B,): the mean where the discriminator gives several."""
+        return logits if logits.ndim == 1 else logits.flatten(1).mean(1)
 
     def stage(self, images_seen: int) -> Stage | None:
         """Return the stage of growth, or None if the game does not grow."""

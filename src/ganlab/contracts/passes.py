@@ -29,6 +29,8 @@ class ViewedGame(Protocol):
     def owns(self, turn: Turn) -> bool: ...
     def objective(self, turn: Turn, view: Any) -> Objectives: ...
     def complete(self, points: Points, view: Any) -> Points: ...
+    def judged(self, output: Any, points: Points | None = None) -> Tensor: ...
+    def per_image(self, logits: Tensor) -> Tensor: ...
 
 
 class Passes:
@@ -110,11 +112,11 @@ class Passes:
         images = self.seen(points)
         with state.passing(role=points.role):
             if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
-                return cast(Tensor, discriminator.forward(images, *points.conditions))
+                return self.game.judged(discriminator.forward(images, *points.conditions))
             maps = discriminator.features(images, *points.conditions)
             for hook in self.hooks.features:
                 maps = hook(maps, points.role, self)
-            return cast(Tensor, discriminator.head(maps, points.labels))
+            return self.game.judged(discriminator.head(maps, points.labels))
 
     # --- inside
 
@@ -142,6 +144,7 @@ class Passes:
             sizes = [len(points.images) for points in group]
             labels = _whole([points.labels for points in group])
             whole = self._judge(group, _whole(maps), labels, method="head", sizes=sizes)
+        whole = self.game.judged(whole, group[-1])
         return list(_parts(whole.float() if whole.dtype in (torch.bfloat16, torch.float16) else whole, sizes))
 
     def _judge(self, group: Sequence[Points], *inputs: Any, method: str = "forward", sizes: Sequence[int]) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -28,3 +30,14 @@ class Points:
     def conditions(self) -> tuple[Tensor | None, ...]:
         """Return what the discriminator sees in addition to the image: labels, and codes if it judges pairs."""
         return (self.labels,) if self.codes is None else (self.labels, self.codes)
+
+
+def mapped(condition: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a condition with every tensor of it changed: a tensor, or a list, tuple or mapping of conditions."""
+    if isinstance(condition, Tensor):
+        return change(condition)
+    if isinstance(condition, Mapping):
+        return {name: mapped(value, change) for name, value in condition.items()}
+    if isinstance(condition, (list, tuple)):
+        return type(condition)(mapped(value, change) for value in condition)
+    return condition

@@ -34,5 +34,5 @@ class Setting:
     label_shares: Tensor | None = None
     every_forward: bool = False
     double_backward: bool = True
-    input_gradient: Callable[[Tensor, Tensor | None], Tensor] | None = None
+    input_gradient: Callable[..., Tensor] | None = None
     timer: Callable[[str], AbstractContextManager[Any]] = nullcontext

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from ganlab.contracts.points import Points
 from ganlab.contracts.setting import Setting
 from ganlab.contracts.turn import Objectives, Turn
 from ganlab.core import distributed
-from ganlab.core.randomness import Distribution, Stream
+from ganlab.core.randomness import Distribution, Stream, using
 
 
 class View(Passes):
@@ -77,6 +78,20 @@ class View(Passes):
     def gather(x: Tensor) -> Tensor:
         """Return all ranks' ``x`` along dimension 0, differentiable."""
         return distributed.gather(x)
+
+    @contextmanager
+    def replayed(self, purpose: str) -> Iterator[None]:
+        """Begin all draws inside the block anew, with a key of their own: blocks of one purpose draw the same numbers.
+
+        Dropout's masks and augmentations are then the same in two passes that are to be compared.
+        """
+        before = self.stream
+        self.stream = Stream(*before.parts, purpose, device=before.device)
+        try:
+            with using(self.stream):
+                yield
+        finally:
+            self.stream = before
 
     def note(self, name: str, value: Tensor) -> None:
         """Keep a scalar of this micro-batch on the device, for the log."""
@@ -156,6 +171,8 @@ class View(Passes):
         return self._fakes(images.requires_grad_(self._shares_pass("fake")))
 
     def _fakes(self, images: Tensor) -> Points:
+        if self._given is not None:
+            return self.game.complete(replace(self._given, images=images), self)
         return self.game.complete(Points(images, self.fake_labels, "fake"), self)
 
     def _generate(self) -> Tensor:
@@ -178,7 +195,7 @@ class View(Passes):
             pairs = fake.codes is not None and real.codes is not None
             codes = between(fake.codes, real.codes) if pairs else None  # type: ignore[arg-type]
             images = between(fake.images, real.images).requires_grad_()
-            return Points(images, real.labels, "interpolated", codes)
+            return replace(real, images=images, role="interpolated", codes=codes)
 
         return self._once("interpolated", make)
 
@@ -205,24 +222,26 @@ class View(Passes):
     def input_gradient(self, points: Points) -> Tensor:
         """d(sum of logits)/dx at ``points``, float32, differentiable; cached.
 
+        Of several logits an image it is that of their mean, see `ganlab.contracts.game.Game.per_image`.
+
         In float32 with autocast off. It uses the main forward pass where that was made in float32
         and can be differentiated twice, and makes its own otherwise.
         """
 
         def compute() -> Tensor:
             if self._serves_twice() and points.images.requires_grad:
-                (gradient,) = torch.autograd.grad(self.logits(points).sum(), points.images, create_graph=True)
+                (gradient,) = torch.autograd.grad(self._total(self.logits(points)), points.images, create_graph=True)
                 return gradient
             images = points.images.detach().requires_grad_()
             images = images.float() if images.dtype in (torch.bfloat16, torch.float16) else images
             compiled = self.setting.input_gradient
             hooked = self.hooks.images or self.hooks.features
             if compiled is not None and not hooked and points.codes is None:
-                return compiled(images, points.labels)
+                return compiled(images, *points.conditions)
             codes = points.codes if points.codes is None else points.codes.to(images.dtype)  # bf16 under autocast
             own = replace(points, images=images, codes=codes)
             with torch.autocast(images.device.type, enabled=False):
-                (gradient,) = torch.autograd.grad(self.eager_logits(own).sum(), own.images, create_graph=True)
+                (gradient,) = torch.autograd.grad(self._total(self.eager_logits(own)), own.images, create_graph=True)
             return gradient
 
         return self._once(("input_gradient", points), compute)
@@ -242,6 +261,9 @@ class View(Passes):
         return self._once(("player_gradient", player, create_graph), compute)
 
     # --- inside
+
+    def _total(self, logits: Tensor) -> Tensor:
+        return self.game.per_image(logits).sum()
 
     def _serves_twice(self) -> bool:
         device = self._reals.images.device.type if self._reals is not None else self.stream.device.type

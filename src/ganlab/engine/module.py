@@ -19,11 +19,10 @@ from ganlab.contracts.plan import Progress, Slot, plan
 from ganlab.contracts.regularizer import Regularizer, hooks_of
 from ganlab.contracts.setting import Setting
 from ganlab.core import distributed, randomness
-from ganlab.core.errors import GanlabError
 from ganlab.core.randomness import Stream
 from ganlab.core.schedules import Schedule, Scheduled
 from ganlab.engine.averaging import Average
-from ganlab.engine.compilation import compile_networks
+from ganlab.engine.compilation import compile_networks, refuse_double_backward
 from ganlab.engine.player_optimizers import OptimizerFactory, PlayerOptimizers
 from ganlab.engine.reals import Batch, Reals
 from ganlab.engine.turns import Kept, Turns
@@ -110,11 +109,7 @@ class GANModule(L.LightningModule):
         self._phase: int | None = None
         self._kept = Kept(self.objective_names)
         if training.compile:
-            twice = [name for name, regularizer in regularizers.items() if regularizer.player_gradients]
-            if twice:
-                raise GanlabError(
-                    f"reg={twice[0]} differentiates the networks twice, which torch.compile refuses: set compile=false."
-                )
+            refuse_double_backward(regularizers)
             compile_networks(game, setting)
         self.turns = Turns(game, self._hooks, setting, self.player_optimizers, compiled=training.compile)
 
@@ -167,33 +162,21 @@ class GANModule(L.LightningModule):
             batch: The real images.
             sizes: Global sizes of the batches in it; empty: as the options say.
         """
-        before = self.progress
-        iteration = plan(self.game, before, self.training_options.batch_size)
+        options, before = self.training_options, self.progress
+        iteration = plan(self.game, before, options.batch_size)
         if sizes:
             iteration = iteration.of_sizes(sizes)
         self._enter_stage(before.images_seen)
-        self.prepare(before)
+        for scheduled in options.scheduled:
+            scheduled.assign(scheduled.schedule(before.images_seen))
+        for before_iteration in self._hooks.before_iteration:
+            before_iteration(before)
         factors = dict(self._stage.learning_rates) if self._stage is not None else {}
         if self.rate_factor != 1:
             factors = {player: self.rate_factor * factors.get(player, 1.0) for player in self.game.players}
         self.player_optimizers.set_learning_rates(before.images_seen, factors)
         self._kept = Kept(self.objective_names)
-        RULES[self.game.update](iteration.slots, self.reals(batch), self._evaluate, self.player_optimizers)
-        with self.setting.timer("EMA"):
-            self.average.follow(before.images_seen, iteration.counted)
-        self.progress = iteration.advance(before)
-
-    def prepare(self, progress: Progress) -> None:
-        """Set numbers that follow schedules, and have regularizers change their state, before an iteration."""
-        for scheduled in self.training_options.scheduled:
-            scheduled.assign(scheduled.schedule(progress.images_seen))
-        for before_iteration in self._hooks.before_iteration:
-            before_iteration(progress)
-
-    def reals(self, batch: Batch) -> Reals:
-        """Return the real images of an iteration, as networks see them at the present stage of growth."""
-        options = self.training_options
-        return Reals(
+        reals = Reals(
             batch,
             accumulate=options.accumulate,
             channels_last=options.channels_last,
@@ -201,6 +184,10 @@ class GANModule(L.LightningModule):
             dequantize=options.dequantize,
             alpha=self._stage.alpha if self._stage is not None else 1.0,
         )
+        RULES[self.game.update](iteration.slots, reals, self._evaluate, self.player_optimizers)
+        with self.setting.timer("EMA"):
+            self.average.follow(before.images_seen, iteration.counted)
+        self.progress = iteration.advance(before)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ganlab"] = {
@@ -219,17 +206,7 @@ class GANModule(L.LightningModule):
         self.turns.forget()
         self.player_optimizers.last_steps = dict(stored["optimistic"])
         if stored.get("stage") is not None:
-            self.grow_to(Stage(**{**stored["stage"], "image_size": tuple(stored["stage"]["image_size"])}))
-
-    def grow_to(self, stage: Stage) -> None:
-        """Set the networks and their averages to a stage of growth."""
-        before, self._stage = self._stage, stage
-        self.game.set_stage(stage)
-        grow_to(self.average.values(), stage)
-        if self.training_options.compile and before is not None and _way(before) != _way(stage):
-            # another way through the networks is other code, which torch compiles anew a few times only (8); the
-            # old one is not needed again
-            torch.compiler.reset()
+            self._grow_to(Stage(**{**stored["stage"], "image_size": tuple(stored["stage"]["image_size"])}))
 
     # --- one turn
 
@@ -261,7 +238,16 @@ class GANModule(L.LightningModule):
         self._phase = stage.phase
         if self._stage is not None and stage.average != self._stage.average:
             self.average.restart()
-        self.grow_to(stage)
+        self._grow_to(stage)
+
+    def _grow_to(self, stage: Stage) -> None:
+        before, self._stage = self._stage, stage
+        self.game.set_stage(stage)
+        grow_to(self.average.values(), stage)
+        if self.training_options.compile and before is not None and _way(before) != _way(stage):
+            # another way through the networks is other code, which torch compiles anew a few times only (8); the
+            # old one is not needed again
+            torch.compiler.reset()
 
     def _count_iteration(self) -> None:
         """Make Lightning's ``global_step`` grow by one.

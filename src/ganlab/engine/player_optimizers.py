@@ -28,11 +28,12 @@ class PlayerOptimizers:
 
     Args:
         game: The game, with regularizers attached.
-        factories: A factory a player.
+        factories: A factory a player; those of the game without one are stepped by somebody else.
         hooks: The regularizers' hooks.
         setting: Its timer measures the steps.
         learning_rates: Schedules of players' learning rates.
         clip: Maximal gradient norm of a player, by name.
+        averages: Gradients are averaged over ranks here; False: somebody else does it.
 
     Attributes:
         by_player: The optimizers, once they are taken.
@@ -50,6 +51,7 @@ class PlayerOptimizers:
         setting: Setting,
         learning_rates: Mapping[str, Schedule] | None = None,
         clip: Mapping[str, float] | None = None,
+        averages: bool = True,
     ) -> None:
         self.factories = factories
         self.by_player: dict[str, Optimizer] = {}
@@ -59,13 +61,14 @@ class PlayerOptimizers:
         self.observers: list[Observer] = []
         self._players, self._hooks, self._setting = game.players, hooks, setting
         self._learning_rates, self._clip = dict(learning_rates or {}), dict(clip or {})
+        self._averages = averages
         self._rates: dict[str, list[float]] = {}
         self._options: dict[str, list[dict[str, Any]]] = {}
 
     def make(self) -> list[Optimizer]:
         """Return new optimizers, in the order of the players."""
         optimizers = []
-        for name, player in self._players.items():
+        for name, player in self._stepped().items():
             optimizer = self.factories[name](iter(self.parameters[name]))
             _correct_for_lazy_steps(optimizer, player)
             self._rates[name] = [group["lr"] for group in optimizer.param_groups]
@@ -75,7 +78,7 @@ class PlayerOptimizers:
 
     def take(self, optimizers: Sequence[Optimizer]) -> None:
         """Use these optimizers, which `make` made."""
-        self.by_player = dict(zip(self._players, optimizers, strict=True))
+        self.by_player = dict(zip(self._stepped(), optimizers, strict=True))
 
     def start(self, device: torch.device) -> None:
         """Replace the optimizers' options in a checkpoint by those of the configuration, and move kept steps."""
@@ -108,19 +111,14 @@ class PlayerOptimizers:
         with torch.autocast(device, enabled=False):  # gradients and weights are float32, whatever the passes were
             self._step(turn, final)
 
-    def gradients(self, turn: Turn) -> dict[str, list[Tensor]]:
-        """Average the gradients of the turn's players over ranks and let regularizers change them; return those there
-        are."""
+    def _step(self, turn: Turn, final: bool) -> None:
         gradients = {player: self._gradients(player) for player in turn.players}
-        distributed.average(g for group in gradients.values() for g in group)
+        if self._averages:
+            distributed.average(g for group in gradients.values() for g in group)
         for hook in self._hooks.gradients:
             if hook.acts_in(turn):
                 with self._setting.timer("penalty"):
                     hook.call(hook.player, gradients[hook.player])
-        return gradients
-
-    def _step(self, turn: Turn, final: bool) -> None:
-        gradients = self.gradients(turn)
         with self._setting.timer("optimizer"):
             for player in turn.players:
                 limit = self._clip.get(player)
@@ -138,6 +136,9 @@ class PlayerOptimizers:
             for hook in self._hooks.after_step:
                 if hook.acts_in(turn):
                     hook.call(hook.player)
+
+    def _stepped(self) -> dict[str, Player]:
+        return {name: player for name, player in self._players.items() if name in self.factories}
 
     def _gradients(self, player: str) -> list[Tensor]:
         # the only Python loop over parameters in a step; optimizers make the same one

@@ -115,6 +115,10 @@ class Turns:
             stack.enter_context(parametrize.cached())
             yield
 
+    def release(self) -> None:
+        """Switch gradients on for the weights of all players: those whose turn it was are used elsewhere."""
+        self._require_grad(tuple(self.optimizers.parameters))
+
     def _require_grad(self, players: tuple[str, ...]) -> None:
         """Switch gradients on for weights of the players, and of those by whose weights regularizers differentiate.
 
@@ -151,7 +155,7 @@ class Kept:
 
     def means(self) -> dict[str, Tensor]:
         """Return the mean of each over turns and micro-batches."""
-        return {name: torch.stack(values).mean() for name, values in self.values.items()}
+        return {name: v[0] if len(v) == 1 else torch.stack(v).mean() for name, v in self.values.items()}
 
 
 def summed(terms: Iterable[Tensor]) -> Tensor:

@@ -49,7 +49,7 @@ class GANQP:
         self, *, real_logits: Tensor, fake_logits: Tensor, real_images: Tensor, fake_images: Tensor
     ) -> Tensor:
         t = _difference(real_logits, fake_logits)
-        d = _distance(real_images, fake_images, self.distance).to(t.dtype)
+        d = _distance(real_images, fake_images, self.distance).to(t.dtype).view(-1, *[1] * (t.ndim - 1))
         apart = d > 0
         potential = t.square() / (2 * self.scale * torch.where(apart, d, 1.0))
         return (torch.where(apart, potential, 0.0) - t).mean()

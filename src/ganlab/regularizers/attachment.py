@@ -22,6 +22,10 @@ def require_players(game: Game, players: Sequence[str], wanted_by: str) -> None:
                 f"reg.{wanted_by}.players: this game has no player {player!r}.{suggestion(player, game.players)} "
                 f"Its players: {', '.join(game.players)}."
             )
+        if next(game.players[player].parameters(), None) is None:
+            raise GanlabError(
+                f"reg.{wanted_by}.players: the {player} has no weights that this game trains: leave it out."
+            )
 
 
 def networks(game: Game, player: str, wanted_by: str) -> list[nn.Module]:

@@ -35,7 +35,7 @@ class Consensus(Regularizer):
         ValueError: If ``gamma`` is negative or not finite.
     """
 
-    needs = ("adversarial",)
+    needs = ("adversarial", "generator")
     provides = ("player_gradient",)
 
     def __init__(self, gamma: float = 10.0) -> None:

@@ -48,7 +48,7 @@ class Consistency(Regularizer):
     """
 
     addresses = (Address("discriminator"), Address("generator"))
-    needs = ("discriminator",)
+    needs: tuple[str, ...] = ("discriminator",)
 
     def __init__(
         self,
@@ -64,6 +64,8 @@ class Consistency(Regularizer):
         self.latent, self.diversity = at_least_zero("latent", latent), at_least_zero("diversity", diversity)
         if not any((real, fake, latent, diversity)):
             raise ValueError("one of real, fake, latent and diversity must be above 0")
+        if self.latent or self.diversity:
+            self.needs = ("discriminator", "generator")
         self.latent_std, self.per_pixel = positive("latent_std", latent_std), per_pixel
 
     def attach(self, game: Game) -> None:

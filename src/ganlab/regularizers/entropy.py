@@ -66,6 +66,7 @@ class Entropy(Regularizer):
     """
 
     addresses = (Address("generator"),)
+    needs = ("generator",)
     refuses = {"entropy": "this game maximises the generator's entropy already"}  # noqa: RUF012
 
     def __init__(self, weight: float = 1.0, width: int = 64) -> None:

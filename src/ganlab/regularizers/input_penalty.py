@@ -13,7 +13,10 @@ from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.turn import MAIN, Terms
 from ganlab.contracts.view import View
 from ganlab.core.errors import one_of
+from ganlab.regularizers.finite_difference import Slopes
 from ganlab.regularizers.gradient_norm import squared_norm
+
+EXACT = Slopes()
 
 POINTS: dict[str, Callable[[View], tuple[Points, ...]]] = {
     "interpolated": lambda view: (view.interpolated(),),
@@ -39,6 +42,7 @@ class InputPenalty(Regularizer):
         interval_steps: 1: a term in every turn of the discriminator. k > 1: a turn of its own, in every
             k-th iteration, on the reals of the turn before, with k times the penalty, see `Address`: with one
             discriminator step an iteration the same expected gradient for a k-th of the cost.
+        slopes: How the gradient's norm is found.
 
     Raises:
         ValueError: If an option is out of range.
@@ -46,19 +50,24 @@ class InputPenalty(Regularizer):
 
     needs: tuple[str, ...] = ("discriminator",)
 
-    def __init__(self, name: str, points: str, interval_steps: int = 1) -> None:
+    def __init__(self, name: str, points: str, interval_steps: int = 1, slopes: Slopes = EXACT) -> None:
         super().__init__()
+        self.slopes = slopes
         one_of(points, POINTS, "points")
         self.name, self.points = name, points
         self.lazy = interval_steps > 1
         turn = name if self.lazy else MAIN
         self.addresses = (Address("discriminator", turn, interval_steps),)
-        if not self.lazy:
+        if not self.lazy and slopes.exact:
             self.input_gradients = tuple(role for role in points.split("_and_") if role != "interpolated")
 
     def penalty(self, squared: Tensor) -> Tensor:
         """Return the cost of each point, (B,), from ||dD/du||^2, (B,) float32."""
         raise NotImplementedError
+
+    def penalty_of_difference(self, difference: Tensor) -> Tensor:
+        """Return costs with the expectation of `penalty` where D is linear, from (D(x + eps n) - D(x)) / eps."""
+        return self.penalty(difference.square())
 
     def at(self, view: View) -> tuple[Points, ...]:
         """Return the points u; the term is the mean of the costs of each kind."""
@@ -71,6 +80,11 @@ class InputPenalty(Regularizer):
     def terms(self, player: str, view: View) -> Terms:
         costs = []
         for points in self.at(view):
+            if not self.slopes.exact:
+                difference = self.slopes.differences(view, points)
+                costs.append(self.penalty_of_difference(difference).mean())
+                view.note(f"{player}/gradient_norm_{points.role}", difference.detach().square().mean().sqrt())
+                continue
             squared = squared_norm(view.input_gradient(points))
             cost, factor = self.penalty(squared), self.factor(points, view)
             costs.append((cost if factor is None else factor * cost).mean())

@@ -80,7 +80,7 @@ class LipschitzConsistency(Regularizer):
         reals = view.reals
         again = replace(reals)
         distance = view.logits(reals) - view.logits(again)
-        distance = distance.square() if self.distance == "squared" else distance.abs()
+        distance = view.game.per_image(distance.square() if self.distance == "squared" else distance.abs())
         if self.feature_weight:
             distance = distance + self.feature_weight * self._distance(view.features(reals), view.features(again))
         return {"lipschitz_consistency": self.weight * F.relu(distance - self.margin).mean()}

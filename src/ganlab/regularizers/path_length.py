@@ -43,6 +43,7 @@ class PathLength(Regularizer):
     """
 
     length: Tensor
+    needs = ("generator",)
 
     def __init__(self, weight: float = 2.0, decay: float = 0.01, interval_steps: int = 4, batch: float = 0.5) -> None:
         super().__init__()

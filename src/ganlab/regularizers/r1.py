@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ganlab.core.checks import at_least_zero
+from ganlab.regularizers.finite_difference import Slopes
 from ganlab.regularizers.input_penalty import InputPenalty
 
 
@@ -20,13 +21,26 @@ class R1(InputPenalty):
         gamma: Strength in the gamma/2 convention, at least 0.
         interval_steps: 1: in every turn of the discriminator; k > 1: every k-th iteration, k times as
             strong (StyleGAN2: 16).
+        estimator: ``exact``, or ``finite_difference``: E[(D(x + eps n) - D(x))^2] / eps^2 for E||dD/dx||^2, with
+            n ~ N(0, I). It needs no second derivatives, so that it works with fused attention, FSDP and compiled
+            networks: two forward passes over a share of the batch. APT (arXiv:2501.08316) and Adversarial Flow Models
+            (arXiv:2511.22475) use it with eps 0.01, the latter on a quarter of the batch.
+        eps: Step of the finite difference, positive.
+        share: Share of the batch that it is taken on, 1/k for a whole k.
 
     Raises:
         ValueError: If an option is out of range.
     """
 
-    def __init__(self, gamma: float = 10.0, interval_steps: int = 1) -> None:
-        super().__init__("r1", "real", interval_steps)
+    def __init__(
+        self,
+        gamma: float = 10.0,
+        interval_steps: int = 1,
+        estimator: str = "exact",
+        eps: float = 0.01,
+        share: float = 0.25,
+    ) -> None:
+        super().__init__("r1", "real", interval_steps, Slopes(estimator, eps, share))
         self.gamma = at_least_zero("gamma", gamma)
 
     def penalty(self, squared: Tensor) -> Tensor:

@@ -86,5 +86,5 @@ class Roth(InputPenalty):
         return (self.gamma if self.divergence == "js" else self.gamma / 2) * squared
 
     def factor(self, points: Points, view: View) -> Tensor:
-        v = view.logits(points)
+        v = view.game.per_image(view.logits(points))
         return WEIGHTS[str(self.divergence)](-v if points.role == "real" else v)

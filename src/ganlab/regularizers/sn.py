@@ -103,7 +103,8 @@ class SpectralNormalization(Regularizer):
         if self.players is not None:
             return {player: networks(game, player, "sn") for player in self.players}
         found = {}
-        for player in sorted(game.players, key=lambda name: name != JUDGE):
+        trained = [name for name, player in game.players.items() if next(player.parameters(), None) is not None]
+        for player in sorted(trained, key=lambda name: name != JUDGE):
             declared = [n for n in networks(game, player, "sn") if getattr(n, DECLARATION, player == JUDGE)]
             if declared:
                 found[player] = declared

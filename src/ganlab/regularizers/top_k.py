@@ -53,7 +53,9 @@ class TopK(Regularizer):
         if not view.turn.has(self.player):
             return real_logits, fake_logits
         everyone = view.gather(fake_logits)
-        best, kept = torch.topk(everyone, max(1, round(self.share * len(everyone))))
+        best, kept = torch.topk(view.game.per_image(everyone), max(1, round(self.share * len(everyone))))
+        if everyone.ndim > 1:
+            best = everyone[kept]
         if real_logits is not None and len(real_logits) == len(fake_logits):
             real_logits = view.gather(real_logits)[kept]
         return real_logits, best

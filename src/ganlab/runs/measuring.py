@@ -17,7 +17,6 @@ from ganlab.config.configuration import Config
 from ganlab.contracts.instrument import Instrument, Subject
 from ganlab.core import files, json_lines
 from ganlab.core.errors import GanlabError
-from ganlab.engine import field
 from ganlab.engine.module import GANModule
 from ganlab.runs import checkpoint_check, checkpoints, choice, run_folder, trainer, watched
 from ganlab.runs.checkpoints import AtomicCheckpointIO
@@ -57,7 +56,6 @@ def measure(
     run = Run.of(folder, built)
     run.module.to(device)
     subject = watched.subject(built)
-    subject.vector_field = lambda: field.evaluating(run.module, experiment.loader(built, run.module.device))
     watched.instruments(config, subject)  # refused before the first checkpoint is read
     lines = []
     for path in paths:

@@ -5,32 +5,33 @@ from __future__ import annotations
 import multiprocessing
 import tempfile
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from support.distributed import worker
+from support.distributed import cases, worker
 
 WORLD = 2
 LIMIT_SECONDS = 400  # half a minute on two idle cores
 
 
-def results() -> list[dict[str, Any]]:
-    """The results of `cases.run_all` on each rank.
+def results(play: Callable[[], Any] = cases.run_all) -> list[Any]:
+    """The results of ``play`` on each rank.
 
     Raises:
         RuntimeError: If a rank fails or all are not done in time; nothing is left running.
     """
-    found = _once()
+    found = _once(play)
     if isinstance(found, str):
         raise RuntimeError(found)
     return found
 
 
 @cache
-def _once() -> list[dict[str, Any]] | str:
+def _once(play: Callable[[], Any]) -> list[dict[str, Any]] | str:
     """The results, or what went wrong: a failure too is found out once only."""
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder, f"{rank}.pt") for rank in range(WORLD)]
@@ -38,7 +39,9 @@ def _once() -> list[dict[str, Any]] | str:
         context = multiprocessing.get_context("forkserver")  # which imports torch once for both
         context.set_forkserver_preload(["support.distributed.worker"])
         processes = [
-            context.Process(target=worker.main, args=(rank, WORLD, f"{folder}/rendezvous", outputs[rank], logs[rank]))
+            context.Process(
+                target=worker.main, args=(rank, WORLD, f"{folder}/rendezvous", outputs[rank], logs[rank], play)
+            )
             for rank in range(WORLD)
         ]
         try:

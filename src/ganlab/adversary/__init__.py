@@ -1,0 +1,1 @@
+"""The adversary as an object, for a loop of one's own."""

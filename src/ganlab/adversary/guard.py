@@ -1,0 +1,61 @@
+"""The guard of the discriminator's step: gradients that are not finite change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganlab.contracts.instrument import Step
+from ganlab.engine.player_optimizers import PlayerOptimizers
+
+
+class Guard(nn.Module):
+    """Leave weights, moments and regularizers' buffers as they are where a gradient is not finite.
+
+    Nothing is read on the host. Fused optimizers are handed a flag, as a gradient scaler hands it; others step, and
+    what they changed is put back, which takes a copy of weights and moments.
+
+    Args:
+        optimizers: Of the players.
+
+    Attributes:
+        skipped: Number of steps that were left out, on the device.
+    """
+
+    skipped: Tensor
+
+    def __init__(self, optimizers: PlayerOptimizers) -> None:
+        super().__init__()
+        self.register_buffer("skipped", torch.zeros((), dtype=torch.int64))
+        self._optimizers = optimizers
+        optimizers.observers.append(self.around)
+
+    @contextmanager
+    def around(self, step: Step) -> Iterator[None]:
+        """Surround a step."""
+        gradients = [p.grad for p in step.parameters if p.grad is not None]
+        broken = ~nn.utils.get_total_norm(gradients).isfinite()
+        self.skipped += broken
+        self._optimizers.pending.dropped = broken
+        optimizer = self._optimizers.by_player[step.player]
+        if getattr(optimizer, "_step_supports_amp_scaling", False):
+            optimizer.found_inf = broken.float()  # type: ignore[attr-defined]
+            yield
+            del optimizer.found_inf  # type: ignore[attr-defined]
+            return
+        kept = {id(t): (t, t.detach().clone()) for t in _changed(optimizer)}
+        yield
+        for tensor in _changed(optimizer):
+            _, value = kept.get(id(tensor), (tensor, torch.zeros_like(tensor)))
+            with torch.no_grad():
+                tensor.copy_(torch.where(broken.to(tensor.device), value, tensor))
+
+
+def _changed(optimizer: Optimizer) -> list[Tensor]:
+    """Return what a step changes: weights and moments."""
+    weights = [p for group in optimizer.param_groups for p in group["params"]]
+    return weights + [t for values in optimizer.state.values() for t in values.values() if isinstance(t, Tensor)]

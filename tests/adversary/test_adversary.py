@@ -1,0 +1,410 @@
+"""The adversary in a loop of one's own: what it trains, how it weighs, and what it takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.adversaries import BATCH, Decoder, Judge, Patches, play, samples, seeded, weights
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+import ganlab
+from ganlab.adversary.adversary import Adversary
+from ganlab.assembly import experiment
+from ganlab.config import compose
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError
+from ganlab.core.randomness import Stream
+from ganlab.engine.reals import Reals
+from ganlab.priors import Normal
+from ganlab.runs import session
+
+REAL, FAKE = samples(0), samples(1)
+
+
+def adversary(network: Any = None, **options: Any) -> Adversary:
+    return Adversary(seeded(Patches) if network is None else network, **{"optimizer": "sgd", "lr": 0.1, **options})
+
+
+def test_importing_it_imports_neither_lightning_nor_hydra() -> None:
+    code = "import ganlab, sys; ganlab.Adversary; ganlab.optimizers.adam; print(sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "ganlab.adversary.adversary" in modules
+    assert not [name for name in ("'lightning'", "'hydra'", "'omegaconf'") if name in modules]
+
+
+WORDS = [
+    *("model=dcgan", "generator.width=8", "discriminator.width=8", "data.batch_size=8", "loss=non_saturating"),
+    *("ema.half_life_kimg=0", "trainer.max_steps=3", "sample.every_steps=1000", "game.fake_labels=reals"),
+]
+
+
+def test_a_loop_ends_with_the_weights_of_ganlab_train(tmp_path: Path) -> None:
+    """The same draws: the latents of turn 0 for the discriminator, and those of turn 1 for the generator."""
+    played = ["reg=[r1,lecam,drift]", "augment=diff_augment", f"run.dir={tmp_path / 'run'}"]
+    session.start(compose.read([*WORDS, *played]))
+    trained = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+
+    built = experiment.build(compose.read(WORDS))  # the same networks, and nothing else
+    generator: Any
+    generator, discriminator = (built.module.game.get_submodule(name) for name in ("generator", "discriminator"))
+    adam = {"adam": {"betas": [0.5, 0.999]}}  # that of model=dcgan
+    opponent = Adversary(discriminator, "non_saturating", ["r1", "lecam", "drift"], "diff_augment", optimizer=adam)
+    optimizer = ganlab.optimizers.adam(generator.parameters(), betas=(0.5, 0.999))
+    for index, batch in zip(range(3), experiment.loader(built, torch.device("cpu")), strict=False):
+        reals = Reals(batch)
+        reals.next()
+        real = reals.points(0, 8, Stream(0), torch.float32)
+        latents = [Normal()(Stream(0, 8 * index, turn, 0).draw, 8, generator.latent_dim) for turn in (0, 1)]
+        with torch.no_grad():
+            fake = generator(latents[0], real.labels)
+        opponent.step(real.images, fake, real.labels)
+        optimizer.zero_grad()
+        opponent.generator_loss(generator(latents[1], real.labels), condition=real.labels).backward()
+        optimizer.step()
+    for name, value in built.module.game.named_parameters():
+        assert torch.equal(value, trained[f"game.{name}"]), name
+
+
+# --- what plays, and what is refused
+
+
+@pytest.mark.parametrize("loss", registry.names("loss"))
+def test_every_loss_plays_with_every_regularizer_that_it_goes_with(loss: str) -> None:
+    options: dict[str, Any] = {
+        "ortho": {"players": ["discriminator"]},
+        "top_k": {"share": 0.5},
+        "vib": {"channels": 4},
+        "entropy": {"width": 2},
+    }
+    refused, labels = [], torch.arange(BATCH) % 3
+    for name in (*registry.names("reg"), None):
+        network = seeded(Judge)
+        try:
+            found = adversary(network, loss=loss, reg={name: options.get(name, {})} if name else None)
+        except GanlabError as error:
+            assert str(error).endswith(".")
+            refused.append(name)
+            continue
+        fake = FAKE.clone().requires_grad_()
+        for _ in range(2):
+            scalars = found.step(REAL, fake, labels)
+            found.generator_loss(fake, REAL, labels).backward()
+        assert all(value.isfinite() for value in scalars.values()), name
+        assert fake.grad is not None
+        assert fake.grad.isfinite().all(), name
+    always = {"consensus", "entropy", "path_length", "singular_value"}  # of weights or latents that are not here
+    assert always <= set(refused)
+    assert set(refused) - always <= {"roth"}
+
+
+@pytest.mark.parametrize("name", registry.names("augment"))
+def test_every_augmentation_plays(name: str) -> None:
+    found = adversary(augment=name)
+    scalars = found.step(REAL, FAKE)
+    assert scalars["discriminator/adversarial"].isfinite()
+    with pytest.raises(GanlabError, match="discriminator is shown samples of shape"):
+        adversary(nn.Linear(64, 1), augment=name).step(REAL.flatten(2), FAKE.flatten(2))
+
+
+class Sound(nn.Module):
+    """A list of maps and their features, as multi-period discriminators give them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv1d(2, 3, 5, 2), nn.Conv1d(2, 3, 5, 4)
+        self.ends = nn.ModuleList([nn.Conv1d(3, 1, 3), nn.Conv1d(3, 1, 3)])
+
+    def forward(self, x: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        inner = [layer(x).tanh() for layer in (self.first, self.second)]
+        return [end(f) for end, f in zip(self.ends, inner, strict=True)], [[f] for f in inner]
+
+
+def test_hifi_gans_losses_are_sums_over_sub_discriminators() -> None:
+    """D: sum of E[(1 - D(x))^2] + E[D(y)^2]; G: sum of E[(1 - D(y))^2] + 2 sum of E|f(x) - f(y)| (arXiv:2010.05646).
+
+    ``least_squares`` halves both of the first.
+    """
+    sound, generator = seeded(Sound), torch.Generator().manual_seed(0)
+    x, y = torch.randn(4, 2, 40, generator=generator), torch.randn(4, 2, 40, generator=generator, requires_grad=True)
+    real, real_features = sound(x)
+    fake, fake_features = sound(y)
+    d = sum((1 - r).square().mean() + f.square().mean() for r, f in zip(real, fake, strict=True))
+    g = sum((1 - f).square().mean() for f in fake)
+    matching = sum((a[0] - b[0]).abs().mean() for a, b in zip(real_features, fake_features, strict=True))
+    (expected,) = torch.autograd.grad(torch.as_tensor(g + 2 * matching), y, retain_graph=True)
+    found = adversary(sound, loss="least_squares", reduction="sum", feature_matching=1.0, weight=2.0, lr=0.0)
+    scalars = found.step(x, y)
+    assert_close(2 * scalars["discriminator/adversarial"], torch.as_tensor(d).detach())
+    term = found.generator_loss(y, x)
+    assert_close(term, torch.as_tensor(g + 2 * matching).detach())
+    assert_close(torch.autograd.grad(term, y)[0], expected)
+    mean = adversary(sound, loss="least_squares", feature_matching=1.0, weight=2.0, lr=0.0)
+    mean.step(x, y)
+    assert_close(mean.generator_loss(y, x), term / 2)
+
+
+def test_stylegans_losses_are_those_of_its_paper() -> None:
+    """D: E softplus(D(y)) + E softplus(-D(x)) + gamma/2 E||dD/dx||^2; G: E softplus(-D(y)) (arXiv:1812.04948)."""
+    judge = seeded(Judge).eval()
+    x = REAL.clone().requires_grad_()
+    logits = judge(x)
+    (slope,) = torch.autograd.grad(logits.sum(), x)
+    found = adversary(judge, loss="non_saturating", reg={"r1": {"gamma": 3.0}}, lr=0.0)
+    scalars = found.step(REAL, FAKE)
+    assert_close(
+        scalars["discriminator/adversarial"], (F.softplus(-logits).mean() + F.softplus(judge(FAKE)).mean()).detach()
+    )
+    assert_close(scalars["discriminator/r1"], 1.5 * slope.square().sum((1, 2, 3)).mean())
+    assert_close(found.generator_loss(FAKE.clone().requires_grad_()), F.softplus(-judge(FAKE)).mean().detach())
+
+
+def test_lecam_holds_patches_near_the_mean_of_the_other_kind() -> None:
+    patches = seeded(Patches)
+    real, fake = patches(REAL).detach(), patches(FAKE).detach()
+    scalars = adversary(patches, reg={"lecam": {"weight": 0.3}}, lr=0.0).step(REAL, FAKE)
+    expected = 0.3 * ((real - fake.mean()).square().mean() + (fake - real.mean()).square().mean())
+    assert_close(scalars["discriminator/lecam"], expected)
+
+
+def test_the_penalty_of_several_maps_is_that_of_their_mean() -> None:
+    """Of the mean over positions, then over maps: a large map counts no more than a small one."""
+    first, second = seeded(Patches), seeded(Judge).eval()
+    x = REAL.clone().requires_grad_()
+    mean = (first(x).flatten(1).mean(1) + second(x)) / 2
+    (slope,) = torch.autograd.grad(mean.sum(), x)
+    scalars = adversary([first, second], reg={"r1": {"gamma": 2.0}}, lr=0.0).step(REAL, FAKE)
+    assert_close(scalars["discriminator/r1"], slope.square().sum((1, 2, 3)).mean())
+    each = [F.relu(1 - d(REAL)).mean() + F.relu(1 + d(FAKE)).mean() for d in (first, second)]
+    assert_close(scalars["discriminator/adversarial"], torch.stack(each).mean().detach())
+
+
+class Conditional(nn.Module):
+    """D(x, condition) with a condition of several parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+
+    def forward(self, x: Tensor, condition: Any) -> Tensor:
+        return self.linear(x + condition["text"][0] * condition["scale"])
+
+
+@pytest.mark.parametrize("reg", [None, {"gradient_penalty": {"estimator": "finite_difference"}}, "gradient_penalty"])
+def test_points_with_a_condition_of_several_parts(reg: Any) -> None:
+    condition = {"text": (torch.randn(8, 2), None), "scale": torch.ones(8, 1)}
+    found = adversary(seeded(Conditional), reg=reg)
+    real, fake = torch.randn(8, 2), torch.randn(8, 2, requires_grad=True)
+    assert found.step(real, fake, condition)["discriminator/adversarial"].isfinite()
+    found.generator_loss(fake, condition=condition).backward()
+    assert fake.grad is not None
+
+
+# --- weights, starts, accumulation
+
+
+def test_the_adaptive_weight_is_vqgans() -> None:
+    """||d rec / dw|| / (||d g / dw|| + 1e-4), at most 1e4, times the weight (taming-transformers, vqperceptual.py)."""
+    patches, decoder = seeded(Patches), seeded(Decoder)
+    fake = decoder(REAL)
+    error, g = (fake - REAL).abs().mean(), -patches(fake).mean()
+    last = decoder.out.weight
+    norms = [torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in (error, g)]
+    factor = 0.8 * norms[0] / (norms[1] + 1e-4)
+    (plain,) = torch.autograd.grad(g, decoder.first.weight, retain_graph=True)
+    found = adversary(patches, weight=0.8, lr=0.0)
+    found.step(REAL, fake)
+    term = found.generator_loss(fake, reconstruction=error, last_layer=last)
+    assert_close(term, (factor * g).detach())
+    assert_close(torch.autograd.grad(term, decoder.first.weight, retain_graph=True)[0], factor * plain)
+    with torch.no_grad():
+        for parameter in patches.parameters():
+            parameter.mul_(1e-12)
+    found.generator_loss(fake, reconstruction=1e9 * error, last_layer=last)
+    assert found.adaptive == 1e4
+
+
+def test_before_its_start_it_does_nothing_and_then_the_weight_rises() -> None:
+    found = adversary(start_step=2, ramp_steps=2, weight=3.0, lr=0.1)
+    before, terms = weights(found), []
+    for index in range(5):
+        scalars = found.step(REAL, FAKE)
+        assert bool(scalars) == (index >= 2)
+        assert torch.equal(weights(found), before) == (index < 2)
+        terms.append(found.generator_loss(FAKE.clone().requires_grad_()))
+        network: Any = found.game.get_submodule("discriminator")
+        value = -network(FAKE).mean()
+        assert_close(terms[-1].detach(), 3 * [0, 0, 0, 0.5, 1][index] * value.detach())
+    (terms[0] + torch.zeros((), requires_grad=True)).backward()
+
+
+def test_accumulated_steps_are_those_of_the_whole_batch() -> None:
+    regs = {"r1": {"gamma": 1.0, "interval_steps": 2}, "drift": {}}
+    whole, parts = (adversary(reg=regs, accumulate=n) for n in (1, 2))
+    for index in range(3):
+        real, fake = samples(index), samples(index + 7)
+        whole.step(real, fake)
+        for half in (slice(4), slice(4, 8)):
+            parts.step(real[half], fake[half])
+    assert_close(weights(whole), weights(parts))
+    assert whole.progress == parts.progress
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+def test_a_step_that_is_not_finite_changes_nothing(optimizer: str) -> None:
+    found, other = (adversary(reg="lecam", optimizer=optimizer, lr=0.01) for _ in range(2))
+    broken = FAKE.clone()
+    broken[0, 0, 0, 0] = float("inf")
+    for one in (found, other):
+        one.step(REAL, FAKE)
+    found.step(REAL, broken)
+    assert torch.equal(weights(found), weights(other))
+    assert torch.cat([b.flatten().double() for b in found.regularizers.buffers()]).isfinite().all()
+    fake = broken.requires_grad_()
+    found.generator_loss(fake).backward()
+    assert fake.grad is not None
+    assert torch.equal(fake.grad, torch.zeros_like(FAKE))
+    assert found.guard is not None
+    assert found.guard.skipped == 1
+
+
+def test_the_normalized_term_does_not_depend_on_the_discriminators_scale() -> None:
+    """With decay 0 the slope of E[x·w] over n numbers has the size of a mean: ||slope|| = 1/sqrt(n)."""
+    found = []
+    for scale in (1.0, 1000.0):
+        patches = seeded(Patches)
+        with torch.no_grad():
+            patches.layers[2].weight.mul_(scale)
+        one = adversary(patches, loss="wasserstein", gradient_normalization=0.0, lr=0.0)
+        one.step(REAL, FAKE)
+        fake = FAKE.clone().requires_grad_()
+        one.generator_loss(fake).backward()
+        assert fake.grad is not None
+        found.append(fake.grad)
+    assert_close(found[0], found[1])
+    assert_close(found[0].norm(), torch.tensor(FAKE.numel() ** -0.5))
+
+
+def test_a_loaded_state_continues_bit_for_bit() -> None:
+    options: dict[str, Any] = {
+        "reg": {"lecam": {}, "r1": {"interval_steps": 2}}, "augment": "ada", "optimizer": "adam",
+        "lr": {"from": 0.1, "to": 0.0}, "total_steps": 20, "weight": {"from": 1.0, "to": 0.5, "end_steps": 9},
+    }  # fmt: skip
+    judge, decoder = seeded(Patches), seeded(Decoder)
+    found = adversary(judge, **options)
+    play(found, decoder, 3)
+    again, other = adversary(seeded(Patches, 2), **options), seeded(Decoder)
+    again.load_state_dict(found.state_dict())
+    other.load_state_dict(decoder.state_dict())
+    play(found, decoder, 2)
+    play(again, other, 2)
+    assert torch.equal(weights(found, decoder), weights(again, other))
+    assert again.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * (1 - 4 / 20) * 2 / 3)
+
+
+def test_autocast_and_moving_keep_it_playing() -> None:
+    found, decoder = adversary(seeded(Patches), reg="r1", optimizer="adam"), seeded(Decoder)
+    with torch.autocast("cpu", torch.bfloat16):
+        play(found, decoder, 1)
+    found.to(torch.float64)
+    fake = FAKE.double().requires_grad_()
+    found.step(REAL.double(), fake)
+    found.generator_loss(fake).backward()
+    assert next(found.parameters()).dtype is torch.float64
+
+
+@pytest.mark.slow
+def test_a_compiled_discriminator_takes_the_same_steps() -> None:
+    regs = {"r1": {"estimator": "finite_difference"}, "gradient_penalty": {}}
+    plain, compiled = adversary(reg=regs), adversary(torch.compile(seeded(Patches)), reg=regs)  # type: ignore[arg-type]
+    for one in (plain, compiled):
+        play(one, seeded(Decoder), 3)
+    assert_close(weights(plain), weights(compiled), rtol=1e-4, atol=1e-5)
+
+
+# --- bad input
+
+GRAPH = FAKE.clone().requires_grad_()
+BAD: dict[str, tuple[Any, str]] = {
+    "an unknown loss": (lambda: adversary(loss="hindge"), "Did you mean 'hinge'"),
+    "an unknown option": (lambda: adversary(reg={"r1": {"gama": 1}}), "reg.r1.gama is no option. Did you mean 'gamma'"),
+    "a number out of range": (lambda: adversary(start_step=-1), "start_step must be at least 0"),
+    "a name twice": (lambda: adversary(reg=["r1", "r1"]), "reg has 'r1' twice"),
+    "no network": (lambda: Adversary(3), "discriminator must be a torch module"),  # type: ignore[arg-type]
+    "no weights": (lambda: Adversary(nn.Flatten()), "no parameters that require a gradient"),
+    "no features": (lambda: adversary(reg="vib"), "features"),
+    "no dropout": (lambda: adversary(reg="lipschitz_consistency"), "dropout"),
+    "no labels in a schedule": (lambda: adversary(lr={"from": 1, "to": 0, "end_kimg": 3}), "calls of step"),
+    "the generator's weights": (lambda: adversary(reg={"l2": {"players": ["generator"]}}), "no weights"),
+    "a game of its own": (lambda: adversary(reg="consensus"), "a generator that ganlab trains"),
+    "somebody else's parameters": (
+        lambda: Adversary(Patches(), optimizer=torch.optim.Adam(Patches().parameters())), "none of the discriminator's"
+    ),
+    "an optimizer with a rate": (
+        lambda: (lambda d: Adversary(d, optimizer=torch.optim.Adam(d.parameters()), lr=1))(Patches()), "leave lr out"
+    ),
+    "no optimizer": (lambda: Adversary(Patches(), optimizer=3), "optimizer must be a name"),
+    "other shapes": (lambda: adversary().step(REAL, FAKE[:, :, :4]), "they must be the same"),
+    "bytes": (lambda: adversary().step(REAL.byte(), FAKE.byte()), "must be floats"),
+    "another device": (lambda: adversary().step(REAL.to("meta"), FAKE.to("meta")), "on meta and the discriminator on"),
+    "a list": (lambda: adversary().step([REAL], FAKE), "must be a tensor"),  # type: ignore[arg-type]
+    "a condition too many": (lambda: adversary().step(REAL, FAKE, 3), "takes samples only"),
+    "no logits": (lambda: adversary(Says(lambda x: "real")).step(REAL, FAKE), "logits are a tensor"),
+    "whole numbers": (lambda: adversary(Says(lambda x: x.flatten(1).argmax(1))).step(REAL, FAKE), "are no logits"),
+    "another batch": (lambda: adversary(Says(lambda x: x[:3].mean((1, 2, 3)))).step(REAL, FAKE), "for 8 samples"),
+    "no graph": (lambda: adversary().generator_loss(FAKE), "fake has no graph"),
+    "a ratio alone": (lambda: adversary().generator_loss(GRAPH, last_layer=GRAPH), "give reconstruction"),
+    "reals that are needed": (lambda: adversary(loss="relativistic").generator_loss(GRAPH), "give real"),
+    "no features to match": (
+        lambda: started(feature_matching=1.0).generator_loss(GRAPH, REAL), r"return \(logits, \[feature"
+    ),
+    "a frozen last layer": (
+        lambda: started().generator_loss(GRAPH, reconstruction=GRAPH.sum(), last_layer=FAKE), "in no graph"
+    ),
+    "a last layer elsewhere": (
+        lambda: started().generator_loss(GRAPH, reconstruction=GRAPH.sum(), last_layer=Decoder().out.weight),
+        "does not depend on last_layer",
+    ),
+    "an end before the start": (lambda: adversary(start_step=5, total_steps=5), "must be above start_step"),
+}  # fmt: skip
+
+
+class Says(nn.Module):
+    """A discriminator that says what a function says."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function, self.weight = function, nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(x * self.weight)
+
+
+def started(**options: Any) -> Adversary:
+    found = adversary(**options)
+    found.step(REAL, FAKE)
+    return found
+
+
+@pytest.mark.parametrize("mistake", BAD)
+def test_a_mistake_is_answered_in_one_sentence_at_once(mistake: str) -> None:
+    act, words = BAD[mistake]
+    with pytest.raises(GanlabError, match=words):
+        act()
+
+
+def test_two_wrappers_that_both_average_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrapper(nn.parallel.DistributedDataParallel):
+        def __init__(self, module: nn.Module) -> None:
+            nn.Module.__init__(self)
+            self.module = module
+
+    assert Adversary(Wrapper(Patches()), optimizer="sgd").game.discriminator.__class__ is Patches
+    with pytest.raises(GanlabError, match="would both average"):
+        Adversary(Wrapper(Wrapper(Patches())))
