@@ -67,8 +67,9 @@ def test_what_no_test_tells_apart_is_one_short_list(tmp_path: Path) -> None:
     answer = compare.compare([compared.sweep(tmp_path / "sweep", scores)])
     needed = {d.second: d.needed for d in answer.differences if d.first == "reg=none"}
     assert answer.headline[1:] == [
-        "3 seeds are too few for the differences that were seen. Enough would be: "
-        f"{needed['reg=sn']} for reg=sn (0.60), {needed['reg=ortho']} for reg=ortho (0.07); more than 1,000 for reg=r1."
+        "3 seeds are too few for the differences that were seen. Enough would be "
+        f"{needed['reg=sn']} for reg=sn (0.60); {needed['reg=ortho']} for reg=ortho (0.07). "
+        "More than 1,000 would be needed for reg=r1."
     ]
 
 
@@ -219,6 +220,13 @@ def test_an_option_beside_by_pairs_runs_as_a_seed_does(tmp_path: Path) -> None:
     assert answer.rows[0].scores["fid", "last"].n == 4
     assert answer.differences[0].seeds == 4
     assert any("loss.margin varied too (1, 2)" in note for note in answer.notes)
+
+
+def test_seeds_that_are_rows_are_paired_over_what_else_varied(tmp_path: Path) -> None:
+    answer = compare.compare([compared.sweep(tmp_path / "sweep", SCORES)], ["seed"])
+    assert [row.name for row in answer.rows] == ["seed=0", "seed=1", "seed=2"]
+    assert [difference.seeds for difference in answer.differences] == [3, 3, 3]
+    assert not any(note.startswith("With seed") for note in answer.notes)
 
 
 def test_the_options_of_a_regularizer_are_a_key_where_they_vary(tmp_path: Path) -> None:

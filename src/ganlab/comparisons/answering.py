@@ -116,7 +116,8 @@ def _fill(row: Row, varied: Varied, taken: Taken, notes: list[str]) -> None:
 
 def repetition(run: RunFacts, varied: Varied) -> str:
     """Return what tells the runs of a row apart, and pairs those of two rows: the seed, and what else varied."""
-    return ", ".join([f"{SEED} {run.seed}", *(f"{key}={value(run, key)}" for key in varied.others)])
+    seed = [] if SEED in varied.by else [f"{SEED} {run.seed}"]
+    return ", ".join([*seed, *(f"{key}={value(run, key)}" for key in varied.others)])
 
 
 def _estimate(found: Mapping[str, float]) -> Estimate:

@@ -12,7 +12,7 @@ from ganlab.statistics.paired import MOST_SEEDS
 
 _END = {"lower": "lowest", "higher": "highest"}
 _OF = {BEST: "of the best checkpoint", LAST: "of the last checkpoint"}
-_MOST = 8  # names in a sentence
+_MOST = 6  # names in a sentence
 
 
 def sentences(answer: Answer) -> list[str]:
@@ -63,10 +63,11 @@ def _open(others: Sequence[Difference], best: Row) -> list[str]:
         finite = sorted((d for d in tested if d.needed is not None), key=lambda d: d.needed or 0)
         enough = [f"{d.needed} for {_other(d, best)} ({size(d.mean, d.low, d.high)})" for d in finite]
         more = [_other(d, best) for d in tested if d.needed is None]
-        listed = [few(enough, _MOST)] if enough else []
+        said.append(f"{seeds} are too few for the differences that were seen.")
+        if enough:
+            said[-1] += f" Enough would be {few(enough, _MOST, '; ')}."
         if more:
-            listed.append(f"more than {MOST_SEEDS:,} for {few(more, _MOST)}")
-        said.append(f"{seeds} are too few for the differences that were seen. Enough would be: {'; '.join(listed)}.")
+            said[-1] += f" More than {MOST_SEEDS:,} would be needed for {few(more, _MOST, '; ')}."
     if untested := [_other(d, best) for d in others if d.p is None]:
         said.append(f"It shares one seed with {few(untested, _MOST)}: there is no test.")
     return [sentence[:1].upper() + sentence[1:] for sentence in said]

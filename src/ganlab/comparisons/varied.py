@@ -66,8 +66,7 @@ def find(runs: Sequence[RunFacts], by: Sequence[str] = (), without: Sequence[str
         if key not in kept and (key in by or key in swept or not _follows(key, kept, configured)):
             kept.append(key)
     rows = list(by) or kept
-    of_rows = tuple(f"{key}." for key in rows)
-    following = [key for key in free if key not in kept and not key.startswith(of_rows)]
+    following = [key for key in _without_options(free) if key not in kept]
     return Varied(
         rows,
         {key: sorted(values[key]) for key in kept if key not in rows},
@@ -77,8 +76,13 @@ def find(runs: Sequence[RunFacts], by: Sequence[str] = (), without: Sequence[str
     )
 
 
+def _without_options(keys: Sequence[str]) -> list[str]:
+    """Return keys without those under others: ``reg.sn.players``, where ``reg`` is one."""
+    return [key for key in keys if not any(key.startswith(f"{other}.") for other in keys)]
+
+
 def _refuse(by: Sequence[str], values: dict[str, set[str]]) -> None:
-    varied = [key for key, found in values.items() if len(found) > 1 and key != "run.dir"]
+    varied = _without_options([key for key, found in values.items() if len(found) > 1 and key != "run.dir"])
     for key in by:
         if len(values.get(key, ())) > 1:
             continue
