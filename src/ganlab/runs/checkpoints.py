@@ -142,7 +142,7 @@ def shift(folder: Path, last_step: int | None, keep: int, before: int | None = N
     """After NEXT was written: rename LAST to an older one and NEXT to LAST, and remove surplus ones.
 
     Args:
-        last_step: Iteration of LAST.
+        last_step: Iteration of LAST; None: it is not kept.
         keep: Older ones that stay.
         before: The newest one from before this iteration stays too.
 
@@ -165,8 +165,12 @@ def iteration(path: Path) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def go_back(folder: Path, broken: int) -> Path | None:
+def go_back(folder: Path, broken: int, every: int = 1) -> Path | None:
     """Make the newest whole checkpoint from before iteration ``broken`` the last one, and remove those after it.
+
+    Args:
+        every: The interval of checkpoints: others, of a run that was ended in between, do not count. So a run that is
+            resumed goes back to where one that never ended does.
 
     Returns:
         The checkpoint; None: there is none, and nothing is removed.
@@ -176,7 +180,7 @@ def go_back(folder: Path, broken: int) -> Path | None:
             at = load(path)["ganlab"]["progress"]["iteration"]
         except GanlabError:
             continue
-        if at < broken:
+        if at < broken and at % every == 0:
             break
     else:
         return None

@@ -63,7 +63,7 @@ class Saving(L.Callback):
         failure = checkpoints.failure(trainer)
         if failure is None:
             try:
-                checkpoints.shift(self.folder, self.last_step, self.keep, self.run.ending.suspected)
+                self._shift(module.progress.iteration)
                 self.last_step, self.run.ending.unsaved = module.progress.iteration, None
                 return
             except OSError as error:
@@ -79,3 +79,10 @@ class Saving(L.Callback):
             file=sys.stderr,
             flush=True,
         )
+
+    def _shift(self, iteration: int) -> None:
+        """Keep older checkpoints of the interval alone, so that a run that is resumed has those of one that never ended
+        in between."""
+        last_step = None if self.last_step is None or self.last_step % self.every_steps else self.last_step
+        keep = self.keep + bool(iteration % self.every_steps)
+        checkpoints.shift(self.folder, last_step, keep, self.run.ending.suspected)

@@ -134,7 +134,8 @@ class Gauges:
             images, labels = self.subject.reals("train", _READ)
         except ValueError:
             return
-        self.means = []
+        if self._reals is not None:  # else they are those of a checkpoint
+            self.means = []
         x, reading = small(images), None
         classes = int(self.subject.setting.label_shares.numel()) if self.subject.setting.label_shares is not None else 0
         if labels is not None and classes > 1 and len(x) >= 2 * _FEWEST * classes:

@@ -21,7 +21,8 @@ def leave_unbroken(run: RunContext) -> None:
     if run.ending.broken is None:
         return
     if streams.is_first_rank():
-        checkpoints.go_back(run.folder / run_folder.CHECKPOINTS, run.ending.broken)
+        every = run.experiment.config.checkpoint.every_steps
+        checkpoints.go_back(run.folder / run_folder.CHECKPOINTS, run.ending.broken, every)
     if dist.is_initialized():
         dist.barrier()  # others read what is there now
 

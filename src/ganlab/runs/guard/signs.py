@@ -11,7 +11,7 @@ from ganlab.runs.guard.history import History, Point, median, streak, values
 DIVERSITY = "guard/images/diversity"
 WARM = 4  # measurements before a quantity is compared with its own past
 LARGEST = 1e6  # a loss or a logit of this size: float32 no longer sees what is added to it
-ALIKE = 0.01  # of the distances of real images
+ALIKE = 1e-4  # of the distances of real images: untrained networks may begin with 0.004
 READ = 0.25  # of the images, from which the asked class must once have been read
 GROWN = 100  # iterations in which moments are compared
 FEW = 1 / 3  # of the different labels that a batch should have
