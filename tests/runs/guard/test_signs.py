@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,10 @@ from ganlab.runs.guard.signs import Limits, Sign
 
 TRACES = json.loads((Path(__file__).parents[2] / "fixtures" / "guard_traces.json").read_text())
 EVERY = 50
+Numbers = Mapping[str, Sequence[Any]]
 
 
-def seen(numbers: dict[str, Sequence[float | str | None]], limits: Limits = Limits()) -> list[tuple[int, Sign]]:  # noqa: B008
+def seen(numbers: Numbers, limits: Limits = Limits()) -> list[tuple[int, Sign]]:  # noqa: B008
     """Return the sure signs of measurements each 50 iterations, and when each was first seen."""
     history, found, names = History(), [], set()
     for at in range(len(next(iter(numbers.values())))):
@@ -37,7 +39,7 @@ def moving(count: int, player: str = "generator") -> dict[str, Sequence[float]]:
     return {f"guard/{player}/step": [0.1] * count, f"guard/{player}/weights": [10.0] * count}
 
 
-CASES = {  # numbers, then name, when it is seen, when it began
+CASES: dict[str, tuple[Numbers, str, int, int]] = {  # numbers, then name, when it is seen, when it began
     "a number that is none": ({"generator/adversarial": [1, 1, math.nan]}, "not_finite", 150, 150),
     "an infinite one": ({"guard/generator/moments": [1, math.inf]}, "not_finite", 100, 100),
     "a loss beyond float32": ({"discriminator/r1": [2e6]}, "explosion", 50, 50),
@@ -92,7 +94,7 @@ def test_a_sign_is_seen_when_it_lasts_and_its_beginning_is_known(case: str) -> N
         moving(10),
     ],
 )
-def test_one_value_alone_or_a_slow_change_is_no_sign(numbers: dict[str, Sequence[float]]) -> None:
+def test_one_value_alone_or_a_slow_change_is_no_sign(numbers: Numbers) -> None:
     assert seen(numbers) == []
 
 
@@ -104,7 +106,8 @@ def test_a_fall_is_suspected_before_it_is_sure() -> None:
 
 
 def test_a_sign_without_a_threshold_is_not_looked_for() -> None:
-    none = Limits(**{name: None for name in vars(Limits()) if name != "patience"})
+    nothing: dict[str, Any] = {name: None for name in vars(Limits()) if name != "patience"}
+    none = Limits(**nothing)
     for numbers, name, *_ in CASES.values():
         if name not in ("not_finite", "frozen", "data"):
             assert seen(numbers, none) == [], name
