@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from ganlab.comparisons import bands, compare, tables
 from ganlab.comparisons.groups import Wanted
 from ganlab.core.errors import GanlabError
 from ganlab.runs import checkpoints
+from ganlab.runs.guard.events import Event
 
 SENTENCE = "The run has diverged: weights are NaN or infinite at iteration 640. Checkpoints hold finite numbers only."
 
@@ -110,3 +113,35 @@ def test_a_damaged_last_checkpoint_is_passed_over(tmp_path: Path) -> None:
     (run / "checkpoints" / checkpoints.LAST).rename(run / "checkpoints/step_000000600.ckpt")
     (run / "checkpoints" / checkpoints.LAST).write_bytes(b"torn")
     assert compare.compare([folder]).rows[1].scores["fid", "last"].n == 3
+
+
+def event(number: int, sign: str, action: str, began: int, noticed: int) -> dict[str, Any]:
+    return asdict(Event(noticed, noticed * 0.064, number, sign, action, began, noticed, "guard/x", "Evidence."))
+
+
+def test_what_the_guard_saw_is_an_alarm_or_a_collapse(tmp_path: Path) -> None:
+    """A run that it stopped has collapsed since the sign began; one that it warned of went on to its end."""
+    folder = compared.sweep(tmp_path / "sweep", {"none": [10.0, 12.0], "sn": [8.0, 9.0]}, iterations=900)
+    runs = sorted(path for path in folder.iterdir() if path.is_dir())
+    seen = {
+        0: [event(0, "won", "warn", 300, 350), event(1, "collapse", "warn", 400, 450)],
+        1: [event(0, "jump", "rollback", 200, 250), event(1, "collapse", "stop", 600, 900)],
+    }
+    for number, lines in seen.items():
+        with (runs[number] / "metrics.jsonl").open("a") as file:
+            file.writelines(f"{json.dumps(line)}\n" for line in lines)
+    jobs = [json.loads(line) for line in (folder / "sweep.jsonl").read_text().splitlines()]
+    jobs[1] |= {"state": "failed", "error": "The guard has ended the run after iteration 900."}
+    compared.write_lines(folder / "sweep.jsonl", jobs)
+    (runs[1] / "evaluation.jsonl").unlink()
+    collapse(runs[1], 550)
+    row = compare.compare([folder]).rows[1]
+    assert (row.name, row.failures, row.scores["fid", "last"].n) == ("reg=none", [], 2)
+    assert not any({"began", "noticed", "event"} & run.curves.keys() for run in row.runs)
+    assert row.collapses == (
+        "2 of 2 runs collapsed: seed 0 at iteration 400, seed 1 at iteration 600 (compared at 550, before it)."
+    )
+    assert row.alarms == [
+        "The guard saw won: 0_reg-none_seed-0 since iteration 300.",
+        "The guard saw jump: 1_reg-none_seed-1 since iteration 200, and it went back.",
+    ]

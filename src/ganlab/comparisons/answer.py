@@ -76,7 +76,7 @@ class Row:
         memory_mib: The largest of the runs; None if that was not recorded.
         failures: A sentence for each run that failed.
         collapses: Which runs collapsed, when, and what is compared of them; empty: none did.
-        alarms: Warnings of their evaluations that other rows do not have.
+        alarms: Warnings of their evaluations that other rows do not have, and what their guards saw.
     """
 
     name: str

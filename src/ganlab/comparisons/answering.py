@@ -110,7 +110,7 @@ def _fill(row: Row, varied: Varied, taken: Taken, notes: list[str]) -> None:
     column = taken.metrics[0].name, taken.whiches[0]
     row.images_per_second = _mean([r.images_per_second for r in kept])
     row.seconds = _mean([r.seconds_at(r.scores[column].kimg) for r in kept if column in r.scores])
-    row.alarms = list(dict.fromkeys(warning for run in kept for warning in run.warnings))
+    row.alarms = list(dict.fromkeys(warning for run in kept for warning in run.warnings)) + collapses.alarms(row.runs)
     row.memory_mib = max((r.memory_mib for r in kept if r.memory_mib is not None), default=None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ganlab.comparisons.collected import COLLAPSED, RunFacts
+from ganlab.comparisons.collected import COLLAPSED, COLLAPSES, RunFacts
 from ganlab.core.errors import GanlabError, few
 from ganlab.reports.words import counted
 
@@ -43,6 +43,17 @@ def _said(run: RunFacts, name: str) -> str:
     compared = sorted({score.iteration for score in run.scores.values()})
     of = " and ".join(f"{iteration:,}" for iteration in compared)
     return f"{at} (compared at {of}, before it)" if compared else f"{at} (it kept no checkpoint from before)"
+
+
+def alarms(runs: Sequence[RunFacts]) -> list[str]:
+    """Return a sentence for each other sign that the guards of runs saw, and for each that they went back from."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        for event in run.events:
+            if event.sign not in COLLAPSES or event.action == "rollback":
+                went_back = ", and it went back" if event.action == "rollback" else ""
+                found.setdefault(event.sign, []).append(f"{run.name} since iteration {event.began:,}{went_back}")
+    return [f"The guard saw {sign}: {few(said, _MOST)}." for sign, said in found.items()]
 
 
 def summary(runs: Sequence[RunFacts]) -> str:

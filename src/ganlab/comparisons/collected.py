@@ -23,6 +23,8 @@ from ganlab.reports import grids, logged
 from ganlab.reports.logged import Logged
 from ganlab.reports.run_page import kimg_of
 from ganlab.runs import plain_yaml, run_folder
+from ganlab.runs.guard import events
+from ganlab.runs.guard.events import Event
 from ganlab.runs.sweeps.record import DONE, FAILED, PRUNED, Job, Sweep
 
 SEED = "seed"
@@ -32,6 +34,7 @@ SCORE = "score/"  # begins the name of a curve of scores during training
 BEST_FILE = "best.ckpt"
 
 MEMORY = "memory_mib"  # of metrics.jsonl
+COLLAPSES = ("collapse", "score", "not_finite", "explosion")  # signs of the guard after which a run is worth nothing
 _DIVERGED = re.compile("has diverged|not finite")  # in the sentence of a run that ended so
 Record = dict[str, Any]
 
@@ -81,6 +84,7 @@ class RunFacts:
         seed: None if the configuration cannot be read.
         state: `DONE`, `FAILED`, `COLLAPSED` (it ended so), `PRUNED`, `UNFINISHED` or `MISSING`.
         collapsed: The iteration at which it collapsed; None: it did not.
+        events: Of its guard, the oldest first.
         error: The sentence of a run that failed; empty: unknown.
         swept: What a sweep gave it, as it was typed, by key.
         iteration: That it has reached.
@@ -105,6 +109,7 @@ class RunFacts:
     seed: int | None = None
     state: str = MISSING
     collapsed: int | None = None
+    events: list[Event] = field(default_factory=list)
     error: str = ""
     swept: dict[str, str] = field(default_factory=dict)
     iteration: int = 0
@@ -173,6 +178,7 @@ def facts(folder: Path, name: str = "") -> RunFacts:
     _take_log(run)
     _take_scores_during_training(run)
     run.state = _state(run)
+    _take_events(run)
     return run
 
 
@@ -206,12 +212,23 @@ def _take_job(run: RunFacts, job: Job) -> None:
     seed = run.swept.get(SEED, "")
     if run.seed is None and seed.lstrip("-").isdigit():
         run.seed = int(seed)
+    by_itself = run.state
     if job.state in (DONE, FAILED, PRUNED):
         run.state = job.state
     run.error, run.objective = job.error or "", job.objective
-    if run.state == FAILED and _DIVERGED.search(run.error):
+    if run.state == FAILED and (by_itself == COLLAPSED or _DIVERGED.search(run.error)):
         at = re.search(r" at iteration (\d+)", run.error)
-        run.state, run.collapsed = COLLAPSED, int(at[1]) if at else run.iteration
+        run.state, run.collapsed = COLLAPSED, run.collapsed or (int(at[1]) if at else run.iteration)
+
+
+def _take_events(run: RunFacts) -> None:
+    """Take the guard's events: a run has collapsed since the first sign of it, and ended so if the guard stopped it."""
+    run.events = events.events(run.folder)
+    seen = [event for event in run.events if event.sign in COLLAPSES and event.action != "rollback"]
+    if seen and run.collapsed is None:
+        run.collapsed = seen[0].began
+    if seen and seen[-1].action == "stop" and run.state == UNFINISHED and seen[-1].noticed >= run.iteration:
+        run.state, run.error = COLLAPSED, seen[-1].sentence
 
 
 def _take_environment(run: RunFacts) -> None:

@@ -14,6 +14,7 @@ METRICS = "metrics.jsonl"
 LINES = 4000  # that are read, evenly spread
 SPEED = "images_per_second"
 _POSITION = ("iteration", "kimg")
+_EVENT = "event"  # of a line that the guard wrote
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Logged:
 
 
 def read(folder: Path) -> Logged:
-    """Return what was logged; lines that cannot be read, or go back in training, are passed over."""
+    """Return what was logged; lines that cannot be read, go back in training, or are events of the
+    guard, are passed over."""
     try:
         rows = [row for _, row in json_lines.read(folder / METRICS, LINES)]
     except OSError:
@@ -45,7 +47,7 @@ def read(folder: Path) -> Logged:
     scalars: dict[str, list[tuple[float, float]]] = {}
     at, now = 0.0, 0.0
     for row in rows:
-        if not isinstance(row, dict) or not is_number(row.get("kimg")) or row["kimg"] < at:
+        if not isinstance(row, dict) or not is_number(row.get("kimg")) or row["kimg"] < at or _EVENT in row:
             continue
         speed: Any = row.get(SPEED)
         iteration: Any = row.get("iteration")
