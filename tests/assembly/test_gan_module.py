@@ -13,6 +13,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from support import lightning_trainer
 from support.lightning_trainer import D, G, LabelledD, LabelledG, images, labels, quiet
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from ganlab.assembly import experiment, lightning_check
 from ganlab.config import compose
 from ganlab.engine.module import GANModule as EnginesModule
 from ganlab.losses.hinge import Hinge
+from ganlab.metrics import as_torchmetric
 from ganlab.optimizers import sgd
 from ganlab.regularizers.r1 import R1
 
@@ -182,6 +184,31 @@ def test_predict_makes_samples_by_their_numbers(tmp_path: Path) -> None:
         trainer.predict(module, batches(images(4)))
 
 
+class Features(nn.Module):
+    """Features (B, 5) of bytes."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels.float().flatten(1)[:, ::40] / 255
+
+
+def test_validate_and_test_score_samples_and_fit_monitors_them(tmp_path: Path) -> None:
+    module = made(metrics=["fid", "kid"], features=Features())
+    loader = DataLoader(TensorDataset(images(40)), batch_size=16)
+    (found,) = quiet(tmp_path, 1).validate(module, loader, verbose=False)
+    metric = as_torchmetric("fid", Features())
+    metric.update(images(40), real=True)
+    metric.update(module.samples(range(40)), real=False)
+    assert found["fid"] == pytest.approx(float(metric.compute()["fid"]), rel=1e-5)
+    assert found["fid_low"] <= found["fid"] <= found["fid_high"]
+    assert quiet(tmp_path, 1).test(module, loader, verbose=False)[0]["fid"] == found["fid"]
+    best = ModelCheckpoint(tmp_path / "best", monitor="fid")
+    trainer = quiet(tmp_path, 3, enable_checkpointing=True, callbacks=[best], limit_val_batches=2)
+    trainer.fit(module, loader, loader)
+    assert best.best_model_score is not None
+    with pytest.raises(MisconfigurationException, match="No `validation_step"):
+        quiet(tmp_path, 1).validate(made(), loader, verbose=False)
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"discriminator": nn.Sequential(nn.Flatten(), nn.Linear(192, 10))}, r"output is no logits.*\(2, 10\)"),
     ({"discriminator": nn.Linear(5, 1)}, "The discriminator cannot be called with inputs of shape"),
@@ -257,19 +284,21 @@ import sys, torch, lightning as L
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from support.lightning_trainer import D, G, images, quiet
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 import ganlab
 torch.manual_seed(0)
 module = ganlab.GANModule.of(generator=G(), discriminator=D(), optimizer="sgd", lr=0.1, reg=["r1"])
-trainer = quiet(Path({folder!r}), 3, strategy="ddp", devices=2)
-trainer.fit(module, DataLoader(TensorDataset(images(24)), batch_size=4))
+trainer = quiet(Path({folder!r}), 3, strategy="ddp", devices=2, use_distributed_sampler=False)
+data = TensorDataset(images(24))
+order = DistributedSampler(data, 2, trainer.global_rank, shuffle=False)
+trainer.fit(module, DataLoader(data, batch_size=4, sampler=order))
 trainer.save_checkpoint(Path({folder!r}) / "two.ckpt")
 """
 
 
 @pytest.mark.slow
 def test_lightnings_ddp_on_two_processes_equals_one(tmp_path: Path) -> None:
-    """Two processes of batches of 4 take, from Lightning's sampler, the images i and i + 1 in turn."""
+    """Two processes of batches of 4 take the images i and i + 1 in turn."""
     script = tmp_path / "ddp.py"
     script.write_text(DDP.format(tests=str(Path(lightning_trainer.__file__).parents[1]), folder=str(tmp_path)))
     subprocess.run([sys.executable, str(script)], check=True, timeout=240)

@@ -15,6 +15,7 @@ from ganlab.assembly import clipping, given, lightning_check, own_loader
 from ganlab.assembly import game as games
 from ganlab.assembly.bars import Arriving
 from ganlab.assembly.own_loader import Reading
+from ganlab.assembly.validation import Scores
 from ganlab.config.configuration import Config
 from ganlab.contracts.game import Game
 from ganlab.contracts.plan import plan
@@ -35,6 +36,10 @@ class GANModule(engine.GANModule):
     reading: Reading | None = None  # how a loader of one's own is read; None: it gives whole iterations
     arguments: Mapping[str, Any] | None = None  # those of `of`, as a checkpoint keeps them
     _arriving: Arriving | None = None
+
+    def __init__(self, *parts: Any, **options: Any) -> None:
+        super().__init__(*parts, **options)
+        self.scores: Scores | None = None  # those of `validate` and `test`
 
     @classmethod
     def of(
@@ -73,7 +78,8 @@ class GANModule(engine.GANModule):
             options: Options of the game, such as ``discriminator_steps=2``; its other networks, such as ``encoder``; a
                 ``prior``; ``label_shares``, the share of each class among generated images; ``clip``, the largest
                 gradient norm by player; ``ema``, options of the averaged generator; ``mirror``, ``dequantize``,
-                ``state_updates``, ``channels_last``, ``compile``, and ``batch_size`` for schedules in steps.
+                ``state_updates``, ``channels_last``, ``compile``, and ``batch_size`` for schedules in steps; for
+                `validate`, ``metrics`` and their ``features``, see `ganlab.metrics.as_torchmetric`.
 
         Raises:
             GanlabError: With what is wrong, in one sentence.
@@ -96,6 +102,11 @@ class GANModule(engine.GANModule):
         module = cls.assembled(config, played, parts, shares)
         module.reading, module._arriving = Reading(config.data.classes), Arriving()
         module.arguments = given.storable(arguments)
+        if arguments.get("metrics") is not None:
+            classes = config.data.classes
+            module.scores = Scores(arguments["metrics"], arguments.get("features"), classes, config.seed)
+            # hooks of the class would make Lightning ask for a loader in every fit
+            module.validation_step = module.test_step = module._score_step  # type: ignore[method-assign]
         return module
 
     @classmethod
@@ -161,6 +172,19 @@ class GANModule(engine.GANModule):
             self.iterate(*own_loader.iteration(batches, cast(torch.dtype, self.dtype)))
             self._count_iteration()
             self._log()
+
+    def on_validation_epoch_end(self) -> None:
+        if self.scores is not None and not self.trainer.sanity_checking:
+            self.log_dict(self.scores.compute())
+
+    def on_test_epoch_end(self) -> None:
+        self.on_validation_epoch_end()
+
+    def _score_step(self, batch: Any, batch_idx: int = 0) -> None:
+        """Take in real images, and as many samples of their classes; ``validation_step`` and ``test_step``."""
+        if self.scores is not None and not self.trainer.sanity_checking:
+            images, labels = batch["images"], batch["labels"]
+            self.scores.update(images, labels, lambda numbers: self.samples(numbers, labels))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

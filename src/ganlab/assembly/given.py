@@ -46,7 +46,7 @@ def read(**arguments: Any) -> tuple[Config, dict[str, nn.Module]]:
     components.update(parts.several("reg", given.pop("reg", None) or ()))
     values = _sections({name: given.pop(name) for name in (*GENERAL, *DATA) if name in given}, given.pop("ema", None))
     clip = given.pop("clip", None) or {}
-    for name in ("optimizer", "lr", "latent_dim", "num_classes", "label_shares"):
+    for name in ("optimizer", "lr", "latent_dim", "num_classes", "label_shares", "metrics", "features"):
         given.pop(name, None)
     components["game"] = _game(game, given)
     classes = max((getattr(network, "num_classes", 0) or 0 for network in networks.values()), default=0)
@@ -151,7 +151,19 @@ def _game(game: Component, options: Mapping[str, Any]) -> Component:
     known = schema.options(game.maker, kinds.given("game"))
     for name in options:
         if name not in known:
-            arguments = (*OBJECTS, *GENERAL, *DATA, "lr", "latent_dim", "num_classes", "label_shares", "clip", "ema")
+            arguments = (
+                *OBJECTS,
+                *GENERAL,
+                *DATA,
+                "lr",
+                "latent_dim",
+                "num_classes",
+                "label_shares",
+                "clip",
+                "ema",
+                "metrics",
+                "features",
+            )
             near = suggestion(name, {*arguments, *known, *kinds.networks()})
             raise GanlabError(f"GANModule.of has no argument {name!r}, and {game.typed} has no such option.{near}")
     return parts.one("game", {game.name: {**game.options, **options}}) if options else game

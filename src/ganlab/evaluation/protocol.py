@@ -83,7 +83,7 @@ class Protocol:
                 changed = replace(changed, metrics={**changed.metrics, owner: options})
             else:
                 nodes = {"features": option_table.node("features", str(changed.features[COMPONENT]))}
-                nodes.update({name: option_table.node("metric", name) for name in changed.metrics})
+                nodes.update({name: _node_of_metric(name) for name in changed.metrics})
                 near = nearest.suggestion(key, nodes) or suggestion(owner, nodes)
                 raise GanlabError(
                     f"{key!r} is no option of this evaluation.{near} They are features.OPTION and METRIC.OPTION, of "
@@ -110,7 +110,10 @@ class Protocol:
         Raises:
             GanlabError: With every mistake in their options.
         """
-        return {name: _made("metric", name, name, options) for name, options in self.metrics.items()}
+        return {
+            name: _made("metric", name.partition(":")[0], name, {**_of_family(name), **options})
+            for name, options in self.metrics.items()
+        }
 
     def without_labels(self) -> Protocol:
         """Return the protocol without the metrics that need labels."""
@@ -126,7 +129,7 @@ class Protocol:
     def completed(self) -> Protocol:
         """Return the protocol with every option of the extractor and the metrics, as it is written with a score."""
         features = {**option_table.node("features", str(self.features[COMPONENT])), **self.features}
-        metrics = {name: {**option_table.node("metric", name), **options} for name, options in self.metrics.items()}
+        metrics = {name: _node_of_metric(name, options) for name, options in self.metrics.items()}
         for options in metrics.values():
             options.pop(COMPONENT)
         return replace(self, features=features, metrics=metrics)
@@ -199,6 +202,16 @@ def first_difference(a: Any, b: Any, where: str = "") -> tuple[str, Any, Any] | 
                 return found
         return None
     return None if a == b else (where, a, b)
+
+
+def _of_family(name: str) -> dict[str, str]:
+    """The option that FAMILY:NAME is short for: of a metric that makes one of many, by their names."""
+    return {"metric": name.partition(":")[2]} if ":" in name else {}
+
+
+def _node_of_metric(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The options of a metric, those of its constructor under those that are given."""
+    return {**option_table.node("metric", name.partition(":")[0]), **_of_family(name), **(options or {})}
 
 
 def _converted(key: str, value: Any) -> Any:
