@@ -203,6 +203,7 @@ class GuardOptions:
         samples: Images from fixed latents that it looks at.
         rollbacks: How often a run may go back; then it ends.
         rates: Factor on all learning rates each time that it goes back.
+        strength: Factor on the terms that regularizers add each time that it goes back.
         patience: Looks in succession that a sign takes; some signs take several times as many.
         explosion: Times the median of its past that a magnitude may be; null: no such sign, as in all of these.
         step: Share of the norm of its weights that one step of a player may have.
@@ -220,6 +221,7 @@ class GuardOptions:
     samples: Annotated[int, at_least(2)] = 64
     rollbacks: Whole = 2
     rates: Annotated[float, Range(above=0, most=1)] = 1.0
+    strength: Annotated[float, at_least(1)] = 1.0
     patience: Count = 2
     explosion: Positive | None = 100.0
     step: Positive | None = 0.3

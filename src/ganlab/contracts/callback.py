@@ -63,6 +63,8 @@ class RunContext:
         measured: The numbers of instruments in this iteration, on the device and the same on all ranks; `recording`
             reads them with the scalars and empties it.
         intervals: Intervals in iterations, beside ``trainer.log_every_n_steps``, at which `recording` writes a line.
+        scored: The first metric of the last score during training, by its name in loggers, the less the better; the
+            same on all ranks. The guard takes it.
         events: What the guard has seen and done since the run began, see `ganlab.runs.guard.events`.
         ending: How the session ends.
     """
@@ -76,5 +78,6 @@ class RunContext:
     scalars: dict[str, float] = field(default_factory=dict, init=False)
     measured: dict[str, Tensor] = field(default_factory=dict, init=False)
     intervals: list[int] = field(default_factory=list, init=False)
+    scored: dict[str, float] = field(default_factory=dict, init=False)
     events: list[dict[str, Any]] = field(default_factory=list)
     ending: Ending = field(default_factory=Ending, init=False)

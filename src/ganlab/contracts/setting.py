@@ -23,6 +23,7 @@ class Setting:
         latent_dim: Width of ``z``; 0 if the game draws no latents.
         label_shares: (num_classes,) shares of the labels that fakes get; None: unconditional.
         every_forward: Running state moves on every forward pass instead of once a micro-batch.
+        strength: Factor on the terms that regularizers add.
         double_backward: Whether the networks' main pass can be differentiated twice (compiled
             ones cannot).
         input_gradient: A compiled replacement for the eager input gradient, or None.
@@ -33,6 +34,7 @@ class Setting:
     latent_dim: int
     label_shares: Tensor | None = None
     every_forward: bool = False
+    strength: float = 1.0
     double_backward: bool = True
     input_gradient: Callable[..., Tensor] | None = None
     timer: Callable[[str], AbstractContextManager[Any]] = nullcontext

@@ -109,8 +109,8 @@ class View(Passes):
         for hook in self.hooks.terms:
             if hook.acts_in(self.turn):
                 with self.setting.timer("penalty"):
-                    terms, factor = hook.call(hook.player, self), hook.address.interval_steps
-                    lazy = {name: factor * term for name, term in terms.items()} if factor > 1 else terms
+                    terms, factor = hook.call(hook.player, self), self.setting.strength * hook.address.interval_steps
+                    lazy = {name: factor * term for name, term in terms.items()} if factor != 1 else terms
                 found.setdefault(hook.player, {}).update(lazy)
         return {player: terms for player, terms in found.items() if terms}
 

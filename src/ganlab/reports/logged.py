@@ -13,6 +13,7 @@ from ganlab.core.json_lines import is_number
 METRICS = "metrics.jsonl"
 LINES = 4000  # that are read, evenly spread
 SPEED = "images_per_second"
+_EVENT = "event"  # a line of the guard, see `ganlab.runs.guard.events`
 _POSITION = ("iteration", "kimg")
 _EVENT = "event"  # of a line that the guard wrote
 
@@ -26,12 +27,14 @@ class Logged:
         kimg: Of each line, in ascending order.
         seconds: Of training until each line, with saving and scoring in between; from the speed of each interval.
         scalars: (kimg, value) of finite values, by name.
+        events: What the guard saw and did, and the quantity that showed it, in the order of the file.
     """
 
     iterations: Sequence[int] = ()
     kimg: Sequence[float] = ()
     seconds: Sequence[float] = ()
     scalars: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    events: Sequence[tuple[str, str]] = ()
 
 
 def read(folder: Path) -> Logged:
@@ -45,9 +48,13 @@ def read(folder: Path) -> Logged:
     kimg: list[float] = []
     seconds: list[float] = []
     scalars: dict[str, list[tuple[float, float]]] = {}
+    events: list[tuple[str, str]] = []
     at, now = 0.0, 0.0
     for row in rows:
         if not isinstance(row, dict) or not is_number(row.get("kimg")) or row["kimg"] < at or _EVENT in row:
+            continue
+        if _EVENT in row:
+            events.append(_said(row))
             continue
         speed: Any = row.get(SPEED)
         iteration: Any = row.get("iteration")
@@ -60,4 +67,12 @@ def read(folder: Path) -> Logged:
         for name, value in row.items():
             if name not in _POSITION and is_number(value):
                 scalars.setdefault(name, []).append((at, value))
-    return Logged(iterations, kimg, seconds, scalars)
+    return Logged(iterations, kimg, seconds, scalars, events)
+
+
+def _said(row: Mapping[str, Any]) -> tuple[str, str]:
+    words = {name: str(row.get(name)) for name in ("noticed", "sign", "began", "sentence", "action", "iteration")}
+    back = f" The run went on from iteration {words['iteration']}." if words["action"] == "rollback" else ""
+    ended = " The run was ended." if words["action"] == "stop" else ""
+    said = f"iteration {words['noticed']}, {words['sign']} since {words['began']}: {words['sentence']}{back}{ended}"
+    return said, str(row.get("quantity"))

@@ -54,9 +54,10 @@ def write(folder: Path, state: str, refresh_seconds: int = 0) -> Path:
         headline=page.headline_of(protocols[0]) if protocols else None,
         sections=[
             (part.title, [interactive.of_chart(chart, _CLOCK) for chart in part.charts])
-            for part in [*_scores(protocols), *_logged(log)]
+            for part in [*_evidence(log), *_scores(protocols), *_logged(log)]
             if part
         ],
+        guard=[said for said, _ in log.events],
         details=page.details(protocols[0]) if protocols else None,
         constants=_constants(log),
         rows=[Row("", {"": frames})] if frames else [],
@@ -102,6 +103,13 @@ def _scores(protocols: Sequence[Sequence[dict[str, Any]]]) -> list[Part]:
             found = curves.over_training(group, of_run[-1])
             parts.append(Part(f"Scores under protocol {protocol.get('name')}: {images}", charts=found.charts))
     return parts
+
+
+def _evidence(log: Logged) -> list[Part]:
+    """Return a part with what showed the guard that the run fails, if it saw anything."""
+    names = dict.fromkeys(quantity for _, quantity in log.events)
+    shown = {name: log.scalars[name] for name in names if name in log.scalars}
+    return [Part("What the guard saw", charts=curves.charts(shown))] if shown else []
 
 
 def _logged(log: Logged) -> list[Part]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.runs import Command, Start, Train, assert_bit_equal, metrics, state
 
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
+from ganlab.data.digits import Digits
+from ganlab.reports import logged, run_page
 from ganlab.runs import checkpoints, session
+from ganlab.runs.callbacks import evaluating
 from ganlab.runs.callbacks.guard import GuardError
 from ganlab.runs.guard import signs
 from ganlab.runs.guard.events import Event, events
@@ -209,3 +213,37 @@ def test_rollback_without_checkpoints_is_refused_before_it_begins(train: Train, 
     with pytest.raises(GanlabError, match=r"guard=rollback has nothing to go back to: .*checkpoint\.every_steps=500"):
         train("guard=rollback", steps=20)
     assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_belong_to_nothing_end_a_run_that_could_go_back(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Digits.__init__
+
+    def shuffled(self: Digits) -> None:
+        made(self)
+        assert self.labels is not None
+        self.labels = np.random.default_rng(0).permutation(self.labels)
+
+    monkeypatch.setattr(Digits, "__init__", shuffled)
+    with pytest.raises(GuardError, match="after iteration 1, data since 1: labels say nothing of their images"):
+        train(*ROLLBACK, steps=12)
+    assert [event.action for event in events(tmp_path / "run")] == ["stop"]
+
+
+def test_the_page_says_what_the_guard_saw_and_draws_its_evidence(train: Train) -> None:
+    folder = train(*FREEZES, steps=10)
+    text = run_page.write(folder, "finished").read_text()
+    assert "iteration 8, frozen since 7: the weights of the discriminator do not move." in text
+    assert "What the guard saw" in text
+    assert "began" not in logged.read(folder).scalars
+    assert "The guard</h2>" not in run_page.write(train("guard=off", name="off"), "finished").read_text()
+
+
+def test_a_score_that_has_risen_is_a_sign(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = iter((60.0, 50.0, 200.0, 200.0))
+    monkeypatch.setattr(evaluating.scores, "loss", lambda value: next(scored, 200.0))
+    folder = train(
+        "guard.every_steps=1", "evaluate.every_kimg=0.016", "evaluate.metrics=[kid]", "evaluate.samples=20", steps=8
+    )  # fmt: skip
+    assert [(event.sign, event.quantity) for event in events(folder)] == [("score", "evaluation/kid")]

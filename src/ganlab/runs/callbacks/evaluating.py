@@ -77,6 +77,7 @@ class Evaluating(L.Callback):
         protocol: str | None,
     ) -> None:
         changes = {"metrics": metrics, "samples": samples, "reference": reference, "features": features}
+        self.context = run
         self.run = Run.of(run.folder, run.experiment)
         self.protocol = chosen(protocol, run.experiment.config["data"].name, changes)
         self.every = 1000 * every_kimg
@@ -106,19 +107,21 @@ class Evaluating(L.Callback):
 
     def _evaluate(self, trainer: L.Trainer) -> None:
         assert self._evaluator is not None
-        best = False
+        best, loss = False, math.nan
         try:
             result = self.run.evaluate(self._evaluator, self.protocol.truncation)
             if trainer.is_global_zero:
-                best = self._keep(trainer, result)
+                best, loss = self._keep(trainer, result)
                 page.write(self.run.folder)
         except GanlabError as error:  # the run is worth more than a score
             if trainer.is_global_zero:
                 print(f"The evaluation at {self.run.module.progress.kimg:g} kimg failed: {error}", file=sys.stderr)
         if distributed.world_size() > 1:
-            flag = torch.tensor(float(best), device=self.run.module.device)
-            dist.broadcast(flag, src=0)
-            best = bool(flag)
+            found = torch.tensor([float(best), loss], device=self.run.module.device)
+            dist.broadcast(found, src=0)
+            best, loss = bool(found[0]), float(found[1])
+        if math.isfinite(loss):
+            self.context.scored[f"evaluation/{next(iter(self.protocol.metrics))}"] = loss
         if best:
             finite.refuse_infinite(self.run.module)
             trainer.save_checkpoint(self.run.folder / CHECKPOINTS / BEST)
@@ -126,8 +129,8 @@ class Evaluating(L.Callback):
             if failure is not None and trainer.is_global_zero:
                 print(f"{BEST} cannot be written ({failure.strerror or failure}): training goes on.", file=sys.stderr)
 
-    def _keep(self, trainer: L.Trainer, result: Any) -> bool:
-        """Write the record and print the first number; return True if it is the best so far."""
+    def _keep(self, trainer: L.Trainer, result: Any) -> tuple[bool, float]:
+        """Write the record and print the first number; return whether it is the best so far, and its loss."""
         folder = self.run.folder
         before = [r for r in scores.read(folder) if r["during_training"]]
         record = result.record(self.run.described("", self.protocol.truncation), during_training=True)
@@ -143,4 +146,4 @@ class Evaluating(L.Callback):
         for logger in trainer.loggers:
             numbers = {f"evaluation/{n}": v["value"] for n, v in record["values"].items() if v["value"] is not None}
             logger.log_metrics(numbers, step=self.run.module.progress.images_seen)
-        return best
+        return best, loss

@@ -12,6 +12,7 @@ import lightning as L
 from ganlab.contracts.callback import RunContext
 from ganlab.core import files, json_lines
 from ganlab.core.errors import GanlabError, sentence
+from ganlab.core.json_lines import is_number
 from ganlab.engine.module import GANModule
 from ganlab.runs.finite import DivergedError
 from ganlab.runs.guard import events, signs
@@ -39,6 +40,7 @@ class Guard(L.Callback):
         every_steps: Interval in iterations.
         rollbacks: How often a run may go back.
         rates: Factor on all learning rates each time that it does.
+        strength: Factor on the terms that regularizers add, likewise.
         samples: Images from fixed latents that are measured.
         limits: Thresholds, see `ganlab.runs.guard.signs.Limits`.
     """
@@ -54,11 +56,12 @@ class Guard(L.Callback):
         every_steps: int,
         rollbacks: int,
         rates: float,
+        strength: float,
         samples: int,
         **limits: Any,
     ) -> None:
         self.run, self.action, self.every_steps = run, action, every_steps
-        self.rollbacks, self.rates = rollbacks, rates
+        self.rollbacks, self.rates, self.strength = rollbacks, rates, strength
         self.limits = Limits(**limits)
         self.history = History()
         self._seen: set[str] = set()
@@ -92,6 +95,8 @@ class Guard(L.Callback):
             return
         self._heed_growth(pl_module)
         self.history.add(iteration, {name: value for name, value in self.run.scalars.items() if "/" in name})
+        self.history.add(iteration, self.run.scored)
+        self.run.scored.clear()
         found = signs.found(self.history, self.limits)
         sure = [sign for sign in found if sign.sure]
         self.run.ending.suspected = min((sign.began for sign in found), default=None)
@@ -123,6 +128,7 @@ class Guard(L.Callback):
             "seen": sorted(self._seen),
             "events": [dict(event) for event in self.run.events],
             "suspected": self.run.ending.suspected,
+            "scored": dict(self.run.scored),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -130,6 +136,9 @@ class Guard(L.Callback):
         stage = state_dict.get("stage")
         self._stage = stage if isinstance(stage, list) else None
         seen, stored, suspected = (state_dict.get(name) for name in ("seen", "events", "suspected"))
+        scored = state_dict.get("scored")
+        if isinstance(scored, dict):
+            self.run.scored.update({str(name): float(value) for name, value in scored.items() if is_number(value)})
         self._seen = {str(name) for name in seen} if isinstance(seen, list) else set()
         self.run.ending.suspected = suspected if type(suspected) is int else None
         if not self._carried and isinstance(stored, list) and all(map(is_event, stored)):
@@ -144,6 +153,7 @@ class Guard(L.Callback):
         module = self.run.experiment.module
         module.attempt = sum(event["action"] == "rollback" for event in self.run.events)
         module.rate_factor = self.rates**module.attempt
+        module.setting.strength = self.strength**module.attempt
 
     def _heed_growth(self, module: GANModule) -> None:
         """Begin anew where networks have grown: their numbers are others then."""
@@ -155,7 +165,8 @@ class Guard(L.Callback):
     def _act(self, sign: Sign, module: GANModule, main: bool) -> None:
         iteration, ending = module.progress.iteration, self.run.ending
         done = sum(event["action"] == "rollback" for event in self.run.events)
-        action = "stop" if self.action == "rollback" and done >= self.rollbacks else self.action
+        ends = self.action == "rollback" and (done >= self.rollbacks or sign.of_data)
+        action = "stop" if ends else self.action
         event = Event(
             iteration, module.progress.kimg, len(self.run.events), sign.name, action, sign.began, iteration,
             sign.quantity, sign.sentence,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ganlab.runs.guard.history import History, Point, median, streak, values
 
@@ -56,6 +56,7 @@ class Sign:
         began: The first iteration in which it was seen.
         sentence: The evidence.
         sure: Whether it lasts long enough; False: it is only suspected.
+        of_data: Whether it is of the data set, so that it stays whatever is drawn.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Sign:
     began: int
     sentence: str
     sure: bool = True
+    of_data: bool = False
 
 
 def found(history: History, limits: Limits) -> list[Sign]:
@@ -198,7 +200,8 @@ def data(history: History, limits: Limits) -> Iterator[Sign]:
          "than labels in another order would."),
     ):  # fmt: skip
         part = streak(history[f"guard/labels/{quantity}"], lambda value, least=least: value < least)  # type: ignore[misc]
-        yield from _sign("data", f"guard/labels/{quantity}", part, needed, sentence)
+        for sign in _sign("data", f"guard/labels/{quantity}", part, needed, sentence):
+            yield replace(sign, of_data=quantity != "classes")
 
 
 def cycle(history: History, limits: Limits) -> Iterator[Sign]:
@@ -221,7 +224,9 @@ def score(history: History, limits: Limits) -> Iterator[Sign]:
         if most is None or len(points) < 2:
             continue
         best = min(values(points[:-1]))
-        part = streak(points, lambda value, best=best: value > most * best)  # type: ignore[misc]
+        way = points[0][1] - best  # so that noise around 0 is no change
+        worst = max(best * most if best > 0 else best / most, best + 0.1 * way)
+        part = streak(points, lambda value, worst=worst: value > worst)  # type: ignore[misc]
         yield from _sign("score", name, part, 1, f"{name} has risen to {{now:.3g}} after {best:.3g} at its best.")
 
 
