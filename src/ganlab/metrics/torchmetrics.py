@@ -144,9 +144,8 @@ def _numbers(found: Any, name: str) -> dict[str, float]:
     if isinstance(found, Mapping):
         return {f"{name}_{key}": float(value) for key, value in found.items()}
     parts: Iterable[Any] = found if isinstance(found, (tuple, list)) else (found,)
-    return {
-        name if i == 0 else f"{name}_std" if i == 1 else f"{name}_{i}": float(x.mean()) for i, x in enumerate(parts)
-    }
+    names = (name, f"{name}_std", *(f"{name}_{i}" for i in range(2, 9)))
+    return {key: float(value.mean()) for key, value in zip(names, parts, strict=False)}
 
 
 def _unit(images: Tensor) -> Tensor:
