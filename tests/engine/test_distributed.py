@@ -26,6 +26,7 @@ from ganlab.core.randomness import Stream, using
 TOLERANCE = 1e-5  # relative, over the whole concatenated vector
 IN_DOUBLE = 1e-9
 VISIBLE = 1e-2  # what a wrong gradient differs by at least
+INSTRUMENTS = ("spectra", "gradients", "memorization", "diversity", "lipschitz")
 PER_BLOCK = ("left", "right")  # spectral norm's vectors of one block, made anew for each
 
 
@@ -197,7 +198,8 @@ def files(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_the_installed_command_on_two_processes_equals_one_and_rank_zero_alone_writes(tmp_path: Path) -> None:
-    steps = ("trainer.max_steps=10", "checkpoint.every_steps=5", "sample.every_steps=5")
+    steps = ("trainer.max_steps=10", "checkpoint.every_steps=5", "sample.every_steps=5", "watch.every_steps=4",
+             "watch=[" + ",".join(INSTRUMENTS) + "]")  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
     done = ganlab_train(two, *steps, "trainer.devices=2")
     assert done.returncode == 0, done.stderr
@@ -211,6 +213,9 @@ def test_the_installed_command_on_two_processes_equals_one_and_rank_zero_alone_w
     assert [line["iteration"] for line in lines(two)] == [2, 4, 6, 8, 10]
     for mine, theirs in zip(lines(two), lines(one), strict=True):
         assert mine["discriminator/adversarial"] == pytest.approx(theirs["discriminator/adversarial"], rel=1e-4)
+        watched = {name: value for name, value in theirs.items() if name.split("/")[0] in INSTRUMENTS}
+        assert len(watched) > 40 or mine["iteration"] % 4
+        assert {name: mine[name] for name in watched} == pytest.approx(watched, rel=2e-3, abs=1e-4)
     found, expected = weights(two), weights(one)
     assert found.keys() == expected.keys()
     floats = [name for name, value in expected.items() if value.is_floating_point()]

@@ -142,3 +142,38 @@ def test_seconds_follow_from_the_speed_of_each_interval(tmp_path: Path) -> None:
     assert list(log.kimg) == [1, 2, 4]  # the line that goes back is passed over
     assert list(log.seconds) == [2, 3, 3]
     assert [run_page.kimg_of(log, iteration) for iteration in (0, 1, 2)] == [0, 1, 2]
+
+
+def test_sizes_of_layers_have_a_log_scale_and_checkpoints_measured_afterwards_are_drawn(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    folder = run_folder(tmp_path / "run")
+    rows = [
+        {
+            "iteration": 200,
+            "kimg": 12.8,
+            "checkpoint": "last.ckpt",
+            "equilibrium/real0": 2.0,
+            "equilibrium/error0": 0.5,
+        },
+        {"iteration": 100, "kimg": 6.4, "checkpoint": "a.ckpt", "equilibrium/real0": 9.0, "equilibrium/error0": 0.5},
+        {"iteration": 100, "kimg": 6.4, "checkpoint": "a.ckpt", "equilibrium/real0": -1.0, "equilibrium/error0": None},
+        {"iteration": 100, "kimg": "x", "equilibrium/real0": 7.0},
+        [EVIL],
+    ]
+    (folder / "watch.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"iteration')
+    assert logged.measured(folder) == {
+        "equilibrium/real0": [(6.4, -1.0), (12.8, 2.0)], "equilibrium/error0": [(6.4, 0.5), (12.8, 0.5)],
+    }  # fmt: skip
+    page = chromium.page()
+    page.open(run_page.write(folder, "finished"))
+    captions = "[...document.querySelectorAll('figure.plot figcaption')].map(e => e.firstChild.data.trim())"
+    assert page.value(captions)[-1] == "real0"
+    assert "equilibrium/error0 0.5" in page.value("document.body.innerText")
+    labels = (
+        "[...document.querySelectorAll('figure.plot')].map(e => JSON.parse(e.querySelector('script').text).logarithmic)"
+    )
+    drawn = dict(zip(page.value(captions), page.value(labels), strict=True))
+    assert [name for name, logarithmic in drawn.items() if logarithmic] == ["discriminator/layers/sigma0"]
+    assert not page.value("document.querySelector('.plots input[type=checkbox]').checked")
+    assert page.complaints == []

@@ -191,3 +191,23 @@ def test_max_kimg_counts_the_images_of_every_batch(train: Train) -> None:
     folder = train(*GROWS, "growth.batch_sizes={4:16}", "trainer.max_steps=-1", "run.max_kimg=0.108")
     assert state(folder)["ganlab"]["progress"] == vars(progress)
     assert progress.images_seen == 3 * 16 + 8 * 8
+
+
+def test_instruments_see_images_at_the_stage_and_the_same_ones_afterwards(tmp_path: Path) -> None:
+    """Lines at 4 pixels, in the middle of the fade to 8, and at 8; checkpoints of the latter two."""
+    folder = session.start(
+        compose.read(
+            [*GROWS, "watch=[memorization,diversity]", "watch.every_steps=4", "checkpoint.every_steps=4",
+             "watch.memorization.samples=16", "watch.diversity.samples=16", f"run.dir={tmp_path / 'run'}"]
+        )
+    ).folder  # fmt: skip
+    logged = {line["iteration"]: line for line in metrics(folder) if "diversity/vendi" in line}
+    assert list(logged) == [4, 8, 12]
+    assert cli.dispatch(["watch", str(folder), "checkpoint=all"]) == 0
+    again = [json.loads(line) for line in (folder / "watch.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in again] == [8, 12, 14]
+    for line in again[:2]:
+        numbers = {name: value for name, value in line.items() if "/" in name}
+        assert {"memorization/d_gap", "diversity/distance"} <= numbers.keys()
+        assert {name: logged[line["iteration"]][name] for name in numbers} == numbers
+    assert cli.dispatch(["watch", str(folder), "what=equilibrium", "equilibrium.depth=6", "checkpoint=8"]) == 0

@@ -41,6 +41,7 @@ class Chart:
         lines: At most three have colours of their own.
         note: How to read it, in a few words.
         level: A horizontal line to compare with: its name and its height.
+        logarithmic: On a page whose reader can change that, its vertical axis begins as a logarithmic one.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Chart:
     lines: Sequence[Line]
     note: str = ""
     level: tuple[str, float] | None = None
+    logarithmic: bool = False
 
 
 @dataclass(frozen=True)

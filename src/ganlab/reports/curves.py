@@ -37,22 +37,29 @@ def varies(points: Points) -> bool:
 
 def charts(found: Mapping[str, Points]) -> list[Chart]:
     """Return a chart for each scalar; one for a pair that differs in ``real`` and ``fake`` alone, and one for what an
-    instrument measured of all layers of a player, as of ``spectra/generator/LAYER/sigma0``."""
+    instrument measured of all layers of a player, as of ``spectra/generator/LAYER/sigma0`` (figure 3 of Brock et al.
+    2019, arXiv:1809.11096), whose sizes may differ by far."""
     together: dict[str, list[str]] = {}
     for name in found:
         together.setdefault(_title(name), []).append(name)
     drawn = []
     for title, names in together.items():
         title = names[0] if len(names) == 1 else title
-        drawn.append(Chart(title, "kimg", title.rpartition("/")[2], [_thinned(name, found[name]) for name in names]))
+        sizes = _of_layer(names[0]) and all(y > 0 for name in names for _, y in found[name])
+        lines = [_thinned(name, found[name]) for name in names]
+        drawn.append(Chart(title, "kimg", title.rpartition("/")[2], lines, logarithmic=sizes))
     return drawn
 
 
 def _title(name: str) -> str:
-    if name.count("/") == _OF_LAYERS:
+    if _of_layer(name):
         instrument, player, _, quantity = name.split("/")
         return f"{instrument}/{player}/layers/{quantity}"
     return re.sub("(real|fake)_", "", name)
+
+
+def _of_layer(name: str) -> bool:
+    return name.count("/") == _OF_LAYERS
 
 
 def _thinned(name: str, points: Points) -> Line:

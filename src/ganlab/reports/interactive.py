@@ -63,6 +63,7 @@ class Plot:
         traces: Its lines.
         note: How to read it, in a few words.
         level: A horizontal line to compare with: its name and its height.
+        logarithmic: Its vertical axis is logarithmic until a reader changes that.
     """
 
     title: str
@@ -70,11 +71,13 @@ class Plot:
     traces: Sequence[Trace]
     note: str = ""
     level: tuple[str, float] | None = None
+    logarithmic: bool = False
 
     def plain(self) -> dict[str, Any]:
         """Return it as the script reads it."""
         return {
             "x": self.x,
+            "logarithmic": self.logarithmic,
             "level": None if self.level is None else {"name": self.level[0], "value": self.level[1]},
             "traces": [
                 {
@@ -138,7 +141,7 @@ def of_chart(chart: Chart, clock: str = "") -> Plot:
                 place=place,
             )
         )
-    return Plot(chart.title, chart.x, traces, chart.note, chart.level)
+    return Plot(chart.title, chart.x, traces, chart.note, chart.level, chart.logarithmic)
 
 
 def clock(kimg: Sequence[float], seconds: Sequence[float]) -> dict[str, Sequence[float]]:

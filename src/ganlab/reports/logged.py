@@ -1,4 +1,4 @@
-"""metrics.jsonl of a run: scalars by name, and the clock that turns kimg into seconds of training."""
+"""metrics.jsonl of a run: scalars by name, and the clock that turns kimg into seconds of training; and watch.jsonl."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ganlab.core import json_lines
 from ganlab.core.json_lines import is_number
 
 METRICS = "metrics.jsonl"
+MEASURED = "watch.jsonl"
 LINES = 4000  # that are read, evenly spread
 SPEED = "images_per_second"
 _EVENT = "event"  # a line of the guard, see `ganlab.runs.guard.events`
 _POSITION = ("iteration", "kimg")
-_EVENT = "event"  # of a line that the guard wrote
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read(folder: Path) -> Logged:
     events: list[tuple[str, str]] = []
     at, now = 0.0, 0.0
     for row in rows:
-        if not isinstance(row, dict) or not is_number(row.get("kimg")) or row["kimg"] < at or _EVENT in row:
+        if not _has_kimg(row) or row["kimg"] < at:
             continue
         if _EVENT in row:
             events.append(_said(row))
@@ -76,3 +76,22 @@ def _said(row: Mapping[str, Any]) -> tuple[str, str]:
     ended = " The run was ended." if words["action"] == "stop" else ""
     said = f"iteration {words['noticed']}, {words['sign']} since {words['began']}: {words['sentence']}{back}{ended}"
     return said, str(row.get("quantity"))
+
+
+def measured(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """Return (kimg, value), in ascending order, of what instruments measured on checkpoints afterwards, by name; of
+    several measurements of a checkpoint the last one."""
+    found: dict[str, dict[float, float]] = {}
+    try:
+        rows = [row for _, row in json_lines.read(folder / MEASURED, LINES)]
+    except OSError:
+        return {}
+    for row in filter(_has_kimg, rows):
+        for name, value in row.items():
+            if "/" in name and is_number(value):
+                found.setdefault(name, {})[float(row["kimg"])] = value
+    return {name: sorted(points.items()) for name, points in found.items()}
+
+
+def _has_kimg(row: Any) -> bool:
+    return isinstance(row, dict) and is_number(row.get("kimg"))

@@ -38,7 +38,7 @@ def write(folder: Path, state: str, refresh_seconds: int = 0) -> Path:
     Raises:
         GanlabError: If it cannot be written, or somebody has altered a line of evaluation.jsonl.
     """
-    log, records = logged.read(folder), scores.read(folder)
+    log, records, measured = logged.read(folder), scores.read(folder), logged.measured(folder)
     clocks = {_CLOCK: interactive.clock(log.kimg, log.seconds)} if log.kimg else {}
     frames = grids.frames({"": [(i, kimg_of(log, i), path) for i, path in grids.found(folder)]})[""]
     environment = _environment(folder)
@@ -54,12 +54,12 @@ def write(folder: Path, state: str, refresh_seconds: int = 0) -> Path:
         headline=page.headline_of(protocols[0]) if protocols else None,
         sections=[
             (part.title, [interactive.of_chart(chart, _CLOCK) for chart in part.charts])
-            for part in [*_evidence(log), *_scores(protocols), *_logged(log)]
+            for part in [*_evidence(log), *_scores(protocols), *_grouped(log.scalars), *_afterwards(measured)]
             if part
         ],
         guard=[said for said, _ in log.events],
         details=page.details(protocols[0]) if protocols else None,
-        constants=_constants(log),
+        constants=_constants(log.scalars, measured),
         rows=[Row("", {"": frames})] if frames else [],
         facts=_facts(environment),
         command=run_facts.command(folder),
@@ -112,10 +112,10 @@ def _evidence(log: Logged) -> list[Part]:
     return [Part("What the guard saw", charts=curves.charts(shown))] if shown else []
 
 
-def _logged(log: Logged) -> list[Part]:
+def _grouped(scalars: Mapping[str, curves.Points]) -> list[Part]:
     """Return a part for each group of scalars, ``discriminator/...``, and one for those without a group."""
     groups: dict[str, dict[str, curves.Points]] = {}
-    for name, points in log.scalars.items():
+    for name, points in scalars.items():
         if curves.varies(points):
             group = name.partition("/")[0] if "/" in name else _OTHERS
             groups.setdefault(group, {})[name] = points
@@ -123,6 +123,11 @@ def _logged(log: Logged) -> list[Part]:
     return [
         Part(group[:1].upper() + group[1:], charts=_short(curves.charts(groups[group]), group)) for group in ordered
     ]
+
+
+def _afterwards(measured: Mapping[str, curves.Points]) -> list[Part]:
+    """Return the parts of what was measured on several checkpoints."""
+    return [replace(part, title=f"{part.title}, measured on checkpoints") for part in _grouped(measured)]
 
 
 def _short(charts: Sequence[Chart], group: str) -> list[Chart]:
@@ -137,8 +142,9 @@ def _short(charts: Sequence[Chart], group: str) -> list[Chart]:
     ]
 
 
-def _constants(log: Logged) -> str:
-    same = {name: points[0][1] for name, points in log.scalars.items() if not curves.varies(points)}
+def _constants(scalars: Mapping[str, curves.Points], measured: Mapping[str, curves.Points]) -> str:
+    same = {name: points[0][1] for name, points in scalars.items() if not curves.varies(points)}
+    same |= {name: points[-1][1] for name, points in measured.items() if not curves.varies(points)}
     shown = [f"{name} {on_page(value)}" for name, value in list(same.items())[:_NAMES]]
     return ", ".join(shown)
 

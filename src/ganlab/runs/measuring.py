@@ -18,11 +18,12 @@ from ganlab.contracts.instrument import Instrument, Subject
 from ganlab.core import files, json_lines
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GANModule
+from ganlab.reports import logged
 from ganlab.runs import checkpoint_check, checkpoints, choice, run_folder, trainer, watched
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.run import Run
 
-FILE = "watch.jsonl"
+FILE = logged.MEASURED
 Line = dict[str, Any]
 
 

@@ -52,7 +52,7 @@
     const xs = plot.traces.map((trace) => across(plot, trace, panel.axis));
     one.xs = xs;
     const least = Math.min(...plot.traces.flatMap((trace) => [trace.y, ...trace.each].flat()).filter((y) => y !== null));
-    const logarithmic = panel.logarithmic && least > 0 && !(plot.level && plot.level.value <= 0);
+    const logarithmic = (panel.logarithmic ?? plot.logarithmic) && least > 0 && !(plot.level && plot.level.value <= 0);
     const end = (ys) => (logarithmic ? ys?.map((y) => (y === null ? y : Math.max(y, least / 10))) : ys); // a band may reach below 0
     const tables = plot.traces.map((trace, at) => [xs[at], trace.y, end(trace.low) ?? trace.y, end(trace.high) ?? trace.y, ...trace.each]);
     const series = [{}];
@@ -281,7 +281,7 @@
       }
       bar.append(choices);
     }
-    bar.append(option("checkbox", "log scale", "", panel.logarithmic, (on) => {
+    bar.append(option("checkbox", "log scale", "", panel.logarithmic ?? false, (on) => {
       panel.logarithmic = on;
       memory.set(`log ${panel.key}`, on);
       again();
@@ -303,7 +303,7 @@
       element,
       key,
       axis: memory.get(`axis ${key}`, "kimg"),
-      logarithmic: memory.get(`log ${key}`, false),
+      logarithmic: memory.get(`log ${key}`, null),
       each: memory.get(`each ${key}`, false),
       hidden: new Set(memory.get(`hidden ${key}`, [])),
     };
