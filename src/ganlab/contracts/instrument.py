@@ -65,10 +65,12 @@ class Subject:
         """
         network = getattr(self.game, "discriminator", None)
         if not isinstance(network, nn.Module):
-            raise ValueError("the game has no discriminator")
+            raise ValueError("the game has no discriminator: leave this instrument out")
         wanted = [p for p in signature(network.forward).parameters.values() if p.default is p.empty]
         if not hasattr(network, "head") or len(wanted) > 2:
-            raise ValueError(f"{type(network).__name__} gives no logit for an image alone")
+            raise ValueError(
+                f"the {type(network).__name__} gives no logit for an image alone: leave this instrument out"
+            )
         return network
 
     def logits(self, images: Tensor, labels: Tensor | None) -> Tensor:
@@ -90,7 +92,7 @@ class Subject:
         """
         network = getattr(self.game, "generator", None)
         if not isinstance(network, nn.Module):
-            raise ValueError("the game has no generator")
+            raise ValueError("the game has no generator: leave this instrument out")
         return network
 
     def reals(self, split: str, count: int) -> Images:
