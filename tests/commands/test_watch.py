@@ -60,3 +60,21 @@ def test_any_instrument_may_look_at_any_run_and_wrong_words_are_refused(finished
     }.items():
         with pytest.raises(GanlabError, match=sentence):
             cli.dispatch(["watch", str(folder), *options.split()])
+
+
+def test_equilibria_are_of_checkpoints_alone_and_the_same_each_time(
+    finished: Path, train: Train, tmp_path: Path
+) -> None:
+    import shutil
+
+    folder = Path(shutil.copytree(finished, tmp_path / "copy"))
+    few = ["equilibrium.depth=6", "equilibrium.values=2"]
+    for words in (["what=diversity"], ["what=[equilibrium,diversity]", *few], ["what=equilibrium", *few]):
+        assert cli.dispatch(["watch", str(folder), *words]) == 0
+    plain, both, again = (line for _, line in json_lines.read(folder / "watch.jsonl"))
+    assert {name: value for name, value in both.items() if name.startswith("equilibrium/")}.items() <= again.items()
+    assert both["equilibrium/error0"] < 0.1 * abs(complex(both["equilibrium/real0"], both["equilibrium/imaginary0"]))
+    assert {name: plain[name] for name in plain if "/" in name} == {n: v for n, v in both.items() if "diversity/" in n}
+    with pytest.raises(GanlabError, match=r"^watch=equilibrium: it costs as much as 80 iterations, so it measures"):
+        train("watch=equilibrium")
+    assert not (tmp_path / "run").exists()

@@ -20,7 +20,7 @@ class Watch(Command):
     They go to watch.jsonl in the run, a line for each checkpoint; those of layers only there.
 
     Args:
-        what: spectra, gradients, memorization, diversity, lipschitz; null: those that the run has
+        what: spectra, gradients, memorization, diversity, lipschitz, equilibrium; null: those that the run has
         checkpoint: last, best, all, an iteration, or the name or path of a file; RUN may be such a file itself
         device: cpu, cuda, cuda:1, mps; auto: a GPU if there is one
         more: see `ganlab show watch NAME`

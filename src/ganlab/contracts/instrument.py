@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from inspect import signature
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,24 @@ from ganlab.sampling import generation, styles
 Images = tuple[Tensor, Tensor | None]
 """Float (N, C, H, W) in [-1, 1] on the networks' device, and int64 (N,) labels or None."""
 _BATCH = 64  # images that go through a network together
+
+
+class Field(Protocol):
+    """The vector field v(w) of a game: the gradient of each player's objective by its own weights.
+
+    Attributes:
+        weights: w (P,), float64, of all players one after the other.
+        sizes: The number of weights of each player, in that order.
+    """
+
+    @property
+    def weights(self) -> Tensor: ...
+
+    @property
+    def sizes(self) -> Mapping[str, int]: ...
+
+    def __call__(self, weights: Tensor) -> Tensor:
+        """Return v (P,) at weights (P,)."""
 
 
 @dataclass
@@ -40,6 +58,8 @@ class Subject:
             real ones at the present stage of growth. They are decoded once.
         extractor: ``extractor(name)``: a prepared feature extractor on the networks' device; None: the one by which the
             run is scored.
+        vector_field: Gives the game's vector field, as the iteration after a checkpoint has it, in a block; None in
+            training.
     """
 
     game: Game
@@ -49,6 +69,7 @@ class Subject:
     counts: Mapping[str, int] = field(default_factory=dict)
     read: Callable[[str, int], Images] | None = None
     extractor: Callable[[str | None], Extractor] | None = None
+    vector_field: Callable[[], AbstractContextManager[Field]] | None = None
     _latents: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @property

@@ -23,6 +23,10 @@ class Pending:
         """Add the value of one micro-batch."""
         self._values.setdefault(buffer, []).append(value.detach())
 
+    def forget(self) -> None:
+        """Drop what waits."""
+        self._values.clear()
+
     @torch.no_grad()
     def settle(self) -> None:
         """Give every buffer its new value."""

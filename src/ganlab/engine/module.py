@@ -162,21 +162,33 @@ class GANModule(L.LightningModule):
             batch: The real images.
             sizes: Global sizes of the batches in it; empty: as the options say.
         """
-        options, before = self.training_options, self.progress
-        iteration = plan(self.game, before, options.batch_size)
+        before = self.progress
+        iteration = plan(self.game, before, self.training_options.batch_size)
         if sizes:
             iteration = iteration.of_sizes(sizes)
         self._enter_stage(before.images_seen)
-        for scheduled in options.scheduled:
-            scheduled.assign(scheduled.schedule(before.images_seen))
-        for before_iteration in self._hooks.before_iteration:
-            before_iteration(before)
+        self.prepare(before)
         factors = dict(self._stage.learning_rates) if self._stage is not None else {}
         if self.rate_factor != 1:
             factors = {player: self.rate_factor * factors.get(player, 1.0) for player in self.game.players}
         self.player_optimizers.set_learning_rates(before.images_seen, factors)
         self._kept = Kept(self.objective_names)
-        reals = Reals(
+        RULES[self.game.update](iteration.slots, self.reals(batch), self._evaluate, self.player_optimizers)
+        with self.setting.timer("EMA"):
+            self.average.follow(before.images_seen, iteration.counted)
+        self.progress = iteration.advance(before)
+
+    def prepare(self, progress: Progress) -> None:
+        """Set numbers that follow schedules, and have regularizers change their state, before an iteration."""
+        for scheduled in self.training_options.scheduled:
+            scheduled.assign(scheduled.schedule(progress.images_seen))
+        for before_iteration in self._hooks.before_iteration:
+            before_iteration(progress)
+
+    def reals(self, batch: Batch) -> Reals:
+        """Return the real images of an iteration, as networks see them at the present stage of growth."""
+        options = self.training_options
+        return Reals(
             batch,
             accumulate=options.accumulate,
             channels_last=options.channels_last,
@@ -184,10 +196,6 @@ class GANModule(L.LightningModule):
             dequantize=options.dequantize,
             alpha=self._stage.alpha if self._stage is not None else 1.0,
         )
-        RULES[self.game.update](iteration.slots, reals, self._evaluate, self.player_optimizers)
-        with self.setting.timer("EMA"):
-            self.average.follow(before.images_seen, iteration.counted)
-        self.progress = iteration.advance(before)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ganlab"] = {
@@ -206,7 +214,17 @@ class GANModule(L.LightningModule):
         self.turns.forget()
         self.player_optimizers.last_steps = dict(stored["optimistic"])
         if stored.get("stage") is not None:
-            self._grow_to(Stage(**{**stored["stage"], "image_size": tuple(stored["stage"]["image_size"])}))
+            self.grow_to(Stage(**{**stored["stage"], "image_size": tuple(stored["stage"]["image_size"])}))
+
+    def grow_to(self, stage: Stage) -> None:
+        """Set the networks and their averages to a stage of growth."""
+        before, self._stage = self._stage, stage
+        self.game.set_stage(stage)
+        grow_to(self.average.values(), stage)
+        if self.training_options.compile and before is not None and _way(before) != _way(stage):
+            # another way through the networks is other code, which torch compiles anew a few times only (8); the
+            # old one is not needed again
+            torch.compiler.reset()
 
     # --- one turn
 
@@ -238,16 +256,7 @@ class GANModule(L.LightningModule):
         self._phase = stage.phase
         if self._stage is not None and stage.average != self._stage.average:
             self.average.restart()
-        self._grow_to(stage)
-
-    def _grow_to(self, stage: Stage) -> None:
-        before, self._stage = self._stage, stage
-        self.game.set_stage(stage)
-        grow_to(self.average.values(), stage)
-        if self.training_options.compile and before is not None and _way(before) != _way(stage):
-            # another way through the networks is other code, which torch compiles anew a few times only (8); the
-            # old one is not needed again
-            torch.compiler.reset()
+        self.grow_to(stage)
 
     def _count_iteration(self) -> None:
         """Make Lightning's ``global_step`` grow by one.

@@ -111,7 +111,9 @@ class PlayerOptimizers:
         with torch.autocast(device, enabled=False):  # gradients and weights are float32, whatever the passes were
             self._step(turn, final)
 
-    def _step(self, turn: Turn, final: bool) -> None:
+    def gradients(self, turn: Turn) -> dict[str, list[Tensor]]:
+        """Average the gradients of the turn's players over ranks and let regularizers change them; return those there
+        are."""
         gradients = {player: self._gradients(player) for player in turn.players}
         if self._averages:
             distributed.average(g for group in gradients.values() for g in group)
@@ -119,6 +121,10 @@ class PlayerOptimizers:
             if hook.acts_in(turn):
                 with self._setting.timer("penalty"):
                     hook.call(hook.player, gradients[hook.player])
+        return gradients
+
+    def _step(self, turn: Turn, final: bool) -> None:
+        gradients = self.gradients(turn)
         with self._setting.timer("optimizer"):
             for player in turn.players:
                 limit = self._clip.get(player)

@@ -17,6 +17,7 @@ from ganlab.config.configuration import Config
 from ganlab.contracts.instrument import Instrument, Subject
 from ganlab.core import files, json_lines
 from ganlab.core.errors import GanlabError
+from ganlab.engine import field
 from ganlab.engine.module import GANModule
 from ganlab.reports import logged
 from ganlab.runs import checkpoint_check, checkpoints, choice, run_folder, trainer, watched
@@ -57,6 +58,7 @@ def measure(
     run = Run.of(folder, built)
     run.module.to(device)
     subject = watched.subject(built)
+    subject.vector_field = lambda: field.evaluating(run.module, experiment.loader(built, run.module.device))
     watched.instruments(config, subject)  # refused before the first checkpoint is read
     lines = []
     for path in paths:
