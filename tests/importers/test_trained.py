@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import cases_chainer
 import cases_tf
+import cases_tf_more
 import cases_torch
 import pytest
 import torch
@@ -18,7 +19,7 @@ from replay import Terms, error, parts, play, tensors_of
 from torch import Tensor
 from trained import FOLDER, kept, read
 
-CASE = {**cases_torch.CASE, **cases_tf.CASE, **cases_chainer.CASE}
+CASE = {**cases_torch.CASE, **cases_tf.CASE, **cases_tf_more.CASE, **cases_chainer.CASE}
 CASES = sorted(path.stem for path in FOLDER.glob("*.npz"))
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganlab.core.checks import at_least
 from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
@@ -17,13 +18,13 @@ from ganlab.layers.norm import BatchNorm
 class Generator(nn.Module):
     """The generator of DCGAN.
 
-    z -> linear -> [BN, relu, 4×4 transposed convolution of stride 2] for each doubling -> tanh
+    z -> linear -> [BN, relu, transposed convolution of stride 2] for each doubling -> tanh
 
     Channels halve with each doubling down to ``width`` before the last. Conditional: an embedding of
     the label, as long as z, is appended to z (the paper has no classes).
 
-    Source: Radford et al. 2016 (arXiv:1511.06434), sec. 3 and fig. 1; 4×4 kernels, as in most
-    implementations, have no checkerboard of their own, unlike the paper's 5×5.
+    Source: Radford et al. 2016 (arXiv:1511.06434), sec. 3 and fig. 1; kernels of 4, as in most
+    implementations, have no checkerboard of their own, unlike the paper's of 5.
 
     Args:
         image_size: H, or (H, W): a base of 4 to 15 pixels doubled at least once.
@@ -31,6 +32,9 @@ class Generator(nn.Module):
         num_classes: 0 for none.
         latent_dim: Length of z.
         width: Channels of the largest map before the image; the paper has 128 at 64 pixels.
+        kernel_size: Side of the kernels, at least 2; the paper's is 5.
+        linear_bias: Whether the linear map has a bias, one for each channel and position; batch norm takes away
+            its mean alone. Some published codes have it.
         initialization: ``normal`` as in the paper, ``orthogonal`` or ``xavier``.
 
     Shape: z (B, latent_dim), y (B,) -> (B, C, H, W).
@@ -49,6 +53,8 @@ class Generator(nn.Module):
         *,
         latent_dim: int = 100,
         width: int = 64,
+        kernel_size: int = 4,
+        linear_bias: bool = False,
         initialization: str = "normal",
     ) -> None:
         super().__init__()
@@ -58,12 +64,14 @@ class Generator(nn.Module):
         self.image_shape = (image_channels, height, breadth)
         self.latent_dim, self.num_classes = latent_dim, num_classes
         widths = [width * 2**i for i in reversed(range(count))]
+        padding = (at_least("kernel_size", kernel_size, 2) - 1) // 2
         self.embedding = nn.Embedding(num_classes, latent_dim) if num_classes else None
-        self.linear = nn.Linear(latent_dim * (2 if num_classes else 1), widths[0] * math.prod(self.base), bias=False)
+        inputs = latent_dim * (2 if num_classes else 1)
+        self.linear = nn.Linear(inputs, widths[0] * math.prod(self.base), bias=linear_bias)
         self.norms = nn.ModuleList([BatchNorm(channels) for channels in widths])
         self.convs = nn.ModuleList(
             [
-                nn.ConvTranspose2d(n, m, 4, stride=2, padding=1, bias=i == count - 1)
+                nn.ConvTranspose2d(n, m, kernel_size, 2, padding, kernel_size % 2, bias=i == count - 1)
                 for i, (n, m) in enumerate(zip(widths, [*widths[1:], image_channels], strict=True))
             ]
         )
@@ -83,7 +91,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """The discriminator of DCGAN.
 
-    [4×4 convolution of stride 2, BN but for the first, leaky relu] for each halving -> linear
+    [convolution of stride 2, BN but for the first, leaky relu] for each halving -> linear
 
     Channels double with each halving, from ``width``. Conditional: logit = w·f + b + ⟨embed(y), Σ f⟩
     with the sum over positions, the projection of Miyato & Koyama 2018 (arXiv:1802.05637).
@@ -95,6 +103,7 @@ class Discriminator(nn.Module):
         image_channels: C.
         num_classes: 0 for none.
         width: Channels of the largest map.
+        kernel_size: Side of the kernels, at least 2; the paper's is 5.
         batch_norm: Whether there is batch norm, as in the paper. Gradient penalties are defined for
             one image at a time, so with them, and with spectral norm, it is usually left out.
         initialization: ``normal`` as in the paper, ``orthogonal`` or ``xavier``.
@@ -114,6 +123,7 @@ class Discriminator(nn.Module):
         num_classes: int = 0,
         *,
         width: int = 64,
+        kernel_size: int = 4,
         batch_norm: bool = True,
         initialization: str = "normal",
     ) -> None:
@@ -124,11 +134,12 @@ class Discriminator(nn.Module):
         self.image_shape = (image_channels, height, breadth)
         self.num_classes = num_classes
         widths = [width * 2**i for i in range(count)]
+        padding = (at_least("kernel_size", kernel_size, 2) - 1) // 2
         self.feature_channels = widths[-1]
         normalized = [batch_norm and i > 0 for i in range(count)]
         self.convs = nn.ModuleList(
             [
-                nn.Conv2d(n, m, 4, stride=2, padding=1, bias=not normalize)
+                nn.Conv2d(n, m, kernel_size, 2, padding, bias=not normalize)
                 for n, m, normalize in zip([image_channels, *widths[:-1]], widths, normalized, strict=True)
             ]
         )
