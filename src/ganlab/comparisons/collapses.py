@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ganlab.comparisons.collected import COLLAPSED, COLLAPSES, RunFacts
 from ganlab.core.errors import GanlabError, few
 from ganlab.reports.words import counted
+from ganlab.runs import run_folder
 
 _MOST = 8  # runs in a sentence
 
@@ -14,10 +15,10 @@ _MOST = 8  # runs in a sentence
 def take_last_checkpoints(runs: Sequence[RunFacts]) -> None:
     """Give each run that ended in a collapse the iteration of its newest whole checkpoint: numbers that are not finite
     are never saved, so it is from before."""
-    from ganlab.runs import checkpoints, run_folder
-
     for run in runs:
         if run.state == COLLAPSED:
+            from ganlab.runs import checkpoints  # with Lightning, which takes seconds
+
             try:
                 _, checkpoint, _ = checkpoints.newest(run.folder / run_folder.CHECKPOINTS)
             except GanlabError:
