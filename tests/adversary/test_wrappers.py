@@ -1,0 +1,69 @@
+"""Gradients are averaged once, by ganlab, whatever wraps the discriminator; two processes of each launcher."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+WRAPPERS = ("none", "ddp", "fabric", "accelerate")
+SCRIPT = """
+import sys, torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+import ganlab
+from ganlab.core import distributed
+
+kind, output = sys.argv[1:]
+torch.manual_seed(0)
+judge = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
+optimizer = torch.optim.SGD(judge.parameters(), lr=0.1)
+if kind == "ddp":
+    torch.distributed.init_process_group("gloo")
+    judge = DistributedDataParallel(judge)
+elif kind == "none":
+    torch.distributed.init_process_group("gloo")
+elif kind == "fabric":
+    from lightning.fabric import Fabric
+    fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
+    fabric.launch()
+    judge, optimizer = fabric.setup(judge, optimizer)
+elif kind == "accelerate":
+    from accelerate import Accelerator
+    judge, optimizer = Accelerator(cpu=True).prepare(judge, optimizer)
+averages, average = [], distributed.average
+distributed.average = lambda tensors: (averages.append(1), average(tensors))[1]
+if kind == "none":
+    optimizer = torch.optim.SGD(judge.parameters(), lr=0.1)
+adversary = ganlab.Adversary(judge, "non_saturating", {"r1": {"gamma": 0.5}, "lecam": {}}, optimizer=optimizer)
+draws = torch.Generator().manual_seed(1)
+for _ in range(4):
+    real, fake = (distributed.own(torch.randn(8, 3, generator=draws)) for _ in range(2))
+    adversary.step(real, fake)
+assert len(averages) == 4, averages
+if distributed.rank() == 0:
+    torch.save([p.detach() for p in adversary.game.discriminator.parameters()], output)
+if torch.distributed.is_initialized():
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WRAPPERS)
+def test_two_processes_under_a_wrapper_equal_one(kind: str, tmp_path: Path) -> None:
+    if kind == "accelerate" and importlib.util.find_spec(kind) is None:
+        pytest.skip("accelerate is not installed")
+    script = tmp_path / "loop.py"
+    script.write_text(SCRIPT)
+    run = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    subprocess.run([*run, str(script), kind, str(tmp_path / "two.pt")], check=True, capture_output=True, text=True)
+    alone = SCRIPT.replace('torch.distributed.init_process_group("gloo")', "pass")
+    script.write_text(alone)
+    subprocess.run([sys.executable, str(script), "none", str(tmp_path / "one.pt")], check=True, capture_output=True)
+    for two, one in zip(*(torch.load(tmp_path / f"{name}.pt") for name in ("two", "one")), strict=True):
+        torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)
