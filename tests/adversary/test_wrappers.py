@@ -60,7 +60,7 @@ def test_two_processes_under_a_wrapper_equal_one(kind: str, tmp_path: Path) -> N
         pytest.skip("accelerate is not installed")
     script = tmp_path / "loop.py"
     script.write_text(SCRIPT)
-    run = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     subprocess.run([*run, str(script), kind, str(tmp_path / "two.pt")], check=True, capture_output=True, text=True)
     alone = SCRIPT.replace('torch.distributed.init_process_group("gloo")', "pass")
     script.write_text(alone)

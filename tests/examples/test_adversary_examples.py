@@ -64,7 +64,7 @@ def test_the_loop_of_accelerate_prints_the_same_in_one_process_and_two() -> None
     one = subprocess.run([sys.executable, script, "51"], capture_output=True, text=True, check=True).stdout
     assert len(one.splitlines()) == 2
     pytest.importorskip("accelerate")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", script, "51"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", script, "51"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == one
 
 
