@@ -36,7 +36,9 @@ def test_the_table_has_the_first_failure_and_the_best_score_before_it(tmp_path: 
     for number, (name, began) in enumerate((("none", 150), ("none", None), ("ortho", None))):
         folder = tmp_path / str(number)
         folder.mkdir()
-        rows = [{"iteration": i, "kimg": i / 100, "images_per_second": 10.0} for i in (100, 200)]
+        rows: list[dict[str, object]] = [
+            {"iteration": i, "kimg": i / 100, "images_per_second": 10.0} for i in (100, 200)
+        ]
         if began is not None:
             rows.append(
                 {"iteration": 200, "kimg": 2.0, "event": 0, "sign": "collapse", "action": "stop", "began": began,
