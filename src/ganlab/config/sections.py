@@ -227,7 +227,7 @@ class GuardOptions:
     step: Positive | None = 0.3
     won: Positive | None = 0.01
     jump: Positive | None = 10.0
-    collapse: Positive | None = 0.4
+    collapse: Positive | None = 0.3
     labels: Positive | None = 0.5
     cycle: Positive | None = 0.2
     score: Positive | None = 2.0

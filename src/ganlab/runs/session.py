@@ -281,7 +281,7 @@ def _attempt(
     if main and not run.ending.back:
         outcome = ending.say(outcome, module, lightning_trainer, run.ending.unsaved)
     if run.ending.failure is not None:
-        if isinstance(run.ending.failure, GuardError):
+        if run.ending.failure.exit_code == GuardError.exit_code:  # other ranks have its sentence and code alone
             raise GuardError(f"{run.ending.failure} {rollback.said(run)}")
         raise run.ending.failure
     return outcome, run

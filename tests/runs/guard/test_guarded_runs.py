@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.runs import Command, Start, Train, assert_bit_equal, metrics, state
+import torch
+from support.runs import TINY, Command, Start, Train, assert_bit_equal, metrics, state
 
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
@@ -89,8 +90,6 @@ def test_stop_ends_the_run_with_its_newest_unbroken_state(train: Train, tmp_path
 
 
 def test_the_command_that_is_stopped_exits_with_three(command: Start) -> None:
-    from support.runs import TINY
-
     running: Command = command("train", *TINY, "guard=stop", *FREEZES, "trainer.max_steps=20", "run.dir=run")
     code, _, error = running.end()
     assert code == 3, error
@@ -247,3 +246,22 @@ def test_a_score_that_has_risen_is_a_sign(train: Train, monkeypatch: pytest.Monk
         "guard.every_steps=1", "evaluate.every_kimg=0.016", "evaluate.metrics=[kid]", "evaluate.samples=20", steps=8
     )  # fmt: skip
     assert [(event.sign, event.quantity) for event in events(folder)] == [("score", "evaluation/kid")]
+
+
+@pytest.mark.slow
+def test_two_ranks_are_taken_back_as_one_process_is(command: Start, tmp_path: Path) -> None:
+    words = ("train", *TINY, "guard=rollback", *FREEZES, "checkpoint.keep=9", "trainer.max_steps=20")
+    for devices, name in ((1, "one"), (2, "two")):
+        code, _, error = command(*words, f"trainer.devices={devices}", f"run.dir={name}").end(300)
+        assert code == 3, error
+        assert "Traceback" not in error
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert [vars(event) for event in events(two)] == [vars(event) for event in events(one)]
+    assert [event.action for event in events(two)] == ["rollback", "rollback", "stop"]
+    for mine, theirs in zip(metrics(two), metrics(one), strict=True):
+        assert {name: mine[name] for name in mine if name.startswith("guard/")} == pytest.approx(
+            {name: theirs[name] for name in theirs if name.startswith("guard/")}, rel=1e-3, abs=1e-3
+        )
+    found, expected = state(two)["state_dict"], state(one)["state_dict"]
+    for name, weight in expected.items():
+        assert torch.allclose(found[name].double(), weight.double(), atol=1e-4), name

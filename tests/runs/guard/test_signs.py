@@ -54,7 +54,7 @@ CASES: dict[str, tuple[Numbers, str, int, int]] = {  # numbers, then name, when 
     "weights that stand still": (
         {"guard/generator/step": [0.1, 0, 0], "guard/generator/weights": [10, 10, 10]}, "frozen", 150, 100),
     "images without differences": ({"guard/images/diversity": [1e-7, 1e-7]}, "collapse", 100, 50),
-    "images that have lost them": ({"guard/images/diversity": [0.8, 0.9, 0.5, 0.3, 0.2]}, "collapse", 250, 150),
+    "images that have lost them": ({"guard/images/diversity": [0.8, 0.9, 0.5, 0.2, 0.1]}, "collapse", 250, 150),
     "images of a class that have": ({"guard/images/class_diversity": [0.8, 0.9, 0.2, 0.2]}, "collapse", 200, 150),
     "classes that have died": ({"guard/labels/fakes": [0.2, 0.8, 0.9, 0.9, 0.3, 0.3, 0.3, 0.3]}, "classes", 400, 250),
     "classes without images": ({"guard/labels/alive": [0.1]}, "data", 50, 50),

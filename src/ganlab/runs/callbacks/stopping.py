@@ -67,7 +67,7 @@ class Stopping(L.Callback):
             sentence, code = next(each for each in sentences if each is not None)
             ending.failure = GanlabError(sentence)
             ending.failure.exit_code = code
-        return bool(number or failed)
+        return bool(number or failed or ending.back)  # all ranks go back, see the guard
 
     def _check_budget(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, GANModule)

@@ -40,7 +40,7 @@ class Limits:
     step: float | None = 0.3
     won: float | None = 0.01
     jump: float | None = 10.0
-    collapse: float | None = 0.4
+    collapse: float | None = 0.3
     labels: float | None = 0.5
     cycle: float | None = 0.2
     score: float | None = 2.0
