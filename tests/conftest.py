@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,24 @@ def tables() -> None:
     from ganlab.config import help_pages
 
     help_pages.train()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for distributions made by hand, beside which the cache has ganlab's own tables."""
+    from ganlab.config import option_table
+    from ganlab.core import registry
+
+    option_table.read("loss", "hinge")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.forget()
+    modules = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+    monkeypatch.undo()
+    registry.forget()
 
 
 @pytest.fixture

@@ -67,21 +67,6 @@ class Exits:
 '''
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for distributions made by hand, beside which the cache has ganlab's own tables."""
-    option_table.read("loss", "hinge")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    registry.forget()
-    modules = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - modules:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
-    monkeypatch.undo()
-    registry.forget()
-
-
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
 def test_every_option_of_ganlabs_own_is_explained(kind: str, name: str) -> None:
     found = option_table.read(kind, name)

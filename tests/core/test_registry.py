@@ -1,5 +1,3 @@
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,20 +8,6 @@ from ganlab import cli
 from ganlab.config import compose
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for distributions made by hand; what it held is forgotten afterwards."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    registry.forget()
-    modules = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - modules:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
-    monkeypatch.undo()
-    registry.forget()
 
 
 def test_every_kind_has_a_component() -> None:
