@@ -6,18 +6,18 @@ import errno
 import io
 import os
 import resource
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
 from pictures import Counting
+from support import server
 
 from ganlab.core.errors import GanlabError
 from ganlab.data import pack as module
@@ -40,75 +40,92 @@ def assert_good(packed: Pack, count: int = COUNT) -> None:
     assert (packed.pixels == (np.arange(count) % 251).reshape(-1, 1, 1, 1)).all()
 
 
-# Packs without importing torch. Says when it reaches image `stop` and then waits for ever.
-SCRIPT = """
-import sys, time
-from pathlib import Path
-from pictures import Counting
-from ganlab.data.decode import decode
-from ganlab.data.pack import Pack, PackFile
+class Packer:
+    """A process that packs 400 images, and says what came of it.
 
-cache, log, stop, pause = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+    Args:
+        stop: The image at which it says so and waits for ever.
+        pause: Seconds before each image.
+    """
 
-class Slow(Counting):
-    def image(self, index):
-        if index == stop:
-            print("reached", flush=True)
-            time.sleep(1000)
-        time.sleep(pause)
-        return super().image(index)
+    def __init__(self, cache: Path, log: Path, stop: int, pause: float) -> None:
+        context = server.context()
+        self._answers, answers = context.Pipe(duplex=False)
+        self._messages, messages = context.Pipe(duplex=False)
+        self.process = context.Process(target=_pack_slowly, args=(cache, log, stop, pause, answers, messages))
+        self.process.start()
 
-source = Slow(400, log=log)
-file = PackFile(cache, source.fingerprint(), (1, 8, 8), len(source))
-pack = file.open_or_make(decode(source, (8, 8), 1, 0), "packing")
-print(len(pack.pixels), int(pack.pixels.astype(int).sum()), flush=True)
-"""
+    def answer(self) -> Any:
+        """Return "reached", or the number of images and the sum of their pixels."""
+        assert self._answers.poll(60), "it says nothing"
+        return self._answers.recv()
+
+    def message(self) -> str:
+        """Return the next text that it prints for the user."""
+        assert self._messages.poll(60), "it prints nothing"
+        return str(self._messages.recv())
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join(10)
+
+
+class Printed(io.TextIOBase):
+    """A stream whose texts go through a pipe."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe = pipe
+
+    def write(self, text: str) -> int:
+        self.pipe.send(text)
+        return len(text)
+
+
+def _pack_slowly(cache: Path, log: Path, stop: int, pause: float, answers: Connection, messages: Connection) -> None:
+    class Slow(Counting):
+        def image(self, index: int) -> np.ndarray:
+            if index == stop:
+                answers.send("reached")
+                time.sleep(1000)
+            time.sleep(pause)
+            return super().image(index)
+
+    sys.stderr = Printed(messages)
+    packed = pack(cache, Slow(COUNT, log=log))
+    answers.send((len(packed.pixels), int(packed.pixels.astype(int).sum())))
+
+
+WHOLE = (COUNT, sum(i % 251 for i in range(COUNT)) * 64)
 
 
 class Start(Protocol):
     """The fixture `start`: a process that packs."""
 
-    def __call__(self, cache: Path, log: Path, stop: int = -1, pause: float = 0.0) -> subprocess.Popen[str]: ...
+    def __call__(self, cache: Path, log: Path, stop: int = -1, pause: float = 0.0) -> Packer: ...
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Starts processes that pack, and ends them with the test."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[Packer] = []
 
-    def call(cache: Path, log: Path, stop: int = -1, pause: float = 0.0) -> subprocess.Popen[str]:
-        folders = [str(Path(__file__).parent), *filter(None, sys.path)]
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-c", SCRIPT, str(cache), str(log), str(stop), str(pause)],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
-            )
-        )
+    def call(cache: Path, log: Path, stop: int = -1, pause: float = 0.0) -> Packer:
+        started.append(Packer(cache, log, stop, pause))
         return started[-1]
 
     yield call
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.wait(timeout=10)
+    for packer in started:
+        packer.kill()
 
 
 def test_a_killed_packer_leaves_nothing_that_is_taken_for_good(tmp_path: Path, start: Start) -> None:
     cache, log = tmp_path / "cache", tmp_path / "log"
     process = start(cache, log, stop=300)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "reached\n"
+    assert process.answer() == "reached"
     partials = list(cache.glob(".*.part"))
     assert len(partials) == 1
     assert place(cache, Counting(COUNT)).open() is None
-    kill(process)
+    process.kill()
     assert partials[0].exists()
     assert_good(pack(cache, Counting(COUNT, log=log)))
     assert log.stat().st_size == 300 + COUNT
@@ -118,8 +135,7 @@ def test_a_killed_packer_leaves_nothing_that_is_taken_for_good(tmp_path: Path, s
 def test_two_processes_at_once_pack_once(tmp_path: Path, start: Start) -> None:
     cache, log = tmp_path / "cache", tmp_path / "log"
     processes = [start(cache, log, pause=0.001) for _ in range(2)]
-    answers = [process.communicate(timeout=60) for process in processes]
-    assert [out for out, _ in answers] == [f"{COUNT} {sum(i % 251 for i in range(COUNT)) * 64}\n"] * 2
+    assert [process.answer() for process in processes] == [WHOLE, WHOLE]
     assert log.stat().st_size == COUNT
     assert len(list(cache.glob("*.pack"))) == 1
     assert not list(cache.glob(".*.part"))
@@ -129,22 +145,20 @@ def test_two_processes_at_once_pack_once(tmp_path: Path, start: Start) -> None:
 def test_waiting_for_another_process_prints_a_line(tmp_path: Path, start: Start) -> None:
     cache, log = tmp_path / "cache", tmp_path / "log"
     process = start(cache, log, stop=300)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "reached\n"
+    assert process.answer() == "reached"
     other = start(cache, log)
-    assert "another process is packing; waiting for it" in (other.stderr or io.StringIO()).readline()
-    kill(process)
-    assert other.communicate(timeout=60)[0].startswith(f"{COUNT} ")
+    assert "another process is packing; waiting for it" in other.message()
+    process.kill()
+    assert other.answer() == WHOLE
 
 
 def test_what_killed_packers_left_for_other_sets_is_cleaned_up_unless_they_live(tmp_path: Path, start: Start) -> None:
     cache, log = tmp_path / "cache", tmp_path / "log"
     process = start(cache, log, stop=300)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "reached\n"
+    assert process.answer() == "reached"
     pack(cache, Counting(7))
     assert len(list(cache.glob(".*.part"))) == 1  # of a process that is at work
-    kill(process)
+    process.kill()
     pack(cache, Counting(8))
     assert not list(cache.glob(".*.part"))
 
@@ -260,8 +274,8 @@ def test_a_pack_is_read_once_and_not_at_each_opening(tmp_path: Path, monkeypatch
 def test_two_processes_that_find_an_altered_pack_make_it_once(tmp_path: Path, start: Start) -> None:
     cache, log = tmp_path / "cache", tmp_path / "log"
     alter(pack(cache, Counting(COUNT)).path, 100)
-    answers = [process.communicate(timeout=60) for process in [start(cache, log, pause=0.001) for _ in range(2)]]
-    assert [out for out, _ in answers] == [f"{COUNT} {sum(i % 251 for i in range(COUNT)) * 64}\n"] * 2
+    processes = [start(cache, log, pause=0.001) for _ in range(2)]
+    assert [process.answer() for process in processes] == [WHOLE, WHOLE]
     assert log.stat().st_size == COUNT
 
 

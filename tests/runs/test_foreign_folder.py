@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.forked import Forked
 from support.runs import TINY
 
 from ganlab import cli
@@ -182,9 +182,9 @@ def test_a_run_takes_an_empty_folder_and_one_in_which_a_run_was_killed_while_it_
         run_folder.new(str(folder))
 
 
-def test_a_pipe_in_a_run_is_not_waited_for(copied: Path) -> None:
+def test_a_pipe_in_a_run_is_not_waited_for(copied: Path, tmp_path: Path) -> None:
     os.unlink(copied / "config.yaml")
     os.mkfifo(copied / "config.yaml")
-    done = subprocess.run(["timeout", "60", "ganlab", "sample", str(copied)], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "config.yaml" in done.stderr
+    code, _, said = Forked(["sample", str(copied)], tmp_path).end(60)
+    assert code == 2
+    assert "config.yaml" in said

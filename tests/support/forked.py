@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -10,6 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from support import server
 
 
 class Forked:
@@ -34,10 +35,8 @@ class Forked:
         self.out, self.err = folder / f"{name}.out", folder / f"{name}.err"
         for path in (self.out, self.err):
             path.touch()
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["support.killing", "ganlab.runs.session", "ganlab.config.compose"])
         arguments = (list(words), str(folder), str(self.out), str(self.err), prepare, dict(environment or {}))
-        self.process = context.Process(target=_run, args=arguments)
+        self.process = server.context().Process(target=_run, args=arguments)
         self.process.start()
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, NoReturn
+
+from support import server
 
 
 def killed(words: Sequence[str], moment: str, count: int | float) -> int | None:
@@ -18,15 +18,7 @@ def killed(words: Sequence[str], moment: str, count: int | float) -> int | None:
     Args:
         words: Options of ``train``, or ``resume``, a folder and options.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["support.killing", "ganlab.runs.session", "ganlab.config.compose"])
-    here = os.getcwd()
-    os.chdir("/")  # the server would find modules in the current folder; the process itself goes back to it
-    try:
-        forkserver.ensure_running()
-    finally:
-        os.chdir(here)
-    process = context.Process(target=_train, args=(list(words), moment, count))
+    process = server.context().Process(target=_train, args=(list(words), moment, count))
     process.start()
     process.join(120)
     if process.is_alive():

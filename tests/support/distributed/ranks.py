@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from support import server
 from support.distributed import cases, worker
 
 WORLD = 2
@@ -36,8 +36,7 @@ def _once(play: Callable[[], Any]) -> list[dict[str, Any]] | str:
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder, f"{rank}.pt") for rank in range(WORLD)]
         logs = [Path(folder, f"{rank}.log") for rank in range(WORLD)]
-        context = multiprocessing.get_context("forkserver")  # which imports torch once for both
-        context.set_forkserver_preload(["support.distributed.worker"])
+        context = server.context()
         processes = [
             context.Process(
                 target=worker.main, args=(rank, WORLD, f"{folder}/rendezvous", outputs[rank], logs[rank], play)
