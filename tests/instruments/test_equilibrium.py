@@ -166,6 +166,8 @@ def test_it_leaves_the_module_as_it_was_and_gives_the_same_numbers_twice() -> No
     state = {name: value.clone() for name, value in module.state_dict().items()}
     modes = [each.training for each in module.modules()]
     progress = module.progress
+    with around(engine, reals, reals).vector_field() as v:
+        assert torch.equal(v(v.weights), v(v.weights)), "vectors of spectral norm begin where they were"
     found = measured(Equilibrium(values=2, depth=4), around(engine, reals, reals))
     assert all(math.isfinite(value) for value in found.values())
     after = module.state_dict()
