@@ -79,7 +79,7 @@ def train(data: Tensor, steps: int, adversarial: bool) -> Upscaler:
     if adversarial:
         opponent = ganlab.Adversary(
             Discriminator(), "relativistic_average", {"r1": {"gamma": 0.1, "interval_steps": 8}}, "diff_augment",
-            optimizer={"adam": {"betas": [0.5, 0.99]}}, lr=5e-4, weight=0.02, start_step=steps // 4,
+            optimizer={"adam": {"betas": [0.5, 0.99]}}, lr=5e-4, weight=0.1, start_step=steps // 4,
         )  # fmt: skip
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     draws = torch.Generator().manual_seed(1)

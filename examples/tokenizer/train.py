@@ -79,9 +79,9 @@ def adversary(way: str, steps: int) -> ganlab.Adversary | None:
         return None
     if way == "naive":
         return ganlab.Adversary(discriminator(), "hinge", lr=1e-3)
-    start = steps // 2
+    start = 3 * steps // 5
     return ganlab.Adversary(
-        discriminator(), "hinge", {"lecam": {"weight": 0.01}}, lr=2e-4, weight=0.3, start_step=start,
+        discriminator(), "hinge", {"lecam": {"weight": 0.01}}, lr=2e-4, weight=0.05, start_step=start,
         ramp_steps=steps // 10, total_steps=steps,
     )  # fmt: skip
 
