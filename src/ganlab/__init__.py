@@ -138,12 +138,15 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def train(overrides: str | Sequence[str] = ()) -> Run:
-    """Train as ``ganlab train`` does with these words, and load the run.
+def train(overrides: str | Sequence[str] = (), **options: Any) -> Run:
+    """Train as ``ganlab train`` does with these words and options, and load the run.
+
+        ganlab.train(model="dcgan", reg={"r1": {"gamma": 2}}, data={"batch_size": 32}, trainer={"max_steps": 200})
 
     Args:
         overrides: Words such as ``["model=dcgan", "trainer.max_steps=5"]``, or one string of them, which is split as
             a shell would: ``"model=dcgan reg='[sn,ortho]'"``.
+        options: The same as keywords: a name, a list of names, a component with options, or a mapping of options.
 
     Raises:
         GanlabError: For every error that a user can fix, and if the last checkpoint could not be written.
@@ -152,7 +155,8 @@ def train(overrides: str | Sequence[str] = ()) -> Run:
     from ganlab.runs import fine_tuning, session
     from ganlab.runs.run import Run
 
-    words = command_line.split(overrides) if isinstance(overrides, str) else overrides
+    words = command_line.split(overrides) if isinstance(overrides, str) else list(overrides)
+    words = [*words, *command_line.words(options)]
     outcome = session.start(compose.read(words, fine_tuning.inherited(words)))
     if outcome.unsaved is not None:
         raise GanlabError(outcome.unsaved)

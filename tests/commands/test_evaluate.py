@@ -108,7 +108,7 @@ def test_the_averaged_or_the_raw_generator_with_the_datas_labels_or_uniform_ones
 
     for ema, samples in ((True, 0), (False, 7)):
         Asked.protocol = chosen.changed({"ema": ema, "samples": samples})
-        run.evaluate(Asked(), None if ema else 0.5)  # type: ignore[arg-type]
+        run.score(Asked(), None if ema else 0.5)  # type: ignore[arg-type]
     test = len(run.data.splits["test"])  # as many as the reference has
     assert scored == [(built.module.average["generator"], test), (built.module.game.generator, 7)]
     assert run._shares(chosen).tolist() == [0.75, 0.25]  # type: ignore[union-attr]

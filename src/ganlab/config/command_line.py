@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
+from ganlab.config import schema
+from ganlab.core import kinds
 from ganlab.core.errors import GanlabError
 
 OPEN_NODES = ("trainer", "clip")  # any key may be set here; who reads them checks them
@@ -28,6 +31,48 @@ def split(line: str) -> list[str]:
         return shlex.split(line)
     except ValueError as error:
         raise GanlabError(f"{line!r} cannot be split into words, since a quote in it is not closed.") from error
+
+
+def words(options: Mapping[str, Any]) -> list[str]:
+    """The words of options that are given in Python.
+
+    A component is a name, a list of names, or ``{name: {option: value}}``; other mappings are options:
+    ``reg={"r1": {"gamma": 2}}, trainer={"max_steps": 5}`` are ``reg=[r1] reg.r1.gamma=2 trainer.max_steps=5``.
+    """
+    found: list[str] = []
+    for key, value in options.items():
+        kind = kinds.KINDS.get(key)
+        if not isinstance(value, Mapping):
+            found.append(f"{key}={_spelled(value)}")
+        elif kind is not None and kind.place == "player":
+            found += [f"{key}/{player}={one}" for player, one in value.items() if isinstance(one, str)]
+            found += _options(key, {player: one for player, one in value.items() if not isinstance(one, str)})
+        elif kind is not None and value and all(isinstance(one, Mapping) for one in value.values()):
+            names = ",".join(map(str, value))
+            found.append(f"{key}=[{names}]" if kind.many else f"{key}={names}")
+            for name, inner in value.items():
+                found += _options(f"{key}.{name}" if kind.many else key, inner)
+        else:
+            found += _options(key, value)
+    return found
+
+
+def _options(key: str, values: Mapping[str, Any]) -> list[str]:
+    found: list[str] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping) and "from" not in value:
+            found += _options(f"{key}.{name}", value)
+        else:
+            found.append(f"{key}.{name}={_spelled(value)}")
+    return found
+
+
+def _spelled(value: Any) -> str:
+    """A value as it is typed; text with signs of the grammar stands in quotes."""
+    plain = schema.plain(value)
+    if isinstance(plain, str) and not SYNTAX.isdisjoint(plain):
+        return _quoted(plain)
+    return schema.spell(plain)
 
 
 def parse(overrides: Iterable[str]) -> list[Override]:

@@ -29,11 +29,12 @@ from ganlab.evaluation.result import Result
 from ganlab.layers.growing import blend_reals
 from ganlab.priors import truncate
 from ganlab.runs import checkpoint_check, choice, run_folder
+from ganlab.runs.notebook import InNotebook
 from ganlab.sampling import generation, styles
 from ganlab.sampling.styles import Style
 
 
-class Run:
+class Run(InNotebook):
     """The folder of a run and its networks, with the weights of one of its checkpoints.
 
     Args:
@@ -129,7 +130,7 @@ class Run:
         """Give the class names of the data; empty where classes have numbers alone."""
         return run_folder.class_names(self.folder)
 
-    def sample(
+    def sample(  # type: ignore[override]
         self,
         count: int,
         labels: int | Sequence[int] | Tensor | None = None,
@@ -232,7 +233,7 @@ class Run:
             raise GanlabError(f"labels must be classes from 0 to {classes - 1}, got {wrong[0]}.")
         return chosen
 
-    def evaluate(self, evaluator: Evaluator, truncation: float | None = None) -> Result:
+    def score(self, evaluator: Evaluator, truncation: float | None = None) -> Result:
         """Score the generator with its present weights.
 
         Raises:
@@ -248,7 +249,7 @@ class Run:
             generator.train(was_training)
 
     def refuse(self, evaluator: Evaluator) -> None:
-        """Raise the errors of `evaluate` before the first image is made.
+        """Raise the errors of `score` before the first image is made.
 
         Raises:
             GanlabError: If there is no generator, or a metric does not work for it.

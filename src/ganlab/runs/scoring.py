@@ -60,7 +60,7 @@ def evaluate_run(
     for path in paths:
         run.load(path)
         for truncation in truncations or [protocol.truncation]:
-            result = run.evaluate(evaluator, truncation)
+            result = run.score(evaluator, truncation)
             record = result.record(run.described(path.name, truncation))
             record["selected_on"] = _selected_on(record, before)
             say(record)

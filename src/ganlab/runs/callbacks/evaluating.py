@@ -109,7 +109,7 @@ class Evaluating(L.Callback):
         assert self._evaluator is not None
         best, loss = False, math.nan
         try:
-            result = self.run.evaluate(self._evaluator, self.protocol.truncation)
+            result = self.run.score(self._evaluator, self.protocol.truncation)
             if trainer.is_global_zero:
                 best, loss = self._keep(trainer, result)
                 page.write(self.run.folder)
