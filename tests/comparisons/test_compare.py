@@ -280,6 +280,14 @@ def test_runs_that_were_scored_are_compared_without_lightning(tmp_path: Path) ->
     assert found.stdout.strip() == b"False", found.stderr
 
 
+def test_runs_from_before_the_guard_make_no_rows_of_their_own(tmp_path: Path) -> None:
+    compared.run(tmp_path / "old", 5.0)
+    compared.run(tmp_path / "new", 6.0, seed=1, options={"guard": {"action": "warn", "every_steps": 50}})
+    answer = compare.compare([tmp_path])
+    assert (answer.by, answer.rows[0].scores["fid", "last"].n) == ([], 2)
+    assert "These differ and change nothing of what is trained: guard.action, guard.every_steps." in answer.notes
+
+
 def test_links_out_of_a_sweep_are_refused(tmp_path: Path) -> None:
     folder = compared.sweep(tmp_path / "sweep", {"none": [5.0]})
     (folder / "1_reg-sn_seed-0").symlink_to(compared.run(tmp_path / "elsewhere", 5.0))

@@ -8,7 +8,7 @@ from typing import Any
 from ganlab.config.schema import COMPONENT
 from ganlab.core import kinds
 
-_AROUND = ("run.dir", "checkpoint", "sample", "evaluate", *kinds.at("around"))
+_AROUND = ("run.dir", "checkpoint", "guard", "sample", "evaluate", *kinds.at("around"))
 
 
 def options(plain: Mapping[str, Any]) -> dict[str, Any]:
