@@ -73,6 +73,11 @@ def test_a_run_that_kept_no_checkpoint_before_it_is_counted_and_not_compared(tmp
         compare.compare([sweep(tmp_path / "all", {0: None, 1: None}, seeds=1)])
 
 
+def test_a_best_score_behind_the_sign_is_not_said_to_be_before_it(tmp_path: Path) -> None:
+    row = compare.compare([sweep(tmp_path / "sweep", {1: 660})]).rows[1]
+    assert "seed 1 at iteration 640 (compared at 660, after it)" in row.collapses
+
+
 def test_a_sweep_of_which_every_run_collapsed_has_an_answer(tmp_path: Path) -> None:
     answer = compare.compare([sweep(tmp_path / "sweep", {0: 600, 1: 400}, seeds=1)])
     assert [row.scores["fid", "last"].mean for row in answer.rows] == [30.0, 30.0]

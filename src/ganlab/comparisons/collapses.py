@@ -42,8 +42,16 @@ def _said(run: RunFacts, name: str) -> str:
     if run.state != COLLAPSED:
         return at
     compared = sorted({score.iteration for score in run.scores.values()})
-    of = " and ".join(f"{iteration:,}" for iteration in compared)
-    return f"{at} (compared at {of}, before it)" if compared else f"{at} (it kept no checkpoint from before)"
+    if not compared:
+        return f"{at} (it kept no checkpoint from before)"
+    before = [iteration for iteration in compared if iteration < (run.collapsed or 0)]
+    after = [iteration for iteration in compared if iteration not in before]  # the best score may lie behind the sign
+    parts = [f"{_listed(part)}, {where} it" for part, where in ((before, "before"), (after, "after")) if part]
+    return f"{at} (compared at {', and at '.join(parts)})"
+
+
+def _listed(iterations: Sequence[int]) -> str:
+    return " and ".join(f"{iteration:,}" for iteration in iterations)
 
 
 def alarms(runs: Sequence[RunFacts]) -> list[str]:

@@ -20,6 +20,7 @@ _KINDS = ("svg", "pdf")
 _MAPS = 2
 _CURVES = 3  # plots of scores during training
 _WIDTH = 3.4  # inches: a column of a paper with two
+_LONG = 22  # letters of a name, of which two lie side by side in a legend
 _COLOURS = ("#2a78d6", "#d95f22", "#1f9e77", "#7a1fa2", "#2b2a28", "#8a7a8c", "#1c2a8c", "#6d1230")
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _MARKERS = "osD^v<>Xp*"
@@ -137,9 +138,10 @@ def _curves(figure: Any, plot: Plot) -> None:
     axes.set_xlabel(plot.x)
     axes.set_ylabel(_printable(plot.title))
     axes.grid(color="#e5e5e5", linewidth=0.5)
-    columns = 2 if len(plot.traces) > 3 else 1
+    longest = max((len(trace.name) for trace in plot.traces), default=1)
+    columns = 2 if len(plot.traces) > 3 and longest <= _LONG else 1
     figure.set_figheight(0.62 * _WIDTH + 0.15 * math.ceil(len(plot.traces) / columns))
-    figure.legend(loc="outside upper left", ncols=columns)
+    figure.legend(loc="outside upper left", ncols=columns, fontsize=min(7.0, 11 * _LONG / longest))
 
 
 def _printable(text: str) -> str:
