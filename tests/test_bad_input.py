@@ -121,6 +121,8 @@ WRONG = {
     "train -m seed=range(0,0)": "seed=range(0,0) has no values.",
     "train -m seed=range(0,1e30)": "seed=range(0,1e30) has more than 10,000 values.",
     "bench kimg=nan": "kimg must be a finite number, got nan.",
+    "train game.discriminator_steps=1000000000000": "discriminator_steps must be in [1, 10000], got 1000000000000",
+    "train game=meg game.discriminator_steps=1000000000000": "discriminator_steps must be in [1, 10000]",
     # what does not go together
     "train data.image_size=5": "image_size",
     "train model=biggan data.image_size=33": "got 33; nearest for the side is 32 or 40.",

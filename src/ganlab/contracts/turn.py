@@ -18,6 +18,7 @@ Objectives = dict[str, Terms]
 """Objectives of the players: player -> its terms."""
 
 MAIN = "main"
+MOST_REPEATS = 10_000  # of a turn in an iteration, whose plan has a line for each
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Turn:
     Args:
         players: Who steps. Several: one evaluation, then all step.
         every: The turn is played in iterations whose number is divisible by this.
-        repeat: How often the turn is played in such an iteration.
+        repeat: How often the turn is played in such an iteration, at most `MOST_REPEATS`.
         batch: Its batch as a share of ``data.batch_size``.
         reals: ``fresh``: every repetition gets new real images; ``same``: those that the turn
             before had; None: the turn has no real images.

@@ -33,9 +33,9 @@ def positive(name: str, value: float) -> float:
     return float(checked(name, value, _POSITIVE))
 
 
-def at_least(name: str, value: int, least: int) -> int:
-    """Check a whole number's lower bound."""
-    return checked(name, value, Range(least=least))
+def at_least(name: str, value: int, least: int, most: int | None = None) -> int:
+    """Check a whole number's lower bound, and its upper one."""
+    return checked(name, value, Range(least=least, most=most))
 
 
 def share(name: str, value: float, *, zero: bool = True, one: bool = True) -> float:

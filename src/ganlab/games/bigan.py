@@ -76,7 +76,7 @@ class BiGAN(Standard):
     Args:
         stochastic: Whether codes of reals are samples of N(mean, variance), or the mean.
         width: Hidden units of the perceptron that judges pairs, at least 1.
-        discriminator_steps: Turns of the discriminator in an iteration, at least 1.
+        discriminator_steps: Turns of the discriminator in an iteration, 1 to 10,000.
         fresh_reals: Whether G and E get new reals in their turn, or those of the discriminator's last turn.
         update: ``alternating``, ``simultaneous``, ``extragradient`` or ``optimistic``.
 

@@ -22,7 +22,7 @@ class EBGAN(Standard):
     Source: Zhao et al. 2017 (arXiv:1609.03126), eqs. 1 and 2 [paper; no code confirmed it].
 
     Args:
-        discriminator_steps: Turns of the discriminator in an iteration, at least 1.
+        discriminator_steps: Turns of the discriminator in an iteration, 1 to 10,000.
         fresh_reals: As in ``standard``.
         generator_batch: Fakes in the generator's turn, as a share of ``data.batch_size``.
         update: ``alternating``, ``simultaneous``, ``extragradient`` or ``optimistic``.

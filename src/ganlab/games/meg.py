@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.contracts.game import Game
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import MOST_REPEATS, Objectives, Turn
 from ganlab.contracts.view import View
 from ganlab.core import distributed
 from ganlab.core.checks import at_least, at_least_zero
@@ -32,7 +32,7 @@ class MEG(Game):
     number of pixels, H * W, and lets G play before E.
 
     Args:
-        discriminator_steps: Turns of the energy in an iteration, at least 1; the paper's is 5.
+        discriminator_steps: Turns of the energy in an iteration, 1 to 10,000; the paper's is 5.
         score_penalty: lambda, at least 0.
         per_pixel: Whether the penalty is divided by H * W, as in the authors' code.
         information: Weight of L, at least 0.
@@ -60,7 +60,10 @@ class MEG(Game):
     ) -> None:
         super().__init__(update)
         self.generator, self.discriminator, self.statistics = generator, discriminator, statistics
-        self.discriminator_steps, self.per_pixel = at_least("discriminator_steps", discriminator_steps, 1), per_pixel
+        self.discriminator_steps, self.per_pixel = (
+            at_least("discriminator_steps", discriminator_steps, 1, MOST_REPEATS),
+            per_pixel,
+        )
         self.score_penalty = at_least_zero("score_penalty", score_penalty)
         self.information = at_least_zero("information", information)
         self.add_modules("discriminator", discriminator=discriminator)

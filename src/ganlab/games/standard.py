@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from ganlab.contracts.game import Game
-from ganlab.contracts.turn import Objectives, Turn
+from ganlab.contracts.turn import MOST_REPEATS, Objectives, Turn
 from ganlab.contracts.view import View
 from ganlab.core.checks import at_least, positive
 from ganlab.core.errors import one_of
@@ -40,7 +40,7 @@ class Standard(Game):
     gradients of the main pass (``r1``, ``r2``) go back through both halves and cost more.
 
     Args:
-        discriminator_steps: Turns of the discriminator in an iteration, at least 1.
+        discriminator_steps: Turns of the discriminator in an iteration, 1 to 10,000.
         fresh_reals: Whether a loss that compares with real images in the generator's turn gets new
             ones there, as R3GAN (arXiv:2501.05441) does, or those of the discriminator's last turn.
         generator_batch: Fakes in the generator's turn, as a share of ``data.batch_size``; SNGAN and
@@ -56,7 +56,7 @@ class Standard(Game):
             a regularizer's own turn without reals draws them.
 
     Raises:
-        ValueError: If ``discriminator_steps`` is below 1, or ``generator_batch`` not positive, or not 1
+        ValueError: If ``discriminator_steps`` is not 1 to 10,000, or ``generator_batch`` not positive, or not 1
             though the loss compares fakes with real images or fakes have the labels of the reals;
             ``fake_labels`` is none of these; or ``one_pass`` is set with a loss that does not score both.
     """
@@ -78,7 +78,7 @@ class Standard(Game):
     ) -> None:
         super().__init__(update)
         one_of(fake_labels, FAKE_LABELS, "fake_labels")
-        at_least("discriminator_steps", discriminator_steps, 1)
+        at_least("discriminator_steps", discriminator_steps, 1, MOST_REPEATS)
         positive("generator_batch", generator_batch)
         self.generator, self.discriminator = generator, discriminator
         self.loss = loss
