@@ -120,23 +120,26 @@ def test_a_component_that_cannot_be_imported_is_listed_with_its_reason_and_the_r
     assert "Hinge adversarial loss." in lines["hinge"]
 
 
-def test_a_preset_of_a_component_that_ends_python_is_listed_with_the_reason(
-    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The component was imported in another process, and is not imported in this one, which it would end."""
+def test_a_preset_of_a_component_that_ends_python_is_listed_with_the_reason(site: Path, tmp_path: Path) -> None:
+    """It was imported in a process of its own, and is not imported where it would end the command, even if there are
+    other packages since."""
     install(site, "half", {"breaks.py": "import os; os._exit(9)"}, "[ganlab.losses]\na_broken = breaks:Loss\n")
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "conf/loss").mkdir(parents=True)
     (tmp_path / "conf/loss/mine.yaml").write_text("# @package _global_\ndefaults:\n  - a_broken@loss\n")
-    registry.forget()
-    words = [sys.executable, "-m", "ganlab", "list", "loss"]
-    done = subprocess.run(
-        words, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, timeout=120, check=True
-    )
+    (tmp_path / "others").mkdir()
+
+    def ganlab(*words: str, paths: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": paths}
+        command = [sys.executable, "-m", "ganlab", *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+
+    done = ganlab("list", "loss", paths=str(site))
     (line,) = [line for line in done.stdout.splitlines() if line.split()[:1] == ["mine"]]
     assert "It cannot be read: The adversarial loss 'a_broken'" in line
-    with pytest.raises(GanlabError, match="it ends Python with exit code 9"):
-        compose.read(["loss=mine"])
+    for paths in (str(site), f"{site}{os.pathsep}{tmp_path / 'others'}"):
+        done = ganlab("train", "loss=mine", "--cfg", "job", paths=paths)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert "it ends Python with exit code 9" in done.stderr
 
 
 def test_a_broken_component_is_tried_again_when_packages_were_installed(site: Path) -> None:

@@ -128,6 +128,8 @@ def at_hand(kind: str, name: str) -> Described:
     """
     point = _point(kind, name)
     row = None if point is None else _row(kind, point)
+    if point is not None and row is None and _ended_python(kind, point):
+        row = asdict(read(kind, name))
     if row is not None and row["ends_python"]:
         raise GanlabError(row["problem"])
     return live(kind, name) if row is None or row["problem"] else Described.of(row)
@@ -198,6 +200,12 @@ def _row(kind: str, point: EntryPoint) -> dict[str, Any] | None:
         return None
     described: dict[str, Any] = row["described"]
     return None if described["problem"] and row["paths"] != _paths() else described
+
+
+def _ended_python(kind: str, point: EntryPoint) -> bool:
+    """Tell if a component has ended or blocked the process that imported it before packages were installed."""
+    row = _rows().get(f"{kind}={point.name}")
+    return row is not None and bool(row["described"]["ends_python"])
 
 
 @registry.kept
