@@ -89,7 +89,7 @@ class Torchmetrics(Metric):
 
     def _made(self) -> Any:
         try:
-            return self._class(**self._own)
+            return self._class(**{"sync_on_compute": False, **self._own})  # one rank has the images of all
         except (TypeError, ValueError) as error:
             raise ValueError(f"metric {self.metric} of torchmetrics refuses its options: {sentence(error)}") from error
         except Exception as error:  # a missing package, or weights that cannot be downloaded
