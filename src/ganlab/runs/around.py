@@ -17,7 +17,7 @@ from ganlab.contracts.callback import RunContext
 from ganlab.contracts.instrument import Instrument
 from ganlab.core import kinds, registry
 from ganlab.core.errors import GanlabError, sentence
-from ganlab.runs import guarding
+from ganlab.runs import part_failures
 
 ORDER = 50  # of a callback that does not say when it acts
 CLASSES: dict[str, type] = {"callback": L.Callback, "logger": Logger, "watch": Instrument}  # by kind
@@ -93,7 +93,7 @@ def callbacks(run: RunContext, parts: Sequence[Component]) -> list[L.Callback]:
         options = vars(getattr(run.experiment.config, section)) if section else {}
         if not hasattr(maker, "is_wanted") or maker.is_wanted(options):
             found.append(maker(run, **options))
-    found += [guarding.callback(_make(part, run), part.key, run) for part in parts]
+    found += [part_failures.callback(_make(part, run), part.key, run) for part in parts]
     return sorted(found, key=_order)
 
 
@@ -121,7 +121,7 @@ def loggers(run: RunContext, parts: Sequence[Component], main: bool) -> list[Log
     for part in parts:
         made = _make(part, run)
         _refuse_elsewhere(made, part.key, run.folder)
-        found.append(guarding.logger(made, part.key, run))
+        found.append(part_failures.logger(made, part.key, run))
     return found
 
 

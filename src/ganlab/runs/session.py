@@ -274,7 +274,7 @@ def _attempt(
     try:
         _fit_with_sentences(lightning_trainer, module, loader, checkpoint, folder)
     except DivergedError as error:
-        if not any(isinstance(each, Guard) and each.heed(error, lightning_trainer) for each in callbacks):
+        if not any(isinstance(each, Guard) and each.takes(error, lightning_trainer) for each in callbacks):
             raise
     rollback.leave_unbroken(run)
     outcome = Outcome(folder, run.ending.grid, run.ending.images_per_second, run.ending.signal)

@@ -11,6 +11,7 @@ import torch
 from support.runs import TINY, Command, Start, Train, assert_bit_equal, metrics, state
 
 from ganlab.config import compose
+from ganlab.config.sections import GuardOptions
 from ganlab.core.errors import GanlabError
 from ganlab.data.digits import Digits
 from ganlab.reports import logged, run_page
@@ -20,7 +21,7 @@ from ganlab.runs.callbacks.guard import GuardError
 from ganlab.runs.guard import signs
 from ganlab.runs.guard.events import Event, events
 from ganlab.runs.guard.history import History
-from ganlab.runs.guard.signs import Limits, Sign
+from ganlab.runs.guard.signs import Sign
 
 # the discriminator's rate is zero from iteration 7 on: it is frozen there, in each attempt
 FREEZES = ("optimizer.discriminator.lr={from:1e-3,to:0,end_steps:6}", "guard.every_steps=1", "checkpoint.every_steps=2")
@@ -33,7 +34,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, train: Train, at: int) -> None:
     folder = train("guard=off", name="numbers", steps=at)
     number = metrics(folder)[-1][WATCHED]
 
-    def look(history: History, limits: Limits) -> Iterator[Sign]:
+    def look(history: History, limits: GuardOptions) -> Iterator[Sign]:
         iteration, value = history[WATCHED][-1]
         if iteration == at and value == pytest.approx(number, rel=1e-4):
             yield Sign("planted", WATCHED, at - 2, f"it is {value:.3g}.")
@@ -163,7 +164,7 @@ def test_a_run_without_a_checkpoint_from_before_begins_anew_with_lower_rates(tra
 
 
 def test_the_checkpoint_from_before_a_suspicion_is_kept(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(history: History, limits: Limits) -> Iterator[Sign]:
+    def look(history: History, limits: GuardOptions) -> Iterator[Sign]:
         if history[WATCHED][-1][0] >= 5:
             yield Sign("planted", WATCHED, 5, "it is so.", sure=False)
 

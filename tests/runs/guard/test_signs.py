@@ -8,21 +8,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ganlab.config.sections import GuardOptions
 from ganlab.runs.guard import signs
 from ganlab.runs.guard.history import EARLY, LENGTH, History
-from ganlab.runs.guard.signs import Limits, Sign
+from ganlab.runs.guard.signs import Sign
 
 TRACES = json.loads((Path(__file__).parents[2] / "fixtures" / "guard_traces.json").read_text())
 EVERY = 50
 Numbers = Mapping[str, Sequence[Any]]
 
 
-def seen(numbers: Numbers, limits: Limits = Limits()) -> list[tuple[int, Sign]]:  # noqa: B008
+def seen(numbers: Numbers, limits: GuardOptions = GuardOptions()) -> list[tuple[int, Sign]]:  # noqa: B008
     """Return the sure signs of measurements each 50 iterations, and when each was first seen."""
     history, found, names = History(), [], set()
     for at in range(len(next(iter(numbers.values())))):
@@ -102,12 +104,13 @@ def test_a_fall_is_suspected_before_it_is_sure() -> None:
     history = History()
     for at, value in enumerate((0.9, 0.9, 0.5)):
         history.add(EVERY * (at + 1), {"guard/images/diversity": value})
-    assert [(s.name, s.began, s.sure) for s in signs.found(history, Limits())] == [("collapse", 150, False)]
+    assert [(s.name, s.began, s.sure) for s in signs.found(history, GuardOptions())] == [("collapse", 150, False)]
 
 
 def test_a_sign_without_a_threshold_is_not_looked_for() -> None:
-    nothing: dict[str, Any] = {name: None for name in vars(Limits()) if name != "patience"}
-    none = Limits(**nothing)
+    nothing: dict[str, Any] = {field.name: None for field in fields(GuardOptions) if "None" in str(field.type)}
+    assert {"collapse", "explosion", "score"} <= set(nothing)
+    none = GuardOptions(**nothing)
     for numbers, name, *_ in CASES.values():
         if name not in ("not_finite", "frozen", "data"):
             assert seen(numbers, none) == [], name

@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 
+from ganlab.config.sections import GuardOptions
 from ganlab.contracts.callback import RunContext
 from ganlab.core import files, json_lines
 from ganlab.core.errors import GanlabError, sentence
@@ -18,7 +19,7 @@ from ganlab.runs.finite import DivergedError
 from ganlab.runs.guard import events, signs
 from ganlab.runs.guard.events import Event, is_event
 from ganlab.runs.guard.history import History
-from ganlab.runs.guard.signs import Limits, Sign
+from ganlab.runs.guard.signs import Sign
 from ganlab.runs.run_folder import METRICS
 
 
@@ -42,7 +43,7 @@ class Guard(L.Callback):
         rates: Factor on all learning rates each time that it does.
         strength: Factor on the terms that regularizers add, likewise.
         samples: Images from fixed latents that are measured.
-        limits: Thresholds, see `ganlab.runs.guard.signs.Limits`.
+        limits: Thresholds, see `ganlab.config.sections.GuardOptions`.
     """
 
     order = 15
@@ -62,7 +63,7 @@ class Guard(L.Callback):
     ) -> None:
         self.run, self.action, self.every_steps = run, action, every_steps
         self.rollbacks, self.rates, self.strength = rollbacks, rates, strength
-        self.limits = Limits(**limits)
+        self.limits = GuardOptions(**limits)
         self.history = History()
         self._seen: set[str] = set()
         self._stage: list[int] | None = None
@@ -93,7 +94,7 @@ class Guard(L.Callback):
         iteration = pl_module.progress.iteration
         if iteration % self.every_steps:
             return
-        self._heed_growth(pl_module)
+        self._forget_after_growth(pl_module)
         self.history.add(iteration, {name: value for name, value in self.run.scalars.items() if "/" in name})
         self.history.add(iteration, self.run.scored)
         self.run.scored.clear()
@@ -105,7 +106,7 @@ class Guard(L.Callback):
         if new:
             self._act(min(new, key=lambda sign: sign.began), pl_module, trainer.is_global_zero)
 
-    def heed(self, error: DivergedError, trainer: L.Trainer) -> bool:
+    def takes(self, error: DivergedError, trainer: L.Trainer) -> bool:
         """Take the end of a run by numbers that are not finite for a sign.
 
         Returns:
@@ -155,7 +156,7 @@ class Guard(L.Callback):
         module.rate_factor = self.rates**module.attempt
         module.setting.strength = self.strength**module.attempt
 
-    def _heed_growth(self, module: GANModule) -> None:
+    def _forget_after_growth(self, module: GANModule) -> None:
         """Begin anew where networks have grown: their numbers are others then."""
         stage = None if module.stage is None else [module.stage.level, module.stage.phase]
         if stage != self._stage:

@@ -39,12 +39,12 @@ class Stopping(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._check_budget(trainer, pl_module)
-        self._heed(trainer)
+        self._end_if_asked(trainer)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self._agree()  # on what failed after the last iteration
 
-    def _heed(self, trainer: L.Trainer) -> None:
+    def _end_if_asked(self, trainer: L.Trainer) -> None:
         if self._agree():
             trainer.fit_loop.epoch_loop.min_steps = None  # trainer.min_steps would make Lightning go on
             trainer.should_stop = True

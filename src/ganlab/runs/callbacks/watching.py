@@ -8,7 +8,7 @@ import lightning as L
 
 from ganlab.contracts.callback import RunContext
 from ganlab.engine.module import GANModule
-from ganlab.runs import guarding, watched
+from ganlab.runs import part_failures, watched
 
 
 class Watching(L.Callback):
@@ -50,7 +50,7 @@ class Watching(L.Callback):
             try:
                 found = instrument.measure(self.subject)
             except Exception as error:
-                guarding.note(error, f"watch.{name}", "measure", self.run)
+                part_failures.note(error, f"watch.{name}", "measure", self.run)
             else:
                 self.run.measured.update({f"{name}/{quantity}": value for quantity, value in found.items()})
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ganlab.config.sections import GuardOptions
 from ganlab.runs.guard.history import History, Point, median, streak, values
 
 DIVERSITY = "guard/images/diversity"
@@ -17,33 +18,6 @@ GROWN = 100  # iterations in which moments are compared
 FEW = 1 / 3  # of the different labels that a batch should have
 UNRELATED = 3.0  # standard deviations: one in 700 sets of labels that belong to nothing reaches it
 STANDING = 1e-9  # a step relative to the weights that float32 does not see
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Thresholds of the signs; None: a sign is not looked for.
-
-    Args:
-        patience: Measurements in succession that a sign takes.
-        explosion: Times the median of its past that a magnitude may be.
-        step: Share of its weights' norm that a step of a player may have.
-        won: Share of its past below which the discriminator's loss and the generator's gradient show that it has won.
-        jump: Times its past that the loss of a discriminator that was near zero may rise.
-        collapse: Share of its past below which the diversity of images is a collapse.
-        labels: Share of its past below which labels read from images are lost.
-        cycle: Distance to an earlier mean image, as a share of the way in between, that shows a cycle.
-        score: Times its best value that a score may be.
-    """
-
-    patience: int = 2
-    explosion: float | None = 100.0
-    step: float | None = 0.3
-    won: float | None = 0.01
-    jump: float | None = 10.0
-    collapse: float | None = 0.3
-    labels: float | None = 0.5
-    cycle: float | None = 0.2
-    score: float | None = 2.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +41,7 @@ class Sign:
     of_data: bool = False
 
 
-def found(history: History, limits: Limits) -> list[Sign]:
+def found(history: History, limits: GuardOptions) -> list[Sign]:
     """Return the signs that the last measurement shows, sure ones and suspected ones."""
     return [sign for look in SIGNS for sign in look(history, limits)]
 
@@ -83,14 +57,14 @@ def _sign(name: str, quantity: str, part: Sequence[Point], needed: int, sentence
         yield Sign(name, quantity, part[0][0], sentence.format(now=part[-1][1]), len(part) >= needed)
 
 
-def not_finite(history: History, limits: Limits) -> Iterator[Sign]:
+def not_finite(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """A number that is NaN or infinite."""
     for name in history.names(lambda name: True):
         part = streak(history[name], lambda value: not math.isfinite(value))
         yield from _sign("not_finite", name, part, 1, f"{name} is {{now}}.")
 
 
-def explosion(history: History, limits: Limits) -> Iterator[Sign]:
+def explosion(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """Weights, gradients, losses, logits or singular values that grow beyond all that they were."""
     if limits.explosion is None:
         return
@@ -105,7 +79,7 @@ def explosion(history: History, limits: Limits) -> Iterator[Sign]:
         yield from _sign("explosion", name, part, needed, f"{name} is {{now:.3g}}{before}.")
 
 
-def fast_growth(history: History, limits: Limits) -> Iterator[Sign]:
+def fast_growth(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """Moments, which are means over many steps, that grow as means cannot."""
     if limits.explosion is None:
         return
@@ -117,7 +91,7 @@ def fast_growth(history: History, limits: Limits) -> Iterator[Sign]:
             yield Sign("explosion", name, before[0] + 1, sentence)
 
 
-def large_steps(history: History, limits: Limits) -> Iterator[Sign]:
+def large_steps(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """Steps nearly as large as the weights."""
     most = limits.step
     if most is None:
@@ -129,7 +103,7 @@ def large_steps(history: History, limits: Limits) -> Iterator[Sign]:
         yield from _sign("explosion", f"guard/{player}/step", part, needed, sentence)
 
 
-def frozen(history: History, limits: Limits) -> Iterator[Sign]:
+def frozen(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """A player whose weights do not move."""
     for player, points in _relative_steps(history):
         part = streak(points, lambda value: value < STANDING)
@@ -137,7 +111,7 @@ def frozen(history: History, limits: Limits) -> Iterator[Sign]:
         yield from _sign("frozen", f"guard/{player}/step", part, limits.patience, sentence)
 
 
-def won(history: History, limits: Limits) -> Iterator[Sign]:
+def won(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """A discriminator whose loss is at its floor for long, while the generator's gradient vanishes."""
     losses, gradients = history["discriminator/adversarial"], history["guard/generator/gradient"]
     share = limits.won
@@ -154,7 +128,7 @@ def won(history: History, limits: Limits) -> Iterator[Sign]:
     )  # fmt: skip
 
 
-def jump(history: History, limits: Limits) -> Iterator[Sign]:
+def jump(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """A discriminator's loss that was near zero for long and rises suddenly: Brock et al. 2019, section 4.2."""
     points = history["discriminator/adversarial"]
     if limits.jump is None or len(points) < 4 * WARM:
@@ -169,7 +143,7 @@ def jump(history: History, limits: Limits) -> Iterator[Sign]:
     yield from _sign("jump", "discriminator/adversarial", part, limits.patience, sentence)
 
 
-def collapse(history: History, limits: Limits) -> Iterator[Sign]:
+def collapse(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """Images of fixed latents that have no differences, or have lost them, over all or within classes."""
     if limits.collapse is not None:
         part = streak(history[DIVERSITY], lambda value: value < ALIKE)
@@ -182,7 +156,7 @@ def collapse(history: History, limits: Limits) -> Iterator[Sign]:
         )  # fmt: skip
 
 
-def classes(history: History, limits: Limits) -> Iterator[Sign]:
+def classes(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """Classes that die: they can no longer be read from images of which they were asked."""
     yield from _drop(
         "classes", "guard/labels/fakes", history, limits.labels, 2 * limits.patience, READ,
@@ -190,7 +164,7 @@ def classes(history: History, limits: Limits) -> Iterator[Sign]:
     )  # fmt: skip
 
 
-def data(history: History, limits: Limits) -> Iterator[Sign]:
+def data(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """Classes without images, and labels that do not belong to their images."""
     for quantity, least, needed, sentence in (
         ("alive", 0.5, 1, "{now:.0%} of the classes have images."),
@@ -204,7 +178,7 @@ def data(history: History, limits: Limits) -> Iterator[Sign]:
             yield replace(sign, of_data=quantity != "classes")
 
 
-def cycle(history: History, limits: Limits) -> Iterator[Sign]:
+def cycle(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """Images that go around in a circle: the mean one comes back to where it was, again and again."""
     returned, swing = history["guard/images/recurrence"], history["guard/images/swing"]
     share = limits.cycle
@@ -216,7 +190,7 @@ def cycle(history: History, limits: Limits) -> Iterator[Sign]:
     yield from _sign("cycle", "guard/images/recurrence", part, 2 * WARM, sentence)
 
 
-def score(history: History, limits: Limits) -> Iterator[Sign]:
+def score(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """A score during training that has become much worse than its best one."""
     most = limits.score
     for name in history.names(lambda name: name.startswith("evaluation/")):
@@ -230,7 +204,7 @@ def score(history: History, limits: Limits) -> Iterator[Sign]:
         yield from _sign("score", name, part, 1, f"{name} has risen to {{now:.3g}} after {best:.3g} at its best.")
 
 
-SIGNS: Sequence[Callable[[History, Limits], Iterator[Sign]]] = (
+SIGNS: Sequence[Callable[[History, GuardOptions], Iterator[Sign]]] = (
     not_finite, explosion, fast_growth, large_steps, frozen, collapse, classes, data, won, jump, cycle, score,
 )  # fmt: skip
 

@@ -67,10 +67,10 @@ def _replace(made: Any, name: str, call: Callable[..., Any]) -> None:
     method = getattr(made, name)
 
     @functools.wraps(method)  # Lightning compares what is overridden
-    def guarded(*arguments: Any, **options: Any) -> Any:
+    def caught(*arguments: Any, **options: Any) -> Any:
         return call(method, *arguments, **options)
 
-    setattr(made, name, guarded)
+    setattr(made, name, caught)
 
 
 def _noted(key: str, run: RunContext, hook: str, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
