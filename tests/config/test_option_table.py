@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from support.distributions import install
 
 from ganlab.config import catalog, compose, help_pages, option_table
 from ganlab.config.schema import REQUIRED
-from ganlab.core import kinds, registry
+from ganlab.core import cache, kinds, registry
 from ganlab.core.errors import GanlabError
 
 COMPONENTS = [(kind, name) for kind in kinds.KINDS for name in registry.names(kind)]
@@ -127,9 +128,11 @@ def test_a_preset_of_a_component_that_ends_python_is_listed_with_the_reason(site
     (tmp_path / "conf/loss").mkdir(parents=True)
     (tmp_path / "conf/loss/mine.yaml").write_text("# @package _global_\ndefaults:\n  - a_broken@loss\n")
     (tmp_path / "others").mkdir()
+    # a cache of its own: tests of other workers write the common one, and the last writer's rows are those that stay
+    shutil.copytree(cache.cache_folder() / "options", tmp_path / "cache/options")
 
     def ganlab(*words: str, paths: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": paths}
+        environment = {**os.environ, "PYTHONPATH": paths, "GANLAB_CACHE": str(tmp_path / "cache")}
         command = [sys.executable, "-m", "ganlab", *words]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path)
 
