@@ -20,7 +20,8 @@ RECIPES = sorted(file.stem for file in (catalog.conf_dir() / "experiment").glob(
 PATH = {"sngan_imagenet128", "sagan_imagenet128", "biggan_imagenet128", "biggan_paper_imagenet128",
         "biggan_deep_imagenet128", "emoji_biggan", "r1_celebahq", "introvae_celebahq",
         "wgan_div_celeba", "ttur_celeba", "pggan_celebahq", "stylegan_ffhq",
-        "emoji_pggan", "emoji_stylegan"}  # fmt: skip
+        "emoji_pggan", "emoji_stylegan", "r3gan_ffhq64", "r3gan_ffhq256",
+        "r3gan_imagenet32", "r3gan_imagenet64"}  # fmt: skip
 # the reference implementations' own counts: classes, generator, discriminator
 COUNTS = {
     "biggan_cifar10": (10, 4_304_387, 4_207_361),
@@ -41,6 +42,11 @@ COUNTS = {
     "pggan_celebahq": (0, 23_079_115, 23_087_249),
     "pggan_cifar10": (0, None, None),
     "stylegan_ffhq": (0, 26_219_627, 23_087_249),
+    "r3gan_cifar10": (10, 20_781_952, 21_280_512),
+    "r3gan_ffhq64": (0, 22_429_824, 22_381_440),
+    "r3gan_ffhq256": (0, 23_057_952, 23_009_568),
+    "r3gan_imagenet32": (1000, 82_914_304, 86_548_992),
+    "r3gan_imagenet64": (1000, 103_570_432, 107_205_120),
 }
 # images that a discriminator sees in an iteration, of the recipes that average with .9999 an iteration
 AVERAGED = {
@@ -207,7 +213,9 @@ def test_the_half_life_is_that_of_a_decay_of_9999_an_iteration(name: str) -> Non
 def test_a_recipe_makes_one_pass_and_draws_labels_as_its_source_does() -> None:
     games = {name: read(name)["game"] for name in COUNTS}
     assert {name for name, game in games.items() if game.get("one_pass")} == ONE_PASS
-    assert {name for name, game in games.items() if game.get("fake_labels", "drawn") != "drawn"} == UNIFORM
+    paired = {name for name in COUNTS if name.startswith("r3gan")}
+    assert {name for name, game in games.items() if game.get("fake_labels", "drawn") != "drawn"} == UNIFORM | paired
+    assert all(games[name]["fake_labels"] == "reals" and games[name]["fresh_reals"] for name in paired)
     assert all(games[name]["fake_labels"] == "uniform" for name in UNIFORM)
 
 
@@ -224,7 +232,8 @@ def test_schedules_end_with_the_run(name: str) -> None:
     composed = read(name)
     for node in composed["optimizer"].values():
         if isinstance(node["lr"], dict):
-            assert node["lr"]["end_steps"] == composed["trainer"]["max_steps"]
+            steps, kimg = (node["lr"].get(f"end_{unit}") for unit in ("steps", "kimg"))
+            assert (steps, kimg) in ((composed["trainer"]["max_steps"], None), (None, composed["run"]["max_kimg"]))
 
 
 def reduced(name: str, folder: Path) -> list[str]:
@@ -234,6 +243,8 @@ def reduced(name: str, folder: Path) -> list[str]:
     size, width, growth = 64 if name in PATH and name not in COUNTS else 32, 8, []
     if composed["growth"]:  # its lists name each level, and the level of 64 pixels needs a width of 32
         size, width, growth = min(composed["data"]["image_size"], 64), 32, ["growth.batch_sizes=null"]
+    if composed["generator"]["component"] == "r3gan":  # 16 channels at 32 pixels, which its groups divide
+        width = 256
     return [
         "data=digits",
         "data.image_channels=3",
@@ -255,10 +266,11 @@ def test_a_recipe_trains_one_iteration_at_reduced_width(name: str, tmp_path: Pat
     outcome = session.start(configuration.checked(composed))
     checkpoint = torch.load(outcome.folder / "checkpoints/last.ckpt", weights_only=True)
     steps = composed["game"].get("discriminator_steps", 1)
+    fresh = steps + composed["game"].get("fresh_reals", False)
     assert checkpoint["ganlab"]["progress"] == {
         "iteration": 1,
         "images_seen": steps * composed["data"]["batch_size"],
-        "images_consumed": steps * composed["data"]["batch_size"],
+        "images_consumed": fresh * composed["data"]["batch_size"],
     }
     assert {
         key.split(".")[1] for key in checkpoint["state_dict"] if key.startswith("game.") and key.endswith(".0.u")

@@ -82,3 +82,31 @@ def test_a_learning_rate_follows_its_schedule_in_training(train: Train) -> None:
     rates = [line["generator/learning_rate"] for line in metrics(folder)]
     assert rates == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4, 0, 0])
     assert {line["discriminator/learning_rate"] for line in metrics(folder)} == {2e-4}
+
+
+def test_a_list_of_numbers_may_have_schedules_in_it() -> None:
+    made = schedules.parse_all([0.0, {"from": 0.9, "to": 0.99, "end_steps": 10}], 2)
+    assert (made.start_value, made.end_value) == ((0.0, 0.9), (0.0, 0.99))
+    assert made(10) == pytest.approx((0.0, 0.945))
+
+
+def test_betas_and_the_average_follow_their_schedules() -> None:
+    """With a lazy turn every 3 iterations Adam's are lr·c and beta^c, c = 3/4."""
+    from ganlab.assembly import experiment
+    from ganlab.config import compose
+
+    betas = "[0.5,{from:0.9,to:0.5,end_kimg:1}]"
+    words = [
+        f"optimizer.discriminator.betas={betas}",
+        "ema.half_life_kimg={from:0,to:4,end_kimg:1}",
+        "ema.ramp_up=null",
+    ]
+    module = experiment.build(compose.read([*words, "reg=r1", "reg.r1.interval_steps=3"])).module
+    module.begin()
+    for shown, share in ((0, 0.0), (500, 0.5), (5000, 1.0)):
+        module.player_optimizers.follow(shown, {})
+        (group,) = module.player_optimizers.by_player["discriminator"].param_groups
+        assert group["betas"] == pytest.approx((0.5**0.75, (0.9 - 0.4 * share) ** 0.75))
+        for scheduled in module.training_options.scheduled:
+            scheduled.assign(scheduled.schedule(shown))
+        assert module.average.half_life_kimg == pytest.approx(4 * share)

@@ -66,6 +66,21 @@ def of_zoo(about: About) -> dict[str, Any]:
     return options
 
 
+def of_r3gan(about: About) -> dict[str, Any]:
+    """Its schedules, which end with the fixture's last iteration."""
+
+    def schedule(name: str, factor: float = 1.0) -> dict[str, Any]:
+        first, last = about["schedules"][name]
+        end_kimg = about["batch"] * ITERATIONS / 1000
+        return {"from": first * factor, "to": last * factor, "end_kimg": end_kimg, "shape": "cosine"}
+
+    return {"data.num_classes": about["classes"], "data.batch_size": about["batch"], "data.image_size": about["size"],
+            "data.mirror": False, "ema.half_life_kimg": schedule("ema", 1e-3),
+            **{f"reg.{name}.gamma": schedule("gamma") for name in ("r1", "r2")},
+            **{f"optimizer.{player}.lr": schedule("lr") for player in BOTH},
+            **{f"optimizer.{player}.betas": [0.0, schedule("beta2")] for player in BOTH}}  # fmt: skip
+
+
 # --- their networks' tensors under our names
 
 
@@ -110,6 +125,8 @@ def translated(case: str, about: About, network: str) -> Translated:
 
     def found(ours: dict[str, Tensor]) -> dict[str, Tensor]:
         there = {made.theirs(key): value for key, value in ours.items() if not key.endswith("_extra_state")}
+        if about["format"] == "r3gan" and "embedding.weight" in ours:
+            there[made.theirs("embedding.weight")] = ours["embedding.weight"].t()
         for key, gain in ours.items():
             if about["format"] == "mimicry" and key.endswith(".gain.weight"):  # there it is around 1, and both are one
                 offset = ours[key.replace(".gain.", ".offset.")]
@@ -133,6 +150,7 @@ ZOO_LOSSES = {
     **{name: term("discriminator", name, times=4) for name in ("gradient_penalty", "drift")},
 }
 R1 = {**BOTH, "penalty": term("discriminator", "r1")}
+R3GAN = {**BOTH, "r1": term("discriminator", "r1"), "r2": term("discriminator", "r2")}
 
 
 def case(words: Sequence[str], losses: Any, options: Any) -> Case:
@@ -140,6 +158,8 @@ def case(words: Sequence[str], losses: Any, options: Any) -> Case:
 
 
 CASE = {
+    "r3gan_cifar10": case(["experiment=r3gan_cifar10", "augment=none"], R3GAN, of_r3gan),
+    "r3gan_ffhq": case(["experiment=r3gan_ffhq64", "augment=none"], R3GAN, of_r3gan),
     "biggan_cifar10": case(["experiment=biggan_cifar10"], BOTH, of_biggan),
     "biggan_imagenet128": case(["experiment=biggan_imagenet128"], BOTH, of_biggan),
     "biggan_deep_imagenet128": case(["experiment=biggan_deep_imagenet128"], BOTH, of_biggan),

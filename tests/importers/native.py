@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FIXTURES = Path(__file__).parent / "fixtures"
+TAPS = (0.1, 0.4, 0.3, 0.2)  # of a filter that is not symmetric
 BATCH, CLASSES = 3, 5
 
 
@@ -36,6 +37,8 @@ def fill(case: str, shapes: dict[str, list[int]]) -> dict[str, Tensor]:
             values = values / values.norm()
         elif name.endswith(("sv0", "sn_sigma", "num_batches_tracked", "accumulation_counter")):
             values = torch.zeros_like(values)
+        elif name.endswith("Kernel"):
+            values = torch.outer(torch.tensor(TAPS), torch.tensor(TAPS))
         elif values.ndim >= 2:
             values = values * (1.5 / max(1, values[0].numel()) ** 0.5)
         else:

@@ -76,7 +76,8 @@ def play(
             node = node[part]
         node[last] = value
     # the recipe's half-life in iterations stays what it is, though an iteration shows fewer images
-    composed["ema"]["half_life_kimg"] *= composed["data"]["batch_size"] / recipes_batch
+    if isinstance(composed["ema"]["half_life_kimg"], float):
+        composed["ema"]["half_life_kimg"] *= composed["data"]["batch_size"] / recipes_batch
     module = experiment.build(configuration.checked(composed), with_data=False).module.double()
     for name, network in networks.items():
         load(parts(module, name), network.state)

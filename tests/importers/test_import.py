@@ -157,8 +157,9 @@ def passed(
 
 
 def matters_not(name: str, value: torch.Tensor) -> bool:
-    """Counters; and vectors of one number where the other code normalizes them before use."""
-    return bool(conversion.COUNTERS.search(name)) or (value.numel() == 1 and name.endswith(("u0", "sn_u")))
+    """Counters; filters, which become options; and vectors of one number that the other code normalizes before use."""
+    option = name.endswith(".Kernel")
+    return bool(conversion.COUNTERS.search(name)) or option or (value.numel() == 1 and name.endswith(("u0", "sn_u")))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -74,6 +74,9 @@ def weights(case: str, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]
             value = torch.ones_like(value)
         elif last in ("num_batches_tracked", "running_mean", "stored_mean"):
             value = torch.zeros_like(value)
+        elif last == "Kernel":
+            row = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64) / 8
+            value = torch.outer(row, row)
         elif last == "gain" and value.ndim == 1:
             value = 1 + 0.2 * value
         elif value.ndim >= 2:

@@ -125,7 +125,7 @@ class Adversary(nn.Module):
         self._hooks = hooks_of(self.game, list(regularizers.values()))
         self._setting = Setting(prior=_no_latents, latent_dim=0)
         factory, rate = factory_of(optimizer, lr, total_steps, self.game.players[DISCRIMINATOR])
-        rates = {} if rate is None else {DISCRIMINATOR: rate}
+        rates = {} if rate is None else {DISCRIMINATOR: {"lr": rate}}
         self.player_optimizers = PlayerOptimizers(
             self.game, {DISCRIMINATOR: factory}, self._hooks, self._setting, rates, clip, averages=not self._sharded
         )
@@ -214,7 +214,7 @@ class Adversary(nn.Module):
             number.assign(number.schedule(call))
         for hook in self._hooks.before_iteration:
             hook(self.progress)
-        self.player_optimizers.set_learning_rates(call, {})
+        self.player_optimizers.follow(call, {})
 
     def _add_gradients(self, slot: Slot, micro: int, given: Given, kept: Kept) -> None:
         objectives = self._loop.objectives(slot, micro, given, self.progress, kept)

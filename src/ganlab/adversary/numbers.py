@@ -67,6 +67,6 @@ def follow(component: Component, built: Any) -> list[Scheduled]:
     return component.follow(built, 1)
 
 
-def _refuse_kimg(value: Mapping[str, Any], key: str) -> None:
-    if any(str(unit).endswith("_kimg") for unit in value):
+def _refuse_kimg(value: Any, key: str) -> None:
+    if any(unit.endswith("_kimg") for unit in schedules.units(value)):
         raise GanlabError(f"{key}: a schedule of an Adversary counts calls of step: give end_steps, not end_kimg.")

@@ -19,8 +19,10 @@ from ganlab.contracts import compatibility, plan
 from ganlab.contracts.game import Game
 from ganlab.contracts.growth import Growth
 from ganlab.contracts.regularizer import Regularizer
-from ganlab.core import kinds, randomness, registry, schedules
+from ganlab.core import kinds, randomness, registry
 from ganlab.core.errors import GanlabError, sentence
+from ganlab.core.schedules import Scheduled
+from ganlab.engine.averaging import Average
 
 
 def of(config: Config, networks: Mapping[str, nn.Module]) -> tuple[Game, dict[str, Any]]:
@@ -109,16 +111,36 @@ def images_per_step(game: Game, batch_size: int) -> int | None:
     return counts.pop() if len(counts) == 1 else None
 
 
+def average(game: Game, options: Mapping[str, Any], images_a_step: int | None) -> tuple[Average, list[Scheduled]]:
+    """The moving averages of a game's networks, and their numbers that follow schedules.
+
+    Args:
+        options: Those of the section ``ema``.
+
+    Raises:
+        GanlabError: If a schedule does not fit.
+    """
+    section = Component("ema", "ema", "ema", options, options, Average)
+    following = {name: section.schedule(name, images_a_step) for name in section.scheduled}
+    networks = {name: game.get_submodule(name) for name in game.averaged if hasattr(game, name)}
+    try:
+        Average({}, **{**options, **{name: schedule.end_value for name, schedule in following.items()}})
+        built = Average(networks, **{**options, **{name: schedule(0) for name, schedule in following.items()}})
+    except ValueError as error:
+        raise GanlabError(f"ema: {sentence(error)}") from error
+    return built, section.follow(built, images_a_step)
+
+
 def optimizers(
     game: Game, parts: Mapping[str, Component], images_a_step: int | None
-) -> tuple[dict[str, Callable[..., Any]], dict[str, schedules.Schedule]]:
-    """A factory of each player's optimizer, and the learning rates that follow schedules.
+) -> tuple[dict[str, Callable[..., Any]], dict[str, dict[str, Any]]]:
+    """A factory of each player's optimizer, and its options that follow schedules: ``lr`` and ``betas``.
 
     Raises:
         GanlabError: If a player has no optimizer, or one that refuses its options.
     """
     factories: dict[str, Callable[..., Any]] = {}
-    rates: dict[str, schedules.Schedule] = {}
+    following: dict[str, dict[str, Any]] = {}
     for player in game.players:
         if player not in parts:
             raise GanlabError(f"The player {player!r} has no optimizer: add +optimizer/{player}=adam.")
@@ -126,13 +148,16 @@ def optimizers(
         arguments = dict(part.arguments)
         for name in part.scheduled:
             schedule = part.schedule(name, images_a_step)
-            if name != "lr":
-                raise GanlabError(f"{part.key}.{name} cannot follow a schedule; only lr can.")
-            rates[player] = schedule
+            if name not in ("lr", "betas"):
+                raise GanlabError(f"{part.key}.{name} cannot follow a schedule; only lr and betas can.")
+            following.setdefault(player, {})[name] = schedule
+            ends = schedule(0), schedule.end_value
+            if name == "betas":
+                optimizer_factory(part, {**part.arguments, **arguments, name: ends[1]})
             # some optimizers refuse a rate of 0, with which a warm-up may begin
-            arguments[name] = schedule(0) or max(schedule.start_value, schedule.end_value)
+            arguments[name] = ends[0] or max(ends)
         factories[player] = optimizer_factory(part, arguments)
-    return factories, rates
+    return factories, following
 
 
 def optimizer_factory(part: Component, arguments: Mapping[str, Any]) -> Callable[..., Any]:

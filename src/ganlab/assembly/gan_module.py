@@ -22,7 +22,6 @@ from ganlab.contracts.plan import plan
 from ganlab.contracts.setting import Setting
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.engine import module as engine
-from ganlab.engine.averaging import Average
 from ganlab.sampling import generation
 
 
@@ -132,12 +131,10 @@ class GANModule(engine.GANModule):
             label_shares=label_shares,
             every_forward=config.state_updates == "every_forward",
         )
-        average = Average(
-            {name: game.get_submodule(name) for name in game.averaged if hasattr(game, name)}, **vars(config.ema)
-        )
         images_per_step = games.images_per_step(game, config.data.batch_size)
-        factories, rates = games.optimizers(game, config.of("optimizer"), images_per_step)
-        scheduled = [s for key, part in parts.items() for s in config[key].follow(part, images_per_step)]
+        average, scheduled = games.average(game, vars(config.ema), images_per_step)
+        factories, following = games.optimizers(game, config.of("optimizer"), images_per_step)
+        scheduled += [s for key, part in parts.items() for s in config[key].follow(part, images_per_step)]
         training = engine.Training(
             seed=config.seed,
             batch_size=config.data.batch_size,
@@ -151,7 +148,7 @@ class GANModule(engine.GANModule):
             max_kimg=config.run.max_kimg,
             scheduled=scheduled,
         )
-        return cls(game, regularizers, factories, setting, average, training, rates, config.plain())
+        return cls(game, regularizers, factories, setting, average, training, following, config.plain())
 
     # --- Lightning's hooks
 

@@ -16,7 +16,7 @@ from ganlab.assembly import own_networks, parts
 from ganlab.config import configuration, schema, sections
 from ganlab.config.component import Component
 from ganlab.config.configuration import Config
-from ganlab.core import kinds
+from ganlab.core import kinds, schedules
 from ganlab.core.errors import GanlabError, suggestion
 
 GENERAL = ("seed", "state_updates", "sync_batch_norm", "channels_last", "compile")
@@ -174,7 +174,7 @@ def _sections(given: Mapping[str, Any], ema: Any) -> dict[str, Any]:
     known = sections.options()
     general, problems = schema.check(known[""], {n: v for n, v in given.items() if n in GENERAL}, "")
     data, wrong = schema.check(known["data"], {n: v for n, v in given.items() if n in DATA}, "")
-    average, of_average = schema.check(known["ema"], dict(ema or {}), "ema")
+    average, of_average = schema.check(known["ema"], dict(ema or {}), "ema", schedules.among(ema or {}))
     if problems := [*problems, *wrong, *of_average]:
         raise GanlabError(" ".join(problems))
     own = {"data": data, "ema": average}
@@ -189,7 +189,7 @@ def refuse_steps(config: Config) -> None:
     """
     for part in config.components.values():
         for name in part.scheduled:
-            if any(str(unit).endswith("_steps") for unit in part.arguments[name]):
+            if any(unit.endswith("_steps") for unit in schedules.units(part.arguments[name])):
                 raise GanlabError(
                     f"{part.key}.{name} counts in steps, and a step's images are not known: give batch_size=64, the "
                     f"images of one turn over all processes, or count in kimg."

@@ -73,7 +73,7 @@ class Component:
                 self._constructed(given, ends, f"{self.key}, where its schedules end")
         return built
 
-    def _constructed(self, given: Mapping[str, Any], changing: Mapping[str, float], where: str) -> Any:
+    def _constructed(self, given: Mapping[str, Any], changing: Mapping[str, Any], where: str) -> Any:
         try:
             built = self.maker(**{**self.arguments, **given, **changing})
         except (ValueError, ArithmeticError, RuntimeError) as error:  # torch's own are RuntimeErrors
@@ -90,15 +90,16 @@ class Component:
         """
         found = []
         for name in self.scheduled:
-            if not isinstance(getattr(built, name, None), (int, float)):
+            schedule = self.schedule(name, images_per_step)
+            if not isinstance(getattr(built, name, None), (int, float)) or isinstance(schedule, schedules.Schedules):
                 raise GanlabError(
                     f"{self.key}.{name} cannot follow a schedule: {type(built).__name__} does not keep it as a "
                     f"number of that name. Give one number."
                 )
-            found.append(Scheduled(self.schedule(name, images_per_step), partial(object.__setattr__, built, name)))
+            found.append(Scheduled(schedule, partial(object.__setattr__, built, name)))
         return found
 
-    def schedule(self, name: str, images_per_step: int | None) -> schedules.Schedule:
+    def schedule(self, name: str, images_per_step: int | None) -> schedules.Schedule | schedules.Schedules:
         """Return the schedule of an option.
 
         Args:
@@ -108,13 +109,13 @@ class Component:
             GanlabError: If it is none.
         """
         value = self.arguments[name]
-        if images_per_step is None and any(unit.endswith("_steps") for unit in value):
+        if images_per_step is None and any(unit.endswith("_steps") for unit in schedules.units(value)):
             raise GanlabError(
                 f"{self.key}.{name}: the batch changes as the networks grow, so a schedule counts in kimg (end_kimg), "
                 f"not in steps."
             )
         try:
-            return schedules.parse(value, images_per_step or 1)
+            return schedules.parse_all(value, images_per_step or 1)
         except ValueError as error:
             raise GanlabError(f"{self.key}.{name}: {sentence(error)}") from error
 

@@ -21,7 +21,7 @@ from ganlab.config.sections import (
     SampleOptions,
     WatchOptions,
 )
-from ganlab.core import kinds
+from ganlab.core import kinds, schedules
 from ganlab.core.errors import GanlabError, suggestion
 
 
@@ -173,7 +173,8 @@ def _sections(plain: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         node = plain.get(name) or {}
         if name in kinds.KINDS:  # a section that a component's own options share
             node = {option: value for option, value in node.items() if option in known[name]}
-        found, wrong = schema.check(known[name], node, name)
+        following = schedules.among(node) if name in sections.SCHEDULED else ()
+        found, wrong = schema.check(known[name], node, name, following)
         problems += wrong
         if not wrong:
             values[name] = section(**found)

@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ganlab.core import schedules
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.core.ranges import Among, Filled, Range
 
@@ -145,15 +146,22 @@ def check(
         key: Key of the node, such as ``loss``, for messages.
         scheduled: The names of values that are schedules; numbers with a decimal point may be.
     """
-    arguments, problems = {}, []
+    arguments: dict[str, Any] = {}
+    problems = []
     for name, value in values.items():
         where = f"{key}.{name}" if key else name
         if name not in known:
             problems.append(f"{where} is no option.{suggestion(name, known)} Options: {', '.join(known) or 'none'}.")
         elif value == REQUIRED:
             continue
-        elif name in scheduled and _takes_float(known[name].annotation):
+        elif name in scheduled and isinstance(value, Mapping) and _takes_float(known[name].annotation):
             arguments[name] = value
+        elif name in scheduled and isinstance(value, (list, tuple)):
+            try:
+                convert(schedules.first_values(value), known[name].annotation)
+                arguments[name] = list(value)
+            except ValueError as error:
+                problems.append(f"{where} {error}.")
         else:
             try:
                 arguments[name] = convert(value, known[name].annotation)

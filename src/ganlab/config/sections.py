@@ -98,7 +98,7 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class EmaOptions:
-    """The averaged generator, see `ganlab.engine.averaging.Average`.
+    """The averaged generator, see `ganlab.engine.averaging.Average`; its numbers may follow schedules.
 
     Args:
         half_life_kimg: Half-life of the average; 0: no averaging.
@@ -243,6 +243,7 @@ SECTIONS: dict[str, type] = {
     "watch": WatchOptions,
     "guard": GuardOptions,
 }
+SCHEDULED = ("ema",)  # sections whose numbers may follow schedules
 CLIP: dict[str, float | None] = {"generator": None, "discriminator": None}  # maximal gradient norm, a player
 
 

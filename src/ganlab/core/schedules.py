@@ -1,8 +1,9 @@
 """Schedules: numbers as pure functions of images seen.
 
-Wherever a component takes a float, the configuration may hold a schedule instead:
+Wherever a component takes a float, the configuration may hold a schedule instead, also in a list of floats:
 
     optimizer.generator.lr={from:2e-4,to:0,end_steps:100000}
+    optimizer.generator.betas=[0.0,{from:0.9,to:0.99,end_kimg:20000,shape:cosine}]
     reg.r1.gamma={from:0.05,to:0.005,end_kimg:20000,shape:cosine}
 
 The value is ``from`` until ``start``, ``to`` after ``end``, and in between moves along the shape:
@@ -49,6 +50,24 @@ class Schedule:
         return (1 - t) * self.start_value + t * self.end_value
 
 
+@dataclass(frozen=True)
+class Schedules:
+    """Several numbers, each a function of images seen; a number alone does not change."""
+
+    parts: tuple[Schedule | float, ...]
+
+    @property
+    def start_value(self) -> tuple[float, ...]:
+        return tuple(part.start_value if isinstance(part, Schedule) else part for part in self.parts)
+
+    @property
+    def end_value(self) -> tuple[float, ...]:
+        return tuple(part.end_value if isinstance(part, Schedule) else part for part in self.parts)
+
+    def __call__(self, images_seen: float) -> tuple[float, ...]:
+        return tuple(part(images_seen) if isinstance(part, Schedule) else part for part in self.parts)
+
+
 @dataclass
 class Scheduled:
     """A number of a component that follows a schedule."""
@@ -58,13 +77,36 @@ class Scheduled:
 
 
 def is_schedule(value: Any) -> bool:
-    """Tell if a value of a configuration is meant as a schedule."""
+    """Tell if a value of a configuration is meant as a schedule, or is a list with one in it."""
+    if isinstance(value, (list, tuple)):
+        return any(isinstance(part, Mapping) and is_schedule(part) for part in value)
     return isinstance(value, Mapping) and ("from" in value or "to" in value)
+
+
+def units(value: Any) -> list[str]:
+    """The keys of a schedule, or of those in a list."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    return [str(key) for part in parts if isinstance(part, Mapping) for key in part]
+
+
+def first_values(value: Any) -> Any:
+    """A value of a configuration with the first number of each schedule in its place."""
+    if isinstance(value, (list, tuple)):
+        return [first_values(part) for part in value]
+    return value.get("from") if is_schedule(value) else value
 
 
 def among(values: Mapping[str, Any]) -> list[str]:
     """The names of those of ``values`` that are meant as schedules."""
     return [name for name, value in values.items() if is_schedule(value)]
+
+
+def parse_all(value: Any, images_per_step: float) -> Schedule | Schedules:
+    """Read a schedule, or a list of numbers and schedules; raises as `parse`."""
+    if not isinstance(value, (list, tuple)):
+        return parse(value, images_per_step)
+    parts = [parse(part, images_per_step) if is_schedule(part) else float(part) for part in value]
+    return Schedules(tuple(parts))
 
 
 def parse(value: Mapping[str, Any], images_per_step: float) -> Schedule:

@@ -20,7 +20,7 @@ from ganlab.contracts.regularizer import Regularizer, hooks_of
 from ganlab.contracts.setting import Setting
 from ganlab.core import distributed, randomness
 from ganlab.core.randomness import Stream
-from ganlab.core.schedules import Schedule, Scheduled
+from ganlab.core.schedules import Scheduled
 from ganlab.engine.averaging import Average
 from ganlab.engine.compilation import compile_networks, refuse_double_backward
 from ganlab.engine.player_optimizers import OptimizerFactory, PlayerOptimizers
@@ -75,7 +75,7 @@ class GANModule(L.LightningModule):
         setting: What views share: prior, labels, policies.
         average: The moving averages.
         training: How the game is played.
-        learning_rates: Schedules of players' learning rates.
+        following: Schedules of players' options, ``lr`` and ``betas``, by player and option.
         config: The run's configuration, stored in checkpoints.
     """
 
@@ -87,7 +87,7 @@ class GANModule(L.LightningModule):
         setting: Setting,
         average: Average,
         training: Training,
-        learning_rates: Mapping[str, Schedule] | None = None,
+        following: Mapping[str, Mapping[str, Any]] | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class GANModule(L.LightningModule):
         self.rate_factor = 1.0  # on all learning rates
         self.objective_names: set[str] = set()  # those of the scalars that players minimise
         self._hooks = hooks_of(game, list(regularizers.values()))
-        self.player_optimizers = PlayerOptimizers(game, optimizers, self._hooks, setting, learning_rates, training.clip)
+        self.player_optimizers = PlayerOptimizers(game, optimizers, self._hooks, setting, following, training.clip)
         self._stage: Stage | None = None
         self._phase: int | None = None
         self._kept = Kept(self.objective_names)
@@ -171,7 +171,7 @@ class GANModule(L.LightningModule):
         factors = dict(self._stage.learning_rates) if self._stage is not None else {}
         if self.rate_factor != 1:
             factors = {player: self.rate_factor * factors.get(player, 1.0) for player in self.game.players}
-        self.player_optimizers.set_learning_rates(before.images_seen, factors)
+        self.player_optimizers.follow(before.images_seen, factors)
         self._kept = Kept(self.objective_names)
         RULES[self.game.update](iteration.slots, self.reals(batch), self._evaluate, self.player_optimizers)
         with self.setting.timer("EMA"):

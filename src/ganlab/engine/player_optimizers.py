@@ -18,7 +18,6 @@ from ganlab.contracts.pending import Pending
 from ganlab.contracts.setting import Setting
 from ganlab.contracts.turn import Player, Turn
 from ganlab.core import distributed
-from ganlab.core.schedules import Schedule
 
 OptimizerFactory = Callable[[Iterator[nn.Parameter]], Optimizer]
 
@@ -31,7 +30,7 @@ class PlayerOptimizers:
         factories: A factory a player; those of the game without one are stepped by somebody else.
         hooks: The regularizers' hooks.
         setting: Its timer measures the steps.
-        learning_rates: Schedules of players' learning rates.
+        following: Schedules of players' options, ``lr`` and ``betas``, by player and option.
         clip: Maximal gradient norm of a player, by name.
         averages: Gradients are averaged over ranks here; False: somebody else does it.
 
@@ -49,7 +48,7 @@ class PlayerOptimizers:
         factories: Mapping[str, OptimizerFactory],
         hooks: Hooks,
         setting: Setting,
-        learning_rates: Mapping[str, Schedule] | None = None,
+        following: Mapping[str, Mapping[str, Any]] | None = None,
         clip: Mapping[str, float] | None = None,
         averages: bool = True,
     ) -> None:
@@ -60,7 +59,7 @@ class PlayerOptimizers:
         self.pending = Pending()
         self.observers: list[Observer] = []
         self._players, self._hooks, self._setting = game.players, hooks, setting
-        self._learning_rates, self._clip = dict(learning_rates or {}), dict(clip or {})
+        self._following, self._clip = dict(following or {}), dict(clip or {})
         self._averages = averages
         self._rates: dict[str, list[float]] = {}
         self._options: dict[str, list[dict[str, Any]]] = {}
@@ -93,13 +92,15 @@ class PlayerOptimizers:
             optimizer.state.clear()
         self.last_steps.clear()
 
-    def set_learning_rates(self, images_seen: int, factors: Mapping[str, float]) -> None:
-        """Set the rates of the schedules, times a stage's factors by player."""
-        for player in {*self._learning_rates, *factors}:
-            schedule, factor = self._learning_rates.get(player), factors.get(player, 1.0)
+    def follow(self, images_seen: int, factors: Mapping[str, float]) -> None:
+        """Set what follows schedules, and the rates times a stage's factors by player."""
+        for player in {*self._following, *factors}:
+            schedules, factor = self._following.get(player, {}), factors.get(player, 1.0)
             share = _lazy_share(self._players[player])
             for group, rate in zip(self.by_player[player].param_groups, self._rates[player], strict=True):
-                group["lr"] = factor * (rate if schedule is None else share * schedule(images_seen))
+                group["lr"] = factor * (share * schedules["lr"](images_seen) if "lr" in schedules else rate)
+                if "betas" in schedules:
+                    group["betas"] = tuple(beta**share for beta in schedules["betas"](images_seen))
 
     def step(self, turn: Turn, final: bool = True) -> None:
         """Average gradients over ranks, let regularizers change them, clip, step the turn's players.

@@ -43,7 +43,13 @@ class Renaming:
         for name, value in (("alpha", torch.tensor(alpha)), ("_extra_state", torch.tensor(level))):
             self.state[prefix + name], self.sources[prefix + name] = value, source
 
-    def network(self, component: str, options: dict[str, Any], image: tuple[int, int, int]) -> Network:
+    def network(
+        self,
+        component: str,
+        options: dict[str, Any],
+        image: tuple[int, int, int],
+        common: tuple[str, ...] = ("width", "max_width", "variant"),
+    ) -> Network:
         taken = {*self.sources.values(), *self._unused}
         names = self.sources
         return Network(
@@ -54,22 +60,53 @@ class Renaming:
             image=image,
             sources=dict(names),
             surplus=[name for name in self.tensors if name not in taken],
-            common=("width", "max_width", *({"variant"} & options.keys())),
+            common=tuple(name for name in common if name in options),
         )
 
 
-def widths(channels: Sequence[int], source: str, hidden: int = 0) -> dict[str, int]:
-    """``width`` and ``max_width`` that give maps of these channels, from the base on.
+def widths(channels: Sequence[int], source: str, hidden: int = 0) -> dict[str, Any]:
+    """Return ``width`` and ``max_width`` that give maps of these channels, from the base on, or the list as ``width``.
 
     Args:
         hidden: Length of the first dense layer's output, min(width, max_width), if it is known.
 
     Raises:
-        GanlabError: If no width does.
+        GanlabError: If the dense layer goes with no width.
     """
     most = max(channels[0], hidden)
     width = max(hidden, *(m << (level + 1) for level, m in enumerate(channels)))
     found = [min(width >> (level + 1), most) for level in range(len(channels))]
-    if found != list(channels) or (hidden and hidden != min(width, most)):
-        raise GanlabError(f"{source} has maps of {list(channels)} channels from the base on, which no width gives.")
-    return {"width": width, "max_width": most}
+    if found == list(channels) and (not hidden or hidden == min(width, most)):
+        return {"width": width, "max_width": most}
+    if hidden not in (0, channels[0]):
+        raise GanlabError(
+            f"{source} has maps of {list(channels)} channels from the base on and a dense layer of {hidden}, which no "
+            f"width gives."
+        )
+    return {"width": tuple(channels)}
+
+
+def taps(kernels: Sequence[Tensor], source: str) -> tuple[float, ...]:
+    """Return the taps whose outer product each of these kernels is, as `ganlab.layers.fir.FIRFilter` takes them.
+
+    Args:
+        kernels: (K,), or (K, K) of sum 1; the codes turn them before use.
+
+    Raises:
+        GanlabError: If they are of another form, or not the same.
+    """
+    first = kernels[0].double()
+    if first.ndim not in (1, 2) or first.shape[0] != first.shape[-1] or len(first) < 2:
+        raise GanlabError(f"{source} resamples with a filter of shape {tuple(first.shape)}, which ours cannot have.")
+    row = first if first.ndim == 1 else first.sum(0)
+    row = row / row.sum()
+    whole = first / first.sum() if first.ndim == 1 else first
+    same = row if first.ndim == 1 else torch.outer(row, row)
+    if not torch.allclose(whole, same, atol=1e-6) or any(
+        k.shape != first.shape or not torch.allclose(k.double(), first, atol=1e-6) for k in kernels
+    ):
+        raise GanlabError(f"{source} resamples with filters that differ, or are no product of one row; ours are.")
+    row = row.flip(0)
+    scaled = row / row.abs().min() if row.abs().min() > 0 else row
+    whole_numbers = scaled.round()
+    return tuple((whole_numbers if torch.allclose(scaled, whole_numbers, atol=1e-4) else row).tolist())

@@ -90,17 +90,3 @@ def blend_reals(images: Tensor, alpha: float | Tensor) -> Tensor:
         return images
     old = upsample(F.avg_pool2d(images, 2))
     return old + (images - old) * alpha
-
-
-def channels_at(level: int, width: int, max_width: int) -> int:
-    """Channels of a map: the smaller of ``width``/2^(level + 1), rounded down, and ``max_width``.
-
-    Raises:
-        ValueError: If none would be left.
-    """
-    channels = min(width >> (level + 1), max_width)
-    if channels < 1:
-        raise ValueError(
-            f"expected width to be at least {2 ** (level + 1)}, so that level {level} has a channel, got {width}"
-        )
-    return channels

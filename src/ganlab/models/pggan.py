@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from ganlab.core.errors import one_of
 from ganlab.layers.equalized import GAIN, EqualizedConv2d, EqualizedLinear, EqualizedUpsampleConv2d
 from ganlab.layers.geometry import Doublings, Size, doublings
-from ganlab.layers.growing import Growing, channels_at
+from ganlab.layers.growing import Growing
 from ganlab.layers.growing_discriminator import GrowingDiscriminator
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
 from ganlab.layers.minibatch_stddev import MinibatchStddev
 from ganlab.layers.pixel_norm import pixel_norm
 from ganlab.layers.resample import upsample
+from ganlab.layers.widths import channels_of
 
 VARIANTS = ("original", "gan_zoo")
 
@@ -40,7 +41,8 @@ class Generator(Growing):
         image_channels: C.
         num_classes: 0 for none.
         latent_dim: Length of z.
-        width: Level l has min(width/2^(l+1), ``max_width``) channels (the paper's 8192, also called fmap_base).
+        width: Level l has min(width/2^(l+1), ``max_width``) channels (the paper's 8192, also called fmap_base); or
+            the channels of each level, from the base on.
         max_width: Most channels of a map.
         variant: ``original`` or ``gan_zoo``.
 
@@ -59,15 +61,15 @@ class Generator(Growing):
         num_classes: int = 0,
         *,
         latent_dim: int = 512,
-        width: int = 8192,
+        width: int | tuple[int, ...] = 8192,
         max_width: int = 512,
         variant: str = "original",
     ) -> None:
-        check_positive(width=width, max_width=max_width, latent_dim=latent_dim, image_channels=image_channels)
+        check_positive(latent_dim=latent_dim, image_channels=image_channels)
         one_of(variant, VARIANTS, "variant")
         super().__init__(image_channels, *doublings(image_size))
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        channels = [channels_at(level, width, max_width) for level in range(self.levels + 1)]
+        channels = channels_of(self.levels, width, max_width)
         zoo, positions = variant == "gan_zoo", math.prod(self.base)
         # The paper's first layer is a convolution whose fan-in counts each position of the map it fills.
         gain = GAIN if zoo else GAIN / math.sqrt(positions)
@@ -123,7 +125,8 @@ class Discriminator(GrowingDiscriminator):
         image_size: H, or (H, W): a base of 4 to 15 pixels doubled at least once.
         image_channels: C.
         num_classes: 0 for none.
-        width: Level l has min(width/2^(l+1), ``max_width``) channels (the paper's 8192, also called fmap_base).
+        width: Level l has min(width/2^(l+1), ``max_width``) channels (the paper's 8192, also called fmap_base); or
+            the channels of each level, from the base on.
         max_width: Most channels of a map.
         stddev_group: Images of a group of the minibatch standard deviation, among the images of a micro-batch on all
             ranks, see `MinibatchStddev`; 0 for none.
@@ -145,22 +148,22 @@ class Discriminator(GrowingDiscriminator):
         image_channels: int = 3,
         num_classes: int = 0,
         *,
-        width: int = 8192,
+        width: int | tuple[int, ...] = 8192,
         max_width: int = 512,
         stddev_group: int = 4,
         fused: bool = True,
         variant: str = "original",
     ) -> None:
-        check_positive(width=width, max_width=max_width, image_channels=image_channels)
+        check_positive(image_channels=image_channels)
         one_of(variant, VARIANTS, "variant")
         base, levels = doublings(image_size)
-        channels = [channels_at(level, width, max_width) for level in range(levels + 1)]
+        channels = channels_of(levels, width, max_width)
         zoo = variant == "gan_zoo"
         super().__init__(
             image_channels,
             base,
             channels,
-            hidden=channels[0] if zoo else min(width, max_width),
+            hidden=min(width, max_width) if isinstance(width, int) and not zoo else channels[0],
             outputs=1 + num_classes,
             output_gain=GAIN if zoo else 1.0,
             stddev=MinibatchStddev(stddev_group, variant) if stddev_group else None,

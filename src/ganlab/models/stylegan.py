@@ -12,12 +12,12 @@ from ganlab.core.checks import share
 from ganlab.core.errors import one_of
 from ganlab.layers import state
 from ganlab.layers.geometry import Doublings, Size, doublings
-from ganlab.layers.growing import channels_at
 from ganlab.layers.growing_discriminator import GrowingDiscriminator
 from ganlab.layers.inputs import check_labels, check_positive
 from ganlab.layers.mapping import MappingNetwork
 from ganlab.layers.minibatch_stddev import MinibatchStddev
 from ganlab.layers.noise import draw_noise
+from ganlab.layers.widths import channels_of
 from ganlab.models.stylegan_synthesis import Synthesis
 
 CROSSOVERS = ("batch", "sample")
@@ -42,7 +42,8 @@ class Generator(nn.Module):
         num_classes: 0 for none.
         latent_dim: Length of z.
         w_dim: Length of w.
-        width: Level l has min(width/2^(l+1), ``max_width``) channels (the paper's 8192, also called fmap_base).
+        width: Level l has min(width/2^(l+1), ``max_width``) channels (the paper's 8192, also called fmap_base); or
+            the channels of each level, from the base on.
         max_width: Most channels of a map.
         mapping_layers: Layers of the mapping network.
         mapping_width: Its length in between.
@@ -69,7 +70,7 @@ class Generator(nn.Module):
         *,
         latent_dim: int = 512,
         w_dim: int = 512,
-        width: int = 8192,
+        width: int | tuple[int, ...] = 8192,
         max_width: int = 512,
         mapping_layers: int = 8,
         mapping_width: int = 512,
@@ -80,12 +81,12 @@ class Generator(nn.Module):
         noise: bool = True,
     ) -> None:
         super().__init__()
-        check_positive(width=width, max_width=max_width, image_channels=image_channels)
+        check_positive(image_channels=image_channels)
         one_of(crossover, CROSSOVERS, "crossover")
         for name, number in (("style_mixing", style_mixing), ("w_avg_beta", w_avg_beta)):
             share(name, number)
         base, levels = doublings(image_size)
-        channels = [channels_at(level, width, max_width) for level in range(levels + 1)]
+        channels = channels_of(levels, width, max_width)
         self.latent_dim, self.num_classes, self.w_dim = latent_dim, num_classes, w_dim
         self.style_mixing, self.crossover, self.w_avg_beta = style_mixing, crossover, w_avg_beta
         self.mapping = MappingNetwork(
@@ -198,7 +199,8 @@ class Discriminator(GrowingDiscriminator):
         image_size: H, or (H, W): a base of 4 to 15 pixels doubled at least once.
         image_channels: C.
         num_classes: 0 for none.
-        width: Level l has min(width/2^(l+1), ``max_width``) channels (the paper's 8192, also called fmap_base).
+        width: Level l has min(width/2^(l+1), ``max_width``) channels (the paper's 8192, also called fmap_base); or
+            the channels of each level, from the base on.
         max_width: Most channels of a map.
         stddev_group: Images of a group of the minibatch standard deviation, among the images of a micro-batch on all
             ranks, see `MinibatchStddev`; 0 for none.
@@ -217,17 +219,18 @@ class Discriminator(GrowingDiscriminator):
         image_channels: int = 3,
         num_classes: int = 0,
         *,
-        width: int = 8192,
+        width: int | tuple[int, ...] = 8192,
         max_width: int = 512,
         stddev_group: int = 4,
     ) -> None:
-        check_positive(width=width, max_width=max_width, image_channels=image_channels)
+        check_positive(image_channels=image_channels)
         base, levels = doublings(image_size)
+        channels = channels_of(levels, width, max_width)
         super().__init__(
             image_channels,
             base,
-            [channels_at(level, width, max_width) for level in range(levels + 1)],
-            hidden=min(width, max_width),
+            channels,
+            hidden=min(width, max_width) if isinstance(width, int) else channels[0],
             outputs=max(num_classes, 1),
             stddev=MinibatchStddev(stddev_group) if stddev_group else None,
             blur=True,
