@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.importers import conversion
 from ganlab.importers.growing import widths
 from ganlab.importers.network import Network, Tensors
+from ganlab.models import pggan, stylegan
 from ganlab.runs.run import Run
 
 About = dict[str, Any]
@@ -240,6 +242,17 @@ def test_widths_are_those_that_give_the_channels(channels: list[int], hidden: in
     assert (found["width"], found["max_width"]) == expected
 
 
-def test_channels_that_no_width_gives_are_refused() -> None:
-    with pytest.raises(GanlabError, match=r"x has maps of \[8, 8, 3, 3\] channels from the base on, which no width"):
-        widths([8, 8, 3, 3], "x")
+def test_channels_that_no_width_gives_are_the_width() -> None:
+    assert widths([8, 8, 3, 3], "x") == widths([8, 8, 3, 3], "x", 8) == {"width": (8, 8, 3, 3)}
+    with pytest.raises(GanlabError, match=r"x has maps of \[8, 8, 3, 3\] channels .* and a dense layer of 5"):
+        widths([8, 8, 3, 3], "x", 5)
+
+
+@pytest.mark.parametrize("family", [pggan, stylegan])
+def test_a_network_of_any_channels_can_be_built(family: ModuleType) -> None:
+    generator = family.Generator(32, latent_dim=4, width=(8, 3, 5, 2))
+    discriminator = family.Discriminator(32, width=(8, 3, 5, 2))
+    assert [conv.in_channels for conv in discriminator.convs] == [3, 5, 2]
+    assert discriminator(generator(torch.randn(2, 4))).shape == (2,)
+    with pytest.raises(ValueError, match="expected width to be one number or 4 for 3 doublings"):
+        family.Discriminator(32, width=(8, 3, 5))
