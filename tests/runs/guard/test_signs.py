@@ -49,6 +49,8 @@ CASES: dict[str, tuple[Numbers, str, int, int]] = {  # numbers, then name, when 
         {"discriminator/real_logits": [2, 2, 2, 2, 2, 2, 250, -250]}, "explosion", 400, 350),
     "moments that grow a hundredfold in 100 iterations": (
         {"guard/generator/moments": [5, 60, 600]}, "explosion", 150, 51),
+    "moments that grow a hundredfold in 200 iterations": (
+        {"guard/generator/moments": [50, 6, 60, 200, 700]}, "explosion", 250, 101),
     "a step as large as the weights": (
         {"guard/generator/step": [0.1, 9.5], "guard/generator/weights": [10, 10]}, "explosion", 100, 100),
     "two steps of a third of the weights": (
@@ -57,6 +59,7 @@ CASES: dict[str, tuple[Numbers, str, int, int]] = {  # numbers, then name, when 
         {"guard/generator/step": [0.1, 0, 0], "guard/generator/weights": [10, 10, 10]}, "frozen", 150, 100),
     "images without differences": ({"guard/images/diversity": [1e-7, 1e-7]}, "collapse", 100, 50),
     "images that have lost them": ({"guard/images/diversity": [0.8, 0.9, 0.5, 0.2, 0.1]}, "collapse", 250, 150),
+    "images that have lost nearly all of them": ({"guard/images/diversity": [0.8, 0.9, 0.08]}, "collapse", 150, 150),
     "images of a class that have": ({"guard/images/class_diversity": [0.8, 0.9, 0.2, 0.2]}, "collapse", 200, 150),
     "classes that have died": ({"guard/labels/fakes": [0.2, 0.8, 0.9, 0.9, 0.3, 0.3, 0.3, 0.3]}, "classes", 400, 250),
     "classes without images": ({"guard/labels/alive": [0.1]}, "data", 50, 50),
@@ -87,7 +90,7 @@ def test_a_sign_is_seen_when_it_lasts_and_its_beginning_is_known(case: str) -> N
     "numbers",
     [
         {"discriminator/real_logits": [2, 2, 2, 2, 2, 2, 250, 2, 250, 2]},
-        {"guard/generator/moments": [5, 60, 300, 1000]},
+        {"guard/generator/moments": [5, 20, 60, 150, 300, 900]},
         {"guard/images/diversity": [0.05, 0.1, 0.9, 0.3, 0.8]},
         {"guard/labels/fakes": [0.12, 0.04, 0.04, 0.04, 0.04, 0.04]},
         {"discriminator/adversarial": [2, 1, 1, 1, *[0.001] * 9]},

@@ -14,9 +14,11 @@ WARM = 4  # measurements before a quantity is compared with its own past
 LARGEST = 1e6  # a loss or a logit of this size: float32 no longer sees what is added to it
 ALIKE = 1e-4  # of the distances of real images: untrained networks may begin with 0.004
 READ = 0.25  # of the images, from which the asked class must once have been read
-GROWN = 100  # iterations in which moments are compared
+GROWN = 200  # iterations in which moments are compared
+FILLED = 50  # iterations after which Adam's second moments, which begin at 0, are a twentieth of what they will be
 FEW = 1 / 3  # of the different labels that a batch should have
 UNRELATED = 3.0  # standard deviations: one in 700 sets of labels that belong to nothing reaches it
+LOST = 1 / 3  # of the threshold: what has dropped so far is sure at once
 STANDING = 1e-9  # a step relative to the weights that float32 does not see
 
 
@@ -85,8 +87,9 @@ def fast_growth(history: History, limits: GuardOptions) -> Iterator[Sign]:
         return
     for name in history.names(lambda name: name.startswith("guard/") and name.endswith("/moments")):
         points = history[name]
-        before = next((point for point in reversed(points) if point[0] <= points[-1][0] - GROWN), None)
-        if before is not None and points[-1][1] > limits.explosion * max(before[1], 1.0):
+        since = max(FILLED, points[-1][0] - GROWN)
+        before = min((point for point in points if point[0] >= since), key=lambda point: point[1], default=None)
+        if before is not None and math.inf > points[-1][1] > limits.explosion * max(before[1], 1.0):
             sentence = f"{name} has grown from {before[1]:.3g} at iteration {before[0]} to {points[-1][1]:.3g}."
             yield Sign("explosion", name, before[0] + 1, sentence)
 
@@ -152,7 +155,7 @@ def collapse(history: History, limits: GuardOptions) -> Iterator[Sign]:
     for quantity, of in ((DIVERSITY, "images"), ("guard/images/class_diversity", "images of a class")):
         yield from _drop(
             "collapse", quantity, history, limits.collapse, limits.patience, 0.0,
-            f"the {of} differ by {{now:.3g}} of what real images do, after {{past}} before.",
+            f"the {of} differ by {{now:.3g}} of what real images do, after {{past}} before.", LOST,
         )  # fmt: skip
 
 
@@ -210,9 +213,20 @@ SIGNS: Sequence[Callable[[History, GuardOptions], Iterator[Sign]]] = (
 
 
 def _drop(
-    name: str, quantity: str, history: History, share: float | None, needed: int, least: float, sentence: str
+    name: str,
+    quantity: str,
+    history: History,
+    share: float | None,
+    needed: int,
+    least: float,
+    sentence: str,
+    lost: float = 0.0,
 ) -> Iterator[Sign]:
-    """Yield the sign that a quantity has dropped below a share of what it mostly was, which was at least ``least``."""
+    """Yield the sign that a quantity has dropped below a share of what it mostly was, which was at least ``least``.
+
+    Args:
+        lost: Part of that share below which one point is enough.
+    """
     points = history[quantity]
     past = values(points[:-1])
     if share is None or not past:
@@ -224,7 +238,8 @@ def _drop(
     fall = streak(points, lambda value: value < (1 + share) / 2 * usual)  # it begins half-way
     if fall:
         said = sentence.format(now=fall[-1][1], past=f"{usual:.2g}")
-        yield Sign(name, quantity, fall[0][0], said, len(part) >= needed)
+        sure = len(part) >= needed or fall[-1][1] < lost * share * usual
+        yield Sign(name, quantity, fall[0][0], said, sure)
 
 
 def _relative_steps(history: History) -> Iterator[tuple[str, list[Point]]]:
