@@ -62,6 +62,15 @@ def test_a_mean_image_that_comes_back_has_no_distance_and_its_way_is_the_swing()
     assert found["guard/images/swing"].item() == pytest.approx(4 / 2)
 
 
+def test_a_mean_image_that_has_gone_far_and_stands_still_has_not_come_back() -> None:
+    gauge = gauges([[0.0, 0.0], [0.0, 0.0]], torch.tensor([[0.0, 0.0], [2.0, 0.0]]))
+    gauge.measure({})
+    gauge.means = [torch.tensor([x, 0.0]) for x in (3.0, *[0.0] * 6)]
+    found = gauge.measure({})
+    assert found["guard/images/swing"].item() == pytest.approx(3 / 2)
+    assert found["guard/images/recurrence"].item() == 1
+
+
 def test_small_images_are_means_of_boxes_and_other_points_are_as_they_are() -> None:
     image = torch.arange(256.0).view(1, 1, 16, 16)
     assert small(image)[0, 0].item() == image[0, 0, :2, :2].mean().item()

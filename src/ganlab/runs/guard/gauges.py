@@ -30,7 +30,8 @@ class Gauges:
     images/diversity      mean distance of two images from fixed latents, over that of real images
     images/class_diversity  the same within a class, in conditional runs
     images/swing          largest distance of the mean image to an earlier one, over the distance of real images
-    images/recurrence     least distance of the mean image to an earlier one, over the largest to one in between
+    images/recurrence     least distance of the mean image to an earlier one, over the largest to one in between, where
+                          that is at least half of the swing; else 1
     labels/alive          share of the classes that have real images
     labels/classes        different labels of the iteration's real images, over the number expected
     labels/evidence       that labels belong to the real images, in standard deviations, see `Reading`
@@ -109,6 +110,7 @@ class Gauges:
             distances = torch.stack([(mean - other.to(mean)).norm() for other in reversed(self.means)])
             between = distances.cummax(0).values
             returned = distances[_NEAREST - 1 :] / between[_NEAREST - 1 :].clamp(min=1e-12)
+            returned = returned.where(between[_NEAREST - 1 :] > between[-1] / 2, 1.0)  # else it has stood still
             found["images/swing"], found["images/recurrence"] = between[-1] / scale, returned.min()
         self.means = [*self.means[-WINDOW + 1 :], mean]
         if (reading := self._read()) is not None:
