@@ -170,17 +170,24 @@ def load(
 ) -> Run:
     """Load a run from its folder; a loaded run is returned as it is, unless another checkpoint or device is named.
 
+    What ``ganlab export`` wrote is loaded too, and then samples, styles, prior and labels are what there is of a run:
+    see `ganlab.runs.exported.Exported`.
+
     Args:
-        run: A loaded run, or a folder or checkpoint, see `ganlab.Run`.
+        run: A loaded run, or a folder or checkpoint, see `ganlab.Run`; or an export: a folder, a .safetensors file, or
+            ``hf://OWNER/NAME`` on the Hugging Face Hub.
         checkpoint: See `ganlab.Run`; None: the newest whole one.
         device: See `ganlab.Run`; None: the CPU.
 
     Raises:
         GanlabError: As `ganlab.Run`.
     """
-    from ganlab.runs import choice
+    from ganlab.runs import choice, exported
     from ganlab.runs.run import Run
 
+    if not isinstance(run, Run) and exported.is_export(run):
+        found: Any = exported.opened(run, checkpoint, device)
+        return found
     if isinstance(run, Run):
         if checkpoint is None and device is None:
             return run

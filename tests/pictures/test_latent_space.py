@@ -17,6 +17,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.layers.norm import BatchNorm
 from ganlab.pictures import latent_space
 from ganlab.runs.run import Run
+from ganlab.runs.standing import standing
 from ganlab.sampling import captions, generation
 
 
@@ -84,7 +85,7 @@ def test_standing_statistics_are_means_over_passes_of_fresh_latents_and_classes(
     before = [layer.running_mean.clone() for layer in layers]
     inputs = []
     hook = layers[0].register_forward_pre_hook(lambda module, args: inputs.append(args[0].detach()))
-    with latent_space.standing(big, 3, 0.7):
+    with standing(big, 3, 0.7):
         hook.remove()
         assert len(inputs) == 3
         assert_close(layers[0].running_mean, torch.stack([x.mean((0, 2, 3)) for x in inputs]).mean(0))
@@ -94,9 +95,9 @@ def test_standing_statistics_are_means_over_passes_of_fresh_latents_and_classes(
         inside = big.sample(2, 1, truncation=0.7)
     assert all(torch.equal(layer.running_mean, mean) for layer, mean in zip(layers, before, strict=True))
     assert (big.sample(2, 1, truncation=0.7) - inside).abs().max() > 1e-4
-    with latent_space.standing(big, 3, 0.2):
+    with standing(big, 3, 0.2):
         other = layers[0].running_mean.clone()
-    with latent_space.standing(big, 3, 0.7):  # kept
+    with standing(big, 3, 0.7):  # kept
         assert not torch.equal(layers[0].running_mean, other)
         assert_close(big.sample(2, 1, truncation=0.7), inside)
 
@@ -111,7 +112,7 @@ def test_the_command_line_draws_interpolations_and_truncations(
     words = ["sample", str(big.folder), "kind=interpolation", "count=3", "steps=5", "between=classes", "labels=[3,8]"]
     assert cli.dispatch([*words, "standing_statistics=2", f"out={tmp_path / 'a.png'}"]) == 0
     assert "15 images of iteration 2" in capsys.readouterr().out
-    with latent_space.standing(big, 2):
+    with standing(big, 2):
         images = latent_space.interpolation(big, 3, 5, between="classes", labels=[3, 8])
     assert np.array_equal(opened(tmp_path / "a.png")[2][:, :, 0], with_names(images, 5, ["3 to 8", "8 to 3", "3 to 3"]))
     words = ["sample", str(big.folder), "kind=truncation", "count=5", "thresholds=[2,1,0.5]", "labels=[1,2]"]

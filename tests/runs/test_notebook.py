@@ -51,7 +51,8 @@ def test_keywords_are_words_of_the_command_line() -> None:
     assert [o.get_key_element() for o in command_line.parse(words)][-1] == "compile"
 
 
-def test_a_run_is_scored_continued_and_its_files_are_tables(run: ganlab.Run) -> None:
+def test_a_run_is_scored_continued_and_its_files_are_tables(run: ganlab.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)  # which other packages bring
     found = run.evaluate(metrics=["spectrum"], samples=20)
     rows = run.scores
     assert {row["metric"]: row["value"] for row in rows} == pytest.approx(found)

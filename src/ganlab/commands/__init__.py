@@ -12,6 +12,7 @@ COMMANDS = {
     "watch": "measure checkpoints of a run with instruments",
     "page": "the page of a run: curves, grids, configuration; --watch follows it",
     "compare": "compare the runs of a sweep: which is better, and how sure",
+    "export": "a generator for other programs and the Hugging Face Hub, or a demo",
     "import": "turn another code's checkpoint into a run",
     "list": "components that are installed",
     "show": "one component: formula, paper, options",

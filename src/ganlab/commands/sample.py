@@ -89,12 +89,18 @@ class Sample(Command):
         self._check_out()
         from ganlab.core import files
         from ganlab.pictures import animation, kinds
+        from ganlab.runs import exported
         from ganlab.runs.run import Run
+        from ganlab.runs.sampler import Sampler
         from ganlab.sampling import captions, generation
 
         if self._moving:
             animation.refuse_without_ffmpeg(Path(str(self.out)))
-        run = Run(self.run_folder, self.checkpoint, self.device)
+        run: Sampler
+        if exported.is_export(self.run_folder):
+            run = exported.opened(self.run_folder, self.checkpoint, self.device)
+        else:
+            run = Run(self.run_folder, self.checkpoint, self.device)
         for message in run.messages:
             print(f"{message} An older checkpoint is used.", file=sys.stderr)
         if self.count is None:
@@ -134,6 +140,8 @@ class Sample(Command):
         if self.out:
             return Path(self.out)
         name: str = "sample" if self.kind == "grid" else self.kind
+        if not hasattr(run, "module"):  # an export, which stays as it was written
+            return Path(f"{run.folder.stem}_{name}_seed{self.seed}.png")
         if self.changed(["checkpoint"]) or os.path.isfile(self.run_folder):
             name += f"_{run.checkpoint.stem}"
         return Path(run.folder / "samples" / f"{name}_seed{self.seed}.png")

@@ -65,6 +65,6 @@ def noise_maps(
             return [cast(NoiseInjection, layer).fixed for layer, _ in zip(layers, sizes, strict=False)]
     areas = [height * width for height, width in sizes]
     numbers = draw_noise(like, sum(areas)) if isinstance(noise, str) else noise
-    if numbers.ndim != 2 or numbers.shape[1] != sum(areas) or numbers.shape[0] not in (1, len(like)):
+    if numbers.ndim != 2 or numbers.shape[1] != sum(areas) or numbers.shape[0] not in (1, like.shape[0]):
         raise ValueError(f"expected noise of shape ({len(like)} or 1, {sum(areas)}), got {tuple(numbers.shape)}")
     return [piece.view(-1, 1, *size) for piece, size in zip(numbers.split(areas, 1), sizes, strict=True)]

@@ -98,7 +98,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         check_latents(z, self.latent_dim)
         y = check_labels(y, self.num_classes)
-        embedded = self.embedding(y) if y is not None else self.embedding.weight.expand(len(z), -1)
+        embedded = self.embedding(y) if y is not None else self.embedding.weight.expand(z.shape[0], -1)
         embedded = embedded / embedded.norm(dim=1, keepdim=True)
         h = self.linear(torch.cat([z, embedded], 1)).unflatten(1, (-1, *self.base))  # (B, C, h, w)
         for i, block in enumerate(self.blocks):

@@ -122,23 +122,24 @@ class Generator(nn.Module):
         """Styles in use at a level."""
         return 2 * (level + 1)
 
-    def styles(self, w: Tensor, psi: float = 1.0, cutoff: int | None = None) -> Tensor:
+    def styles(self, w: Tensor, psi: float | Tensor = 1.0, cutoff: int | None = None) -> Tensor:
         """(B, num_ws, w_dim): for each layer w, of the first ``cutoff`` ones truncated by ψ.
 
         Args:
             w: (B, w_dim).
-            psi: ψ, any number: 1 leaves w as it is, 0 gives w_avg, below 0 is the opposite style.
+            psi: ψ, any number: 1 leaves w as it is, 0 gives w_avg, below 0 is the opposite style; a tensor () is not
+                looked at.
             cutoff: How many layers are truncated; None: all.
 
         Raises:
             ValueError: If ψ is no number, or the cutoff not 0 to ``num_ws``.
         """
         cutoff = self.num_ws if cutoff is None else cutoff
-        if not math.isfinite(psi):
+        if not isinstance(psi, Tensor) and not math.isfinite(psi):
             raise ValueError(f"expected psi to be a finite number, got {psi}")
         if not 0 <= cutoff <= self.num_ws:
             raise ValueError(f"expected cutoff to be 0 to {self.num_ws}, the number of layers, got {cutoff}")
-        if psi == 1.0:
+        if not isinstance(psi, Tensor) and psi == 1.0:
             cutoff = 0
         truncated = self.w_avg.to(w.dtype).lerp(w, psi)
         first, rest = (x[:, None].expand(-1, n, -1) for x, n in ((truncated, cutoff), (w, self.num_ws - cutoff)))

@@ -75,7 +75,7 @@ class Synthesis(Growing):
         if ws.ndim != 3 or ws.shape[1] < layers or ws.shape[2] != self.w_dim:
             raise ValueError(f"expected ws of shape (batch, {layers} or more, {self.w_dim}), got {tuple(ws.shape)}")
         maps = noise_maps(noise, ws, self.noises, self.noise_sizes)
-        x = (self.const + self.const_bias.view(1, -1, 1, 1)).repeat(len(ws), 1, 1, 1)  # (B, C, h, w)
+        x = (self.const + self.const_bias.view(1, -1, 1, 1)).repeat(ws.shape[0], 1, 1, 1)  # (B, C, h, w)
         x = self._finish(0, x, ws, maps)
         x = old = self._finish(1, self.conv(x), ws, maps)
         for i in range(self.level):

@@ -9,7 +9,8 @@ from typing import Any
 
 from ganlab.core.errors import GanlabError
 from ganlab.pictures import export, latent_space, reconstruction, style_space
-from ganlab.runs.run import Run
+from ganlab.runs.sampler import Sampler
+from ganlab.runs.standing import standing
 from ganlab.sampling import captions, generation, styles
 
 THRESHOLDS = [2.0, 1.0, 0.5, 0.04]
@@ -17,7 +18,7 @@ PSIS = [1.0, 0.7, 0.5, 0.0, -0.5, -1.0]
 Picture = tuple[Any, int, list[str]]  # images, the number of columns, and a name for each row
 
 
-def export_samples(run: Run, out: Path, chosen: Mapping[str, Any]) -> None:
+def export_samples(run: Sampler, out: Path, chosen: Mapping[str, Any]) -> None:
     """Write the images of kind=grid one by one: to an .npz, or into a folder."""
     options = {key: chosen[key] for key in ("truncation", "seed", "psi", "cutoff", "noise")}
     about = {
@@ -33,14 +34,14 @@ def export_samples(run: Run, out: Path, chosen: Mapping[str, Any]) -> None:
         return run.sample(stop - start, labels(start, stop), start=start, **options)
 
     samples = export.Samples(images, labels, chosen["count"], run.num_classes, chosen["start"], about)
-    with latent_space.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
+    with standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
         if out.suffix.lower() == ".npz":
             export.write_npz(samples, out)
         else:
             export.write_folder(samples, out)
 
 
-def _labels(run: Run, chosen: Mapping[str, Any]) -> tuple[Callable[[int, int], list[int] | None], bool]:
+def _labels(run: Sampler, chosen: Mapping[str, Any]) -> tuple[Callable[[int, int], list[int] | None], bool]:
     """Return the classes of images ``start`` to ``stop`` of a grid, and True if it has a row for each class."""
     labels, first = chosen["labels"], chosen["start"]
     if labels is None and not run.num_classes:
@@ -53,11 +54,11 @@ def _labels(run: Run, chosen: Mapping[str, Any]) -> tuple[Callable[[int, int], l
     return lambda start, stop: generation.in_turn(classes, start, stop), True
 
 
-def _grid(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
+def _grid(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
     labels, by_class = _labels(run, chosen)
     of_images = labels(chosen["start"], chosen["start"] + count)
     options = {key: chosen[key] for key in ("truncation", "seed", "start", "psi", "cutoff", "noise")}
-    with latent_space.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
+    with standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
         images = run.sample(count, of_images, **options)
     if by_class and chosen["columns"] is None:
         assert of_images is not None
@@ -66,7 +67,7 @@ def _grid(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
     return images, chosen["columns"] or math.ceil(math.sqrt(count)), []
 
 
-def _interpolation(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
+def _interpolation(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
     common = {key: chosen[key] for key in ("labels", "truncation", "seed")}
     if chosen["between"] == "w":
         if chosen["path"] != "spherical":
@@ -74,14 +75,14 @@ def _interpolation(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
         images = style_space.between_styles(run, count, chosen["steps"], **common, **_in_w(chosen))
         return images, chosen["steps"], _names_of_rows(run, count, chosen)
     style = run.style(chosen["psi"], chosen["cutoff"], chosen["noise"], usual="fixed")
-    with latent_space.standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
+    with standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
         images = latent_space.interpolation(
             run, count, chosen["steps"], between=chosen["between"], path=chosen["path"], style=style, **common
         )
     return images, chosen["steps"], _names_of_rows(run, count, chosen)
 
 
-def _names_of_rows(run: Run, count: int, chosen: Mapping[str, Any]) -> list[str]:
+def _names_of_rows(run: Sampler, count: int, chosen: Mapping[str, Any]) -> list[str]:
     """Return the names of the rows of an interpolation: one class each, or two."""
     several = chosen["between"] == "classes" and chosen["labels"] is None
     y = latent_space.chosen_classes(run, chosen["labels"], count + several, chosen["seed"])
@@ -93,7 +94,7 @@ def _names_of_rows(run: Run, count: int, chosen: Mapping[str, Any]) -> list[str]
     return [f"{a} to {b}" for a, b in zip(names[:count], [*names[1:], names[0]], strict=False)]
 
 
-def _truncation(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
+def _truncation(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
     common = {key: chosen[key] for key in ("labels", "seed")}
     passes = chosen["standing_statistics"]
     if chosen["psis"] and chosen["thresholds"]:
@@ -102,7 +103,7 @@ def _truncation(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
         )
     if chosen["psis"] or (styles.has_styles(run.generator) and not chosen["thresholds"]):
         options = {key: value for key, value in _in_w(chosen).items() if key != "psi"}
-        with latent_space.standing(run, passes):
+        with standing(run, passes):
             psis = chosen["psis"] or PSIS
             return style_space.by_psi(run, psis, count, **common, **options), count, [f"psi {psi:g}" for psi in psis]
     thresholds = chosen["thresholds"] or THRESHOLDS
@@ -111,12 +112,12 @@ def _truncation(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
     return images, count, [f"|z| < {threshold:g}" for threshold in thresholds]
 
 
-def _mixing(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
+def _mixing(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
     options = {key: chosen[key] for key in ("layers", "labels", "truncation", "seed")}
     return style_space.mixing(run, count, chosen["rows"], **options, **_in_w(chosen))
 
 
-def _reconstruction(run: Run, count: int, chosen: Mapping[str, Any]) -> Picture:
+def _reconstruction(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
     return *reconstruction.pairs(run, chosen["images"], count, chosen["labels"]), []
 
 
@@ -125,7 +126,7 @@ def _in_w(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: chosen[key] for key in ("psi", "cutoff")}, "noise": chosen["noise"] or "fixed"}
 
 
-MAKERS: Mapping[str, Callable[[Run, int, Mapping[str, Any]], Picture]] = {
+MAKERS: Mapping[str, Callable[[Sampler, int, Mapping[str, Any]], Picture]] = {
     "grid": _grid,
     "interpolation": _interpolation,
     "truncation": _truncation,

@@ -1,24 +1,21 @@
-"""Pictures of a latent space: interpolations, rows by truncation, standing statistics."""
+"""Pictures of a latent space: interpolations, rows by truncation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganlab.core.errors import GanlabError, one_of
-from ganlab.layers.norm import BatchNorm, standing_statistics
-from ganlab.runs.run import Run
+from ganlab.runs.sampler import Sampler
+from ganlab.runs.standing import standing
 from ganlab.sampling import generation
 from ganlab.sampling.styles import Style
 
 PATHS = ("linear", "spherical")
 ENDS = ("latents", "classes")
-STANDING_BATCH = 64
-STANDING_START = 10**9  # samples are numbered from 0 on, latents of standing statistics from here
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int, path: str = "spherical") -> Tensor:
@@ -42,7 +39,7 @@ def interpolate(start: Tensor, end: Tensor, steps: int, path: str = "spherical")
 
 
 def interpolation(
-    run: Run,
+    run: Sampler,
     rows: int = 8,
     steps: int = 8,
     *,
@@ -96,7 +93,7 @@ def interpolation(
 
 
 def by_truncation(
-    run: Run,
+    run: Sampler,
     thresholds: Sequence[float],
     columns: int = 8,
     *,
@@ -123,62 +120,6 @@ def by_truncation(
     return torch.cat(images)
 
 
-@contextmanager
-def standing(run: Run, passes: int | None, truncation: float | None = None, seed: int = 0) -> Iterator[None]:
-    """Give the averaged generator the statistics of ``passes`` passes at this truncation while the block runs.
-
-    They are kept for next time.
-
-    Each pass has fresh latents and classes. Source: Brock et al. 2019 (arXiv:1809.11096), app. B.
-
-    Raises:
-        GanlabError: If the generator has no batch norm.
-    """
-    if passes is None:
-        yield
-        return
-    layers = [layer for layer in run.generator.modules() if isinstance(layer, BatchNorm)]
-    if not layers:
-        raise GanlabError(
-            "The generator has no batch norm, so it has no standing statistics: leave standing_statistics out."
-        )
-    before = [_statistics(layer) for layer in layers]
-    kept = run.standing
-    key = (passes, truncation, seed)
-    try:
-        if key not in kept:
-            _make(run, passes, truncation, seed)
-            kept[key] = [_statistics(layer) for layer in layers]
-        for layer, found in zip(layers, kept[key], strict=True):
-            _set(layer, found)
-        yield
-    finally:
-        for layer, found in zip(layers, before, strict=True):
-            _set(layer, found)
-
-
-def _make(run: Run, passes: int, truncation: float | None, seed: int) -> None:
-    prior, device = run.prior(truncation), next(run.generator.parameters()).device
-    with standing_statistics(run.generator):
-        for number in range(passes):
-            start = STANDING_START + number * STANDING_BATCH
-            z = generation.latents(prior, seed, STANDING_BATCH, run.generator.latent_dim, start)
-            y = None
-            if run.num_classes:
-                random = torch.Generator().manual_seed(start + seed)
-                y = torch.randint(run.num_classes, (STANDING_BATCH,), generator=random).to(device)
-            run.generator(z.to(device), y)
-
-
-def _statistics(layer: BatchNorm) -> tuple[Tensor, ...]:
-    return tuple(t.clone() for t in (layer.running_mean, layer.running_var, layer.num_batches_tracked))
-
-
-def _set(layer: BatchNorm, found: tuple[Tensor, ...]) -> None:
-    for tensor, value in zip((layer.running_mean, layer.running_var, layer.num_batches_tracked), found, strict=True):
-        tensor.copy_(value)
-
-
 class _Synthesis(nn.Module):
     """A generator whose labels are already embedded."""
 
@@ -191,13 +132,13 @@ class _Synthesis(nn.Module):
         return images
 
 
-def _embedded(run: Run, y: Tensor | None) -> Tensor:
+def _embedded(run: Sampler, y: Tensor | None) -> Tensor:
     generator = run.generator
     if y is None:
         raise GanlabError("between=classes needs classes, and the model has none: take between=latents.")
     if not hasattr(generator, "embed") or not hasattr(generator, "synthesize"):
         raise GanlabError(
-            f"between=classes needs a generator that embeds its classes, and {run.config['generator'].name} "
+            f"between=classes needs a generator that embeds its classes, and {run.family} "
             f"has a table for each layer: take between=latents."
         )
     with torch.no_grad():
@@ -207,7 +148,7 @@ def _embedded(run: Run, y: Tensor | None) -> Tensor:
     return embedded.cpu()
 
 
-def latents_of(run: Run, truncation: float | None, seed: int, count: int) -> Tensor:
+def latents_of(run: Sampler, truncation: float | None, seed: int, count: int) -> Tensor:
     """Return the first ``count`` latents of a seed.
 
     Raises:
@@ -216,7 +157,7 @@ def latents_of(run: Run, truncation: float | None, seed: int, count: int) -> Ten
     return generation.latents(run.prior(truncation), seed, count, run.generator.latent_dim)
 
 
-def chosen_classes(run: Run, labels: int | Sequence[int] | None, count: int, seed: int) -> Tensor | None:
+def chosen_classes(run: Sampler, labels: int | Sequence[int] | None, count: int, seed: int) -> Tensor | None:
     """Return one class for each of ``count`` images; a shorter list is repeated."""
     if isinstance(labels, Sequence) and labels:
         labels = [labels[i % len(labels)] for i in range(count)]

@@ -14,10 +14,11 @@ from ganlab.core.errors import GanlabError
 from ganlab.data.folder import Folder
 from ganlab.data.pixels import pixels
 from ganlab.runs.run import Run
+from ganlab.runs.sampler import Sampler
 from ganlab.sampling import generation
 
 
-def pairs(run: Run, folder: str, count: int, labels: int | Sequence[int] | None = None) -> tuple[Tensor, int]:
+def pairs(run: Sampler, folder: str, count: int, labels: int | Sequence[int] | None = None) -> tuple[Tensor, int]:
     """Return the first images of a folder, each with its reconstruction G(E(x)), and an even number of columns.
 
     The encoder gives the mean of the code; both networks are the averaged ones.
@@ -31,13 +32,15 @@ def pairs(run: Run, folder: str, count: int, labels: int | Sequence[int] | None 
     Raises:
         GanlabError: If the game has no encoder, or the images or their classes do not fit.
     """
+    if not isinstance(run, Run):
+        raise GanlabError(f"{run.folder} is an export, which has no encoder: give kind=reconstruction the run.")
     path = run.module.game.encodes
     if path is None:
         game = run.config["game"].typed
         raise GanlabError(
             f"{game} has no encoder, so {run.folder} cannot reconstruct images: train with one, as game=bigan."
         )
-    originals, own = _read(run, folder, count)
+    originals, own = read_folder(run, folder, count)
     chosen = own if labels is None else labels
     if run.num_classes and chosen is None:
         raise GanlabError(
@@ -54,7 +57,7 @@ def pairs(run: Run, folder: str, count: int, labels: int | Sequence[int] | None 
     return together, 2 * math.ceil(math.sqrt(len(originals) / 2))
 
 
-def _read(run: Run, folder: str, count: int) -> tuple[Tensor, list[int] | None]:
+def read_folder(run: Sampler, folder: str, count: int) -> tuple[Tensor, list[int] | None]:
     """Images (N, C, H, W) in [-1, 1] and their classes, if the folder has as many as the model."""
     if not os.path.isdir(os.path.expanduser(folder)):
         raise GanlabError(f"images={folder}: there is no such folder.")
@@ -62,7 +65,7 @@ def _read(run: Run, folder: str, count: int) -> tuple[Tensor, list[int] | None]:
         source = Folder(folder)
     except (GanlabError, ValueError) as error:
         raise GanlabError(f"images={folder}: {error}".replace("data.path", "images")) from error
-    channels, *shape = run.config.data.shape
+    channels, *shape = run.generator.image_shape
     made = []
     for index in range(min(count, len(source))):
         try:

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from ganlab.core.errors import GanlabError
 from ganlab.pictures.latent_space import chosen_classes, latents_of
-from ganlab.runs.run import Run
+from ganlab.runs.sampler import Sampler
 from ganlab.sampling import generation, styles
 
 Ranges = Sequence[Sequence[int]]
 
 
 def mixing(
-    run: Run,
+    run: Sampler,
     columns: int = 6,
     rows: int = 2,
     *,
@@ -49,7 +49,7 @@ def mixing(
     Raises:
         GanlabError: If the generator has no w space, or an argument is out of range.
     """
-    generator, family = run.generator, run.config["generator"].name
+    generator, family = run.generator, run.family
     styles.refuse_without_styles(generator, family, "kind=mixing")
     in_use = generator.num_ws_at(generator.level)
     ranges = thirds(in_use) if layers is None else layers
@@ -82,7 +82,7 @@ def thirds(layers: int) -> list[tuple[int, int]]:
 
 
 def between_styles(
-    run: Run,
+    run: Sampler,
     rows: int = 8,
     steps: int = 8,
     *,
@@ -98,7 +98,7 @@ def between_styles(
     Raises:
         GanlabError: If the generator has no w space, or an argument is out of range.
     """
-    generator, family = run.generator, run.config["generator"].name
+    generator, family = run.generator, run.family
     styles.refuse_without_styles(generator, family, "between=w")
     how = styles.style(generator, family, psi, cutoff, noise)
     assert how is not None
@@ -112,7 +112,7 @@ def between_styles(
 
 
 def by_psi(
-    run: Run,
+    run: Sampler,
     psis: Sequence[float],
     columns: int = 8,
     *,
@@ -128,7 +128,7 @@ def by_psi(
     Raises:
         GanlabError: If the generator has no w space, or an argument is out of range.
     """
-    generator, family = run.generator, run.config["generator"].name
+    generator, family = run.generator, run.family
     styles.refuse_without_styles(generator, family, "psis")
     y, z = chosen_classes(run, labels, columns, seed), latents_of(run, None, seed, columns)
     w = styles.in_w(generator, z, y)

@@ -1,19 +1,13 @@
-"""A run in Python and in a notebook: scored, continued, shown, and its files as tables."""
+"""A run in Python and in a notebook: scored, continued, and its files as tables."""
 
 from __future__ import annotations
 
-import base64
-import html
 import importlib.util
-import io
-import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-from torch import Tensor
 from typing_extensions import Self
 
 from ganlab.core import json_lines
@@ -21,9 +15,6 @@ from ganlab.core.errors import GanlabError
 from ganlab.evaluation import protocol as protocols
 from ganlab.evaluation import scores
 from ganlab.runs import run_folder
-from ganlab.sampling import generation
-
-SHOWN = 40  # images of the grid that a notebook shows
 
 
 class InNotebook:
@@ -42,9 +33,6 @@ class InNotebook:
 
     @abstractmethod
     def load(self, checkpoint: Any) -> None: ...
-
-    @abstractmethod
-    def sample(self, count: int, labels: Any = None, **options: Any) -> Tensor: ...
 
     def evaluate(self, protocol: str | None = None, device: str = "cpu", **options: Any) -> dict[str, float]:
         """Score these weights as ``ganlab evaluate`` does, and append the record to the run's evaluation.jsonl.
@@ -89,45 +77,6 @@ class InNotebook:
         self.load(choice.NEWEST)
         return self
 
-    def grid(
-        self, count: int = SHOWN, columns: int = 10, labels: int | Sequence[int] | None = None, **options: Any
-    ) -> Image.Image:
-        """Draw samples side by side.
-
-        Args:
-            count: How many.
-            columns: Images in a row.
-            labels: See `Run.sample`; None: as there, or one class after the other where there are classes.
-            options: Further ones of `Run.sample`: ``truncation``, ``seed``, ...
-
-        Raises:
-            GanlabError: As `Run.sample`.
-        """
-        if not isinstance(columns, int) or columns < 1:
-            raise GanlabError(f"columns must be a whole number of at least 1, got {columns!r}.")
-        classes = self.config.data.classes
-        if labels is None and classes:
-            labels = [i % classes for i in range(count)]
-        canvas = generation.grid(self.sample(count, labels, **options), min(columns, count))
-        array = canvas.permute(1, 2, 0).numpy()  # (H, W, C)
-        return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array[:, :, :3])
-
-    def save(self, path: str | os.PathLike[str], count: int = SHOWN, columns: int = 10, **options: Any) -> Path:
-        """Write the picture of `grid`.
-
-        Args:
-            path: A file that ends in .png, .jpg or another name that Pillow knows.
-
-        Raises:
-            GanlabError: If it cannot be written; and as `grid`.
-        """
-        picture, file = self.grid(count, columns, **options), Path(os.path.expanduser(path))
-        try:
-            picture.save(file)
-        except (OSError, ValueError) as error:
-            raise GanlabError(f"{path} cannot be written as a picture: {error}.") from error
-        return file
-
     @property
     def metrics(self) -> Any:
         """The lines of metrics.jsonl: a pandas DataFrame where pandas is installed, or a list of dictionaries.
@@ -167,17 +116,6 @@ class InNotebook:
                 parts.append(f"{kind}={config[kind].name}")
         reg = ",".join(config.of("reg"))
         return f"<ganlab.Run {self.folder.name}: {' '.join(parts)} reg={reg or 'none'}, iteration {self.iteration:,}>"
-
-    def _repr_html_(self) -> str:
-        """Return the same with a grid, for a notebook."""
-        text = f"<p><code>{html.escape(repr(self).strip('<>'))}</code></p>"
-        try:
-            picture = self.grid()
-        except GanlabError as error:  # a game without a generator
-            return f"{text}<p>{html.escape(str(error))}</p>"
-        file = io.BytesIO()
-        picture.save(file, format="PNG")
-        return f'{text}<img alt="samples" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from ganlab.assembly import experiment
 from ganlab.assembly.experiment import Experiment
 from ganlab.config.configuration import Config
 from ganlab.contracts.metric import Context, Discriminator
-from ganlab.core import files, memory
+from ganlab.core import files
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
 from ganlab.engine.loader import shrunk
@@ -27,14 +25,13 @@ from ganlab.evaluation.one_pass import BATCH
 from ganlab.evaluation.protocol import Protocol
 from ganlab.evaluation.result import Result
 from ganlab.layers.growing import blend_reals
-from ganlab.priors import truncate
 from ganlab.runs import checkpoint_check, choice, run_folder
 from ganlab.runs.notebook import InNotebook
-from ganlab.sampling import generation, styles
-from ganlab.sampling.styles import Style
+from ganlab.runs.sampler import Sampler
+from ganlab.sampling import generation
 
 
-class Run(InNotebook):
+class Run(Sampler, InNotebook):
     """The folder of a run and its networks, with the weights of one of its checkpoints.
 
     Args:
@@ -47,16 +44,12 @@ class Run(InNotebook):
         folder: The run folder.
         checkpoint: The file whose weights these are.
         messages: One sentence for each newer checkpoint that was damaged.
-        standing: Cached standing statistics of batch norm, see `ganlab.pictures.latent_space`.
+        standing: Cached standing statistics of batch norm, see `ganlab.runs.standing`.
 
     Raises:
         GanlabError: If the folder is no run, has no such checkpoint or none that is whole, or there is no such device.
     """
 
-    folder: Path
-    checkpoint: Path
-    messages: list[str]
-    standing: dict[Any, Any]
     _built: Experiment
 
     def __init__(
@@ -122,6 +115,14 @@ class Run(InNotebook):
         return self._generator(ema=True)
 
     @property
+    def family(self) -> str:
+        return self.config["generator"].name
+
+    @property
+    def latent_prior(self) -> Any:
+        return self.module.setting.prior
+
+    @property
     def num_classes(self) -> int:
         return self.config.data.classes
 
@@ -129,109 +130,6 @@ class Run(InNotebook):
     def class_names(self) -> tuple[str, ...]:
         """Give the class names of the data; empty where classes have numbers alone."""
         return run_folder.class_names(self.folder)
-
-    def sample(  # type: ignore[override]
-        self,
-        count: int,
-        labels: int | Sequence[int] | Tensor | None = None,
-        *,
-        truncation: float | None = None,
-        seed: int = 0,
-        start: int = 0,
-        batch: int = 64,
-        psi: float | None = None,
-        cutoff: int | None = None,
-        noise: str | None = None,
-    ) -> Tensor:
-        """Images, float32 (count, C, H, W) in [-1, 1] on the CPU; image i depends on (seed, i) alone.
-
-        Args:
-            count: How many.
-            labels: One class for all, one for each image, or None: drawn uniformly by the seed.
-            truncation: Latents come from the prior given that no |z_i| exceeds this; None: the prior.
-            seed: Any non-negative number.
-            start: Number of the first image: ``sample(1, start=17)`` is image 17, as in ``sample(18)``.
-            batch: Images made at a time.
-            psi: Truncation in w, for generators that have it: w_avg + psi·(w - w_avg).
-            cutoff: Layers that ``psi`` truncates, from the first on; None: all.
-            noise: ``random``, ``fixed`` or ``off``, for the same generators; None: random, a function of (seed, i).
-
-        Raises:
-            GanlabError: If an argument is out of range or does not fit the model.
-        """
-        for name, number, least in (("count", count, 1), ("batch", batch, 1), ("seed", seed, 0), ("start", start, 0)):
-            if not isinstance(number, int) or isinstance(number, bool) or number < least:
-                raise GanlabError(f"{name} must be a whole number of at least {least}, got {number!r}.")
-        prior = self.prior(truncation)
-        memory.refuse(
-            4 * count * math.prod(self.generator.image_shape),
-            f"{count} images",
-            "take fewer at a time, with start= for the next ones",
-        )
-        z = generation.latents(prior, seed, count, self.generator.latent_dim, start)
-        y = self.labels(labels, count, seed, start)
-        style = self.style(psi, cutoff, noise)
-        return generation.generate(self.generator, z, y, batch, seed=seed, start=start, style=style)
-
-    def style(
-        self, psi: float | None = None, cutoff: int | None = None, noise: str | None = None, usual: str = "random"
-    ) -> Style | None:
-        """Return the style options of the generator, or None without a w space.
-
-        Args:
-            usual: The default noise.
-
-        Raises:
-            GanlabError: If an option needs a w space and there is none, or is out of range.
-        """
-        generator, family = self.generator, self.config["generator"].name
-        for name, value in (("psi", psi), ("cutoff", cutoff), ("noise", noise)):
-            if value is not None:
-                styles.refuse_without_styles(generator, family, f"{name}={value}")
-        return styles.style(generator, family, psi, cutoff, usual if noise is None else noise)
-
-    def prior(self, truncation: float | None) -> Any:
-        """Return the distribution of latents, truncated or whole.
-
-        Raises:
-            GanlabError: If ``truncation`` is not positive.
-        """
-        prior: Any = self.module.setting.prior
-        if truncation is None:
-            return prior
-        if isinstance(truncation, bool) or not isinstance(truncation, (int, float)) or not truncation > 0:
-            raise GanlabError(f"truncation must be a positive number, got {truncation!r}.")
-        return truncate(prior, truncation)
-
-    def labels(
-        self, labels: int | Sequence[int] | Tensor | None, count: int, seed: int, start: int = 0
-    ) -> Tensor | None:
-        """The class of each image as in `sample`, int64 (count,), or None if the run has no classes.
-
-        Raises:
-            GanlabError: If ``labels`` do not fit the model or the number of images.
-        """
-        classes = self.num_classes
-        if labels is not None and not classes:
-            raise GanlabError("labels were given, but the model is unconditional: leave them out.")
-        if not classes:
-            return None
-        if labels is None:
-            return generation.labels(seed, count, classes, start)
-        try:
-            chosen = torch.as_tensor(labels).cpu().reshape(-1)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise GanlabError(f"labels must be one class or a list of classes, got {labels!r}.") from error
-        if len(chosen) and (chosen.is_floating_point() or chosen.is_complex() or chosen.dtype is torch.bool):
-            raise GanlabError(f"labels must be whole numbers, got {labels!r}.")
-        chosen = chosen.long()
-        if len(chosen) not in (1, count):
-            raise GanlabError(f"labels must be one class or {count} classes, got {len(chosen)}.")
-        chosen = chosen.expand(count).clone()
-        wrong = [int(c) for c in chosen if not 0 <= c < classes]
-        if wrong:
-            raise GanlabError(f"labels must be classes from 0 to {classes - 1}, got {wrong[0]}.")
-        return chosen
 
     def score(self, evaluator: Evaluator, truncation: float | None = None) -> Result:
         """Score the generator with its present weights.

@@ -76,12 +76,13 @@ def images(generator: Any, z: Tensor, labels: Tensor | None, style: Style, seed:
     noise: str | Tensor = style.noise
     positions = generator.synthesis.noise_positions
     if noise == "random" and positions:
-        noise = torch.cat([_numbers(seed, first + i, positions) for i in range(len(z))]).to(z)
+        noise = torch.cat([numbers(seed, first + i, positions) for i in range(len(z))]).to(z)
     made: Tensor = generator(z, labels, psi=style.psi, cutoff=style.cutoff, noise=noise)
     return made
 
 
-def _numbers(seed: int, number: int, positions: int) -> Tensor:
+def numbers(seed: int, number: int, positions: int) -> Tensor:
+    """The noise of image ``number``, N(0, 1), (1, positions)."""
     return randomness.sample(randomness.generator("cpu", seed, "sample", number, "noise"), (1, positions))
 
 

@@ -1,0 +1,338 @@
+"""A generator leaves ganlab, makes the same images elsewhere, and is written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import unfinished
+from safetensors.torch import load_file
+from support import hub as hubs
+
+import ganlab
+from ganlab import cli, exporters
+from ganlab.commands.command import choices, load
+from ganlab.core import registry
+from ganlab.core.errors import GanlabError
+from ganlab.exporters import hub, output, portable, safetensors
+from ganlab.exporters.portable import Fixed
+from ganlab.runs.exported import CONFIG, Exported
+from ganlab.runs.run import Run
+
+GRAPHS = ("torch", "onnx")
+PAIRS = [
+    (family, classes)
+    for family in registry.names("generator")
+    for classes in (0, 4)
+    if not (classes and family in unfinished.UNLABELLED)
+]
+
+
+def exported(made: portable.Made, folder: Path) -> Exported:
+    safetensors.write(made, folder / "made.safetensors")
+    return Exported(folder / "made.safetensors")
+
+
+def difference(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float((one - other).abs().max())
+
+
+def test_the_command_offers_the_formats_that_there_are() -> None:
+    assert sorted(choices(load("export").annotations()["format"])) == sorted(exporters.formats())
+
+
+@pytest.mark.parametrize(("family", "classes"), [("biggan", 4), ("stylegan", 0)])
+def test_weights_that_are_read_again_make_the_images_of_the_run(family: str, classes: int, tmp_path: Path) -> None:
+    run = unfinished.run(tmp_path, family, classes, "reg=sn")
+    expected = run.sample(7)
+    again = exported(portable.make(run, Fixed()), tmp_path)
+    assert difference(again.sample(7), expected) < 1e-4
+    assert difference(again.sample(1, start=6), expected[6:]) < 1e-4
+    assert torch.equal(run.sample(7), expected)  # the run is as it was: copies share classes of parametrizations
+    assert not any("parametrizations" in name for name in load_file(tmp_path / "made.safetensors"))
+
+
+def test_truncation_and_the_statistics_that_belong_to_it_are_fixed_together(tmp_path: Path) -> None:
+    run = unfinished.run(tmp_path, "biggan", 4)
+    made = portable.make(run, Fixed(truncation=0.4, standing_statistics=2))
+    again = exported(made, tmp_path)
+    from ganlab.runs.standing import standing
+
+    with standing(run, 2, 0.4):
+        expected = run.sample(5, truncation=0.4)
+    assert difference(again.sample(5), expected) < 1e-4
+    assert difference(expected, run.sample(5, truncation=0.4)) > 1e-3  # running statistics make others
+    assert torch.equal(again.sample(5, truncation=0.4), again.sample(5))
+    with pytest.raises(GanlabError, match=r"^truncation=1.0: .* was exported with truncation=0.4 fixed: leave"):
+        again.sample(5, truncation=1.0)
+    far = torch.full((1, made.about.latent_dim), 3.0)
+    assert torch.equal(made.portable(far, torch.zeros(1, dtype=torch.int64)),
+                       made.portable(far.clamp(max=0.4), torch.zeros(1, dtype=torch.int64)))  # fmt: skip
+
+
+def test_psi_and_noise_are_inputs_or_fixed(tmp_path: Path) -> None:
+    run = unfinished.run(tmp_path, "stylegan", 0)
+    run.generator.w_avg.fill_(0.5)
+    free, fixed = (portable.make(run, each) for each in (Fixed(), Fixed(psi=0.5, cutoff=3, noise="fixed")))
+    assert list(free.about.inputs) == ["z", "psi", "noise"]
+    assert list(fixed.about.inputs) == ["z"]
+    z = fixed.inputs(2)["z"]
+    expected = run.sample(2, psi=0.5, cutoff=3, noise="fixed")
+    assert difference(fixed.portable(z), expected) < 1e-4
+    again = exported(fixed, tmp_path)
+    assert difference(again.sample(2), expected) < 1e-4
+    with pytest.raises(GanlabError, match=r"psi=1.0: .* psi=0.5 fixed"):
+        again.sample(2, psi=1.0)
+    made = free.portable(**{**free.inputs(2), "psi": torch.tensor(0.3)})
+    assert difference(made, run.sample(2, psi=0.3)) < 1e-4
+
+
+def test_a_folder_for_the_hub_is_read_as_a_run_is_and_replaced_by_the_next(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "made"
+    for _ in range(2):
+        assert cli.dispatch(["export", str(finished), "format=hub", f"out={out}", "license=apache-2.0"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"made"}
+    assert {path.name for path in out.iterdir()} == set(hub.FILES)
+    run = ganlab.load(finished)
+    assert difference(ganlab.load(out).sample(7), run.sample(7)) < 1e-4
+    assert cli.dispatch(["sample", str(out), "count=10", f"out={tmp_path / 'a.png'}"]) == 0
+    assert cli.dispatch(["sample", str(finished), "count=10", f"out={tmp_path / 'b.png'}"]) == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    card = (out / "README.md").read_text()
+    for text in (
+        "license: apache-2.0",
+        "ganlab.load(",
+        "(batch, 8)",
+        "dcgan",
+        "1797",
+        "not scored",
+        "Data: not stated",
+    ):
+        assert text in card
+    assert str(tmp_path) not in card
+    (out / "mine.txt").write_text("mine")
+    with pytest.raises(GanlabError, match=r"exists and is no export of format=hub: give another folder"):
+        cli.dispatch(["export", str(finished), "format=hub", f"out={out}"])
+    assert (out / "mine.txt").read_text() == "mine"
+
+
+def test_what_fails_leaves_the_export_from_before_and_nothing_else(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "g.safetensors"
+    assert cli.dispatch(["export", str(finished), f"out={out}"]) == 0
+    before = out.read_bytes()
+
+    def fail(made: portable.Made, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(safetensors, "write", fail)
+    with pytest.raises(GanlabError, match=r"g\.safetensors cannot be written: No space left on device\.$"):
+        cli.dispatch(["export", str(finished), f"out={out}"])
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["g.safetensors"]
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / "old").touch()
+    with pytest.raises(KeyError), output.whole(path) as temporary:
+        temporary.mkdir()
+        raise KeyError
+    assert [entry.name for entry in tmp_path.rglob("*")] == ["out", "old"]
+    with output.whole(path) as temporary:
+        temporary.mkdir()
+        (temporary / "new").touch()
+    assert [entry.name for entry in tmp_path.rglob("*")] == ["out", "new"]
+
+
+WRONG = {
+    "{run} format=jpg": "format must be one of",
+    "{run} out={tmp}/g.onnx": "out must end in .safetensors for format=safetensors",
+    "{run} format=hub out={tmp}/g.onnx": "out is a folder for format=hub",
+    "{run} out={tmp}/foreign.safetensors": "exists and is no export of format=safetensors: give another",
+    "{run} psi=0.7": "psi=0.7 needs a generator with a w space, and dcgan has none: truncation=1.0 truncates",
+    "{run} noise=fixed": "noise=fixed needs a generator with a w space, and dcgan has none",
+    "{run} truncation=-1": "truncation must be a positive number, got -1.0",
+    "{run} license=apache-2.0": "license goes with format=hub or demo",
+    "{run} format=hub license=MINE out={tmp}/h": "license must be a name as the Hub writes it",
+    "{run} format=hub push=mine": "push=mine is no name on the Hub: it is OWNER/NAME",
+    "{run} format=hub push=me/../you": "is no name on the Hub",
+    "{run} format=hub push=me/mine": "push=me/mine needs a login: run `hf auth login` first, or set HF_TOKEN",
+    "{run} format=hub private=true": "private=true goes with push=OWNER/NAME",
+    "{run} checkpoint=7": "has no checkpoint '7'",
+    "{tmp}/nothing": "There is no run folder",
+    "{tmp}/foreign.safetensors": "is an export already: give the run that it is from",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_bad_input_is_one_sentence_and_nothing_is_written(
+    line: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
+    (tmp_path / "foreign.safetensors").write_bytes(b"something else")
+    before = {path.name for path in finished.iterdir()}
+    words = line.format(run=finished, tmp=tmp_path).split()
+    with pytest.raises(GanlabError) as caught:
+        cli.dispatch(["export", *words])
+    assert WRONG[line] in str(caught.value)
+    assert str(caught.value).endswith((".", "?"))
+    assert [path.name for path in tmp_path.iterdir()] == ["foreign.safetensors"]
+    assert {path.name for path in finished.iterdir()} == before
+
+
+def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporters.importlib.util, "find_spec", lambda name: None if name == "onnx" else object())
+    with pytest.raises(GanlabError, match=r'^format=onnx needs onnx: pip install "ganlab\[export\]"\.$'):
+        exporters.chosen("onnx")
+
+
+DAMAGED: dict[str, tuple[Callable[[str], str], str]] = {
+    "no json": (lambda text: text[:-9], r"config.json is no export of ganlab: it is no JSON"),
+    "another format": (lambda text: text.replace("ganlab-generator", "x"), r"it has no format 'ganlab-generator'"),
+    "another version": (
+        lambda text: text.replace('"version": 1', '"version": 9'),
+        r"of another version of ganlab \(9\)",
+    ),
+    "an import path": (lambda text: text.replace('"component": "dcgan"', '"component": "os.system"'), r"os\.system"),
+    "a wrong size": (lambda text: text.replace('"latent_dim": 8', '"latent_dim": "x"'), r"latent_dim must be"),
+    "other weights": (lambda text: text.replace('"width": 4', '"width": 5'), r"are not of its generator"),
+    "a strange entry": (lambda text: text.replace('"name"', '"nome"'), r"unknown entry 'nome'"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a description and weights."""
+    made = portable.make(Run(finished), Fixed())
+    path = tmp_path_factory.mktemp("folder")
+    (path / CONFIG).write_text(made.about.json())
+    safetensors.write_weights(made, path / "model.safetensors", {})
+    return path
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_export_is_refused_in_one_sentence(damage: str, folder: Path, tmp_path: Path) -> None:
+    change, sentence = DAMAGED[damage]
+    copied = Path(shutil.copytree(folder, tmp_path / "copied"))
+    text = (copied / CONFIG).read_text()
+    (copied / CONFIG).write_text(change(text))
+    assert change(text) != text
+    with pytest.raises(GanlabError, match=sentence):
+        ganlab.load(copied)
+
+
+def test_what_is_no_export_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copyfile(folder / "model.safetensors", tmp_path / "x.safetensors")
+    (tmp_path / "torn.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:999])
+    for path, sentence in (
+        ("x.safetensors", r"is no export of ganlab: `ganlab import"),
+        ("torn.safetensors", r"is damaged, or no safetensors file"),
+        ("none.safetensors", r"There is no file"),
+        ("g.onnx", r"is a graph for other programs"),
+    ):
+        with pytest.raises(GanlabError, match=sentence):
+            ganlab.load(tmp_path / path)
+    with pytest.raises(GanlabError, match=r"^hf://nobody is no name on the Hub: it is OWNER/NAME"):
+        ganlab.load("hf://nobody")
+    with pytest.raises(GanlabError, match=r"is an export, which has the weights of one checkpoint"):
+        ganlab.load(folder, checkpoint="best")
+    with pytest.raises(GanlabError, match=r"is an export, which has no encoder"):
+        cli.dispatch(["sample", str(folder), "kind=reconstruction", f"images={tmp_path}", f"out={tmp_path / 'a.png'}"])
+
+
+def test_a_game_without_a_generator_is_not_exported(monkeypatch: pytest.MonkeyPatch, finished: Path) -> None:
+    run = Run(finished)
+    del run.module.average["generator"]
+    with pytest.raises(GanlabError, match=r"its game=standard has no generator"):
+        portable.make(run, Fixed())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "classes"), PAIRS)
+def test_every_format_of_every_family_makes_the_images_of_the_run(family: str, classes: int, tmp_path: Path) -> None:
+    """Each format compares batches of 7 and 1 itself, and refuses to write one that differs by 1e-4."""
+    run = unfinished.run(tmp_path, family, classes, "reg=sn")
+    made = portable.make(run, Fixed())
+    assert difference(exported(made, tmp_path).sample(7), run.sample(7)) < 1e-4
+    for name in GRAPHS:
+        form = exporters.chosen(name)
+        path = tmp_path / f"g{form.SUFFIX}"
+        form.write(made, path)
+        assert form.is_own(path)
+        given = made.inputs(7)
+        given = {key: torch.ones(()) if key == "psi" else value for key, value in given.items()}
+        images = form.run(path if name == "onnx" else form.load(path), given)
+        assert difference(images, run.sample(7, given.get("label"))) < 1e-4
+    hub.write(made, tmp_path / "hub")
+    assert difference(ganlab.load(tmp_path / "hub").sample(7), run.sample(7)) < 1e-4
+
+
+WITHOUT_GANLAB = """
+import sys
+sys.modules["ganlab"] = None  # cannot be imported
+import torch
+from generator import Generator
+generator = Generator()
+torch.save([generator.images(torch.load("../z.pt"), label=3), generator.sample(200), generator.latents(500, 1, 0.5)],
+           "../images.pt")
+"""
+
+
+@pytest.mark.slow
+def test_the_loader_of_the_folder_needs_no_ganlab(finished: Path, tmp_path: Path) -> None:
+    run = Run(finished)
+    hub.write(portable.make(run, Fixed()), tmp_path / "hub")
+    lines = (tmp_path / "hub" / hub.LOADER).read_text().splitlines()
+    assert len([line for line in lines if line and not line.startswith(('"""', "import", "from"))]) <= 40
+    torch.save(torch.randn(5, 8), tmp_path / "z.pt")
+    subprocess.run([sys.executable, "-c", WITHOUT_GANLAB], cwd=tmp_path / "hub", check=True)
+    images, drawn, latents = torch.load(tmp_path / "images.pt")
+    expected = run.generator(torch.load(tmp_path / "z.pt"), torch.full((5,), 3))
+    assert difference(images, expected.detach()) < 1e-4
+    assert drawn.shape == (200, 1, 8, 8)
+    assert 0.4 < float(latents.abs().max()) <= 0.5
+
+
+@pytest.mark.slow
+def test_a_folder_is_pushed_to_the_hub_and_loaded_from_there(finished: Path, tmp_path: Path) -> None:
+    """Against a stand-in, by the installed command; only description and weights are downloaded."""
+    with hubs.running() as hub_:
+        variables = {"HF_ENDPOINT": hub_.address, "HF_TOKEN": hubs.TOKEN, "HF_HOME": str(tmp_path / "hf"),
+                     "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}  # fmt: skip
+
+        def ganlab_(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+            environment = {**os.environ, **variables, **more}
+            command = [sys.executable, "-m", "ganlab", *words]
+            return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+
+        done = ganlab_("export", str(finished), "format=hub", "out=made", "push=someone/digits")
+        assert done.returncode == 0, done.stderr
+        assert f"pushed: {hub_.address}/someone/digits" in done.stdout
+        assert set(hub_.files["models/someone/digits"]) == set(hub.FILES)
+        done = ganlab_("sample", "hf://someone/digits", "count=10", "out=a.png")
+        assert done.returncode == 0, done.stderr
+        assert sorted(hub_.asked) == ["config.json", "model.safetensors"]
+        done = ganlab_("sample", "hf://someone/nothing")
+        assert done.returncode == 2
+        assert "hf://someone/nothing cannot be downloaded: 404" in done.stderr
+        done = ganlab_("export", str(finished), "format=hub", "out=other", "push=someone/digits", HF_TOKEN="hf_wrong")
+        assert done.returncode == 2
+        assert "push=someone/digits failed, and other is there to try again: 401" in done.stderr
+        assert json.loads((tmp_path / "other" / CONFIG).read_text())["latent_dim"] == 8
