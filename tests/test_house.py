@@ -24,8 +24,10 @@ ORDINARY = {
     "dropout",
     "folder",
     "gradients",
+    "grid",
     "none",
     "normal",
+    "points",
     "progress",
     "uniform",
 }  # words with other meanings too

@@ -46,7 +46,10 @@ OPEN: dict[str, Any] = {"image_size": None, "image_channels": None, "num_classes
 
 def completed(source: Dataset | None = None, networks: dict[str, Any] | None = None, **data: Any) -> dict[str, Any]:
     given = with_data(seed=3, **data)
-    found = run_data.complete(given, source or Birds(), **(networks or {}))
+    networks = dict(networks or {})
+    if "image_sizes" in networks:
+        networks["image_sizes"] = {f"network {i}": sizes for i, sizes in enumerate(networks["image_sizes"])}
+    found = run_data.complete(given, source or Birds(), **networks)
     assert given == with_data(seed=3, **data)
     assert found.seed == 3
     return {key: schema.plain(getattr(found.data, key)) for key in OPEN}

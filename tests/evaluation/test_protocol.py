@@ -13,7 +13,8 @@ from ganlab.evaluation.protocol import first_difference, preset
 def test_every_protocol_names_components_that_there_are(name: str) -> None:
     found = preset(name)
     found.make_metrics()
-    found.make_extractor()
+    if found.features:
+        found.make_extractor()
     assert found.completed().metrics.keys() == found.metrics.keys()
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ganlab.contracts.metric import Context
+from ganlab.contracts.point_set import Modes
 from ganlab.core import registry
 from ganlab.testing.metrics import check_metric, score
 
@@ -26,6 +27,11 @@ def stream(seed: int, count: int, shift: float = 0.0) -> dict[str, Tensor]:
     }
 
 
+def modes(images: Tensor) -> Modes:
+    """Three of them, as points."""
+    return Modes(images[:3].flatten(1).double(), 300.0)
+
+
 @pytest.mark.parametrize("name", sorted(registry.names("metric")))
 def test_a_score_depends_neither_on_batches_nor_on_ranks(name: str) -> None:
     metric = registry.load("metric", name)()
@@ -33,7 +39,12 @@ def test_a_score_depends_neither_on_batches_nor_on_ranks(name: str) -> None:
         pytest.skip("it needs networks, and is tested with them")
     streams = {"fake": stream(0, 240, 0.3), "real": stream(1, 200), "train": stream(1, 200), "held_out": stream(2, 100)}
     images = {role: tensors["images"] for role, tensors in streams.items()}
-    context = Context(class_names=("a", "b", "c"), own_classifier=True, images=lambda role, at: images[role][at])
+    context = Context(
+        class_names=("a", "b", "c"),
+        own_classifier=True,
+        images=lambda role, at: images[role][at],
+        modes=modes(images["real"]),
+    )
     check_metric(metric, context, **{role: streams[role] for role in metric.roles})
 
 
@@ -43,6 +54,7 @@ BOUNDS = {
     "h_y": (0, math.log(CLASSES)), "h_y_given_x": (0, math.log(CLASSES)), "precision": (0, 1), "recall": (0, 1),
     "density": (0, math.inf), "coverage": (0, 1), "per_class_fid": (0, math.inf), "worst_class_fid": (0, math.inf),
     "per_class_is": (1, CLASSES), "recognised": (0, 1), "ms_ssim": (0, 1), "spectrum": (0, math.inf),
+    "modes": (0, 3), "good_samples": (0, 1), "modes_reverse_kl": (0, math.inf), "sliced_wasserstein": (0, math.inf),
     "authenticity": (0, 1), "nearer_than_train": (0, 1), "copies": (0, 1),
 }  # fmt: skip
 
@@ -57,7 +69,7 @@ def test_an_interval_lies_where_the_number_can_be() -> None:
             20.0 * torch.nn.functional.one_hot(tensors["labels"]) * (torch.arange(21) % 7 > place)[:, None]
         )
     streams = {"fake": fake, "real": real, "train": real, "held_out": stream(3, 21)}
-    context = Context(own_classifier=True)
+    context = Context(own_classifier=True, modes=modes(real["images"]))
     found = {}
     for name in registry.names("metric"):
         metric = registry.load("metric", name)()

@@ -40,6 +40,7 @@ OPTIONS = {
     "unconditional": ["data.num_classes=0", "data.mirror=true", "data.dequantize=true", "clip.generator=0.1"],
     "bigan with sampled codes": ["game=bigan", "game.stochastic=true", "encoder.width=4", "game.width=8"],
     "meg": ["game=meg", "statistics.width=4", "game.discriminator_steps=2"],
+    "points": ["data=ring", "data.count=100", "generator=mlp", "discriminator=mlp", "data.labels=modes", "reg=r1"],
     "ebgan": ["game=ebgan", "discriminator=autoencoder", "discriminator.code_dim=4"],
 }
 

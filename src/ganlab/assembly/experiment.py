@@ -88,7 +88,7 @@ def completed(config: Config) -> tuple[Config, Dataset]:
     """
     source = run_data.source(config)
     makers = {kind: part.maker for kind, part in config.roles(kinds.networks()).items()}
-    sizes = [network.image_sizes for network in makers.values() if hasattr(network, "image_sizes")]
+    sizes = {kind: network.image_sizes for kind, network in makers.items() if hasattr(network, "image_sizes")}
     labelled = [makers[kind] for kind in kinds.labelled(makers)]
     conditional = all("num_classes" in schema.takes(network) for network in labelled)
     return run_data.complete(config, source, image_sizes=sizes, conditional=conditional), source

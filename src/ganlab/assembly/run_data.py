@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
 from functools import partial
 
+from ganlab.assembly import point_check
 from ganlab.config import schema
 from ganlab.config.configuration import Config
 from ganlab.config.sections import DataOptions
 from ganlab.contracts.dataset import Dataset
+from ganlab.contracts.point_set import PointSet
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.data.headers import look
 from ganlab.data.prepare import prepare
 from ganlab.data.run_images import RunData
 from ganlab.data.splits import split
+from ganlab.evaluation import protocol
 
 LARGEST_SIZE = 64  # largest default of data.image_size, in pixels
 MOST_SIZE = 1024  # where the search for a size that networks allow ends
+SHOWN_IMAGES, SHOWN_POINTS = 100, 2000  # defaults of sample.count
 
 
 def open_data(config: Config) -> RunData:
@@ -44,13 +48,14 @@ def complete(
     config: Config,
     source: Dataset,
     *,
-    image_sizes: Sequence[Container[int]] = (),
+    image_sizes: Mapping[str, Container[int]] | None = None,
     conditional: bool = True,
 ) -> Config:
-    """Fill in the options that are unset from data and networks: size, channels, classes, held-out share.
+    """Fill in the options that are unset from data and networks: size, channels, classes, held-out share, metrics, the
+    number of samples that are shown.
 
     Args:
-        image_sizes: The sides of squares that each of the networks allows, as far as they say so. Of these
+        image_sizes: The sides of squares that each of the networks allows, by its kind, as far as they say so. Of these
             ``data.image_size=null`` is the largest that the images have and that is at most `LARGEST_SIZE`, or else
             the next larger one; if no network says anything, the images keep their own size.
         conditional: Whether the networks take class labels.
@@ -58,10 +63,14 @@ def complete(
     Raises:
         GanlabError: If data and networks cannot be brought together.
     """
+    if isinstance(source, PointSet):
+        point_check.refuse(config, source, image_sizes or {})
+    elif config.data.image_channels not in (None, 1, 3):
+        raise GanlabError(f"data.image_channels must be 1 or 3, got {config.data.image_channels}.")
     data, chosen = config.data, config["data"].name
     size, channels, classes = data.image_size, data.image_channels, data.num_classes
     if size is None:
-        size = _side(image_sizes, look(source).short_side) if image_sizes else source.native_size
+        size = _side(image_sizes.values(), look(source).short_side) if image_sizes else source.native_size
         if size is None:
             raise GanlabError("The images have many sizes: say which one to train on, as data.image_size=64.")
     if classes is None:
@@ -74,6 +83,7 @@ def complete(
         )
     if not isinstance(size, int):
         size = size[0] if size[0] == size[1] else (size[0], size[1])
+    shown = SHOWN_POINTS if isinstance(source, PointSet) else SHOWN_IMAGES
     return replace(
         config,
         data=replace(
@@ -83,10 +93,12 @@ def complete(
             num_classes=classes,
             held_out=source.held_out if data.held_out is None else data.held_out,
         ),
+        sample=replace(config.sample, count=config.sample.count or shown),
+        evaluate=replace(config.evaluate, metrics=protocol.metrics_of(config)),
     )
 
 
-def _side(image_sizes: Sequence[Container[int]], short_side: int | None) -> int:
+def _side(image_sizes: Collection[Container[int]], short_side: int | None) -> int:
     """The largest side that all networks allow and the images have, or the next larger one that they allow."""
     for sizes in image_sizes:
         if not isinstance(sizes, Container):

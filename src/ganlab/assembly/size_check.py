@@ -40,7 +40,8 @@ def refuse_batches(config: Config) -> None:
     images = f"images of {sizes.words((height, width))}"
     memory.refuse(batch, f"Batches of data.batch_size={config.data.batch_size} {images}", "take fewer")
     count = config.sample.count
-    memory.refuse(4.0 * count * pixels, f"Grids of sample.count={count} {images}", "take fewer")
+    if count is not None:
+        memory.refuse(4.0 * count * pixels, f"Grids of sample.count={count} {images}", "take fewer")
 
 
 def refuse_networks(parts: Mapping[str, Component], make: Callable[[], Any]) -> None:

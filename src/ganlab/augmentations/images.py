@@ -41,7 +41,9 @@ def require_batch(images: Tensor, name: str) -> None:
 
 
 def _require(shape: tuple[int, ...], name: str, has: str) -> None:
-    if len(shape) != 3 or shape[0] not in (1, 3):
+    if len(shape) != 3 or shape[0] not in (1, 3) or shape[1:] == (1, 1):
+        if len(shape) == 3 and shape[1:] == (1, 1):
+            raise GanlabError(f"augment={name} changes images, and {has} points: leave it out.")
         raise GanlabError(
             f"augment={name} changes images (C, H, W) with 1 or 3 channels, and {has} samples of shape {shape}."
         )

@@ -28,10 +28,11 @@ class Evaluate(Command):
       ganlab evaluate demo=inception_score     what the Inception Score hides, on data with labels
 
     Args:
-        protocol: digits, fast, studiogan, mimicry, stylegan, mmgeneration, clean or a YAML of your own in
+        protocol: digits, fast, studiogan, mimicry, stylegan, mmgeneration, clean, mixture, points or a YAML of yours in
             conf/protocol; null: the data's own best one. It decides where the following, from metrics to
             seed, are null
-        metrics: fid,fid_infinity,kid,is,prdc,per_class,ms_ssim,spectrum,memorization,ppl
+        metrics: fid,fid_infinity,kid,is,prdc,per_class,ms_ssim,spectrum,memorization,ppl; of points
+            modes,sliced_wasserstein,energy_distance
         features: classifier, inception, clip, dinov2, efficientnet_lite0, file
         samples: generated images; 0: as many as the reference has
         reference: train, validation or test: the real images to compare with
@@ -170,8 +171,7 @@ class Evaluate(Command):
         from ganlab.config import command_line
         from ganlab.evaluation import protocol
 
-        own = data if data in protocol.names() else "fast"  # a data set may bring a protocol of its name
-        name = own if self.protocol is None else self.protocol
+        name = protocol.own(data) if self.protocol is None else self.protocol
         values = {key: getattr(self, key) for key in self.changed(self.marked(OF_PROTOCOL))}
         if self.metrics is not None:  # a list with or without brackets
             values["metrics"] = [name.strip() for name in self.metrics.strip("[]'\"").split(",") if name.strip()]

@@ -26,7 +26,7 @@ def _of(*kinds: str) -> Only:
 
 @dataclass
 class Sample(Command):
-    """Make images with a trained generator.
+    """Make images with a trained generator; of a run on points a plot.
 
     Options about w are for generators that have such a space, as stylegan has.
 
@@ -34,7 +34,8 @@ class Sample(Command):
         kind: grid; or interpolation: rows from one latent or class to another; or truncation: rows by threshold or psi;
             or mixing: styles of the first row's images in coarse, middle and fine layers of others; or reconstruction:
             images of a folder beside what encoder and generator make of them
-        count: images of a grid, 64; otherwise rows (interpolation), 8, or columns (truncation, 8; mixing, 6)
+        count: images of a grid, 64 (points: 2,000); otherwise rows (interpolation), 8, or columns (truncation, 8;
+            mixing, 6)
         images: a folder: its first images, at most count of them, 32
         labels: a class, a list of classes [0,1,2], or null: all classes, in turn; in a grid one row a class
         truncation: latents given that no |z_i| exceeds this; null: the whole prior
@@ -56,7 +57,7 @@ class Sample(Command):
         device: cpu, cuda, cuda:1, mps; auto: a GPU if there is one
         out: PNG file; null: RUN/samples/sample_seedN.png; of kind=interpolation also .webp, .gif or .mp4 (with ffmpeg):
             a walk, there and back; of kind=grid also FOLDER/, numbered PNGs, with a folder a class; or .npz, arr_0 and
-            arr_1
+            arr_1; or .csv, of points
     """
 
     run_folder: Annotated[str, RUN]
@@ -103,6 +104,10 @@ class Sample(Command):
             run = Run(self.run_folder, self.checkpoint, self.device)
         for message in run.messages:
             print(f"{message} An older checkpoint is used.", file=sys.stderr)
+        if run.makes_points:
+            return self._points(run)
+        if str(self.out).lower().endswith(".csv"):
+            raise GanlabError(f"out={self.out} is for points, and this run makes images: take .png, .npz or FOLDER/.")
         if self.count is None:
             fitting = animation.rows_that_fit(min(run.generator.image_shape[1:]))
             self.count = fitting if self._moving else COUNTS[self.kind]
@@ -126,11 +131,25 @@ class Sample(Command):
         print(f"{made:,} images of iteration {run.iteration}: {files.typed(out)}")
         return 0
 
+    def _points(self, run: Any) -> int:
+        """Make what there is of points."""
+        from ganlab.core import files
+        from ganlab.pictures import points
+
+        out = self._path(run)
+        try:
+            made = points.make(run, out, asdict(self))
+        except OSError as error:
+            raise GanlabError(f"{out} cannot be written: {error.strerror or error}.") from error
+        print(f"{made:,} points of iteration {run.iteration}: {files.typed(out)}")
+        return 0
+
     @property
     def _many(self) -> bool:
         """Tell if the images of a grid are written one by one."""
         out = self.out
-        return out is not None and self.kind == "grid" and (out.lower().endswith(("/", ".npz")) or os.path.isdir(out))
+        endings = ("/", ".npz", ".csv")
+        return out is not None and self.kind == "grid" and (out.lower().endswith(endings) or os.path.isdir(out))
 
     @property
     def _moving(self) -> bool:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from ganlab.config import schema
-from ganlab.core.ranges import Among, Filled, NotNegative, Positive, Range, at_least
+from ganlab.core.ranges import Filled, NotNegative, Positive, Range, at_least
 
 Count = Annotated[int, at_least(1)]
 Whole = Annotated[int, at_least(0)]
@@ -60,7 +60,7 @@ class DataOptions:
     Args:
         batch_size: Of one discriminator turn: over all ranks and accumulations.
         image_size: H or [H,W]; null: the largest that model and images have, at most 64.
-        image_channels: 1 or 3; null: the data's own.
+        image_channels: 1 or 3; null: the data's own, and of points their coordinates.
         num_classes: null: the data's own; 0: unconditional.
         mirror: Flip half of the real images.
         dequantize: Uniform noise of one grey level: (x + u)/128 - 1, u in [0, 1), instead of x/127.5 - 1.
@@ -72,7 +72,7 @@ class DataOptions:
 
     batch_size: Count = 64
     image_size: Count | Annotated[tuple[int, int], at_least(1)] | None = None
-    image_channels: Annotated[int, Among((1, 3))] | None = None
+    image_channels: Count | None = None
     num_classes: Whole | None = None
     mirror: bool = False
     dequantize: bool = False
@@ -132,13 +132,13 @@ class SampleOptions:
 
     Args:
         every_steps: Interval in iterations.
-        count: Images of a grid; with classes one row a class.
+        count: Images of a grid, 100, with classes one row a class; or points of a plot, 2,000.
         keep: Grids kept; older ones are thinned out.
         truncation: Threshold of the latents; null: none.
     """
 
     every_steps: Count = 250
-    count: Count = 100
+    count: Count | None = None
     keep: Annotated[int, at_least(2)] = 24
     truncation: Positive | None = None
 
@@ -149,7 +149,7 @@ class EvaluateOptions:
 
     Args:
         every_kimg: A score every so many thousands of images; null: none.
-        metrics: The checkpoint with the best value of the first one is kept.
+        metrics: The checkpoint with the best value of the first one is kept; null: the first one of the protocol.
         reference: The split to choose by; `ganlab evaluate` reports on another one.
         samples: Generated images; null: the protocol's.
         features: Feature extractor; null: the protocol's.
@@ -157,7 +157,7 @@ class EvaluateOptions:
     """
 
     every_kimg: Positive | None = None
-    metrics: Annotated[tuple[str, ...], Filled("a list of at least one metric")] = ("fid",)
+    metrics: Annotated[tuple[str, ...], Filled("a list of at least one metric")] | None = None
     reference: str = "validation"
     samples: Whole | None = None
     features: str | None = None

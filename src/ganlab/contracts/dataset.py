@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
@@ -35,6 +36,9 @@ class Dataset(ABC):
 
     held_out: float = 0.0
     """Share of the images that a run does not train on by default, see `ganlab.data.splits`."""
+
+    protocol: ClassVar[str] = "fast"
+    """The protocol that scores it, where none has the name of the set."""
 
     @property
     def num_classes(self) -> int:

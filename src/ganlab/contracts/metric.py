@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from ganlab.contracts.figures import Figure
+from ganlab.contracts.point_set import Modes
 
 Tensors = dict[str, Tensor]
 Role = Literal["fake", "real", "train", "held_out"]
@@ -50,7 +51,7 @@ class Batch:
 
     Args:
         start: Place of the first of them in the stream; a batch has its place whatever rank sees it.
-        images: uint8 (B, C, H, W).
+        images: uint8 (B, C, H, W); of points float32 (B, D, 1, 1).
         labels: int64 (B,), or None.
         features: float32 (B, D), or None.
         logits: float32 (B, K), or None.
@@ -169,6 +170,7 @@ class Context:
         labels: ``labels(start, stop)``: the labels that those samples have; None if they have none.
         truncation: Of those samples; None: not truncated.
         own: What `Metric.measure` gave for all of the metric's own samples, in order; None: it has not been asked.
+        modes: The modes of real points; None: they are not known.
     """
 
     class_names: tuple[str, ...] = ()
@@ -181,6 +183,7 @@ class Context:
     labels: Callable[[int, int], Tensor] | None = None
     truncation: float | None = None
     own: Tensor | None = None
+    modes: Modes | None = None
 
 
 class Metric(ABC):
@@ -189,12 +192,14 @@ class Metric(ABC):
     Attributes:
         roles: The streams that it looks at.
         meanings: What each of its numbers says, by name: a sentence for who meets the number for the first time.
+        of_points: Whether it scores points, or else images.
         needs_run: Whether it needs the networks of a run, and not only images.
         own_samples: How many samples of its own it makes with these networks, beside the streams, see `measure`.
     """
 
     roles: ClassVar[tuple[Role, ...]] = ("fake", "real")
     meanings: ClassVar[Mapping[str, str]] = {}
+    of_points: ClassVar[bool] = False
     needs_run: ClassVar[bool] = False
     own_samples: int = 0
 

@@ -1,4 +1,4 @@
-"""From a data set to one uint8 tensor, in memory or mapped from the cache."""
+"""From a data set to one tensor, in memory or mapped from the cache."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ganlab.contracts.dataset import Dataset
+from ganlab.contracts.point_set import PointSet
 from ganlab.core import sizes
 from ganlab.core.cache import cache_folder
 from ganlab.core.checks import at_least, at_least_zero
@@ -43,7 +44,7 @@ class Images:
     """A data set, ready to be indexed.
 
     Attributes:
-        pixels: uint8 ``(N, C, H, W)``, contiguous.
+        pixels: uint8 ``(N, C, H, W)``, contiguous; of points float32 ``(N, D, 1, 1)``.
         labels: int64 ``(N,)``, or None.
         num_classes: 0 where there are no labels.
         class_names: One a class.
@@ -60,6 +61,11 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def are_points(self) -> bool:
+        """Tell if they are points, whose numbers are no levels of grey."""
+        return self.pixels.is_floating_point()
 
 
 def prepare(
@@ -78,9 +84,11 @@ def prepare(
     cache, which later runs and other ranks map at once. Besides the tensor only a few images are in
     memory at any time. Both give the same pixels.
 
+    Points are taken as they are.
+
     Args:
         image_size: (height, width).
-        image_channels: 1 or 3.
+        image_channels: 1 or 3; of points their coordinates.
         memory_budget_mib: Memory for the decoded set, in MiB; 0 always packs.
         undecodable: ``error``, or ``skip`` to leave out images that cannot be decoded.
         cache_dir: Where packs are kept; None is ganlab's cache, see `cache_folder`.
@@ -91,6 +99,8 @@ def prepare(
         UndecodableError: If images cannot be decoded.
         GanlabError: If there are none, or the pack cannot be written.
     """
+    if isinstance(source, PointSet):
+        return _points(source)
     _check_options(image_size, image_channels, memory_budget_mib, undecodable, num_workers)
     total = len(source)
     if total == 0:
@@ -117,6 +127,13 @@ def prepare(
         skipped=tuple(failure.name for failure in failures),
         path=path,
     )
+
+
+def _points(source: PointSet) -> Images:
+    points = torch.from_numpy(source.points)[..., None, None]  # (N, D, 1, 1)
+    labels = _checked_labels(source)
+    classes = None if labels is None else torch.from_numpy(labels)
+    return Images(points, classes, source.num_classes, tuple(source.class_names), ())
 
 
 def _in_memory(

@@ -1,4 +1,4 @@
-"""The real images of one iteration, from the loader's bytes to what networks see."""
+"""The real images of one iteration, from the loader's bytes or points to what networks see."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from ganlab.core.randomness import Stream
 from ganlab.layers.growing import blend_reals
 
 Batch = Mapping[str, Sequence[Tensor | None]]
+
+
+def as_seen(images: Tensor, like: Tensor) -> Tensor:
+    """Return images as networks see them, on the device and of the dtype of ``like``: bytes x as x/127.5 - 1, points as
+    they are."""
+    x = images.to(like.device, like.dtype)
+    return x if images.is_floating_point() else x / 127.5 - 1
 
 
 class Reals:
@@ -62,6 +69,8 @@ class Reals:
                 images = images.to(dtype=wide, memory_format=memory_format).add_(noise).mul_(1 / 128).sub_(1).to(dtype)
             else:
                 images = images.to(dtype=dtype, memory_format=memory_format).mul_(1 / 127.5).sub_(1)
+        else:
+            images = images.to(dtype)
         if images.ndim == 4:
             images = blend_reals(images, self.alpha)
         if self.mirror:

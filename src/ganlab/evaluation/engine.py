@@ -15,7 +15,7 @@ from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, 
 from ganlab.core import distributed, randomness
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
-from ganlab.evaluation import one_pass, reference
+from ganlab.evaluation import one_pass, points, reference
 from ganlab.evaluation.extraction import prepared
 from ganlab.evaluation.protocol import Protocol, asks, digest
 from ganlab.evaluation.result import Result
@@ -57,6 +57,7 @@ class Evaluator:
         self.metrics = protocol.make_metrics()
         if not self.metrics:
             raise GanlabError("metrics= is empty: name at least one, as metrics=fid,kid.")
+        points.refuse(self.protocol, self.metrics, real)
         self._cache = reference.Cache(cache / "statistics")
         self._rows = self._rows_of_roles()
         self._refuse_labels()
@@ -160,10 +161,14 @@ class Evaluator:
         stream, metrics = self.prepare(source, context)
         kept = dict(self._real_kept())
         summaries = self._summaries("fake")
+        if source.are_points:
+            summaries = list(dict.fromkeys([*summaries, points.SHOWN]))
         start = time.perf_counter()
         collected, samples = one_pass.collect(source, stream, summaries, self.extractor, self.device, "samples")
         seconds = time.perf_counter() - start
         kept["fake"] = Kept(stream, collected)
+        if source.are_points and distributed.rank() == 0:
+            samples = collected[points.SHOWN]["images"].cpu()
         own = {name: one_pass.measure(m, context, name) for name, m in metrics.items() if context and m.own_samples}
         scores: dict[str, Score] = {}
         if distributed.rank() == 0:
@@ -173,6 +178,7 @@ class Evaluator:
                 own_classifier=self.extractor is not None and self.extractor.own_classes,
                 images=self._pixels,
                 features=self._features,
+                modes=points.modes_of(self.real),
             )
             with distributed.alone():
                 for name, metric in metrics.items():
@@ -181,7 +187,8 @@ class Evaluator:
             source.count / seconds,
             {n: m for metric in metrics.values() for n, m in metric.meanings.items()},
         )
-        return Result(scores, self.described(source.count, truncation), samples, speed, self.warnings, meanings)
+        protocol, reals = self.described(source.count, truncation), self._shown_reals()
+        return Result(scores, protocol, samples, speed, self.warnings, meanings, reals)
 
     def prepare(self, source: Source, context: Context | None = None) -> tuple[Stream, dict[str, Metric]]:
         """Check that a stream can be scored, before its first image is made.
@@ -200,8 +207,9 @@ class Evaluator:
         stream = self._stream(source)
         # images that no networks come with: held-out real ones, scored beside those of a run
         metrics = {name: m for name, m in self.metrics.items() if context is not None or not m.needs_run}
+        context = replace(context or Context(), modes=points.modes_of(self.real))
         for metric in metrics.values():
-            metric.prepare(stream, context or Context())
+            metric.prepare(stream, context)
         return stream, metrics
 
     def described(self, samples: int, truncation: float | None) -> dict[str, Any]:
@@ -226,7 +234,7 @@ class Evaluator:
             "ema": protocol.ema,
             "labels": protocol.labels if images.num_classes else "none",
             "seed": protocol.seed,
-            "quantised": True,
+            "quantised": not images.are_points,
         }
 
     # --- inside
@@ -275,6 +283,11 @@ class Evaluator:
         for name, metric in self.metrics.items():
             if asks(metric, "labels") and not source.num_classes:
                 raise GanlabError(f"{name} needs labels, and these images have none: leave {name} out.")
+
+    def _shown_reals(self) -> Tensor | None:
+        """Return real points to show beside samples; None of images."""
+        images, rows = self.real.images, self._rows["real"][1]
+        return images.pixels[rows[: points.SHOWN.limit]] if images.are_points else None
 
     def _pixels(self, role: Role, places: Tensor) -> Tensor:
         return self.real.images.pixels[self._rows[role][1][places.cpu()]]

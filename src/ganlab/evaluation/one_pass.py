@@ -48,7 +48,7 @@ def collect(
     kept_on = where_kept(device)
     accumulators = {summary: summary.begin(stream) for summary in summaries}
     wants = any(s.features or s.logits for s in summaries)
-    first = torch.empty(0, *source.shape, dtype=torch.uint8)
+    first = torch.empty(0, *source.shape, dtype=source.dtype)
     finite, sound = [], []
     world, rank = distributed.world_size(), distributed.rank()
     with Progress(f"evaluating {what}", source.count) as progress:
@@ -143,7 +143,7 @@ def _refuse_nan(finite: list[Tensor], sound: list[Tensor], device: torch.device,
         dist.all_reduce(bad)
     if bad[0]:
         raise GanlabError(
-            "The generator makes NaN or infinite pixels: it has diverged, and there is nothing to score. Evaluate "
+            "The generator makes NaN or infinite numbers: it has diverged, and there is nothing to score. Evaluate "
             "an older checkpoint."
         )
     if bad[1]:

@@ -12,13 +12,16 @@ from typing import Any
 import yaml
 
 from ganlab.config import catalog, component, nearest, option_table, schema
+from ganlab.config.configuration import Config
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.extractor import Extractor
 from ganlab.contracts.metric import Metric
+from ganlab.core import registry
 from ganlab.core.errors import GanlabError, one_of, suggestion
 from ganlab.data.splits import SPLITS
 
 LABELS = ("data", "uniform")
+_USUAL = "fast"
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Protocol:
 
     Args:
         name: Of the preset that it began with.
-        features: The extractor's name and options.
+        features: The extractor's name and options; empty: none.
         metrics: Options of each metric, by name.
         samples: Generated images; 0: as many as the reference has.
         reference: The split of real images to compare with: ``train``, ``validation`` or ``test``.
@@ -82,7 +85,8 @@ class Protocol:
                 options = {**changed.metrics[owner], option: values[key]}
                 changed = replace(changed, metrics={**changed.metrics, owner: options})
             else:
-                nodes = {"features": option_table.node("features", str(changed.features[COMPONENT]))}
+                extractor = changed.features.get(COMPONENT)
+                nodes = {} if extractor is None else {"features": option_table.node("features", str(extractor))}
                 nodes.update({name: _node_of_metric(name) for name in changed.metrics})
                 near = nearest.suggestion(key, nodes) or suggestion(owner, nodes)
                 raise GanlabError(
@@ -121,14 +125,22 @@ class Protocol:
         return replace(self, metrics={n: o for n, o in self.metrics.items() if not asks(made[n], "labels")})
 
     def make_extractor(self) -> Extractor:
-        """Construct the extractor, which is not yet prepared."""
+        """Construct the extractor, which is not yet prepared.
+
+        Raises:
+            GanlabError: If the protocol has none, or an option is wrong.
+        """
+        if COMPONENT not in self.features:
+            raise GanlabError(f"protocol={self.name} has no feature extractor: give one, as features=inception.")
         options = {name: value for name, value in self.features.items() if name != COMPONENT}
         extractor: Extractor = _made("features", str(self.features.get(COMPONENT)), "features", options)
         return extractor
 
     def completed(self) -> Protocol:
         """Return the protocol with every option of the extractor and the metrics, as it is written with a score."""
-        features = {**option_table.node("features", str(self.features[COMPONENT])), **self.features}
+        features = dict(self.features)
+        if COMPONENT in features:
+            features = {**option_table.node("features", str(features[COMPONENT])), **features}
         metrics = {name: _node_of_metric(name, options) for name, options in self.metrics.items()}
         for options in metrics.values():
             options.pop(COMPONENT)
@@ -158,6 +170,29 @@ def names() -> list[str]:
     return sorted(found)
 
 
+def own(data: str) -> str:
+    """Return the preset that scores a data set unless another one is asked for: of its name, or what its class says.
+
+    Args:
+        data: The name of its component.
+    """
+    if data in names():
+        return data
+    try:
+        return str(getattr(registry.load("data", data), "protocol", _USUAL))
+    except GanlabError:  # a run of a plug-in that is not installed here
+        return _USUAL
+
+
+def metrics_of(config: Config) -> tuple[str, ...]:
+    """Return the metrics that a run is scored by during training: ``evaluate.metrics``, or the protocol's first one.
+
+    Raises:
+        GanlabError: If there is no such protocol.
+    """
+    return config.evaluate.metrics or tuple(preset(config.evaluate.protocol or own(config["data"].name)).metrics)[:1]
+
+
 def preset(name: str) -> Protocol:
     """Return a protocol by name.
 
@@ -175,7 +210,8 @@ def preset(name: str) -> Protocol:
                 raise GanlabError(f"{file} holds no mapping of a protocol's options.")
             values = dict(content)
             metrics, features = values.pop("metrics", {}), values.pop("features", {})
-            if not isinstance(metrics, Mapping) or not isinstance(features, Mapping) or COMPONENT not in features:
+            named = isinstance(features, Mapping) and (not features or COMPONENT in features)
+            if not isinstance(metrics, Mapping) or not named:
                 raise GanlabError(
                     f"{file}: metrics must be a mapping NAME: {{options}}, features one with component: NAME."
                 )

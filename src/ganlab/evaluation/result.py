@@ -20,9 +20,10 @@ class Result:
     Args:
         scores: By metric.
         protocol: As it was carried out, complete, JSON.
-        samples: The first generated images, uint8.
+        samples: The first generated images, uint8; of points some of them, float32 (N, D, 1, 1).
         images_per_second: Generated images over the time of their pass.
         meanings: A sentence for each number, by name.
+        reals: Real points to show beside the samples; None of images.
     """
 
     scores: dict[str, Score]
@@ -31,6 +32,7 @@ class Result:
     images_per_second: float
     warnings: list[str] = field(default_factory=list)
     meanings: Mapping[str, str] = field(default_factory=dict)
+    reals: Tensor | None = None
 
     def record(self, subject: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         """Return a line of evaluation.jsonl, without figures and pictures: the caller writes their files."""

@@ -16,6 +16,7 @@ from ganlab.core import randomness, sizes
 from ganlab.core.errors import GanlabError
 from ganlab.data import pixels
 from ganlab.data.folder import Folder
+from ganlab.data.points import Points as PointFile
 from ganlab.data.prepare import Images, UndecodableError, prepare
 from ganlab.data.zip import Zip
 from ganlab.priors import truncate
@@ -23,7 +24,7 @@ from ganlab.sampling import generation, styles
 from ganlab.sampling.styles import Style
 
 Rows = tuple[Tensor, Tensor | None, Tensor]
-"""uint8 images (B, C, H, W), labels (B,) or None, and whether all of them are finite (a bool tensor)."""
+"""Images (B, C, H, W), uint8, or float32 points; labels (B,) or None; whether all are finite (a bool tensor)."""
 
 
 @dataclass
@@ -35,12 +36,19 @@ class Source:
         shape: (C, H, W).
         num_classes: Classes of the labels; 0: none.
         rows: ``rows(start, stop)``: those images; what they are depends on nothing else.
+        are_points: Whether they are points, which are not rounded to levels of grey.
     """
 
     count: int
     shape: tuple[int, int, int]
     num_classes: int
     rows: Callable[[int, int], Rows]
+    are_points: bool = False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the images."""
+        return torch.float32 if self.are_points else torch.uint8
 
 
 def of_images(images: Images, rows: Tensor) -> Source:
@@ -51,7 +59,7 @@ def of_images(images: Images, rows: Tensor) -> Source:
         labels = None if images.labels is None else images.labels[chosen]
         return images.pixels[chosen], labels, torch.tensor(True)
 
-    return Source(len(rows), _shape(images.pixels), images.num_classes, take)
+    return Source(len(rows), _shape(images.pixels), images.num_classes, take, images.are_points)
 
 
 def of_generator(
@@ -62,6 +70,7 @@ def of_generator(
     shares: Tensor | None,
     image_shape: tuple[int, int, int],
     truncation: float | None = None,
+    are_points: bool = False,
 ) -> Source:
     """Return a stream of images that a generator makes. Image i depends on (seed, i) alone, but for layers that draw
     noise outside of a w space: they draw it a batch at a time.
@@ -74,6 +83,7 @@ def of_generator(
         shares: (K,) of the labels; None: unconditional.
         image_shape: (C, H, W) at full size.
         truncation: psi of a generator with a w space; else the largest |z_i| of latents that the prior gives.
+        are_points: Whether they are points.
     """
     style = Style(psi=1.0 if truncation is None else truncation)
     has_styles = styles.has_styles(generator)
@@ -92,9 +102,12 @@ def of_generator(
             x = z.to(parameter.device, parameter.dtype)
             images = styles.images(generator, x, y, style, seed, start) if has_styles else generator(x, y)
             images = images.float()
-        return _enlarged(generation.to_uint8(images), image_shape), labels, torch.isfinite(images).all()
+        finite = torch.isfinite(images).all()
+        if are_points:
+            return images, labels, finite
+        return _enlarged(generation.to_uint8(images), image_shape), labels, finite
 
-    return Source(count, image_shape, 0 if shares is None else len(shares), make)
+    return Source(count, image_shape, 0 if shares is None else len(shares), make, are_points)
 
 
 def of_path(
@@ -147,6 +160,30 @@ def of_path(
             f"{different[0]!r}, and so on in order."
         )
     return of_images(images, rows), dataset.fingerprint(), remarks
+
+
+def of_points(path: str, dimensions: int, count: int = 0, seed: int = 0) -> tuple[Source, str]:
+    """Return a stream of the points of a CSV file, and their fingerprint.
+
+    Args:
+        dimensions: Coordinates of the data's points.
+        count: How many of them, a keyed choice; 0 or more than there are: all.
+        seed: Of that choice.
+
+    Raises:
+        GanlabError: If it cannot be read, or its points have another number of coordinates.
+    """
+    try:
+        dataset = PointFile(path)
+    except GanlabError as error:  # a data set names its own option
+        raise GanlabError(str(error).replace("data.path", "images")) from error
+    if dataset.native_channels != dimensions:
+        raise GanlabError(
+            f"images={path} has {dataset.native_channels} numbers a line, and the data's points have {dimensions}."
+        )
+    images = prepare(dataset, image_size=(1, 1), image_channels=dimensions)
+    rows = shuffled(torch.arange(len(images)), seed)[: count or None].sort().values
+    return of_images(images, rows), dataset.fingerprint()
 
 
 def _of_one_size(dataset: Dataset, path: str, image_size: tuple[int, int]) -> int:

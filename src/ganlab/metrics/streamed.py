@@ -96,7 +96,7 @@ class StreamMetric(torchmetrics.Metric):
         """Take in a batch.
 
         Args:
-            images: uint8, or floats in [-1, 1], (B, C, H, W).
+            images: uint8, or floats in [-1, 1], (B, C, H, W); for metrics of points floats (B, D, 1, 1).
             real: Whether they are real or generated.
             labels: Their classes (B,), where the metric has ``num_classes``.
 
@@ -158,7 +158,7 @@ class StreamMetric(torchmetrics.Metric):
             return images
         if not images.is_floating_point():
             raise GanlabError(f"Images must be uint8 or floats in [-1, 1], got {images.dtype}.")
-        return to_uint8(images.float())
+        return images.float() if self.metric.of_points else to_uint8(images.float())
 
     @torch.no_grad()
     def _extracted(self, extractor: Extractor, images: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -33,7 +33,7 @@ class Generator(nn.Module):
         latent_dim: Length of z.
         width: Units a hidden layer.
         depth: Hidden layers, at least 1.
-        bounded: Whether a tanh ends it. Images need one; points on the plane do not.
+        bounded: Whether a tanh ends it; null: where it makes images, and not points.
         embedding_dim: Length of a label's embedding.
         initialization: ``orthogonal``, ``normal`` or ``xavier``.
 
@@ -54,14 +54,15 @@ class Generator(nn.Module):
         latent_dim: int = 64,
         width: int = 256,
         depth: int = 3,
-        bounded: bool = True,
+        bounded: bool | None = None,
         embedding_dim: int = 32,
         initialization: str = "xavier",
     ) -> None:
         super().__init__()
         check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels, depth=depth)
         self.image_shape = (image_channels, *height_and_width(image_size))
-        self.latent_dim, self.num_classes, self.bounded = latent_dim, num_classes, bounded
+        self.latent_dim, self.num_classes = latent_dim, num_classes
+        self.bounded = self.image_shape[1:] != (1, 1) if bounded is None else bounded
         self.embedding = nn.Embedding(num_classes, embedding_dim) if num_classes else None
         inputs = latent_dim + (embedding_dim if num_classes else 0)
         self.hidden = _layers(inputs, width, depth, nn.ReLU())

@@ -54,12 +54,18 @@ def _labels(run: Sampler, chosen: Mapping[str, Any]) -> tuple[Callable[[int, int
     return lambda start, stop: generation.in_turn(classes, start, stop), True
 
 
-def _grid(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
-    labels, by_class = _labels(run, chosen)
+def of_grid(run: Sampler, count: int, chosen: Mapping[str, Any]) -> tuple[Any, list[int] | None]:
+    """Return the samples of a grid, and the class of each."""
+    labels, _ = _labels(run, chosen)
     of_images = labels(chosen["start"], chosen["start"] + count)
     options = {key: chosen[key] for key in ("truncation", "seed", "start", "psi", "cutoff", "noise")}
     with standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
-        images = run.sample(count, of_images, **options)
+        return run.sample(count, of_images, **options), of_images
+
+
+def _grid(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
+    _, by_class = _labels(run, chosen)
+    images, of_images = of_grid(run, count, chosen)
     if by_class and chosen["columns"] is None:
         assert of_images is not None
         images, columns, classes = generation.rows(images, of_images)

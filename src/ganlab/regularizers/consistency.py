@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -72,7 +73,7 @@ class Consistency(Regularizer):
         super().attach(game)
         self.discriminator, self.generator = game.owner("discriminator"), game.owner("generator")
         shape = getattr(game.get_submodule("generator"), "image_shape", None)
-        if (self.real or self.fake) and shape is not None and len(shape) != 3:
+        if (self.real or self.fake) and shape is not None and (len(shape) != 3 or math.prod(shape[1:]) == 1):
             raise GanlabError(
                 f"reg=consistency mirrors and shifts images (C, H, W), and this game has samples of shape "
                 f"{tuple(shape)}: set reg.consistency.real=0 and reg.consistency.fake=0, and a weight for latents."

@@ -51,8 +51,7 @@ class InNotebook:
         """
         from ganlab.runs import scoring
 
-        name = protocol or str(self.config["data"].name)
-        chosen = protocols.preset(name if name in protocols.names() else "fast").changed(options)
+        chosen = protocols.preset(protocol or protocols.own(str(self.config["data"].name))).changed(options)
         if "metrics" not in options and not self.config.data.num_classes:
             chosen = chosen.without_labels()
         (record,) = scoring.evaluate_run(self.folder, chosen, which=str(self.checkpoint), device=device)

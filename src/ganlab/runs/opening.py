@@ -14,6 +14,7 @@ from ganlab.contracts.game import Game
 from ganlab.contracts.plan import Progress
 from ganlab.core import kinds, sizes
 from ganlab.data.headers import look
+from ganlab.data.prepare import Images
 from ganlab.data.run_images import RunData
 from ganlab.runs import naming
 
@@ -34,7 +35,31 @@ def lines(built: Experiment, world_size: int, progress: Progress) -> list[str]:
 
 def _data(config: Config, data: RunData) -> str:
     images = data.images
-    found = None if data.source is None else look(data.source)
+    parts = _points(images) if images.are_points else _images(data)
+    held_out = len(images) - len(data.splits["train"])
+    parts += [f"{held_out:,} held out"] if held_out else []
+    parts += [f"{len(images.skipped):,} unreadable ones left out"] if images.skipped else []
+    line = f"data: {naming.data_name(config)}, {', '.join(parts)}; "
+    if images.labels is None or not images.num_classes:
+        return f"{line}no classes"
+    line += f"{images.num_classes:,} classes"
+    if not config.data.num_classes:
+        return f"{line}, not used"
+    counts = torch.bincount(images.labels, minlength=images.num_classes).tolist()
+    return line + _classes(images.class_names, counts, WIDTH - len(line))
+
+
+def _points(images: Images) -> list[str]:
+    """The number of points, their coordinates and extent: networks learn points of about 1."""
+    dimensions = images.pixels.shape[1]
+    low, high = float(images.pixels.min()), float(images.pixels.max())
+    what = "points of the plane" if dimensions == 2 else f"points of {dimensions} coordinate{'s' * (dimensions > 1)}"
+    return [f"{len(images):,} {what} from {low:.3g} to {high:.3g}"]
+
+
+def _images(data: RunData) -> list[str]:
+    """The number of images, their size as stored and as trained."""
+    images, found = data.images, None if data.source is None else look(data.source)
     channels, height, width = images.pixels.shape[1:]
     several = "s" if len(images) != 1 else ""
     parts = [f"{len(images):,} image{several}"]
@@ -48,17 +73,7 @@ def _data(config: Config, data: RunData) -> str:
         enlarged = min(height, width) > min(found.sizes[-1])
         trained = f"{'enlarged to' if enlarged else 'trained at'} {at}"
         trained += f" in {colour[channels]}" if channels != found.channels and channels in colour else ""
-    held_out = len(images) - len(data.splits["train"])
-    parts += [trained, *([f"{held_out:,} held out"] if held_out else [])]
-    parts += [f"{len(images.skipped):,} unreadable ones left out"] if images.skipped else []
-    line = f"data: {naming.data_name(config)}, {', '.join(parts)}; "
-    if images.labels is None or not images.num_classes:
-        return f"{line}no classes"
-    line += f"{images.num_classes:,} classes"
-    if not config.data.num_classes:
-        return f"{line}, not used"
-    counts = torch.bincount(images.labels, minlength=images.num_classes).tolist()
-    return line + _classes(images.class_names, counts, WIDTH - len(line))
+    return [*parts, trained]
 
 
 def _classes(names: Sequence[str], counts: Sequence[int], room: int) -> str:

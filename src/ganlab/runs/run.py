@@ -10,15 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlab.assembly import experiment
+from ganlab.assembly import experiment, run_data
 from ganlab.assembly.experiment import Experiment
 from ganlab.config.configuration import Config
 from ganlab.contracts.metric import Context, Discriminator
+from ganlab.contracts.point_set import PointSet
 from ganlab.core import files
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
 from ganlab.engine.loader import shrunk
 from ganlab.engine.module import GANModule
+from ganlab.engine.reals import as_seen
 from ganlab.evaluation import sources
 from ganlab.evaluation.engine import Evaluator
 from ganlab.evaluation.one_pass import BATCH
@@ -28,7 +30,7 @@ from ganlab.layers.growing import blend_reals
 from ganlab.runs import checkpoint_check, choice, run_folder
 from ganlab.runs.notebook import InNotebook
 from ganlab.runs.sampler import Sampler
-from ganlab.sampling import generation
+from ganlab.sampling import generation, scatter
 
 
 class Run(Sampler, InNotebook):
@@ -131,6 +133,14 @@ class Run(Sampler, InNotebook):
         """Give the class names of the data; empty where classes have numbers alone."""
         return run_folder.class_names(self.folder)
 
+    def real_points(self) -> Tensor | None:
+        """Return some real points (N, D); None where the data cannot be opened: a file may be gone."""
+        try:
+            source = run_data.source(self.config)
+        except GanlabError:
+            return None
+        return torch.from_numpy(source.points[: scatter.REALS]) if isinstance(source, PointSet) else None
+
     def score(self, evaluator: Evaluator, truncation: float | None = None) -> Result:
         """Score the generator with its present weights.
 
@@ -185,7 +195,7 @@ class Run(Sampler, InNotebook):
                     part = images[at : at + BATCH]
                     if stage is not None and stage.image_size is not None:
                         part = shrunk(part, stage.image_size)
-                    x = part.to(parameter.device, parameter.dtype) / 127.5 - 1
+                    x = as_seen(part, parameter)
                     if stage is not None and real and x.ndim == 4:
                         x = blend_reals(x, stage.alpha)
                     y = None if labels is None else labels[at : at + BATCH].to(parameter.device)
@@ -203,7 +213,8 @@ class Run(Sampler, InNotebook):
         count = protocol.samples or len(evaluator.real.splits[protocol.reference])
         shape: Any = tuple(evaluator.real.images.pixels.shape[1:])
         shares = self._shares(protocol)
-        source = sources.of_generator(generator, prior, count, protocol.seed, shares, shape, truncation)
+        points = evaluator.real.images.are_points
+        source = sources.of_generator(generator, prior, count, protocol.seed, shares, shape, truncation, points)
 
         def latents(start: int, stop: int) -> Tensor:
             return generation.latents(prior, protocol.seed, stop - start, int(generator.latent_dim), start)

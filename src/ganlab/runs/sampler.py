@@ -19,7 +19,7 @@ from torch import Tensor
 from ganlab.core import memory
 from ganlab.core.errors import GanlabError
 from ganlab.priors import truncate
-from ganlab.sampling import generation, styles
+from ganlab.sampling import generation, scatter, styles
 from ganlab.sampling.styles import Style
 
 SHOWN = 40  # images of the grid that a notebook shows
@@ -69,6 +69,15 @@ class Sampler:
     @abstractmethod
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes; empty where they have numbers alone."""
+
+    @property
+    def makes_points(self) -> bool:
+        """Tell if samples are points, which are images of one pixel."""
+        return tuple(self.generator.image_shape[1:]) == (1, 1)
+
+    def real_points(self) -> Tensor | None:
+        """Return some real points (N, D), where they are known: an export has none."""
+        return None
 
     def sample(
         self,
@@ -176,7 +185,7 @@ class Sampler:
     def grid(
         self, count: int = SHOWN, columns: int = 10, labels: int | Sequence[int] | None = None, **options: Any
     ) -> Image.Image:
-        """Draw samples side by side.
+        """Draw samples side by side; points as a plot above real ones.
 
         Args:
             count: How many.
@@ -192,7 +201,12 @@ class Sampler:
         classes = self.num_classes
         if labels is None and classes:
             labels = [i % classes for i in range(count)]
-        canvas = generation.grid(self.sample(count, labels, **options), min(columns, count))
+        samples = self.sample(count, labels, **options)
+        if self.makes_points:
+            classes_shown = labels if isinstance(labels, Sequence) else None
+            canvas = scatter.picture(samples, self.real_points(), classes_shown)
+        else:
+            canvas = generation.grid(samples, min(columns, count))
         array = canvas.permute(1, 2, 0).numpy()  # (H, W, C)
         return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array[:, :, :3])
 

@@ -23,7 +23,7 @@ from ganlab.evaluation.result import Result
 from ganlab.runs import choice, run_folder
 from ganlab.runs.checkpoints import BEST
 from ganlab.runs.run import Run
-from ganlab.sampling import generation
+from ganlab.sampling import generation, scatter
 
 PICTURES = "evaluation"
 
@@ -86,11 +86,14 @@ def evaluate_images(
     Args:
         as_labels_allow: Leave out metrics of classes if the images have no labels, instead of refusing them.
     """
-    shape = built.images.pixels.shape
-    source, fingerprint, said = sources.of_path(
-        path, (shape[2], shape[3]), shape[1], built.images.num_classes, protocol.samples, protocol.seed,
-        built.images.class_names,
-    )  # fmt: skip
+    shape, said = built.images.pixels.shape, list[str]()
+    if built.images.are_points:
+        source, fingerprint = sources.of_points(path, shape[1], protocol.samples, protocol.seed)
+    else:
+        source, fingerprint, said = sources.of_path(
+            path, (shape[2], shape[3]), shape[1], built.images.num_classes, protocol.samples, protocol.seed,
+            built.images.class_names,
+        )  # fmt: skip
     if as_labels_allow and not source.num_classes:
         protocol = protocol.without_labels()
     for name, metric in protocol.make_metrics().items():
@@ -130,10 +133,7 @@ def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]
     Raises:
         GanlabError: If they cannot be written.
     """
-    shown = min(100, len(result.samples))
-    columns = min(10, max(1, shown))
-    # whole rows only, without white places
-    samples = Grid("samples", result.samples[: shown // columns * columns], columns)
+    samples = _shown(result)
     where = _pictures_folder(folder, record)
     try:
         record["pictures"]["samples"] = _written(samples, where / "samples.png", folder)
@@ -148,6 +148,15 @@ def keep(folder: Path, record: dict[str, Any], result: Result) -> dict[str, Any]
             shutil.rmtree(where, ignore_errors=True)  # its line was not written
         raise
     return record
+
+
+def _shown(result: Result) -> Grid:
+    """Return the samples that the page shows; of points a plot."""
+    if result.reals is not None:
+        return Grid("samples", scatter.picture(result.samples, result.reals)[None], 1)
+    shown = min(100, len(result.samples))
+    columns = min(10, max(1, shown))
+    return Grid("samples", result.samples[: shown // columns * columns], columns)  # whole rows, without white places
 
 
 def _written(grid: Grid, path: Path, folder: Path) -> str:

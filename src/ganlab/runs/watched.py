@@ -15,6 +15,7 @@ from ganlab.core import randomness
 from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.engine.loader import shrunk
+from ganlab.engine.reals import as_seen
 from ganlab.evaluation import extraction
 from ganlab.layers.growing import blend_reals
 from ganlab.runs import around
@@ -57,6 +58,8 @@ def subject(built: Experiment) -> Subject:
     @cache
     def made(name: str | None) -> Extractor:
         assert data is not None
+        if data.images.are_points:
+            raise ValueError("it needs features of images, and the data has points: leave it out")
         options = built.config.evaluate
         protocol = chosen(options.protocol, built.config["data"].name, {"features": name or options.features})
         return extraction.prepared(protocol.make_extractor(), data, module.device, cache_folder())
@@ -79,9 +82,9 @@ def subject(built: Experiment) -> Subject:
 
 
 def _as_judged(images: Tensor, built: Experiment) -> Tensor:
-    """Return uint8 images as the discriminator sees real ones at the present stage of growth."""
+    """Return images as the discriminator sees real ones at the present stage of growth."""
     stage = built.module.stage
     if stage is not None:
         images = shrunk(images, stage.image_size)
-    x = images.to(next(built.module.game.parameters()).dtype) / 127.5 - 1
+    x = as_seen(images, next(built.module.game.parameters()))
     return blend_reals(x, stage.alpha) if stage is not None and x.ndim == 4 else x

@@ -31,17 +31,18 @@ def chosen(name: str | None, data: str, changes: Mapping[str, Any]) -> Protocol:
     """Return the protocol by which a run is scored.
 
     Args:
-        name: Of a preset; None: the data's own, or else ``fast``.
+        name: Of a preset; None: the data's own.
         data: What the data set is called.
         changes: Changed values of the preset; None: unchanged.
 
     Raises:
         GanlabError: If an option is wrong.
     """
-    name = name or (data if data in protocol.names() else "fast")
-    found = protocol.preset(name).changed({key: value for key, value in changes.items() if value is not None})
+    found = protocol.preset(name or protocol.own(data))
+    found = found.changed({key: value for key, value in changes.items() if value is not None})
     found.make_metrics()
-    found.make_extractor()
+    if found.features:
+        found.make_extractor()
     return found
 
 

@@ -25,6 +25,7 @@ from ganlab.config.configuration import Config
 from ganlab.core import files, stop_signals, tie
 from ganlab.core.errors import GanlabError
 from ganlab.core.stop_signals import WATCH, handled_signals
+from ganlab.evaluation import protocol
 from ganlab.runs import fine_tuning, run_folder
 from ganlab.runs.sweeps import devices, objective, words
 from ganlab.runs.sweeps.objective import Objective
@@ -237,7 +238,7 @@ class Play:
         elif code != 0:
             state, error = FAILED, _sentence(folder, code, self._printed_before)
         elif score is None and parsed.needs_objective:
-            wanted = parsed.options.objective or config.evaluate.metrics[0]
+            wanted = parsed.options.objective or protocol.metrics_of(config)[0]
             state, error, code = FAILED, f"It has no number for {wanted}, the objective of the sweep.", 1
         return Outcome(self.sweep.ends(self.number, state, value, error), score, code)
 

@@ -11,7 +11,7 @@ from typing import Any
 from ganlab.config.configuration import Config
 from ganlab.core import registry
 from ganlab.core.errors import GanlabError, suggestion
-from ganlab.evaluation import scores
+from ganlab.evaluation import protocol, scores
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def best(folder: Path, config: Config, chosen: str | None) -> Objective | None:
 def evaluation(config: Config) -> list[str]:
     """The options of `ganlab evaluate` that score a run as it would be scored during training."""
     options = config.evaluate
-    words = [f"metrics={','.join(options.metrics)}", f"reference={options.reference}", "real=false"]
+    words = [f"metrics={','.join(protocol.metrics_of(config))}", f"reference={options.reference}", "real=false"]
     for key in ("samples", "features", "protocol"):
         value = getattr(options, key)
         words += [f"{key}={value}"] if value is not None else []
@@ -78,16 +78,13 @@ def refuse_unscored(config: Config, chosen: str | None) -> None:
     Raises:
         GanlabError: If none of ``evaluate.metrics`` gives it, or a metric cannot be used.
     """
-    metrics = [registry.load("metric", metric) for metric in config.evaluate.metrics]
-    given = [
-        name
-        for metric, each in zip(config.evaluate.metrics, metrics, strict=True)
-        for name in (each.meanings or [metric])
-    ]
+    names = protocol.metrics_of(config)
+    metrics = [registry.load("metric", metric) for metric in names]
+    given = [name for metric, each in zip(names, metrics, strict=True) for name in (each.meanings or [metric])]
     if chosen is None or chosen in given:
         return
     if chosen in registry.names("metric"):
-        more = ",".join([*config.evaluate.metrics, chosen])
+        more = ",".join([*names, chosen])
         raise GanlabError(f"sweep.objective={chosen} is not scored: add it, as 'evaluate.metrics=[{more}]'.")
     raise GanlabError(
         f"sweep.objective={chosen} is not scored.{suggestion(chosen, given)} The runs' evaluate.metrics give "
