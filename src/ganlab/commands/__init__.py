@@ -14,6 +14,7 @@ COMMANDS = {
     "compare": "compare the runs of a sweep: which is better, and how sure",
     "export": "a generator for other programs and the Hugging Face Hub, or a demo",
     "import": "turn another code's checkpoint into a run",
+    "dynamics": "which small games converge, by theory and by trajectory",
     "list": "components that are installed",
     "show": "one component: formula, paper, options",
     "bench": "measure the speed of a training iteration",

@@ -1,0 +1,1 @@
+"""The dynamics of small games: which converge, by theory and by trajectory."""
