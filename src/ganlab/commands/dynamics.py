@@ -19,14 +19,14 @@ class Dynamics(Command):
       ganlab dynamics loss=non_saturating reg=r1
       ganlab dynamics loss=wasserstein game.update=simultaneous optimizer.generator.momentum=0.5
 
-    The last line is "verdict: W", W one of converges, converges sublinearly, cycles, diverges, undecided.
+    The last line is "verdict: W": converges, converges sublinearly, cycles, diverges or undecided.
 
     Args:
         problem: dirac, linear_quadratic, gaussian
         iterations: most iterations of a trajectory
         more: loss, reg, game and optimizer.PLAYER, which mean what they mean in `ganlab train`
 
-    Both players have optimizer sgd with lr=0.05 here, in turns, unless you say otherwise. See docs/dynamics.md.
+    Both players have optimizer sgd with lr=0.05 here unless you say otherwise. See docs/dynamics.md.
     """
 
     problem: str = "dirac"
