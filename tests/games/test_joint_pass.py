@@ -255,6 +255,28 @@ def test_drawn_labels_are_others() -> None:
     assert found[1][2] is None
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_generators_turn_takes_the_latents_and_labels_of_the_last_one(accumulate: int) -> None:
+    """Each turn of the discriminator draws its own; so does the generator's by default."""
+    for same in (True, False):
+        engine = build(False, same_latents=same, discriminator_steps=2, accumulate=accumulate)
+        found: list[Any] = []
+
+        def look(turn: Turn, view: View, found: list[Any] = found) -> None:
+            found.append((view.z, view.fakes().labels))
+
+        engine.watch(look)
+        engine.play(images(num_classes=CLASSES), 2)
+        for start in (0, 3 * accumulate):
+            pairs = found[start : start + 3 * accumulate]
+            first, last, generators = (pairs[i * accumulate : (i + 1) * accumulate] for i in range(3))
+            assert all(torch.equal(a, c) is same for (a, _), (c, _) in zip(last, generators, strict=True))
+            assert not any(torch.equal(a, c) for (a, _), (c, _) in zip(first, last, strict=True))
+            labels = [torch.cat([y for _, y in turn]) for turn in (last, generators)]
+            assert torch.equal(*labels) is same
+        assert not torch.equal(found[0][0], found[3 * accumulate][0])
+
+
 def test_uniform_labels_do_not_follow_the_shares_of_the_data() -> None:
     for kind, counts in (("drawn", [True, True, False]), ("uniform", [True, True, True])):
         engine = build(False, fake_labels=kind)
@@ -289,6 +311,7 @@ def test_an_unconditional_game_has_no_labels_to_take() -> None:
     [
         ({"fake_labels": "real"}, r"fake_labels must be one of drawn, uniform, reals, got 'real'\. Did you mean"),
         ({"fake_labels": "reals", "generator_batch": 2.0}, "generator_batch must be 1 for fake_labels=reals, got 2"),
+        ({"same_latents": True, "generator_batch": 2.0}, "generator_batch must be 1 for same_latents=true, got 2"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:

@@ -67,11 +67,12 @@ class T(nn.Module):
 
 @dataclass
 class Drawn:
-    """Inputs of one turn: real points, latents and the keyed draws."""
+    """Inputs of one turn: real points, latents and the keyed draws, and what turns of an iteration leave for others."""
 
     x: Tensor
     z: Tensor
     draw: Callable[[str, tuple[int, ...], Distribution], Tensor]
+    left: dict[str, Tensor]
 
     def noise(self) -> Tensor:
         return self.draw("codes", (BATCH, LATENTS), "normal").double()
@@ -104,11 +105,12 @@ def introvae(game: Any, player: str, drawn: Drawn) -> Tensor:
         mean, log_variance = encoder(x)
         return kl_divergence(Gaussian(mean, (log_variance / 2).exp()), Gaussian(0.0, 1.0)).sum(1).mean()
 
+    if player == "generator":
+        made, sample = generator(drawn.left["code"]), generator(drawn.left["z"])
+        return 0.25 * (kl(made) + kl(sample)) + (made - drawn.x).square().sum(1).mean()
     mean, log_variance = encoder(drawn.x)
     code = mean + (log_variance / 2).exp() * drawn.noise()
-    if player == "generator":
-        made, sample = generator(code.detach()), generator(drawn.z)
-        return 0.25 * (kl(made) + kl(sample)) + (made - drawn.x).square().sum(1).mean()
+    drawn.left.update(code=code.detach(), z=drawn.z)
     made, sample = generator(code), generator(drawn.z)
     hinges = F.relu(MARGIN - kl(made.detach())) + F.relu(MARGIN - kl(sample.detach()))
     return kl(drawn.x) + 0.25 * hinges + (made - drawn.x).square().sum(1).mean()
@@ -202,12 +204,13 @@ def loop(
     last: dict[str, list[Tensor]] = {}
     seen = 0
     for _ in range(ITERATIONS):
+        left: dict[str, Tensor] = {}
 
-        def gradient(index: int, seen: int = seen) -> list[Tensor]:
+        def gradient(index: int, seen: int = seen, left: dict[str, Tensor] = left) -> list[Tensor]:
             stream = Stream(0, seen, index, 0)
             z = Normal()(stream.draw, BATCH, LATENTS).double()
             x = points(min(index, turns.count("discriminator") - 1)).double()  # G sees those that D saw last
-            loss = objective(game, turns[index], Drawn(x, z, stream.draw))
+            loss = objective(game, turns[index], Drawn(x, z, stream.draw, left))
             return list(torch.autograd.grad(loss, list(game.players[turns[index]].parameters())))
 
         def together() -> dict[str, list[Tensor]]:

@@ -53,7 +53,7 @@ def nets_of(variables: list[Any], starts: dict[str, str]) -> dict[str, dict[str,
 
 
 def ttur(checkout: Path) -> None:
-    """``DCGAN.build_model``'s two optimizers in turn; each with latents of its own, as in ganlab.
+    """``DCGAN.build_model``'s two optimizers in turn, on the same latents.
 
     Their paddings are larger at the right and at the bottom, ours at the left and at the top, so images are turned.
     """
@@ -81,14 +81,12 @@ def ttur(checkout: Path) -> None:
         made.learning_rate_d.load(RATES["D"], session)
         made.learning_rate_g.load(RATES["G"], session)
 
-        def latents() -> Any:
-            return (2 * draws.uniform(BATCH, LATENTS) - 1).numpy()
-
         for _ in range(ITERATIONS):
             real = images(draws.reals(BATCH, SIZE, 0)[0]).flip(2, 3).permute(0, 2, 3, 1).numpy()
-            loss, _ = session.run([made.d_loss, made.d_optim], {made.inputs: real, made.z: latents()})
+            z = (2 * draws.uniform(BATCH, LATENTS) - 1).numpy()
+            loss, _ = session.run([made.d_loss, made.d_optim], {made.inputs: real, made.z: z})
             found["discriminator"].append(loss)
-            loss, _ = session.run([made.g_loss, made.g_optim], {made.z: latents()})
+            loss, _ = session.run([made.g_loss, made.g_optim], {made.z: z})
             found["generator"].append(loss)
         trained = {net: state(session, of_net) for net, of_net in nets.items()}
     about = {"source": f"TTUR {commit(checkout)}", "shapes": shapes, "batch": BATCH, "size": SIZE, "width": WIDTH,

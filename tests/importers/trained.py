@@ -68,7 +68,7 @@ def weights(case: str, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]
     for name, shape in shapes.items():
         last = name.rpartition(".")[2]
         value = numbers(f"{case}/{name}", tuple(shape)).double()
-        if last.startswith(("u0", "sn_u", "weight_u", "weight_v")):
+        if last.startswith(("u0", "sn_u", "weight_u", "weight_v")) or name.endswith("/u"):
             value = value / value.norm()
         elif last in ("running_var", "stored_var", "sv0", "sn_sigma"):
             value = torch.ones_like(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -132,6 +133,28 @@ def network() -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3), nn.ConvTranspose2d(8, 4, 2), nn.Linear(5, 4)
     )
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["by itself", "held"])
+def test_a_differentiable_norm_has_the_gradient_of_its_iterations_too(inside: bool) -> None:
+    """As autograd finds it for the formula, from the u before the call; the first derivative alone differs."""
+    torch.manual_seed(0)
+    layer = nn.Conv2d(3, 5, 3).double()
+    parametrizations = attach(layer, iterations=2, differentiable=True)
+    weight, u = list_of(layer).original.detach().clone().requires_grad_(), norm_of(layer).u.clone()
+    matrix, image = weight.flatten(1), torch.randn_like(weight)
+    for _ in range(2):
+        v = matrix.t() @ u / (matrix.t() @ u).norm()
+        u = matrix @ v / (matrix @ v).norm()
+    normalized = weight / (u @ matrix @ v)
+    (expected,) = torch.autograd.grad((normalized * image).sum(), weight)
+    with held(parametrizations) if inside else nullcontext():
+        (found,) = torch.autograd.grad((layer.weight * image).sum(), list_of(layer).original)
+        found_u = norm_of(layer).u
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(found_u, u.detach())
+    with pytest.raises(ValueError, match="exact=false"):
+        attach(nn.Linear(3, 3), exact=True, differentiable=True)
 
 
 def test_iterating_all_at_once_equals_iterating_each() -> None:

@@ -76,6 +76,30 @@ def test_vectors_move_in_the_players_own_turn_once_a_micro_batch() -> None:
     assert len(before) == 2
 
 
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_vectors_of_players_named_in_moving_move_in_all_turns(update: str) -> None:
+    """Each turn makes one iteration from the vectors that the turn before left, whatever it could take again."""
+    torch.manual_seed(0)
+    game = Standard(generator=G(), discriminator=D(), loss=Hinge(), discriminator_steps=2, update=update)
+    sn = SpectralNormalization(players=("discriminator", "generator"), moving=("generator",))
+    engine = Engine(game, {"sn": sn}, rate=0.0)
+    expected = {}
+    for network, turns in ((game.generator, 3), (game.discriminator, 2)):
+        weight = next(m for m in network.modules() if isinstance(m, ParametrizationList))
+        u, matrix = weight[0].get_buffer("u"), weight.original.detach().flatten(1)  # type: ignore[operator]
+        for _ in range(turns):
+            u = nn.functional.normalize(matrix @ nn.functional.normalize(matrix.T @ u, dim=0), dim=0)
+        expected[weight] = u
+    engine.iterate()
+    for weight, u in expected.items():
+        assert_close(weight[0].get_buffer("u"), u)
+
+
+def test_a_player_that_moves_but_is_not_normalized_is_refused() -> None:
+    with pytest.raises(GanlabError, match=r"reg.sn.moving names generator, whose networks are not normalized"):
+        SpectralNormalization(players=("discriminator",), moving=("generator",)).attach(toy_game())
+
+
 def test_modules_that_other_regularizers_add_stay_as_they_are_in_any_order() -> None:
     for order in ((0, 1), (1, 0)):
         game, both = toy_game(), [SpectralNormalization(), VariationalInformationBottleneck(channels=3)]
@@ -104,6 +128,8 @@ def test_a_player_without_weights_is_refused() -> None:
         ({"iterations": 0}, "iterations must be at least 1, got 0"),
         ({"eps": 0.0}, "eps must be finite and positive, got 0.0"),
         ({"players": ("discriminator", "discriminator")}, "each once"),
+        ({"differentiable": True, "exact": True}, "exact=false"),
+        ({"differentiable": True, "convolutions": "operator"}, "convolutions=kernel"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:

@@ -36,6 +36,8 @@ class View(Passes):
         images_seen: Real images shown in counted turns before this iteration.
         pending: Takes the new values of buffers until the step.
         fakes: Fakes, with or without a graph, that somebody else made; None: the game's generator makes them.
+        carried: Tensors without a graph that a turn of an iteration leaves for later ones on the same micro-batch;
+            fakes take their latents ``z`` and ``labels`` from it, where it has them.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class View(Passes):
         images_seen: int,
         pending: Pending | None = None,
         fakes: Points | None = None,
+        carried: dict[str, Tensor] | None = None,
     ) -> None:
         super().__init__(game, hooks, turn, setting)
         self.stream = stream
         self.batch, self.iteration, self.images_seen = batch, iteration, images_seen
         self.pending = Pending() if pending is None else pending
+        self.carried = {} if carried is None else carried
         self.scalars: dict[str, Tensor] = {}
         self.notes: dict[Any, Any] = {}
         self._reals, self._given = reals, fakes
@@ -130,6 +134,8 @@ class View(Passes):
     @property
     def z(self) -> Tensor:
         """Latents (B, Z) of the prior."""
+        if "z" in self.carried:
+            return self.carried["z"]
         return self._once("z", lambda: self.setting.prior(self.draw, self.batch, self.setting.latent_dim))
 
     @property
@@ -141,6 +147,8 @@ class View(Passes):
             return None
         if self.game.fake_labels == "reals" and self._reals is not None:
             return self._reals.labels
+        if "labels" in self.carried:
+            return self.carried["labels"]
         if self.game.fake_labels == "uniform":
             shares = torch.full_like(shares, 1 / len(shares))
 

@@ -241,7 +241,9 @@ class GANModule(L.LightningModule):
             stream = Stream(*key, device=self.device)
             dtype = cast(torch.dtype, self.dtype)
             points = partial(reals.points, micro, local, stream, dtype) if turn.reals else _none
-            view, objectives = self.turns.objectives(turn, stream, self.progress, batch=local, reals=points)
+            view, objectives = self.turns.objectives(
+                turn, stream, self.progress, batch=local, reals=points, carried=reals.carried[micro]
+            )
             self.turns.backward(objectives, parts)
             self._kept.add(turn, objectives, view.scalars)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -31,6 +32,9 @@ class Reals:
         mirror: Whether half of the images are flipped.
         dequantize: Bytes x become (x + u)/128 - 1 with u ~ U[0, 1), a density, instead of x/127.5 - 1.
         alpha: Share of a growing game's newest level, with which images fade in too.
+
+    Attributes:
+        carried: For each micro-batch what a turn leaves for a later turn of the iteration, see `View`.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Reals:
         self.images, self.labels = batch["images"], batch["labels"]
         self.accumulate, self.channels_last, self.mirror = accumulate, channels_last, mirror
         self.dequantize, self.alpha = dequantize, alpha
+        self.carried: defaultdict[int, dict[str, Tensor]] = defaultdict(dict)
         self._current = -1
 
     def next(self) -> None:

@@ -53,6 +53,7 @@ class Turns:
         batch: int,
         reals: Callable[[], Points | None],
         fakes: Points | None = None,
+        carried: dict[str, Tensor] | None = None,
     ) -> tuple[View, Objectives]:
         """Return a view of one micro-batch, and what the turn's players minimise on it.
 
@@ -63,6 +64,7 @@ class Turns:
             batch: Number of fakes on this rank.
             reals: Makes the real images of the micro-batch.
             fakes: Fakes that the game does not make itself, see `View`.
+            carried: What earlier turns left for the micro-batch, see `View`.
         """
         self._require_grad(turn.players)
         with using(stream), state.passing(moves=False), self._weights_held(turn):
@@ -80,6 +82,7 @@ class Turns:
                 images_seen=progress.images_seen,
                 pending=self.optimizers.pending,
                 fakes=fakes,
+                carried=carried,
             )
             return view, view.objectives()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -47,9 +47,8 @@ class IntroVAE(Game):
     G: alpha_G * sum over s = r, p of KL(x_s) + beta * R
 
     It plays without an adversarial loss. The player ``discriminator`` has the encoder, with logit -KL. E steps
-    first and then judges G, as in the paper's algorithm 1 and the released code; that code goes on with a graph of
-    weights that have changed, which is not legal, so here the generator's turn makes its passes anew, with
-    codes from the new E through which no gradient flows. With ``update=simultaneous`` both are evaluated first.
+    first and then judges G on the same codes and latents, as in the paper's algorithm 1 and the released code. With
+    ``update=simultaneous`` both are evaluated first.
     The hinge is of the mean over all ranks, and under accumulation of that of the micro-batch.
 
     Source: Huang et al. 2018 (arXiv:1807.06358), eqs. 11 and 12, algorithm 1 (its R has a factor 1/2 [paper]). The
@@ -97,11 +96,10 @@ class IntroVAE(Game):
 
     def objective(self, turn: Turn, view: View) -> Objectives:
         objectives: Objectives = {}
-        real = view.reals
-        mean, log_variance = self._posterior(real, view)
         for player in turn.players:
             if player == "discriminator":
-                codes = gaussian.sample(mean, log_variance, view.draw("codes", mean.shape))
+                real, codes = view.reals, self._codes(view)
+                view.carried.update(z=view.z, codes=codes.detach(), reals=real.images.detach())
                 images = view.run("generator", codes, real.labels)
                 kl = -view.logits(real).mean()
                 hinges = [
@@ -115,22 +113,26 @@ class IntroVAE(Game):
                 }
                 view.note(f"{player}/kl_fake", -view.logits(view.fakes(grad=False)).mean())
             elif player == "generator":
-                codes = gaussian.sample(mean, log_variance, view.draw("codes", mean.shape)).detach()
-                images = view.run("generator", codes, real.labels)
-                fooled = -view.logits(Points(images, real.labels, "reconstruction")).mean()
+                codes = view.carried["codes"] if "codes" in view.carried else self._codes(view).detach()
+                reals, labels = view.carried.get("reals", view.reals.images), view.reals.labels
+                images = view.run("generator", codes, labels)
+                fooled = -view.logits(Points(images, labels, "reconstruction")).mean()
                 fooled = fooled - view.logits(view.fakes()).mean()
                 alpha = self.alpha if self.generator_alpha is None else self.generator_alpha
                 objectives[player] = {
                     "kl": alpha * fooled,
-                    "reconstruction": self.beta * distance(images, real.images),
+                    "reconstruction": self.beta * distance(images, reals),
                 }
         return objectives
 
-    def _posterior(self, real: Points, view: View) -> Any:
-        """Return mean and log-variance for reals as they are, of the pass that judges them unless that changes them."""
+    def _codes(self, view: View) -> Tensor:
+        """Return codes of reals as they are, of the pass that judges them unless that changes them."""
+        real = view.reals
         if view.hooks.images:
-            return view.run("discriminator", real.images, real.labels, method="features", part_of=real)
-        return view.features(real)
+            mean, log_variance = view.run("discriminator", real.images, real.labels, method="features", part_of=real)
+        else:
+            mean, log_variance = view.features(real)
+        return gaussian.sample(mean, log_variance, view.draw("codes", mean.shape))
 
 
 def distance(images: Tensor, others: Tensor) -> Tensor:

@@ -54,10 +54,12 @@ class Standard(Game):
             SNGAN do; or ``reals``: in each turn the fakes have the labels of its reals, one by one, and in the
             generator's turn those of the discriminator's last turn, as in GAN_stability (arXiv:1801.04406), while
             a regularizer's own turn without reals draws them.
+        same_latents: Whether the generator's turn has the latents and labels of the discriminator's last turn, as in
+            Progressive GAN's code in Theano, or draws its own.
 
     Raises:
         ValueError: If ``discriminator_steps`` is not 1 to 10,000, or ``generator_batch`` not positive, or not 1
-            though the loss compares fakes with real images or fakes have the labels of the reals;
+            though the loss compares fakes with real images or fakes have the labels of the reals or the same latents;
             ``fake_labels`` is none of these; or ``one_pass`` is set with a loss that does not score both.
     """
 
@@ -75,6 +77,7 @@ class Standard(Game):
         update: str = "alternating",
         one_pass: bool = False,
         fake_labels: str = "drawn",
+        same_latents: bool = False,
     ) -> None:
         super().__init__(update)
         one_of(fake_labels, FAKE_LABELS, "fake_labels")
@@ -89,10 +92,11 @@ class Standard(Game):
         self._needs = {player: _needs(function) for player, function in self._objectives.items()}
         if one_pass and not set(LOGITS) <= set(self._needs["discriminator"]):
             raise ValueError("one_pass must be false for a loss that does not score both reals and fakes.")
-        self.one_pass, self.fake_labels = one_pass, fake_labels
+        self.one_pass, self.fake_labels, self.same_latents = one_pass, fake_labels, same_latents
         compares = any(name.startswith("real") for name in self._needs["generator"])
         pairs = "a loss that compares fakes with reals" if compares else "fake_labels=reals"
-        if (compares or fake_labels == "reals") and generator_batch != 1:
+        pairs = "same_latents=true" if same_latents else pairs
+        if (compares or fake_labels == "reals" or same_latents) and generator_batch != 1:
             raise ValueError(f"generator_batch must be 1 for {pairs}, got {generator_batch}.")
         generator_reals: Literal["fresh", "same"] = "fresh" if fresh_reals else "same"
         self._generator_reals = generator_reals if compares else None
@@ -111,6 +115,11 @@ class Standard(Game):
 
     def objective(self, turn: Turn, view: View) -> Objectives:
         objectives: Objectives = {}
+        if self.same_latents and turn.has("discriminator"):
+            view.carried.clear()  # a turn before it may have left its own
+            view.carried["z"] = view.z
+            if view.fake_labels is not None:
+                view.carried["labels"] = view.fake_labels
         for player in turn.players:
             if player in self._needs:
                 arguments = self._arguments(player, view)

@@ -29,7 +29,7 @@ class SpectralNorm(nn.Module):
     v ← Wᵀu / max(‖Wᵀu‖, ε)        u ← Wv / max(‖Wv‖, ε)        σ = uᵀWv
 
     Source: Miyato et al. 2018 (arXiv:1802.05957), algorithm 1 and eq. 9. The gradient flows through W
-    in σ, not through u and v (eq. 12).
+    in σ, not through u and v (eq. 12), unless ``differentiable``, as in SAGAN's code.
 
     One call makes ``iterations`` iterations from the stored u. They are stored in training where
     `ganlab.layers.state.moves`; otherwise they are made afresh each time, as in the published code.
@@ -44,12 +44,14 @@ class SpectralNorm(nn.Module):
         eps: ε.
         evaluation: ``fresh`` or ``stored``.
         exact: Whether u and v are the singular vectors, by a full decomposition each time, instead of iterates.
+        differentiable: Whether the gradient also flows through u and v, to the stored u; not with ``exact``.
 
     Raises:
-        ValueError: If ``iterations`` is below 1 or ``evaluation`` neither.
+        ValueError: If ``iterations`` is below 1, ``evaluation`` neither, or ``exact`` is to be ``differentiable``.
     """
 
     u: Tensor
+    start: Tensor  # only with differentiable=True
     v: Tensor  # only with evaluation="stored"
     left: Tensor
     right: Tensor
@@ -63,11 +65,14 @@ class SpectralNorm(nn.Module):
         eps: float = 1e-12,
         evaluation: str = "fresh",
         exact: bool = False,
+        differentiable: bool = False,
     ) -> None:
         super().__init__()
         one_of(evaluation, EVALUATIONS, "evaluation")
         if iterations < 1:
             raise ValueError(f"expected at least one power iteration, got {iterations}")
+        if exact and differentiable:
+            raise ValueError("only power iterations are differentiable: set exact=false")
         self.out_dim, self.iterations, self.eps, self.exact = out_dim, iterations, eps, exact
         rows = weight.shape[out_dim]
         start = F.normalize(torch.randn(rows, device=weight.device, dtype=weight.dtype), dim=0)
@@ -79,7 +84,9 @@ class SpectralNorm(nn.Module):
         if evaluation == "stored":
             first = F.normalize(torch.mv(weight.transpose(0, out_dim).reshape(rows, -1).t(), start), dim=0, eps=eps)
             self.register_buffer("v", first)
-        self.evaluation, self.held = evaluation, False
+        if differentiable:  # u before the iterations
+            self.register_buffer("start", start.clone(), persistent=False)
+        self.evaluation, self.differentiable, self.held = evaluation, differentiable, False
 
     def forward(self, weight: Tensor) -> Tensor:
         with torch.autocast(weight.device.type, enabled=False):
@@ -87,7 +94,17 @@ class SpectralNorm(nn.Module):
                 u, v, sigma = self.left, self.right, self.sigma
             else:
                 [(u, v, sigma)] = _iterate([self], [weight])
+            if self.differentiable and not self.reuses and torch.is_grad_enabled():
+                return weight / self._sigma(weight)
             return _Normalize.apply(weight, u, v, sigma, self.out_dim)
+
+    def _sigma(self, weight: Tensor) -> Tensor:
+        """σ after the iterations from ``start``, as a function of the weight."""
+        matrix, u = self.matrix(weight), self.start.clone()
+        for _ in range(self.iterations):
+            v = F.normalize(torch.mv(matrix.t(), u), dim=0, eps=self.eps)
+            u = F.normalize(torch.mv(matrix, v), dim=0, eps=self.eps)
+        return torch.dot(u, torch.mv(matrix, v))
 
     def matrix(self, weight: Tensor) -> Tensor:
         """``weight`` as (out, rest)."""
@@ -165,6 +182,9 @@ def _iterate(norms: list[SpectralNorm], weights: list[Tensor]) -> list[tuple[Ten
     """Make ``iterations`` power iterations for each; return the new (u, v, σ), and store vectors where state moves."""
     matrices = [norm.matrix(weight) for norm, weight in zip(norms, weights, strict=True)]
     lefts = [norm.u for norm in norms]
+    differentiable = [norm for norm in norms if norm.differentiable]
+    if differentiable:
+        torch._foreach_copy_([norm.start for norm in differentiable], [norm.u for norm in differentiable])
     rights, sigmas = lefts, lefts
     if norms[0].exact:
         triples = [torch.linalg.svd(m, full_matrices=False) for m in matrices]
@@ -275,6 +295,7 @@ def attach(
     eps: float = 1e-12,
     evaluation: str = "fresh",
     exact: bool = False,
+    differentiable: bool = False,
     sizes: Mapping[nn.Module, Sequence[int]] | None = None,
 ) -> list[ParametrizationList]:
     """Parametrize the weight of every convolution, linear map and embedding of ``network``.
@@ -283,7 +304,7 @@ def attach(
     ``parametrizations.weight.original``, so this goes before optimizers and averages are made.
 
     Args:
-        iterations, eps, evaluation, exact: As in `SpectralNorm`.
+        iterations, eps, evaluation, exact, differentiable: As in `SpectralNorm`.
         sizes: Convolutions -> the maps (H, W) that they are given: they are divided by the norm of the
             operator on such maps (`ganlab.layers.operator_norm`) instead of that of the reshaped kernel.
 
@@ -305,7 +326,7 @@ def attach(
             norm = OperatorNorm(module, sizes[module], iterations, eps)
         else:
             out_dim = int(isinstance(module, TRANSPOSED))
-            norm = SpectralNorm(module.weight.detach(), out_dim, iterations, eps, evaluation, exact)
+            norm = SpectralNorm(module.weight.detach(), out_dim, iterations, eps, evaluation, exact, differentiable)
         norm.train(module.training)
         # unsafe skips a trial run, which would move the vector
         parametrize.register_parametrization(module, "weight", norm, unsafe=True)

@@ -51,6 +51,10 @@ class SpectralNormalization(Regularizer):
         exact: Whether sigma is found by a singular value decomposition of each weight each time: slow, for checks.
         convolutions: ``kernel``: the norm of the reshaped kernel; ``operator``: that of the convolution on maps of
             the size that it is given in a pass over one image of the final size.
+        differentiable: Whether the gradient also flows through the power iteration, to the vectors that it begins
+            with. Papers take the vectors as constants (eq. 12); SAGAN's code does not.
+        moving: Players whose vectors move in the other players' turns too, not only in their own; they are among
+            those normalized. In SAGAN's code the generator's do.
 
     Raises:
         ValueError: If an option is out of range; when attached, a `GanlabError` if a weight is all zeros, which has
@@ -67,6 +71,8 @@ class SpectralNormalization(Regularizer):
         evaluation: str = "fresh",
         exact: bool = False,
         convolutions: str = "kernel",
+        differentiable: bool = False,
+        moving: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.iterations, self.eps = at_least("iterations", iterations, 1), positive("eps", eps)
@@ -76,7 +82,10 @@ class SpectralNormalization(Regularizer):
             raise ValueError(
                 "exact=true decomposes reshaped kernels; with convolutions=operator set iterations higher instead"
             )
+        if differentiable and (exact or convolutions == "operator"):
+            raise ValueError("differentiable=true goes with exact=false and convolutions=kernel alone")
         self.evaluation, self.exact, self.convolutions = evaluation, exact, convolutions
+        self.differentiable, self.moving = differentiable, checked_players(moving) if moving else ()
         self._attached: dict[str, list[ParametrizationList]] = {}
         self.players = None if players is None else checked_players(players)
 
@@ -89,6 +98,7 @@ class SpectralNormalization(Regularizer):
                     eps=self.eps,
                     evaluation=self.evaluation,
                     exact=self.exact,
+                    differentiable=self.differentiable,
                     sizes=map_sizes(network, "reg=sn") if self.convolutions == "operator" else None,
                 )
                 _refuse_zeros(player, network)
@@ -97,6 +107,11 @@ class SpectralNormalization(Regularizer):
                 raise GanlabError(f"reg=sn finds no weights to normalize in the {player}: drop it from reg.sn.players.")
         if not self._attached:
             raise GanlabError("reg=sn: no network of this game says it is normalized: name some in reg.sn.players.")
+        for player in self.moving:
+            if player not in self._attached:
+                raise GanlabError(
+                    f"reg.sn.moving names {player}, whose networks are not normalized: see reg.sn.players."
+                )
 
     def _networks(self, game: Game) -> dict[str, list[nn.Module]]:
         """The networks that are normalized, by player."""
@@ -117,8 +132,9 @@ class SpectralNormalization(Regularizer):
     def during(self, turn: Turn, previous: Turn | None) -> Iterator[None]:
         with ExitStack() as stack:
             for player, parametrizations in self._attached.items():
-                unchanged = previous is not None and not previous.has(player)
-                with state.passing(moves=turn.has(player)):  # all of the player's vectors at once
+                always = player in self.moving
+                unchanged = previous is not None and not previous.has(player) and not always
+                with state.passing(moves=always or turn.has(player)):  # all of the player's vectors at once
                     stack.enter_context(spectral_norm.held(parametrizations, unchanged=unchanged))
             yield
 
