@@ -104,6 +104,19 @@ def test_wrong_values_are_one_sentence() -> None:
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.parametrize(
+    ("before", "word", "message"),
+    [
+        ("augment=ada", "augment.multipliers={from:1,to:0,end_steps:3}", "no transformation is called 'from'"),
+        ("metric=torchmetrics", "torchmetrics.options={from:1,to:0,end_steps:3}", "Unexpected keyword.*from"),
+    ],
+)
+def test_a_mapping_is_no_schedule(before: str, word: str, message: str) -> None:
+    """These ended in tracebacks: a number stood where the component wants a mapping."""
+    with pytest.raises(GanlabError, match=message):
+        attempt((before,), word)
+
+
 @pytest.mark.slow
 def test_500_wrong_values_are_one_sentence_each() -> None:
     problems = escaped(500, seed=2)

@@ -28,6 +28,7 @@ class Component:
         arguments: The options as the constructor takes them.
         maker: The class or function.
         missing: A sentence for each option that must be given and is not.
+        tables: The names of options that are mappings, whatever is in them.
     """
 
     kind: str
@@ -37,11 +38,12 @@ class Component:
     arguments: Mapping[str, Any] = field(repr=False)
     maker: Any = field(repr=False)
     missing: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
 
     @cached_property
     def scheduled(self) -> list[str]:
         """The names of the options that follow schedules."""
-        return schedules.among(self.arguments)
+        return [name for name in schedules.among(self.arguments) if name not in self.tables]
 
     @property
     def typed(self) -> str:
@@ -133,7 +135,12 @@ def read(kind: str, key: str, node: Any) -> tuple[Component, list[str]]:
     known = schema.options(maker, kinds.given(kind))
     arguments, problems = schema.check(known, options, key, schedules.among(options))
     missing = schema.missing(known, options, key)
-    return Component(kind, key, node[COMPONENT], options, arguments, maker, tuple(missing)), problems
+    tables = [
+        n
+        for n, value in arguments.items()
+        if isinstance(value, Mapping) and not schema.takes_float(known[n].annotation)
+    ]
+    return Component(kind, key, node[COMPONENT], options, arguments, maker, tuple(missing), tuple(tables)), problems
 
 
 def checked(kind: str, key: str, node: Any) -> Component:

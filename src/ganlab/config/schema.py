@@ -154,7 +154,7 @@ def check(
             problems.append(f"{where} is no option.{suggestion(name, known)} Options: {', '.join(known) or 'none'}.")
         elif value == REQUIRED:
             continue
-        elif name in scheduled and isinstance(value, Mapping) and _takes_float(known[name].annotation):
+        elif name in scheduled and isinstance(value, Mapping) and takes_float(known[name].annotation):
             arguments[name] = value
         elif name in scheduled and isinstance(value, (list, tuple)):
             try:
@@ -274,11 +274,14 @@ def _convert_sequence(value: Any, origin: Any, args: tuple[Any, ...]) -> Any:
     return converted if origin is list else tuple(converted)
 
 
-def _takes_float(annotation: Any) -> bool:
-    inner = get_args(annotation)
-    if get_origin(annotation) is Annotated:
+def takes_float(annotation: Any) -> bool:
+    """Tell if a number of this annotation may follow a schedule; a mapping of numbers is none."""
+    inner, origin = get_args(annotation), get_origin(annotation)
+    if origin is Annotated:
         inner = inner[:1]
-    return annotation is float or any(map(_takes_float, inner))
+    elif isinstance(origin, type) and issubclass(origin, Mapping):
+        inner = ()
+    return annotation is float or any(map(takes_float, inner))
 
 
 def _near(value: Any, allowed: Sequence[Any]) -> str:
