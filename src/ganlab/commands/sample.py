@@ -14,8 +14,9 @@ from ganlab.commands.command import PATH, RUN, Command, Only
 from ganlab.core.errors import GanlabError
 from ganlab.core.ranges import Filled, at_least
 
-PICTURES = {"interpolation": (".png", ".webp", ".gif", ".mp4")}  # and of every other kind
-COUNTS = {"grid": 64, "interpolation": 8, "truncation": 8, "mixing": 6, "reconstruction": 32}
+MOVING = (".png", ".webp", ".gif", ".mp4")
+PICTURES = {"interpolation": MOVING, "projection": MOVING}  # and of every other kind
+COUNTS = {"grid": 64, "interpolation": 8, "truncation": 8, "mixing": 6, "reconstruction": 32, "projection": 8}
 STEPS = 8
 Numbers = Annotated[list[float], Filled("a list of at least one number")]
 
@@ -37,13 +38,24 @@ class Sample(Command):
         count: images of a grid, 64 (points: 2,000); otherwise rows (interpolation), 8, or columns (truncation, 8;
             mixing, 6)
         images: a folder: its first images, at most count of them, 32
+
+            images of a folder beside what encoder and generator make of them; or projection: images of a folder
+            beside what the nearest latents make, which are kept in an .npz beside the picture
+        count: images of a grid, 64; otherwise rows (interpolation), 8, or columns (truncation, 8; mixing, 6)
+        images: a folder: its first images, at most count of them, 32 (projection, 8); between=images also takes the
+            .npz of a projection
+        space: w, w+ or z, of a projection; null: w and w+ where there is a w space, or else z
+        iterations: of a projection
+        features: of a projection's distance, beside pixels; null: those of protocol=fast; none: pixels alone
         labels: a class, a list of classes [0,1,2], or null: all classes, in turn; in a grid one row a class
         truncation: latents given that no |z_i| exceeds this; null: the whole prior
         seed: image i depends on (seed, i) and its class alone
         start: number of the first image: count=1 start=17 is image 17
         columns: images of a row
         steps: images of a row, 8; of a moving one, 50
-        between: latents or classes: what it goes between, the other one is fixed; or w: from w to w
+        between: latents or classes: what it goes between, the other one is fixed; or w: from w to w; or seeds: the
+            first images of seeds=; or images: projected ones
+        seeds: from one to the next: [0,7,12]
         path: spherical or linear: how latents are interpolated
         thresholds: rows, where latents are truncated: [2.0,1.0,0.5,0.04]
         standing_statistics: passes that batch statistics are averaged over, for each truncation
@@ -61,7 +73,7 @@ class Sample(Command):
     """
 
     run_folder: Annotated[str, RUN]
-    kind: Literal["grid", "interpolation", "truncation", "mixing", "reconstruction"] = "grid"
+    kind: Literal["grid", "interpolation", "truncation", "mixing", "reconstruction", "projection"] = "grid"
     count: Annotated[int | None, at_least(1)] = None
     labels: int | Annotated[list[int], Filled("a list of at least one class")] | None = None
     truncation: Annotated[float | None, _of("grid", "interpolation", "mixing")] = None
@@ -69,7 +81,8 @@ class Sample(Command):
     start: Annotated[int, at_least(0), _of("grid")] = 0
     columns: Annotated[int | None, at_least(1), _of("grid")] = None
     steps: Annotated[int | None, at_least(2), _of("interpolation")] = None
-    between: Annotated[Literal["latents", "classes", "w"], _of("interpolation")] = "latents"
+    seeds: Annotated[Annotated[list[int], Filled("a list of at least one seed")] | None, _of("interpolation")] = None
+    between: Annotated[Literal["latents", "classes", "w", "seeds", "images"], _of("interpolation")] = "latents"
     path: Annotated[Literal["linear", "spherical"], _of("interpolation")] = "spherical"
     thresholds: Annotated[Numbers | None, _of("truncation")] = None
     standing_statistics: Annotated[int | None, at_least(1), _of("grid", "interpolation", "truncation")] = None
@@ -79,14 +92,16 @@ class Sample(Command):
     noise: Literal["random", "fixed", "off"] | None = None
     layers: Annotated[list[list[int]], Filled("a list of at least one range"), _of("mixing")] | None = None
     rows: Annotated[int, at_least(1), _of("mixing")] = 2
-    images: Annotated[str | None, PATH, _of("reconstruction")] = None
+    images: Annotated[str | None, PATH, _of("reconstruction", "projection", "interpolation")] = None
+    space: Annotated[Literal["w", "w+", "z"] | None, _of("projection", "interpolation")] = None
+    iterations: Annotated[int, at_least(1), _of("projection", "interpolation")] = 500
+    features: Annotated[str | None, _of("projection", "interpolation")] = None
     checkpoint: Annotated[int | str, PATH] = "last"
     device: str = "auto"
     out: Annotated[str | None, PATH] = None
 
     def __call__(self) -> int:
-        if self.kind == "reconstruction" and not self.images:
-            raise GanlabError("kind=reconstruction takes images=FOLDER: the images to make again.")
+        self._check_ends()
         self._check_out()
         from ganlab.core import files
         from ganlab.pictures import animation, kinds
@@ -115,7 +130,8 @@ class Sample(Command):
             self.steps = animation.STEPS if self._moving else STEPS
         if not self._many:
             self._refuse_too_many(run.generator.image_shape)
-        made, out, chosen = self.count, self._path(run), asdict(self)
+        made, out = self.count, self._path(run)
+        chosen = {**asdict(self), "out": out, "moving": self._moving}
         try:
             if self._many:
                 kinds.export_samples(run, out, chosen)
@@ -123,7 +139,7 @@ class Sample(Command):
                 images, columns, names = kinds.MAKERS[self.kind](run, self.count, chosen)
                 made = self.count if self.kind == "grid" else len(images)
                 if self._moving:
-                    animation.write(animation.frames(images, self.count), out)
+                    animation.write(animation.frames(images, self._rows(len(names))), out)
                 else:
                     generation.write_png(captions.beside(generation.grid(images, columns), names), out)
         except OSError as error:
@@ -143,6 +159,28 @@ class Sample(Command):
             raise GanlabError(f"{out} cannot be written: {error.strerror or error}.") from error
         print(f"{made:,} points of iteration {run.iteration}: {files.typed(out)}")
         return 0
+
+    def _rows(self, named: int) -> int:
+        """Paths that a moving picture shows side by side; those from seed to seed follow one another."""
+        if self.kind == "projection":
+            return named
+        assert self.count is not None
+        return 1 if self.between in ("seeds", "images") else self.count
+
+    def _check_ends(self) -> None:
+        """Refuse kinds without what they begin with, and that of others."""
+        if self.kind in ("reconstruction", "projection") and not self.images:
+            raise GanlabError(f"kind={self.kind} takes images=FOLDER: the images to make again.")
+        if self.kind != "interpolation":
+            return
+        for ends in ("seeds", "images"):
+            given = getattr(self, ends)
+            if self.between == ends and not given:
+                raise GanlabError(f"between={ends} takes {ends}=, what it goes between.")
+            if self.between != ends and given:
+                raise GanlabError(f"{ends} goes with between={ends}, not with between={self.between}.")
+        if self.seeds and min(self.seeds) < 0:
+            raise GanlabError(f"seeds must be at least 0, got {min(self.seeds)}.")
 
     @property
     def _many(self) -> bool:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganlab.core.errors import GanlabError
+
 
 @dataclass
 class Examples:
@@ -73,6 +75,17 @@ class Extractor(ABC):
 
         Resizing and quantisation are the extractor's own. Called without gradients.
         """
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Maps (B, C, H, W) of several layers for a distance between images; differentiable.
+
+        Args:
+            images: float32 (B, C, H, W) of 0 to 255, grey or colour.
+
+        Raises:
+            GanlabError: If the network has none.
+        """
+        raise GanlabError(f"The features of {type(self).__name__} have no maps, and a projection compares maps.")
 
     def describe(self) -> dict[str, Any]:
         """Return what belongs to the protocol beside the options, as JSON: resizing, layer, accuracy."""

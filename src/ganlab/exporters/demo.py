@@ -28,7 +28,7 @@ python app.py
 
 def write(made: Made, path: Path) -> None:
     """Write the folder."""
-    hub.write_parts(made, path)
+    hub.write_parts(made, path, NAME)
     shutil.copyfile(hub.ASSETS / APP, path / APP)
     least = ".".join(torch.__version__.split(".")[:2])  # a graph is read by the torch that wrote it, and newer ones
     (path / REQUIREMENTS).write_text(f"torch>={least}\nsafetensors\nnumpy\npillow\n")

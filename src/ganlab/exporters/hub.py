@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ganlab.core.errors import GanlabError
 from ganlab.exporters import card, portable, safetensors
 from ganlab.exporters import torch as programs
 from ganlab.exporters.portable import Made
@@ -42,17 +43,19 @@ images = Generator().sample(16)
 
 def write(made: Made, path: Path) -> None:
     """Write the folder."""
-    write_parts(made, path)
+    write_parts(made, path, NAME)
     front = {"library_name": "ganlab", "pipeline_tag": "unconditional-image-generation"}
     (path / CARD).write_text(card.text(made, front, _LOAD), encoding="utf-8")
 
 
-def write_parts(made: Made, path: Path) -> None:
+def write_parts(made: Made, path: Path, form: str) -> None:
     """Write all but the card, and compare what the loader makes.
 
     Raises:
-        GanlabError: If a licence is none, or the generator cannot be traced.
+        GanlabError: If a licence is none, the run makes points, or the generator cannot be traced.
     """
+    if made.run.makes_points:
+        raise GanlabError(f"format={form} shows images, and this run makes points: take safetensors, torch or onnx.")
     card.refuse_license("license", made.license)
     card.refuse_license("data_license", made.data_license)
     path.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.features.fidelity import load_failed
 
 _SIZE = 224
+_LEAST = 64
 
 
 class EfficientNetLite0(Extractor):
@@ -50,6 +52,21 @@ class EfficientNetLite0(Extractor):
         x = (resized.round().clamp(0, 255) - 127) / 128
         features = network.extract_features(x.contiguous(memory_format=torch.channels_last)).mean((2, 3))
         return features, network._fc(features)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """The last map of each size but the smallest, of images that are enlarged to 64 pixels at least."""
+        network: Any = self.network
+        x = (in_colour(images) - 127) / 128
+        if min(x.shape[2:]) < _LEAST:
+            x = F.interpolate(x, scale_factor=math.ceil(_LEAST / min(x.shape[2:])), mode="nearest")
+        x = network._swish(network._bn0(network._conv_stem(x)))
+        found = [x]
+        for block in network._blocks:
+            x = block(x)
+            if x.shape[2:] == found[-1].shape[2:]:
+                found.pop()
+            found.append(x)
+        return found[:-1]
 
     def describe(self) -> dict[str, Any]:
         return {"layer": "pool 1280", "size": _SIZE, "resize": "bicubic, antialiased, rounded"}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ganlab.core.errors import GanlabError
-from ganlab.pictures import export, latent_space, reconstruction, style_space
+from ganlab.pictures import export, journeys, latent_space, projection, reconstruction, style_space
 from ganlab.runs.sampler import Sampler
 from ganlab.runs.standing import standing
 from ganlab.sampling import captions, generation, styles
@@ -75,6 +78,8 @@ def _grid(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
 
 def _interpolation(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
     common = {key: chosen[key] for key in ("labels", "truncation", "seed")}
+    if chosen["between"] in ("seeds", "images"):
+        return _journey(run, count, chosen)
     if chosen["between"] == "w":
         if chosen["path"] != "spherical":
             raise GanlabError("path goes with between=latents: from w to w the path is linear.")
@@ -86,6 +91,39 @@ def _interpolation(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Pictu
             run, count, chosen["steps"], between=chosen["between"], path=chosen["path"], style=style, **common
         )
     return images, chosen["steps"], _names_of_rows(run, count, chosen)
+
+
+def _journey(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
+    style = run.style(chosen["psi"], chosen["cutoff"], chosen["noise"], usual="fixed")
+    if chosen["between"] == "seeds":
+        space, codes, labels = journeys.of_seeds(run, chosen["seeds"], chosen["labels"], chosen["truncation"])
+        ends = [f"seed {seed}" for seed in chosen["seeds"]]
+    else:
+        space, codes, labels = journeys.of_images(run, chosen["images"], count, chosen["labels"], _projecting(chosen))
+        ends = [f"image {i}" for i in range(len(codes))]
+    with standing(run, chosen["standing_statistics"], chosen["truncation"], chosen["seed"]):
+        images = journeys.between(run, space, codes, labels, chosen["steps"], chosen["path"], style)
+    return images, chosen["steps"], [f"{a} to {b}" for a, b in pairwise(ends)]
+
+
+def _projection(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
+    """Show each image beside what its codes make, or, of a moving picture, the path there; keep the codes."""
+    found = projection.of_folder(run, chosen["images"], count, chosen["labels"], _projecting(chosen))
+    for each in found:
+        errors = ", ".join(f"{error:.3f}" for error in each.errors[:8].tolist())
+        print(f"{each.space}: root mean square error of pixels, of a range of 2: {errors}")
+    projection.save(found, Path(chosen["out"]).with_suffix(".npz"))
+    targets, last = found[0].targets, found[-1]
+    if chosen["moving"]:
+        still = targets[:, None].expand(-1, len(last.path), -1, -1, -1)
+        both = torch.stack([still, last.path.transpose(0, 1)], 1)  # (N, 2, frames, C, H, W)
+        return both.flatten(0, 2), len(last.path), [""] * 2 * len(targets)
+    together = torch.stack([targets, *(each.images for each in found)])  # rows: images, w, w+
+    return together.flatten(0, 1), len(targets), ["image", *(each.space for each in found)]
+
+
+def _projecting(chosen: Mapping[str, Any]) -> projection.Options:
+    return projection.Options(chosen["space"], chosen["iterations"], chosen["features"], chosen["seed"])
 
 
 def _names_of_rows(run: Sampler, count: int, chosen: Mapping[str, Any]) -> list[str]:
@@ -138,4 +176,5 @@ MAKERS: Mapping[str, Callable[[Sampler, int, Mapping[str, Any]], Picture]] = {
     "truncation": _truncation,
     "mixing": _mixing,
     "reconstruction": _reconstruction,
+    "projection": _projection,
 }

@@ -89,7 +89,7 @@ def interpolation(
     following = embedded.roll(-1, 0) if labels is not None else embedded[1:]
     c = interpolate(embedded[:rows], following[:rows], steps, "linear").flatten(0, 1)  # (rows·steps, shared)
     z = generation.latents(prior, seed, rows, run.generator.latent_dim).repeat_interleave(steps, 0)
-    return generation.generate(_Synthesis(run.generator), z, c)
+    return generation.generate(OfEmbedded(run.generator), z, c)
 
 
 def by_truncation(
@@ -120,7 +120,7 @@ def by_truncation(
     return torch.cat(images)
 
 
-class _Synthesis(nn.Module):
+class OfEmbedded(nn.Module):
     """A generator whose labels are already embedded."""
 
     def __init__(self, generator: Any) -> None:

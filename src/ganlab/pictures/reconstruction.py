@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganlab.core.errors import GanlabError
 from ganlab.data.folder import Folder
-from ganlab.data.pixels import pixels
+from ganlab.data.pixels import eight_bit, pixels
 from ganlab.runs.run import Run
 from ganlab.runs.sampler import Sampler
 from ganlab.sampling import generation
@@ -57,8 +57,12 @@ def pairs(run: Sampler, folder: str, count: int, labels: int | Sequence[int] | N
     return together, 2 * math.ceil(math.sqrt(len(originals) / 2))
 
 
-def read_folder(run: Sampler, folder: str, count: int) -> tuple[Tensor, list[int] | None]:
-    """Images (N, C, H, W) in [-1, 1] and their classes, if the folder has as many as the model."""
+def read_folder(run: Sampler, folder: str, count: int, exact: bool = False) -> tuple[Tensor, list[int] | None]:
+    """Images (N, C, H, W) in [-1, 1] and their classes, if the folder has as many as the model.
+
+    Args:
+        exact: Refuse images that are smaller than the model's, or in colour where those are grey.
+    """
     if not os.path.isdir(os.path.expanduser(folder)):
         raise GanlabError(f"images={folder}: there is no such folder.")
     try:
@@ -68,10 +72,31 @@ def read_folder(run: Sampler, folder: str, count: int) -> tuple[Tensor, list[int
     channels, *shape = run.generator.image_shape
     made = []
     for index in range(min(count, len(source))):
+        if exact:
+            _refuse_unlike(source, index, folder, run.generator.image_shape)
         try:
             made.append(pixels(source.image(index), (shape[0], shape[1]), channels))
         except Exception as error:  # whatever Pillow finds wrong with a file
             raise GanlabError(f"images={folder}: {source.name(index)} cannot be read: {error}.") from error
+    if not made:
+        raise GanlabError(f"images={folder} has no images.")
     known = source.labels is not None and source.num_classes == run.num_classes
     labels = [int(label) for label in source.labels[: len(made)]] if known and source.labels is not None else None
     return torch.from_numpy(np.stack(made)).float().div(127.5).sub(1), labels
+
+
+def _refuse_unlike(source: Folder, index: int, folder: str, shape: Sequence[int]) -> None:
+    channels, height, width = shape
+    try:
+        image = eight_bit(source.image(index))
+    except Exception as error:  # whatever Pillow finds wrong with a file
+        raise GanlabError(f"images={folder}: {source.name(index)} cannot be read: {error}.") from error
+    if image.height < height or image.width < width:
+        raise GanlabError(
+            f"images={folder}: {source.name(index)} has {image.width} x {image.height} pixels, and the model makes "
+            f"{width} x {height}: give images of at least that size."
+        )
+    if channels == 1 and image.mode != "L":
+        raise GanlabError(
+            f"images={folder}: {source.name(index)} is in colour, and the model makes grey images: give grey ones."
+        )

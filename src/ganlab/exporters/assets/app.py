@@ -63,7 +63,9 @@ def walk(start: float, end: float, from_name: str | None, to_name: str | None, a
         labels = [names.index(from_name)] * (steps // 2) + [names.index(to_name)] * (steps - steps // 2)
     frames = pixels(generator.images(path, labels, options.get("psi", 1.0)))
     with tempfile.NamedTemporaryFile(suffix=".webp", delete=False) as file:
-        there_and_back = [*frames, *frames[-2:0:-1]]
+        times = max(1, 320 // max(frames[0].size))
+        large = [f.resize((times * f.width, times * f.height), Image.Resampling.NEAREST) for f in frames]
+        there_and_back = [*large, *large[-2:0:-1]]
         there_and_back[0].save(
             file, "WEBP", save_all=True, append_images=there_and_back[1:], duration=80, loop=0, lossless=True
         )
@@ -89,7 +91,7 @@ with gr.Blocks(title=about["name"]) as demo:
             name = gr.Dropdown([MIXED, *names], value=MIXED, label="class", visible=bool(classes))
             count = gr.Slider(1, 25, 10, step=1, label="images")
         another = gr.Button("another seed", variant="primary")
-        images = gr.Image(label="images", type="pil", format="png", interactive=False)
+        images = gr.Image(label="images", show_label=False, type="pil", format="png", interactive=False)
         given = [seed, name, count, amount]
         for part in given:
             part.change(sample, given, images, show_progress="hidden")
@@ -100,10 +102,10 @@ with gr.Blocks(title=about["name"]) as demo:
             start = gr.Number(0, label="from seed", precision=0, minimum=0)
             end = gr.Number(1, label="to seed", precision=0, minimum=0)
             first = gr.Dropdown(names, value=names[0] if names else None, label="from class", visible=bool(classes))
-            last = gr.Dropdown(names, value=names[0] if names else None, label="to class", visible=bool(classes))
+            last = gr.Dropdown(names, value=names[-1] if names else None, label="to class", visible=bool(classes))
         go = gr.Button("go", variant="primary")
-        film = gr.Image(label="moving picture", type="filepath", format="webp", interactive=False)
-        strip = gr.Image(label="steps", type="pil", format="png", interactive=False)
+        film = gr.Image(label="moving picture", show_label=False, type="filepath", format="webp", interactive=False)
+        strip = gr.Image(label="steps", show_label=False, type="pil", format="png", interactive=False)
         go.click(walk, [start, end, first, last, amount], [film, strip])
 
 if __name__ == "__main__":
