@@ -151,22 +151,26 @@ def train(overrides: str | Sequence[str] = (), **options: Any) -> Run:
     Raises:
         GanlabError: For every error that a user can fix, and if the last checkpoint could not be written.
     """
-    from ganlab.config import command_line, compose
+    from ganlab.config import code_words, command_line, compose
+    from ganlab.core import code_files
     from ganlab.runs import fine_tuning, session
     from ganlab.runs.run import Run
 
     words = command_line.split(overrides) if isinstance(overrides, str) else list(overrides)
-    words = [*words, *command_line.words(options)]
-    outcome = session.start(compose.read(words, fine_tuning.inherited(words)))
-    if outcome.unsaved is not None:
-        raise GanlabError(outcome.unsaved)
-    return Run(outcome.folder)
+    with code_files.session():
+        words = code_words.allowed([*words, *command_line.words(options)])
+        outcome = session.start(compose.read(words, fine_tuning.inherited(words)))
+        if outcome.unsaved is not None:
+            raise GanlabError(outcome.unsaved)
+        return Run(outcome.folder, code=code_files.allowed())
 
 
 def load(
     run: str | os.PathLike[str] | Run,
     checkpoint: str | int | os.PathLike[str] | None = None,
     device: str | torch.device | None = None,
+    code: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    accept_changed_code: bool = False,
 ) -> Run:
     """Load a run from its folder; a loaded run is returned as it is, unless another checkpoint or device is named.
 
@@ -178,6 +182,8 @@ def load(
             ``hf://OWNER/NAME`` on the Hugging Face Hub.
         checkpoint: See `ganlab.Run`; None: the newest whole one.
         device: See `ganlab.Run`; None: the CPU.
+        code: Files of a user's own whose classes the run was made with, see `ganlab.Run`.
+        accept_changed_code: See `ganlab.Run`.
 
     Raises:
         GanlabError: As `ganlab.Run`.
@@ -191,6 +197,6 @@ def load(
     if isinstance(run, Run):
         if checkpoint is None and device is None:
             return run
-        checkpoint = run.checkpoint if checkpoint is None else checkpoint
-        run = run.folder
-    return Run(run, choice.NEWEST if checkpoint is None else checkpoint, "cpu" if device is None else device)
+        return Run(run.folder, run.checkpoint if checkpoint is None else checkpoint, device or "cpu", run.code)
+    which = choice.NEWEST if checkpoint is None else checkpoint
+    return Run(run, which, device or "cpu", code, accept_changed_code)

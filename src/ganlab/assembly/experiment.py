@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganlab.assembly import game, run_data, size_check
+from ganlab.assembly import game, own_networks, run_data, size_check
 from ganlab.assembly.gan_module import GANModule
 from ganlab.config import schema
 from ganlab.config.component import Component
 from ganlab.config.configuration import Config
 from ganlab.contracts.dataset import Dataset
 from ganlab.contracts.growth import Growth
-from ganlab.core import kinds
+from ganlab.core import code_file, kinds
 from ganlab.core.errors import GanlabError
 from ganlab.data.prepare import Images
 from ganlab.data.run_images import RunData
@@ -104,7 +104,8 @@ def networks_of(config: Config) -> dict[str, Any]:
     for kind, part in config.roles(kinds.networks()).items():
         given = _given(part, config, getattr(built.get("generator"), "latent_dim", 0))
         built[kind] = game.with_seed(config, kind, partial(part.make, **given))
-    return built
+    of_files = {kind for kind in built if code_file.split(config[kind].name) is not None}
+    return own_networks.fitted(built, of_files, config.data.shape, config.data.classes) if of_files else built
 
 
 def _with_used_labels(images: Images, num_classes: int) -> Images:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -92,6 +92,33 @@ def discriminator(network: Any, num_classes: int | None) -> nn.Module:
         return cast(nn.Module, network)
     parts = callable(getattr(network, "features", None)) and callable(getattr(network, "head", None))
     return (OwnFeatures if parts else OwnDiscriminator)(network, _classes("discriminator", network, num_classes))
+
+
+def fitted(
+    networks: Mapping[str, Any], own: Collection[str], shape: tuple[int, int, int], num_classes: int
+) -> dict[str, Any]:
+    """Networks of a run by their kinds, those of one's own with ganlab's signatures, tried with two images.
+
+    Args:
+        own: The kinds of those that are.
+        shape: (C, H, W) of the run's images.
+        num_classes: The run's.
+
+    Raises:
+        GanlabError: If one cannot be called, or makes other images.
+    """
+    found = dict(networks)
+    if "generator" in own:
+        found["generator"] = generator(found["generator"], None, num_classes)
+    if "discriminator" in own:
+        found["discriminator"] = discriminator(found["discriminator"], num_classes)
+    if "generator" in found:
+        judge = found.get("discriminator")
+        try_out(found["generator"], judge if hasattr(judge, "head") or "discriminator" in own else None, num_classes)
+        made = tuple(found["generator"].image_shape)
+        if made != tuple(shape):
+            raise GanlabError(f"The generator makes images {made}, and the data's are {tuple(shape)} (C, H, W).")
+    return found
 
 
 @torch.no_grad()

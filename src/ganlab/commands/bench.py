@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 from ganlab.bench.settings import Settings
+from ganlab.commands.coded import Coded
 from ganlab.commands.command import Command, Passed
 from ganlab.core.errors import GanlabError
 
 
 @dataclass
-class Bench(Settings, Command):
+class Bench(Settings, Coded, Command):
     """Measure the speed of a training iteration.
 
     Takes the options of `ganlab train`, and its own:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
-from ganlab.config import docstrings
-from ganlab.core.errors import GanlabError, suggestion
+from ganlab.config import code_words, docstrings
+from ganlab.core import code_files, traceback_file
+from ganlab.core.errors import GanlabError, PartFailedError, suggestion
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ class Command:
     def __call__(self) -> int:
         raise NotImplementedError
 
+    def begin(self) -> None:
+        """Do what comes before the command itself."""
+
     @classmethod
     def run(cls, typed: Sequence[str]) -> int:
         """Parse the words after the command's name, and run it or print its help; return the exit code.
@@ -89,18 +93,31 @@ class Command:
             GanlabError: For errors that a user can fix.
         """
         typed = [word.removeprefix("--") if _is_dashed_option(word) else word for word in typed]
+        with code_files.session():
+            try:
+                return cls._run(typed)
+            except Exception as error:
+                blamed = None if isinstance(error, GanlabError) else code_files.blamed(error)
+                if blamed is None:
+                    raise
+                path, _ = traceback_file.write(error, [cls.name(), *typed])
+                raise PartFailedError(f"{blamed} The traceback is in {path}.") from error
+
+    @classmethod
+    def _run(cls, typed: Sequence[str]) -> int:
         words = [word for word in typed if _is_word(word)]
+        flags = [word for word in typed if _is_flag(word)]
+        options = code_words.allowed(word for word in typed if word not in flags and word not in words)
         if "-h" in typed or "--help" in typed:
             print(cls.help(words))
             return 0
-        flags = [word for word in typed if _is_flag(word)]
-        options = [word for word in typed if word not in flags and word not in words]
         make: Any = cls
         command = make(**cls._flags(flags), **cls._words(words), **cls._options(options))
         for name, only in cls.marked(Only).items():
             value = getattr(command, only.option)
             if value not in only.values and command.changed([name]):
                 raise GanlabError(f"{name} goes with {only}, not with {only.option}={value}.")
+        command.begin()
         return int(command())
 
     @classmethod
@@ -206,6 +223,8 @@ class Command:
         found: dict[str, Any] = {}
         for word in options:
             key, _, text = word.partition("=")
+            if key == code_files.OPTION and key in found:
+                raise GanlabError(f"{key}= is given twice: write {key}=[FILE.py,FILE.py].")
             taker = next((name for name, each in passed.items() if each.takes(key)), None)
             if key in as_typed:
                 found[key] = text

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from ganlab.commands.coded import Coded
 from ganlab.commands.command import AS_TYPED, PATH, Command, Word
 from ganlab.core import traceback_file
 from ganlab.core.errors import GanlabError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Compare(Command):
+class Compare(Coded, Command):
     """Compare the runs of a sweep, or of several: a row for each configuration, with the mean over
     its seeds, its interval, and the differences that a paired test over common seeds finds.
 
@@ -45,6 +46,8 @@ class Compare(Command):
     protocol: str | None = None
     device: str = "auto"
     out: Annotated[str | None, PATH] = None
+
+    several_runs = True
 
     def __call__(self) -> int:
         if not self.folders:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from ganlab.commands.coded import Coded
 from ganlab.commands.command import AS_TYPED, PATH, RUNS, Command, Passed
 from ganlab.core.errors import GanlabError
 
@@ -19,7 +20,7 @@ OF_FILES = "is of images in files, not of runs"
 
 
 @dataclass
-class Evaluate(Command):
+class Evaluate(Coded, Command):
     """Score a run, or a folder of images, under a protocol.
 
     Of several runs it prints the newest scores, if they are of one protocol. Without a run:

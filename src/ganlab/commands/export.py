@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from ganlab.commands.coded import Coded
 from ganlab.commands.command import PATH, RUN, Command, Only
+from ganlab.core import code_files
 from ganlab.core.errors import GanlabError
 from ganlab.core.ranges import at_least
 
 
 @dataclass
-class Export(Command):
+class Export(Coded, Command):
     """Write the averaged generator of a run for use elsewhere, with spectral norm folded in:
 
       ganlab export RUN                                weights, for ganlab.load and ganlab sample
@@ -63,7 +65,7 @@ class Export(Command):
         if exported.is_export(self.run_folder):
             raise GanlabError(f"{self.run_folder} is an export already: give the run that it is from.")
         account = push.account(self.push) if self.push is not None else None
-        run = Run(self.run_folder, self.checkpoint)
+        run = Run(self.run_folder, self.checkpoint, code=code_files.allowed())
         for message in run.messages:
             print(f"{message} An older checkpoint is used.")
         path = Path(self.out).expanduser() if self.out else run.folder / "exports" / f"generator{form.SUFFIX}"

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from ganlab.commands.coded import Coded
 from ganlab.commands.command import RUN, Command, Passed
 
 
 @dataclass
-class Resume(Command):
+class Resume(Coded, Command):
     """Continue a run from its newest whole checkpoint, with the result that an uninterrupted run
     would have had. Options of the run may be changed, except for those that change the networks:
 

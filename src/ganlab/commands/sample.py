@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from ganlab.commands.coded import Coded
 from ganlab.commands.command import PATH, RUN, Command, Only
+from ganlab.core import code_files
 from ganlab.core.errors import GanlabError
 from ganlab.core.ranges import Filled, at_least
 
@@ -26,7 +28,7 @@ def _of(*kinds: str) -> Only:
 
 
 @dataclass
-class Sample(Command):
+class Sample(Coded, Command):
     """Make images with a trained generator; of a run on points a plot.
 
     Options about w are for generators that have such a space, as stylegan has.
@@ -116,7 +118,7 @@ class Sample(Command):
         if exported.is_export(self.run_folder):
             run = exported.opened(self.run_folder, self.checkpoint, self.device)
         else:
-            run = Run(self.run_folder, self.checkpoint, self.device)
+            run = Run(self.run_folder, self.checkpoint, self.device, code_files.allowed())
         for message in run.messages:
             print(f"{message} An older checkpoint is used.", file=sys.stderr)
         if run.makes_points:

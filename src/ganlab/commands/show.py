@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ganlab.commands.command import Command, Passed, Word
-from ganlab.config import catalog, docstrings, help_pages, option_table, presets
+from ganlab.config import catalog, code_words, docstrings, help_pages, option_table, presets
 from ganlab.config.catalog import Choice
 from ganlab.config.presets import Part
 from ganlab.config.schema import Option
@@ -29,13 +29,15 @@ class Show(Command):
       ganlab show loss hinge
       ganlab show hinge wasserstein
       ganlab show loss=wgan_gp           a preset: its YAML, and what it composes
+      ganlab show generator=my_file.py:MyGenerator
     """
 
     names: Annotated[Sequence[str], Word("[KIND] NAME [NAME ...]")] = ()
     typed: Annotated[Sequence[str], Passed(offers=(), several=True)] = ()
 
     def __call__(self) -> int:
-        asked = [*self.names]
+        # generator my_file.py:MyGenerator is generator=my_file.py:MyGenerator
+        asked = [code_words.value(kind, name) for kind, name in zip(["", *self.names], self.names, strict=False)]
         for option in self.typed:  # loss=hinge, as it is typed elsewhere
             group, _, name = option.partition("=")
             asked += [group.partition("/")[0], name]
@@ -79,6 +81,8 @@ def _kind_of(name: str, names: dict[str, list[str]]) -> str:
     if len(groups) > 1:
         ways = " or ".join(f"`ganlab show {group} {name}`" for group in groups)
         raise GanlabError(f"{name!r} is the name of several things: {ways}.")
+    if not groups and ".py:" in name:
+        raise GanlabError(f"A class of a file may be of any kind: name it, as `ganlab show generator={name}`.")
     if not groups:
         raise GanlabError(f"Nothing is called {name!r}.{_near(name, names)} `ganlab list` has all names.")
     return groups[0]

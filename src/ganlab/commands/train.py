@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+from ganlab.commands.coded import Coded
 from ganlab.commands.command import Command, Flag, Passed, Word
+from ganlab.core import code_files
 from ganlab.core.errors import GanlabError
 
 
 @dataclass
-class Train(Command):
+class Train(Coded, Command):
     """Train a GAN, or sweep over several with -m.
 
       group=name      a component or a preset:   model=biggan loss=hinge reg=sn data=digits
@@ -38,7 +40,7 @@ class Train(Command):
     cfg: Annotated[bool, Flag(("--cfg",))] = False
 
     def __call__(self) -> int:
-        from ganlab.config import compose
+        from ganlab.config import compose, configuration
 
         if self.words and not (self.cfg and list(self.words) == ["job"]):  # --cfg job, as in Hydra
             return _from_folder(self.words, self.overrides)
@@ -60,7 +62,10 @@ class Train(Command):
             return 0
         from ganlab.runs import session
 
-        return session.start(compose.read(self.overrides, inherited)).exit_code
+        config = compose.read(self.overrides, inherited)
+        names = [name for _, name in configuration.component_names(config.plain())]
+        code_files.refuse_unused(names, "the run")
+        return session.start(config).exit_code
 
     @classmethod
     def help(cls, words: Sequence[str]) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from ganlab.commands.coded import Coded
 from ganlab.commands.command import AS_TYPED, PATH, RUN, Command, Passed
 
 MOST = 12  # numbers of a checkpoint that are printed
 
 
 @dataclass
-class Watch(Command):
+class Watch(Coded, Command):
     """Measure checkpoints of a run with instruments: the numbers that training with watch= logs.
 
       ganlab watch RUN what=spectra,diversity checkpoint=all

@@ -15,7 +15,7 @@ from typing import Any
 from ganlab.config import option_table, sections
 from ganlab.config.option_table import OWN
 from ganlab.config.schema import Option
-from ganlab.core import kinds, registry
+from ganlab.core import code_file, kinds, registry
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.core.kinds import NONE, Kind
 
@@ -85,8 +85,9 @@ class Group:
         """Return the key of the options of a choice."""
         if name in self.kind.always:
             return self.kind.always[name]
-        if self.kind.many:
-            return f"{self.address}.{name}" if self.kind.of_run else name  # fid.blocks=20, and not metric.fid.blocks=20
+        if self.kind.many:  # fid.blocks=20, and not metric.fid.blocks=20
+            key = code_file.short(name)
+            return f"{self.address}.{key}" if self.kind.of_run else key
         return self.address.replace("/", ".")
 
     def components(self) -> list[Choice]:
@@ -123,7 +124,8 @@ class Group:
             import yaml  # here, since `ganlab list` needs none
 
             return None, yaml.safe_load(shared[name].read_text(encoding="utf-8"))
-        return f"{self.name}.{name}" if self.kind.many else None, option_table.node(self.name, name)
+        key = code_file.short(name)
+        return f"{self.name}.{key}" if self.kind.many else None, option_table.node(self.name, name)
 
 
 class _Models(Group):

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from ganlab.config import schema
-from ganlab.core import kinds
+from ganlab.core import code_file, kinds
 from ganlab.core.errors import GanlabError
 
 OPEN_NODES = ("trainer", "clip")  # any key may be set here; who reads them checks them
@@ -48,10 +48,10 @@ def words(options: Mapping[str, Any]) -> list[str]:
             found += [f"{key}/{player}={one}" for player, one in value.items() if isinstance(one, str)]
             found += _options(key, {player: one for player, one in value.items() if not isinstance(one, str)})
         elif kind is not None and value and all(isinstance(one, Mapping) for one in value.values()):
-            names = ",".join(map(str, value))
+            names = ",".join(map(_spelled, value))
             found.append(f"{key}=[{names}]" if kind.many else f"{key}={names}")
             for name, inner in value.items():
-                found += _options(f"{key}.{name}" if kind.many else key, inner)
+                found += _options(f"{key}.{code_file.short(os.path.basename(name))}" if kind.many else key, inner)
         else:
             found += _options(key, value)
     return found

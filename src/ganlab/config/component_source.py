@@ -21,7 +21,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from ganlab.config import catalog, sections
-from ganlab.core import kinds, registry
+from ganlab.core import code_files, kinds, registry
 from ganlab.core.errors import GanlabError
 
 Names = list[str]  # inside the class, `list` is one of its methods
@@ -50,7 +50,7 @@ class ComponentSource(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         group, name = _split(config_path)
-        return name in (self.names(group) if group else _GENERAL)
+        return name in (self.names(group) if group else _GENERAL) or (bool(group) and code_files.is_allowed(name))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> Names:
         group = config_path.strip("/")

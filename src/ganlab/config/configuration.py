@@ -21,7 +21,7 @@ from ganlab.config.sections import (
     SampleOptions,
     WatchOptions,
 )
-from ganlab.core import kinds, schedules
+from ganlab.core import code_files, kinds, schedules
 from ganlab.core.errors import GanlabError, suggestion
 
 
@@ -92,6 +92,8 @@ class Config(GeneralOptions):
             elif of.of_run:
                 node = self.components[kind].plain() if kind in self.components else {}
                 found[kind] = {**found.get(kind, {}), **node}
+        if hashes := code_files.used(name for _, name in component_names(found)):
+            found[code_files.OPTION] = hashes
         return found
 
 
@@ -128,6 +130,22 @@ def checked(plain: Mapping[str, Any]) -> Config:
     return config
 
 
+def component_names(plain: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The kinds and names of all components of a configuration."""
+    evaluate = plain.get("evaluate")
+    found: list[tuple[str, Any]] = []
+    if isinstance(evaluate, Mapping):
+        metrics = evaluate.get("metrics")
+        found += [("metric", metric) for metric in (metrics if isinstance(metrics, list | tuple) else ())]
+        found += [("features", evaluate.get("features"))]
+    for kind, of in kinds.KINDS.items():
+        node = plain.get(kind)
+        inner = [*node.items()] if isinstance(node, Mapping) else []
+        nodes = inner if of.nested else [(None, node)]
+        found += [(kind, each.get(COMPONENT, name)) for name, each in nodes if isinstance(each, Mapping)]
+    return [(kind, name) for kind, name in found if isinstance(name, str)]
+
+
 def named(kind: str, node: Mapping[str, Any]) -> dict[str, Any]:
     """The nodes of the components in the node of a kind of which a run has several, without the options of a section
     of that name."""
@@ -150,7 +168,7 @@ def misplaced(config: Config) -> Iterator[str]:
 def _of_wrong_form(plain: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for each part that is no mapping of options, and each that no run has."""
     general = {f.name for f in fields(GeneralOptions)}
-    known = {*general, *SECTIONS, "clip", "trainer", *kinds.of_run()}
+    known = {*general, *SECTIONS, "clip", "trainer", code_files.OPTION, *kinds.of_run()}
     for name, node in plain.items():
         if name not in known:
             yield f"{name} is no option of a run.{suggestion(str(name), known)}"

@@ -24,18 +24,19 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.config import docstrings, schema
-from ganlab.core import cache, kinds, registry
+from ganlab.core import cache, code_file, code_files, kinds, registry
 from ganlab.core.errors import GanlabError, sentence
 
 OWN = "ganlab"
+Place = EntryPoint | code_files.Point
 PATIENCE_SECONDS = 120.0  # for one component, torch's own import in it
 TRAINER = ("trainer", "lightning")  # its options are Lightning's own, without those that ganlab decides
 _TRAINER, _OWNED = "lightning.pytorch:Trainer", "ganlab.runs.trainer:OWNED"
 _PROGRAM = """
 import json, sys
-sys.path[:], wanted = json.load(sys.stdin)
+sys.path[:], wanted, files = json.load(sys.stdin)
 from ganlab.config import option_table
-option_table.answer(wanted)
+option_table.answer(wanted, files)
 """
 
 
@@ -117,7 +118,7 @@ def read(kind: str, name: str) -> Described:
     point = _point(kind, name)
     if point is None:
         return live(kind, name)
-    return Described.of(_row(kind, point) or _complete()[kind, name])
+    return Described.of(_row(kind, point) or _complete(kind, name)[kind, name])
 
 
 def at_hand(kind: str, name: str) -> Described:
@@ -128,7 +129,8 @@ def at_hand(kind: str, name: str) -> Described:
     """
     point = _point(kind, name)
     row = None if point is None else _row(kind, point)
-    if point is not None and row is None and _ended_python(kind, point):
+    of_file = isinstance(point, code_files.Point)  # it may be a script, which ends or blocks Python
+    if point is not None and row is None and (of_file or _ended_python(kind, point)):
         row = asdict(read(kind, name))
     if row is not None and row["ends_python"]:
         raise GanlabError(row["problem"])
@@ -143,17 +145,23 @@ def node(kind: str, name: str) -> dict[str, Any]:
 def key(kind: str, name: str) -> str:
     """Return a text that changes whenever the description of a component may."""
     with suppress(GanlabError):
-        return _key(_home(_point(kind, name)))
+        return _key_of(_point(kind, name))
     return _key(OWN)
 
 
-def answer(wanted: Iterable[tuple[str, str]]) -> None:
-    """Describe components, each on a line of JSON; what one prints while it is imported goes elsewhere."""
+def answer(wanted: Iterable[tuple[str, str]], files: Mapping[str, str]) -> None:
+    """Describe components, each on a line of JSON; what one prints while it is imported goes elsewhere.
+
+    Args:
+        files: Texts of files that some are of, by their paths.
+    """
+    code = [code_file.CodeFile(Path(path), text.encode("latin-1")) for path, text in files.items()]
     lines = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for kind, name in wanted:
         try:
-            found = live(kind, name)
+            with code_files.session(code_files.Allowed({file.name: file for file in code})):
+                found = live(kind, name)
         except Exception as error:
             what = "" if isinstance(error, GanlabError) else f"{kind}={name} cannot be read: {type(error).__name__}: "
             found = Described(problem=f"{what}{sentence(error)}")
@@ -181,31 +189,45 @@ def _rows() -> cache.Rows:
     return cache.Rows("options", sys.prefix, *package(OWN)[0])
 
 
-def _point(kind: str, name: str) -> EntryPoint | None:
+def _point(kind: str, name: str) -> Place | None:
     """The entry point of a component; None for one of this process."""
     return EntryPoint(name, _TRAINER, "") if (kind, name) == TRAINER else registry.find(kind, name)
 
 
-def _home(point: EntryPoint | None) -> str:
-    """The distribution of a component."""
+def _home(point: Place | None) -> str:
+    """The distribution of a component, or its file."""
     if point is None:
         return OWN
+    if isinstance(point, code_files.Point):
+        return point.file.name
     return TRAINER[1] if point.value == _TRAINER else registry.distribution(point)
 
 
-def _row(kind: str, point: EntryPoint) -> dict[str, Any] | None:
+def _row(kind: str, point: Place) -> dict[str, Any] | None:
     """The row of a component if it is valid; a broken one is tried again after packages were installed."""
     row = _rows().get(f"{kind}={point.name}")
-    if row is None or row["key"] != [_key(_home(point)), point.value]:
+    if row is None or row["key"] != _key_and_value(point):
         return None
     described: dict[str, Any] = row["described"]
     return None if described["problem"] and row["paths"] != _paths() else described
 
 
-def _ended_python(kind: str, point: EntryPoint) -> bool:
+def _ended_python(kind: str, point: Place) -> bool:
     """Tell if a component has ended or blocked the process that imported it before packages were installed."""
     row = _rows().get(f"{kind}={point.name}")
     return row is not None and bool(row["described"]["ends_python"])
+
+
+def _key_of(point: Place | None) -> str:
+    """Return a text that changes when the files that a component is made of do."""
+    if isinstance(point, code_files.Point):
+        return cache.digest(platform.python_version(), point.file.hash, _key(OWN))
+    return _key(_home(point))
+
+
+def _key_and_value(point: Place) -> list[str]:
+    """Return what a row is valid for; a file may lie in any folder."""
+    return [_key_of(point), point.name if isinstance(point, code_files.Point) else point.value]
 
 
 @registry.kept
@@ -240,17 +262,21 @@ def _paths() -> str:
     return cache.digest([stamp(path)[:2] for path in sys.path if os.path.isdir(path)])
 
 
-def _complete() -> dict[tuple[str, str], dict[str, Any]]:
-    """Import components without a valid row, in other processes, and return and keep their descriptions."""
-    single = ((kind, n) for kind in kinds.KINDS for n, owners in registry.owners(kind).items() if len(owners) == 1)
-    points = {pair: _point(*pair) for pair in [TRAINER, *single]}
+def _complete(kind: str, name: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Import components without a valid row, in other processes, and return and keep their descriptions.
+
+    Args:
+        kind, name: Of one that may be of a file, and so in no list.
+    """
+    single = ((each, n) for each in kinds.KINDS for n, owners in registry.owners(each).items() if len(owners) == 1)
+    points = {pair: _point(*pair) for pair in [TRAINER, *single, (kind, name)]}
     missing = {pair: point for pair, point in points.items() if point is not None and _row(pair[0], point) is None}
     homes = ", ".join(sorted({_home(point) for point in missing.values()}))
-    print(f"ganlab: reading the options of {len(missing)} components once ({homes}).", file=sys.stderr, flush=True)
+    count = f"{len(missing)} component{'s' if len(missing) > 1 else ''}"
+    print(f"ganlab: reading the options of {count} once ({homes}).", file=sys.stderr, flush=True)
     found = {pair: asdict(described) for pair, described in _scanned([*missing])}
     for pair, row in found.items():
-        key = [_key(_home(missing[pair])), missing[pair].value]
-        _rows()["=".join(pair)] = {"key": key, "paths": _paths(), "described": row}
+        _rows()["=".join(pair)] = {"key": _key_and_value(missing[pair]), "paths": _paths(), "described": row}
     _rows().write()
     return found
 
@@ -265,7 +291,7 @@ def _scanned(wanted: list[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], D
             assert process.stdout is not None
             try:
                 with suppress(OSError):
-                    process.stdin.write(json.dumps([[path for path in sys.path if path], wanted]))
+                    process.stdin.write(json.dumps([[path for path in sys.path if path], wanted, _texts()]))
                     process.stdin.close()
                 while wanted:
                     begin = time.monotonic()
@@ -284,6 +310,11 @@ def _scanned(wanted: list[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], D
                 process.kill()
 
 
+def _texts() -> dict[str, str]:
+    """The texts of the files that may be run, byte by byte, by their paths."""
+    return {str(file.path): file.text.decode("latin-1") for file in code_files.allowed().files.values()}
+
+
 def _unanswered(kind: str, name: str, code: int | None) -> str:
     """Say why a component was not described: the process took too long (None), or ended."""
     what = f"The {kinds.KINDS[kind].what if kind in kinds.KINDS else kind} {name!r} cannot be imported"
@@ -291,4 +322,7 @@ def _unanswered(kind: str, name: str, code: int | None) -> str:
         reason = f"it takes longer than {PATIENCE_SECONDS:g} s"
     else:
         reason = f"it ends Python with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
-    return f"{what}: {reason}. Fix or uninstall {_home(_point(kind, name))}, or choose another {kind}."
+    point = _point(kind, name)
+    if isinstance(point, code_files.Point):
+        return f"{what}: {reason}. Put what {point.file.name} runs below `if __name__ == '__main__':`."
+    return f"{what}: {reason}. Fix or uninstall {_home(point)}, or choose another {kind}."

@@ -21,7 +21,7 @@ class RankLostError(GanlabError):
 
 
 class PartFailedError(GanlabError):
-    """A callback or a logger has failed: its author must fix it, and the run is not done."""
+    """A callback, a logger or a file of the user's own has failed: its author must fix it, and the run is not done."""
 
     exit_code = 1
 

@@ -33,7 +33,8 @@ class Kind:
         optional: Whether ``none`` is a choice.
         fixed: Whether a checkpoint fits the same options only.
         word: What is typed before ``=``, where that is not the kind.
-        has: Attributes and methods that every one of them has.
+        methods: Those that every class of them has.
+        has: Attributes that every one of them has beside these.
         always: Those that every run has without naming them, and the section of the configuration that holds the
             options of each ("": it has none).
         shown: Attributes of the class that `ganlab show` prints.
@@ -52,6 +53,7 @@ class Kind:
     optional: bool = False
     fixed: bool = False
     word: str = ""
+    methods: tuple[str, ...] = ()
     has: tuple[str, ...] = ()
     always: Mapping[str, str] = field(default_factory=dict)
     shown: tuple[str, ...] = ()
@@ -78,14 +80,12 @@ def network(
 ) -> Kind:
     """A network that games may take."""
     given = ("image_size", "image_channels", "num_classes", *given)
-    has = ("parameters", "buffers", "train", *has)
+    methods = ("parameters", "buffers", "train")
     return Kind(
         group, what, "game", default, given, role=True, network=True, labels=labels, optional=optional, fixed=True,
-        has=has,
+        methods=methods, has=has,
     )  # fmt: skip
 
-
-_OF_DATA = ("labels", "class_names", "num_classes", "native_size", "native_channels", "held_out", "image", "name")
 
 KINDS = {
     "generator": network(
@@ -96,21 +96,30 @@ KINDS = {
     "statistics": network("ganlab.statistics", "statistics network", "latent_dim"),
     "loss": Kind(
         "ganlab.losses", "adversarial loss", default="hinge", role=True, optional=True,
-        has=("discriminator", "generator"),
+        methods=("discriminator", "generator"),
     ),
-    "reg": Kind("ganlab.regularizers", "regularizer", "hooks", NONE, many=True, optional=True),
-    "augment": Kind("ganlab.augmentations", "augmentation", "hooks", NONE, optional=True),
+    "reg": Kind(
+        "ganlab.regularizers", "regularizer", "hooks", NONE, many=True, optional=True, methods=("attach", "terms")
+    ),
+    "augment": Kind(
+        "ganlab.augmentations", "augmentation", "hooks", NONE, optional=True, methods=("attach", "terms")
+    ),
     "game": Kind(
-        "ganlab.games", "game", default="standard", takes_roles=True, fixed=True, has=("players", "turns", "objective")
+        "ganlab.games", "game", default="standard", takes_roles=True, fixed=True, methods=("turns", "objective"),
+        has=("players",),
     ),
     "growth": Kind(
         "ganlab.growths", "schedule of growth", default=NONE, given=("image_sizes", "players", "batch_size"),
-        optional=True,
+        optional=True, methods=("stage",),
     ),
-    "data": Kind("ganlab.datasets", "data set", "images", "digits", has=(*_OF_DATA, "fingerprint", "__len__")),
-    "prior": Kind("ganlab.priors", "prior of the latents", default="normal", has=("__call__",)),
+    "data": Kind(
+        "ganlab.datasets", "data set", "images", "digits", methods=("image", "name", "fingerprint", "__len__"),
+        has=("labels", "class_names", "num_classes", "native_size", "native_channels", "held_out"),
+    ),
+    "prior": Kind("ganlab.priors", "prior of the latents", default="normal", methods=("__call__",)),
     "optimizer": Kind(
-        "ganlab.optimizers", "optimizer", "player", "adam", given=("params",), has=("step", "zero_grad", "param_groups")
+        "ganlab.optimizers", "optimizer", "player", "adam", given=("params",), methods=("step", "zero_grad"),
+        has=("param_groups",),
     ),
     "callback": Kind(
         "ganlab.callbacks", "callback", "around", NONE, given=("run", "dirpath"), many=True, optional=True,
@@ -120,19 +129,21 @@ KINDS = {
             "scoring": "evaluate",
             "saving": "checkpoint", "stopping": "",
         },
-        shown=("order", "cost"),
+        methods=("on_fit_start", "on_train_batch_end"), shown=("order", "cost"),
     ),
     "logger": Kind(
         "ganlab.loggers", "logger", "around", NONE, given=("run", "save_dir", "root_dir", "dir"), many=True,
-        optional=True,
+        optional=True, methods=("log_metrics", "log_hyperparams"),
     ),
     "watch": Kind(
-        "ganlab.instruments", "instrument", "around", NONE, many=True, optional=True, has=("measure",), shown=("cost",)
+        "ganlab.instruments", "instrument", "around", NONE, many=True, optional=True, methods=("measure",),
+        shown=("cost",),
     ),
     "metric": Kind(
-        "ganlab.metrics", "metric of an evaluation", "evaluation", many=True, word="metrics", has=("summaries", "score")
+        "ganlab.metrics", "metric of an evaluation", "evaluation", many=True, word="metrics",
+        methods=("summaries", "score"),
     ),
-    "features": Kind("ganlab.features", "feature extractor", "evaluation", has=("prepare", "extract")),
+    "features": Kind("ganlab.features", "feature extractor", "evaluation", methods=("prepare", "extract")),
 }  # fmt: skip
 
 

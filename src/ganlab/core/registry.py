@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import Distribution, EntryPoint, EntryPoints, distributions, entry_points
 from typing import Any, ParamSpec, TypeVar, cast
 
-from ganlab.core import kinds
+from ganlab.core import code_files, kinds
 from ganlab.core.errors import GanlabError, suggestion
 
 T = TypeVar("T")
@@ -43,24 +43,27 @@ def register(kind: str, name: str) -> Callable[[T], T]:
 
 
 def names(kind: str) -> list[str]:
-    """Names of all components of a kind, installed or registered; nothing is imported."""
-    return sorted({*_installed(kind), *(name for of, name in _registered if of == kind)})
+    """Names of all components of a kind, installed, registered or of a file that is named; nothing is imported."""
+    return sorted({*_installed(kind), *(name for of, name in _registered if of == kind), *code_files.names(kind)})
 
 
 def owners(kind: str) -> dict[str, list[str]]:
     """The distributions that provide each component of a kind, by name in order; several are an error."""
     installed = _installed(kind)
-    return {n: sorted({distribution(point) for point in installed.get(n, ())}) or [HERE] for n in names(kind)}
+    homes = {n: sorted({distribution(point) for point in installed.get(n, ())}) or [HERE] for n in names(kind)}
+    return homes | {n: [n.partition(":")[0]] for n in code_files.names(kind)}
 
 
-def find(kind: str, name: str) -> EntryPoint | None:
-    """The entry point of a component; None for one that was registered in this process.
+def find(kind: str, name: str) -> EntryPoint | code_files.Point | None:
+    """The entry point of a component, or its place in a file; None for one that was registered in this process.
 
     Raises:
-        GanlabError: If no component or more than one has this name.
+        GanlabError: If no component or more than one has this name, or it is of a file that is not named.
     """
     if (kind, name) in _registered:
         return None
+    if (of_file := code_files.point(kind, name)) is not None:
+        return of_file
     found = _installed(kind).get(name, [])
     homes = sorted({distribution(point) for point in found})
     if len(homes) == 1:
@@ -85,6 +88,8 @@ def load(kind: str, name: str) -> Any:
     point = find(kind, name)
     if point is None:
         return _registered[kind, name]
+    if isinstance(point, code_files.Point):
+        return point.load()
     home = distribution(point)
     try:
         component = point.load()
@@ -105,7 +110,8 @@ def load(kind: str, name: str) -> Any:
 def unfinished(kind: str, built: Any) -> str | None:
     """Say what an object of a component lacks to be one of its kind, as a sentence without its key; None: nothing."""
     of = kinds.of(kind)
-    missing = " and no ".join(name for name in of.has if not hasattr(built, name))
+    methods = () if of.place == "around" else of.methods  # `ganlab.runs.around` asks for the class of these
+    missing = " and no ".join(name for name in (*methods, *of.has) if not hasattr(built, name))
     if not missing:
         return None
     return f"{type(built).__name__} has no {missing}, and so is no {of.what}; this is for its author to fix."
@@ -144,7 +150,7 @@ def state() -> tuple[object, ...]:
     """All that is installed or registered: equal to an earlier one while the same names have the same components."""
     # entry points are equal by their text, distributions by identity: those that are read again are others
     installed = tuple((point, point.dist) for kind in kinds.KINDS.values() for point in points(kind.group))
-    return installed, tuple(_registered.items())
+    return installed, tuple(_registered.items()), code_files.state()
 
 
 @kept

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, Summary, Tensors
-from ganlab.core import distributed, randomness
+from ganlab.core import code_files, distributed, randomness
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
 from ganlab.evaluation import one_pass, points, reference
@@ -140,9 +140,12 @@ class Evaluator:
         return {name: tensor.to(one_pass.where_kept(self.device)) for name, tensor in tensors.items()}
 
     def _extractor_key(self) -> str:
+        code = " ".join(self._code().values())
         if self.extractor is None:
-            return ""
-        return f"{self.protocol.features['component']} {self.extractor.weights_hash()} {self.extractor.describe()}"
+            return code
+        return (
+            f"{self.protocol.features['component']} {self.extractor.weights_hash()} {self.extractor.describe()}{code}"
+        )
 
     # --- scoring
 
@@ -235,9 +238,14 @@ class Evaluator:
             "labels": protocol.labels if images.num_classes else "none",
             "seed": protocol.seed,
             "quantised": not images.are_points,
+            **({code_files.OPTION: code} if (code := self._code()) else {}),
         }
 
     # --- inside
+
+    def _code(self) -> dict[str, str]:
+        """Return the hashes of files of the user's own that the extractor and the metrics are of."""
+        return code_files.used([*self.protocol.metrics, str(self.protocol.features.get("component"))])
 
     def _for_metric(self, metric: Metric, kept: Mapping[Role, Kept]) -> dict[Role, Kept]:
         """Return the streams with summaries under the metric's own names."""

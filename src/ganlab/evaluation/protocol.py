@@ -16,7 +16,7 @@ from ganlab.config.configuration import Config
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.extractor import Extractor
 from ganlab.contracts.metric import Metric
-from ganlab.core import registry
+from ganlab.core import code_file, registry
 from ganlab.core.errors import GanlabError, one_of, suggestion
 from ganlab.data.splits import SPLITS
 
@@ -81,17 +81,17 @@ class Protocol:
             owner, _, option = key.partition(".")
             if owner == "features" and "." not in option:
                 changed = replace(changed, features={**changed.features, option: values[key]})
-            elif owner in changed.metrics:
-                options = {**changed.metrics[owner], option: values[key]}
-                changed = replace(changed, metrics={**changed.metrics, owner: options})
+            elif owner in (keys := {code_file.short(name): name for name in changed.metrics}):
+                options = {**changed.metrics[keys[owner]], option: values[key]}
+                changed = replace(changed, metrics={**changed.metrics, keys[owner]: options})
             else:
                 extractor = changed.features.get(COMPONENT)
                 nodes = {} if extractor is None else {"features": option_table.node("features", str(extractor))}
-                nodes.update({name: _node_of_metric(name) for name in changed.metrics})
+                nodes.update({key: _node_of_metric(name) for key, name in keys.items()})
                 near = nearest.suggestion(key, nodes) or suggestion(owner, nodes)
                 raise GanlabError(
                     f"{key!r} is no option of this evaluation.{near} They are features.OPTION and METRIC.OPTION, of "
-                    f"{', '.join(changed.metrics)}."
+                    f"{', '.join(keys)}."
                 )
         changed._check()
         return changed
@@ -115,7 +115,7 @@ class Protocol:
             GanlabError: With every mistake in their options.
         """
         return {
-            name: _made("metric", name.partition(":")[0], name, {**_of_family(name), **options})
+            name: _made("metric", _component(name), code_file.short(name), {**_of_family(name), **options})
             for name, options in self.metrics.items()
         }
 
@@ -242,12 +242,17 @@ def first_difference(a: Any, b: Any, where: str = "") -> tuple[str, Any, Any] | 
 
 def _of_family(name: str) -> dict[str, str]:
     """The option that FAMILY:NAME is short for: of a metric that makes one of many, by their names."""
-    return {"metric": name.partition(":")[2]} if ":" in name else {}
+    return {"metric": name.partition(":")[2]} if _component(name) != name else {}
+
+
+def _component(name: str) -> str:
+    """The component of a metric that is one of many, FAMILY:NAME; that of a file is FILE.py:NAME itself."""
+    return name if code_file.split(name) is not None else name.partition(":")[0]
 
 
 def _node_of_metric(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The options of a metric, those of its constructor under those that are given."""
-    return {**option_table.node("metric", name.partition(":")[0]), **_of_family(name), **(options or {})}
+    return {**option_table.node("metric", _component(name)), **_of_family(name), **(options or {})}
 
 
 def _converted(key: str, value: Any) -> Any:

@@ -15,7 +15,7 @@ from ganlab.config.configuration import Config
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.callback import RunContext
 from ganlab.contracts.instrument import Instrument
-from ganlab.core import kinds, registry
+from ganlab.core import code_file, kinds, registry
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.runs import part_failures
 
@@ -57,15 +57,16 @@ def chosen(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
     for kind in CLASSES:
         node = config.get(kind) or {}
         before = configuration.named(kind, node)
+        of_section = {name: value for name, value in node.items() if name not in before}
         value = overrides.get(kind, list(before))
         names = [str(name) for name in (value if isinstance(value, list) else [value]) if name not in (None, "none")]
-        for name in names:
+        keys = [code_file.short(name) for name in names]
+        for name, key in zip(names, keys, strict=True):
             refuse_always(kind, name)
-            if names.count(name) > 1:
-                raise GanlabError(compose.named_twice(kind, name, None))
-        nodes = {name: before.get(name) or {} for name in names}
-        of_section = {name: value for name, value in node.items() if name not in before}
-        parts = {n: {**option_table.node(kind, part.get(COMPONENT, n)), **part} for n, part in nodes.items()}
+            if keys.count(key) > 1:
+                raise GanlabError(compose.named_twice(kind, key, None))
+        nodes = {key: before.get(name) or {COMPONENT: name} for name, key in zip(names, keys, strict=True)}
+        parts = {key: {**option_table.node(kind, part.get(COMPONENT, key)), **part} for key, part in nodes.items()}
         new[kind] = {**of_section, **parts}
     return new
 

@@ -53,7 +53,7 @@ def inherited(overrides: Sequence[str]) -> Inherited | None:
     choices: dict[str, str | list[str]] = {}
     taken: list[Component] = []
     if "reg" not in typed:
-        choices["reg"] = list(before.of("reg"))
+        choices["reg"] = [part.name for part in before.of("reg").values()]
         taken += before.of("reg").values()
     for kind in kinds.single_hooks():
         if kind not in typed and kind not in before:

@@ -44,9 +44,12 @@ def state(folder: Path) -> str:
         return "running"
     if not log.kimg:
         return "not started"
-    config = run_folder.read_config(folder)
-    steps, kimg = config.max_steps, config.run.max_kimg
-    finished = (is_number(steps) and 0 <= steps <= log.iterations[-1]) or (kimg is not None and kimg <= log.kimg[-1])
+    config = run_folder.read_plain(folder)  # a page shows files, and builds nothing
+    trainer, run = config.get("trainer"), config.get("run")
+    steps = trainer.get("max_steps") if isinstance(trainer, dict) else None
+    kimg = run.get("max_kimg") if isinstance(run, dict) else None
+    finished = is_number(steps) and 0 <= steps <= log.iterations[-1]
+    finished = finished or (is_number(kimg) and kimg <= log.kimg[-1])
     return "finished" if finished else "not finished"
 
 

@@ -14,8 +14,9 @@ from ganlab.assembly import experiment
 from ganlab.assembly.experiment import Experiment
 from ganlab.config import option_table
 from ganlab.config.configuration import Config
+from ganlab.config.schema import COMPONENT
 from ganlab.contracts.instrument import Instrument, Subject
-from ganlab.core import files, json_lines
+from ganlab.core import code_file, files, json_lines
 from ganlab.core.errors import GanlabError
 from ganlab.engine import field
 from ganlab.engine.module import GANModule
@@ -76,7 +77,10 @@ def _with_instruments(
     config: Config, folder: Path, names: Sequence[str] | None, options: Mapping[str, Mapping[str, Any]]
 ) -> Config:
     before = config.around.get("watch", {})
-    chosen = list(before) if names is None else list(dict.fromkeys(names))
+    components = {key: node.get(COMPONENT, key) for key, node in before.items()}
+    if names is not None:
+        components = {code_file.short(name): name for name in names}
+    chosen = list(components)
     if not chosen:
         raise GanlabError(f"{files.typed(folder)} was trained without instruments: name some, as what=spectra.")
     for name in options:
@@ -85,7 +89,8 @@ def _with_instruments(
                 f"{name}.{next(iter(options[name]))} has no effect without the instrument: add it to what=."
             )
     nodes = {
-        name: {**option_table.node("watch", name), **before.get(name, {}), **options.get(name, {})} for name in chosen
+        key: {**option_table.node("watch", name), **before.get(key, {}), **options.get(key, {})}
+        for key, name in components.items()
     }
     return replace(config, around={**config.around, "watch": nodes})
 

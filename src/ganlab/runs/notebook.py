@@ -10,7 +10,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from ganlab.core import json_lines
+from ganlab.core import code_files, json_lines
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import protocol as protocols
 from ganlab.evaluation import scores
@@ -22,6 +22,7 @@ class InNotebook:
 
     folder: Path
     checkpoint: Path
+    code: code_files.Allowed
 
     @property
     @abstractmethod
@@ -49,6 +50,12 @@ class InNotebook:
         Raises:
             GanlabError: If the protocol is unknown, or does not fit the run.
         """
+        from ganlab.config import code_words
+
+        with code_files.session(self.code):
+            return self._evaluated(protocol, device, {k: code_words.value(k, v) for k, v in options.items()})
+
+    def _evaluated(self, protocol: str | None, device: str, options: Mapping[str, Any]) -> dict[str, float]:
         from ganlab.runs import scoring
 
         chosen = protocols.preset(protocol or protocols.own(str(self.config["data"].name))).changed(options)
@@ -66,11 +73,12 @@ class InNotebook:
         Raises:
             GanlabError: If there is nothing to continue, or a change does not fit.
         """
-        from ganlab.config import command_line
+        from ganlab.config import code_words, command_line
         from ganlab.runs import choice, session
 
-        words = command_line.parse(command_line.words(options))
-        outcome = session.resume(self.folder, {o.get_key_element().lstrip("+"): o.value() for o in words})
+        with code_files.session(self.code):
+            words = command_line.parse(code_words.allowed(command_line.words(options)))
+            outcome = session.resume(self.folder, {o.get_key_element().lstrip("+"): o.value() for o in words})
         if outcome.unsaved is not None:
             raise GanlabError(outcome.unsaved)
         self.load(choice.NEWEST)

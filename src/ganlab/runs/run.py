@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ganlab.assembly.experiment import Experiment
 from ganlab.config.configuration import Config
 from ganlab.contracts.metric import Context, Discriminator
 from ganlab.contracts.point_set import PointSet
-from ganlab.core import files
+from ganlab.core import code_files, files
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
 from ganlab.engine.loader import shrunk
@@ -41,17 +42,23 @@ class Run(Sampler, InNotebook):
         checkpoint: ``last``, the newest whole one; ``best``; an iteration (100); a file's name (step_000000100, with
             or without .ckpt) or its path.
         device: Where the networks are put: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``, a GPU if there is one.
+        code: Files of a user's own whose classes the run was made with: ``my_file.py``, or several; or the ``code`` of
+            another run.
+        accept_changed_code: Take these files as they are, and not only as the run had them.
 
     Attributes:
         folder: The run folder.
         checkpoint: The file whose weights these are.
         messages: One sentence for each newer checkpoint that was damaged.
+        code: The files of a user's own that it is made with.
         standing: Cached standing statistics of batch norm, see `ganlab.runs.standing`.
 
     Raises:
-        GanlabError: If the folder is no run, has no such checkpoint or none that is whole, or there is no such device.
+        GanlabError: If the folder is no run, has no such checkpoint or none that is whole, there is no such device, or
+            ``code`` is not what the run was made with.
     """
 
+    code: code_files.Allowed
     _built: Experiment
 
     def __init__(
@@ -59,10 +66,17 @@ class Run(Sampler, InNotebook):
         folder: str | os.PathLike[str],
         checkpoint: choice.Which = choice.NEWEST,
         device: torch.device | str = "cpu",
+        code: code_files.Allowed | str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+        accept_changed_code: bool = False,
     ) -> None:
         where = choice.device(device)
         self.folder, which = choice.named(folder, checkpoint)
-        self._built = experiment.build(run_folder.read_config(self.folder), with_data=False)
+        with code_files.session(code if isinstance(code, code_files.Allowed) else None):
+            if not isinstance(code, code_files.Allowed):
+                paths = [code] if isinstance(code, str | os.PathLike) else code
+                code_files.allow(paths, alone=True, accepting=accept_changed_code)
+            self._built = experiment.build(run_folder.read_config(self.folder), with_data=False)
+            self.code = code_files.allowed()
         self.load(which)
         self.module.to(where)
 
@@ -70,7 +84,7 @@ class Run(Sampler, InNotebook):
     def of(cls, folder: Path, built: Experiment) -> Run:
         """Make a run of networks that are built already, with their weights; with data, they can be scored."""
         run = cls.__new__(cls)
-        run.folder, run._built = folder, built
+        run.folder, run._built, run.code = folder, built, code_files.allowed()
         return run
 
     def load(self, checkpoint: choice.Which) -> None:

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from ganlab.config import configuration
 from ganlab.config.configuration import Config
-from ganlab.core import files, git, traceback_file
+from ganlab.core import code_files, files, git, traceback_file
 from ganlab.core.errors import GanlabError, few
 from ganlab.runs import plain_yaml
 
@@ -193,7 +193,25 @@ def read_config(folder: Path) -> Config:
     """The complete configuration of a run, as it is written: no interpolation in it is resolved.
 
     Raises:
-        GanlabError: If it cannot be read, or its values are wrong.
+        GanlabError: If it cannot be read, its values are wrong, or it needs a file of a user's own that is not named.
+    """
+    plain = read_plain(folder)
+    hashes = plain.get(code_files.OPTION)
+    known = hashes if isinstance(hashes, dict) else {}
+    components = configuration.component_names(plain)
+    code_files.refuse_changed([name for _, name in components], known, files.typed(folder))
+    code_files.choose(components)
+    try:
+        return configuration.checked(plain)
+    except GanlabError as error:
+        raise GanlabError(f"{folder / CONFIG}: {error}") from error
+
+
+def read_plain(folder: Path) -> dict[str, Any]:
+    """The same as plain data, with whatever values.
+
+    Raises:
+        GanlabError: If it cannot be read.
     """
     try:
         plain = plain_yaml.read(folder / CONFIG)
@@ -203,10 +221,7 @@ def read_config(folder: Path) -> Config:
         raise GanlabError(f"{folder / CONFIG} is no configuration of a run: {error}.") from error
     if not isinstance(plain, dict) or not plain:
         raise GanlabError(f"{folder / CONFIG} holds no configuration.")
-    try:
-        return configuration.checked(plain)
-    except GanlabError as error:
-        raise GanlabError(f"{folder / CONFIG}: {error}") from error
+    return plain
 
 
 def write_config(folder: Path, config: Config) -> None:

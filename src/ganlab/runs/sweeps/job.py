@@ -20,9 +20,10 @@ from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from ganlab.config import compose
+from ganlab.config import code_words, compose
+from ganlab.config import configuration as configurations
 from ganlab.config.configuration import Config
-from ganlab.core import files, stop_signals, tie
+from ganlab.core import code_files, files, stop_signals, tie
 from ganlab.core.errors import GanlabError
 from ganlab.core.stop_signals import WATCH, handled_signals
 from ganlab.evaluation import protocol
@@ -84,10 +85,13 @@ def train(config: DictConfig) -> float | None:
         KeyboardInterrupt: If a signal stopped it.
     """
     hydra = HydraConfig.get()
-    sweep = Sweep.read(Path(hydra.sweep.dir).parent)
-    number = int(hydra.job.num)
-    sweep.add([(number, words.values(hydra.overrides.task))])
-    outcome = Play(sweep, number, devices.environment(sweep.threads), far=True).run()
+    code = config.get(code_files.OPTION) or {}
+    with code_files.session():
+        code_files.allow(code.get("paths") or (), accepting=bool(code.get("accepts")))
+        sweep = Sweep.read(Path(hydra.sweep.dir).parent)
+        number = int(hydra.job.num)
+        sweep.add([(number, words.values(hydra.overrides.task))])
+        outcome = Play(sweep, number, devices.environment(sweep.threads), far=True).run()
     if outcome.interruption is not None:
         raise KeyboardInterrupt  # Hydra goes on after an Exception
     return result(outcome)
@@ -248,9 +252,11 @@ class Play:
         The process has a session of its own, so that a terminal sends Ctrl-C to the sweep alone: the job would
         otherwise get it twice, and end at once. It is tied to this one, see `ganlab.core.tie`.
         """
+        components = configurations.component_names(run_folder.read_plain(folder))
+        named = code_words.typed(name for _, name in components)
         with files.opened(folder / OUTPUT, "ab+") as output:
             self._printed_before = output.seek(0, os.SEEK_END)
-            self._process = start(folder, command, options, output, self.environment)
+            self._process = start(folder, command, [*options, *named], output, self.environment)
         if self._stopped_as is not None:  # in the meantime
             self.signal(signal.SIGTERM)
         WATCH.at_once.append(self._at_once)

@@ -10,8 +10,9 @@ from itertools import islice
 
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override, Sweep
 
-from ganlab.config import catalog
+from ganlab.config import catalog, configuration
 from ganlab.config.configuration import Config
+from ganlab.core import code_files
 from ganlab.core.errors import GanlabError
 from ganlab.runs import around, fine_tuning, trainer
 from ganlab.runs.sweeps import devices, job, objective, plugins
@@ -61,8 +62,12 @@ def check(words: Words) -> None:
             importlib.import_module(search).check(words)
     first = {key: found[0] for key, found in listed.items()}
     trials = [first] + [{**first, key: value} for key, found in listed.items() for value in found[1:]]
+    names: list[str] = []
     for trial in trials:
-        _check_run(job.composed(words, trial), words)
+        config = job.composed(words, trial)
+        _check_run(config, words)
+        names += [name for _, name in configuration.component_names(config.plain())]
+    code_files.refuse_unused(names, "the sweep")
 
 
 def jobs(words: Words) -> list[dict[str, str]]:

@@ -76,6 +76,7 @@ class Sweep:
         version: Of the ganlab that began it.
         started: When it began, ISO 8601.
         threads: Of each job on a CPU; None: as many as torch takes. A job that is resumed has as many as before.
+        code: Hashes of the files of the user's own that it was started with, by their names.
     """
 
     folder: Path
@@ -83,6 +84,7 @@ class Sweep:
     version: str = ganlab.__version__
     started: str = field(default_factory=lambda: _now())
     threads: int | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Sweep:
@@ -100,15 +102,18 @@ class Sweep:
             raise GanlabError(f"{path} is no description of a sweep: {error}.") from error
         right = (
             isinstance(found, dict)
-            and found.keys() <= {"words", "version", "started", "threads"}
+            and found.keys() <= {"words", "version", "started", "threads", "code"}
             and _is_texts(found.get("words"))
+            and isinstance(found.get("code") or {}, dict)
+            and _is_texts([*(found.get("code") or {}), *(found.get("code") or {}).values()])
         )
         threads = found.get("threads") if right else None
         if not right or not (threads is None or (type(threads) is int and threads > 0)):
             raise GanlabError(
                 f"{path} is no description of a sweep: it must have the list `words`, as ganlab wrote it."
             )
-        return cls(folder, tuple(found["words"]), str(found.get("version")), str(found.get("started")), threads)
+        version, started = str(found.get("version")), str(found.get("started"))
+        return cls(folder, tuple(found["words"]), version, started, threads, found.get("code") or {})
 
     def write(self) -> None:
         """Write ``sweep.yaml``.
@@ -116,7 +121,14 @@ class Sweep:
         Raises:
             GanlabError: If it cannot be written.
         """
-        content = {"words": list(self.words), "version": self.version, "started": self.started, "threads": self.threads}
+        content: dict[str, Any] = {
+            "words": list(self.words),
+            "version": self.version,
+            "started": self.started,
+            "threads": self.threads,
+        }
+        if self.code:
+            content["code"] = dict(self.code)
         files.write_text(self.folder / SWEEP, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     @cached_property

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
-from ganlab.core import files, streams
+from ganlab.core import code_files, files, streams
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.runs.sweeps import devices, plan, plugins, record, table, words
 from ganlab.runs.sweeps import job as of_job
@@ -45,7 +46,8 @@ def start(typed: Sequence[str], ended: Callable[[Path], None] = lambda folder: N
     folder = Path(os.path.expanduser(parsed.folder or default)).absolute()
     kept = [word for word in settled if not word.startswith("run.dir=")]
     with record.claimed(folder):
-        sweep = Sweep(folder, tuple(kept), threads=_threads(parsed))
+        hashes = {file.name: file.hash for file in code_files.allowed().files.values()}
+        sweep = Sweep(folder, tuple(kept), threads=_threads(parsed), code=hashes)
         sweep.write()
         code = _run(sweep)
     if code in (0, 1):
@@ -68,6 +70,7 @@ def resume(folder: Path, changes: Sequence[str], ended: Callable[[Path], None] =
     """
     sweep = Sweep.read(record.existing(folder))
     changed = words.with_changes(sweep.words, changes)
+    code_files.refuse_changed([f"{name}:C" for name in sweep.code], sweep.code, files.typed(folder))
     parsed = words.split(changed)
     plan.check(parsed)
     with record.claimed(folder, again=True):
@@ -83,7 +86,7 @@ def resume(folder: Path, changes: Sequence[str], ended: Callable[[Path], None] =
         for job in jobs:
             if job.state not in (DONE, PRUNED):
                 sweep.update(job.number, state=QUEUED, error=None)
-        sweep = Sweep(folder, tuple(changed), sweep.version, sweep.started, sweep.threads)
+        sweep = replace(sweep, words=tuple(changed))
         sweep.write()
         code = _run(sweep)
     if code in (0, 1):
@@ -125,7 +128,7 @@ def _run(sweep: Sweep) -> int:
 def _multirun(sweep: Sweep) -> None:
     parsed = sweep.parsed
     folder = QuotedString(str(sweep.folder / HYDRA), Quote.double).with_quotes()
-    lines = [f"hydra.sweep.dir={folder}", *plan.launching(parsed), *plan.for_hydra(parsed)]
+    lines = [f"hydra.sweep.dir={folder}", *plan.launching(parsed), *plan.for_hydra(parsed), *_code()]
     GlobalHydra.instance().clear()
     version.setbase("1.3")
     search_path = ConfigSearchPathImpl()  # without the groups of runs: of their options Hydra has the values alone
@@ -136,6 +139,13 @@ def _multirun(sweep: Sweep) -> None:
         hydra.multirun(config_name="sweep", task_function=train, overrides=lines)
     finally:
         GlobalHydra.instance().clear()
+
+
+def _code() -> list[str]:
+    """A word that tells the processes of jobs, which may be on other machines, the files that they may run."""
+    now = code_files.allowed()
+    paths = ",".join(QuotedString(str(f.path), Quote.double).with_quotes() for f in now.files.values())
+    return [f"++{code_files.OPTION}={{paths:[{paths}],accepts:{str(now.accepts).lower()}}}"] if now.files else []
 
 
 def _threads(parsed: words.Words) -> int | None:

@@ -10,6 +10,7 @@ from hydra.core.override_parser.types import Glob, Override
 
 from ganlab.config import command_line, schema
 from ganlab.config.sections import SweepOptions
+from ganlab.core import code_files
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.runs.sweeps import plugins
 
@@ -125,8 +126,9 @@ def with_changes(words: Sequence[str], changes: Sequence[str]) -> list[str]:
 
 
 def values(overrides: Iterable[str]) -> dict[str, str]:
-    """Options of a job as Hydra gives them, key -> value."""
-    return {plain_key(o): str(o.get_value_element_as_str()) for o in command_line.parse(overrides)}
+    """Options of a job as Hydra gives them, key -> value; without what `ganlab.runs.sweeps.sweep` tells its process."""
+    parsed = {plain_key(o): o for o in command_line.parse(overrides)}
+    return {key: str(o.get_value_element_as_str()) for key, o in parsed.items() if key != code_files.OPTION}
 
 
 def varies(override: Override) -> bool:
