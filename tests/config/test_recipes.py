@@ -21,7 +21,8 @@ PATH = {"sngan_imagenet128", "sagan_imagenet128", "biggan_imagenet128", "biggan_
         "biggan_deep_imagenet128", "emoji_biggan", "r1_celebahq", "introvae_celebahq",
         "wgan_div_celeba", "ttur_celeba", "pggan_celebahq", "stylegan_ffhq",
         "emoji_pggan", "emoji_stylegan", "r3gan_ffhq64", "r3gan_ffhq256",
-        "r3gan_imagenet32", "r3gan_imagenet64"}  # fmt: skip
+        "r3gan_imagenet32", "r3gan_imagenet64", "stylegan2_auto", "stylegan2_ffhq256",
+        "stylegan2_ffhq1024"}  # fmt: skip
 # the reference implementations' own counts: classes, generator, discriminator
 COUNTS = {
     "biggan_cifar10": (10, 4_304_387, 4_207_361),
@@ -42,6 +43,9 @@ COUNTS = {
     "pggan_celebahq": (0, 23_079_115, 23_087_249),
     "pggan_cifar10": (0, None, None),
     "stylegan_ffhq": (0, 26_219_627, 23_087_249),
+    "stylegan2_cifar10": (10, 20_215_315, 23_089_664),
+    "stylegan2_ffhq256": (0, 24_767_458, 24_001_089),
+    "stylegan2_ffhq1024": (0, 30_370_060, 29_012_513),
     "r3gan_cifar10": (10, 20_781_952, 21_280_512),
     "r3gan_ffhq64": (0, 22_429_824, 22_381_440),
     "r3gan_ffhq256": (0, 23_057_952, 23_009_568),
@@ -243,8 +247,7 @@ def reduced(name: str, folder: Path) -> list[str]:
     size, width, growth = 64 if name in PATH and name not in COUNTS else 32, 8, []
     if composed["growth"]:  # its lists name each level, and the level of 64 pixels needs a width of 32
         size, width, growth = min(composed["data"]["image_size"], 64), 32, ["growth.batch_sizes=null"]
-    if composed["generator"]["component"] == "r3gan":  # 16 channels at 32 pixels, which its groups divide
-        width = 256
+    width = {"r3gan": 256, "stylegan2": 128}.get(composed["generator"]["component"], width)  # 8 channels at 32 pixels
     return [
         "data=digits",
         "data.image_channels=3",

@@ -81,6 +81,17 @@ def of_r3gan(about: About) -> dict[str, Any]:
             **{f"optimizer.{player}.betas": [0.0, schedule("beta2")] for player in BOTH}}  # fmt: skip
 
 
+def of_stylegan2(about: About) -> dict[str, Any]:
+    """Lazy turns come often; the half-life is that of a batch of 64, see `play`."""
+    lazy = {"reg.r1.interval_steps": about["intervals"]["D"]}
+    if not about["classes"]:
+        lazy |= {"reg.path_length.interval_steps": about["intervals"]["G"]}
+    return {"data.num_classes": about["classes"], "data.batch_size": about["batch"], "data.image_size": about["size"],
+            "data.mirror": False, "ema.half_life_kimg": about["ema_kimg"] * 64 / about["batch"],
+            "ema.ramp_up": about["ramp_up"],
+            **lazy}  # fmt: skip
+
+
 # --- their networks' tensors under our names
 
 
@@ -157,7 +168,10 @@ def case(words: Sequence[str], losses: Any, options: Any) -> Case:
     return Case(words, losses, options, translated)
 
 
+STYLEGAN2 = {**BOTH, "r1": term("discriminator", "r1", 1 / 3), "path_length": term("generator", "path_length", 1 / 2)}
 CASE = {
+    "stylegan2": case(["model=stylegan2", "loss=stylegan2", "state_updates=every_forward"], STYLEGAN2, of_stylegan2),
+    "stylegan2_cifar10": case(["experiment=stylegan2_cifar10", "augment=none"], STYLEGAN2, of_stylegan2),
     "r3gan_cifar10": case(["experiment=r3gan_cifar10", "augment=none"], R3GAN, of_r3gan),
     "r3gan_ffhq": case(["experiment=r3gan_ffhq64", "augment=none"], R3GAN, of_r3gan),
     "biggan_cifar10": case(["experiment=biggan_cifar10"], BOTH, of_biggan),

@@ -31,11 +31,16 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+def versions() -> None:
+    """Stand in for pkg_resources, which is gone from setuptools."""
+    module = types.ModuleType("pkg_resources")
+    module.parse_version = lambda text: tuple(map(int, text.split("+")[0].split(".")[:2]))  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+
+
 def prepared(checkout: Path) -> None:
     sys.path.insert(0, str(checkout))
-    versions = types.ModuleType("pkg_resources")  # gone from setuptools
-    versions.parse_version = lambda text: tuple(map(int, text.split("+")[0].split(".")[:2]))  # type: ignore[attr-defined]
-    sys.modules[versions.__name__] = versions
+    versions()
     stub("legacy", "metrics", "metrics.metric_main", "psutil")
 
 

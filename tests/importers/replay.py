@@ -87,7 +87,7 @@ def play(
             regularizer.get_buffer("beta").fill_(composed["reg"][name]["initial_beta"])
     module.begin()
     draws = Draws(case)
-    for name in ("draw", "draw_on_rank"):
+    for name in ("draw", "draw_on_rank", "draw_shared"):
         monkeypatch.setattr(Stream, name, drawing(draws, composed["data"]["num_classes"]))
     terms: list[Terms] = []
     objectives = View.objectives

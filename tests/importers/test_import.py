@@ -21,6 +21,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.importers import conversion, huggingface
 from ganlab.importers.network import Network, Tensors
 from ganlab.layers import spectral_norm
+from ganlab.layers.style_generator import StyleGenerator
 from ganlab.models import sagan
 from ganlab.priors import Truncated
 from ganlab.runs.run import Run
@@ -59,7 +60,12 @@ def ask(network: torch.nn.Module, case: str, about: About, step: int | None = No
     """Return the output of a network of ours for the inputs of ``case``, in the precision of its weights."""
     z, x, y = inputs(case, about["latent_dim"], about["size"], about["classes"], step)
     with torch.no_grad():
-        return thinned(network((z if hasattr(network, "latent_dim") else x).to(next(network.parameters()).dtype), y))
+        given = (z if hasattr(network, "latent_dim") else x).to(next(network.parameters()).dtype)
+        return thinned(network(given, y, **fixed_noise(network)))
+
+
+def fixed_noise(network: torch.nn.Module) -> dict[str, str]:
+    return {"noise": "fixed"} if isinstance(network, StyleGenerator) else {}
 
 
 def moved(network: torch.nn.Module, theirs: Callable[[str], str]) -> list[torch.Tensor]:
@@ -127,12 +133,12 @@ def test_sagan_is_the_network_of_biggans_authors_script(imported: Imported) -> N
 
 
 def parts_of(network: torch.nn.Module) -> dict[str, torch.nn.Module]:
-    """The modules that a pass goes through one after the other, each once, by name."""
+    """The modules with weights that a pass goes through one after the other, each once, by name."""
     found: dict[str, torch.nn.Module] = {}
     for name, module in network.named_children():
         several = isinstance(module, torch.nn.ModuleList | torch.nn.ModuleDict)
         found.update({f"{name}.{n}": m for n, m in module.named_children()} if several else {name: module})
-    return found
+    return {name: module for name, module in found.items() if any(True for _ in module.parameters())}
 
 
 def passed(
@@ -148,7 +154,7 @@ def passed(
         return out.clone()  # what comes next changes some outputs in place
 
     hooks = [module.register_forward_hook(note) for module in parts.values()]
-    out = network(x, y)
+    out = network(x, y, **fixed_noise(network))
     for hook in hooks:
         hook.remove()
     weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(0), dtype=out.dtype)
@@ -157,8 +163,9 @@ def passed(
 
 
 def matters_not(name: str, value: torch.Tensor) -> bool:
-    """Counters; filters, which become options; and vectors of one number that the other code normalizes before use."""
-    option = name.endswith(".Kernel")
+    """Counters; filters, which become options; the mean of w; and vectors of one number that the other code
+    normalizes before use."""
+    option = name.endswith((".Kernel", "resample_filter", "w_avg"))
     return bool(conversion.COUNTERS.search(name)) or option or (value.numel() == 1 and name.endswith(("u0", "sn_u")))
 
 

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ganlab.config import catalog, command_line, component_source, configuration, nearest, schema
+from ganlab.config import catalog, command_line, component_source, configuration, nearest, resolvers, schema
 from ganlab.config.companions import companions
 from ganlab.config.configuration import Config
 from ganlab.core import code_file, code_files, kinds, registry
@@ -59,6 +59,7 @@ def composed(overrides: Sequence[str], inherited: Inherited | None = None) -> di
     Raises:
         GanlabError: For words, names and keys that there are not.
     """
+    resolvers.register()
     parsed = command_line.parse(overrides)
     inherited = inherited or Inherited()
     sweeps = [o.input_line for o in parsed if o.is_sweep_override()]

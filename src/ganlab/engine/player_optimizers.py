@@ -16,7 +16,7 @@ from ganlab.contracts.hooks import Hooks
 from ganlab.contracts.instrument import Observer, Step
 from ganlab.contracts.pending import Pending
 from ganlab.contracts.setting import Setting
-from ganlab.contracts.turn import Player, Turn
+from ganlab.contracts.turn import MAIN, Player, Turn
 from ganlab.core import distributed
 
 OptimizerFactory = Callable[[Iterator[nn.Parameter]], Optimizer]
@@ -125,6 +125,8 @@ class PlayerOptimizers:
         return gradients
 
     def _step(self, turn: Turn, final: bool) -> None:
+        if turn.name != MAIN:
+            self._complete(turn)
         gradients = self.gradients(turn)
         with self._setting.timer("optimizer"):
             for player in turn.players:
@@ -143,6 +145,18 @@ class PlayerOptimizers:
             for hook in self._hooks.after_step:
                 if hook.acts_in(turn):
                     hook.call(hook.player)
+
+    def _complete(self, turn: Turn) -> None:
+        """Give a lazy turn the gradient 0 of parameters on which its terms do not depend.
+
+        So each step is one of all parameters, as in StyleGAN2's code and as `_lazy_share` counts them: Adam's second
+        moments decay alike.
+        """
+        for player in turn.players:
+            state = self.by_player[player].state
+            for parameter in self.parameters[player]:
+                if parameter.grad is None and parameter in state:
+                    parameter.grad = torch.zeros_like(parameter)
 
     def _stepped(self) -> dict[str, Player]:
         return {name: player for name, player in self._players.items() if name in self.factories}

@@ -26,6 +26,7 @@ from ganlab.contracts.plan import Progress
 from ganlab.core.differences import differences, is_plain
 from ganlab.core.errors import GanlabError, few, suggestion
 from ganlab.core.files import unreadable
+from ganlab.importers import pickles
 from ganlab.importers.network import COUNTERS, Network, Tensors
 from ganlab.runs import checkpoints, run_folder
 from ganlab.runs.checkpoints import AtomicCheckpointIO
@@ -199,11 +200,7 @@ def _read(path: Path) -> Any:
     except OSError as error:
         raise unreadable(path, error) from error
     if path.suffix in PICKLES:
-        raise GanlabError(
-            f"{path} is a pickle, which can run code and may hold TensorFlow's objects: in the environment that it "
-            f'comes from, load it as its code does and dump the arrays of each network, np.savez("Gs.npz", '
-            f"**tflib.run(Gs.vars)) (tfutil.run in Progressive GAN), and so G.npz and D.npz, then import these."
-        )
+        return pickles.read(path.read_bytes(), str(path))
     try:
         if path.suffix == ".safetensors":
             return _read_safetensors(path)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ganlab.core.errors import GanlabError
+from ganlab.importers import pickles
 from ganlab.importers.growing import Renaming, taps, widths
 from ganlab.importers.network import Network, Tensors
 
@@ -29,6 +30,11 @@ def role(tensors: dict[str, Tensor]) -> str | None:
     if "AggregationLayer.Layer.weight" in names:
         return "generator"
     return "discriminator" if "ExtractionLayer.Layer.weight" in names else None
+
+
+def networks(content: Any) -> dict[str, dict[str, Tensor]] | None:
+    found = pickles.networks(content, role)
+    return None if found is None else {of: record.tensors() for of, record in found.items()}
 
 
 def generator(tensors: Tensors) -> Network:

@@ -15,22 +15,23 @@ GAIN = math.sqrt(2.0)
 
 
 class _Equalized(nn.Module):
-    """Weight W·s and bias b·t, s = gain/√fan_in·m and t = m, with W ~ N(0, 1)/m and b = 0 at the start.
+    """Weight W·s and bias b·t, s = gain/√fan_in·m and t = bias_gain·m, with W ~ N(0, 1)/m and b = 0 at the start.
 
     Under an optimizer whose step does not depend on the gradient's size every layer so learns as fast as its
     dynamic range asks for, and m times as fast (m is the multiplier of the learning rate).
 
     Source: Karras et al. 2018 (arXiv:1710.10196), sec. 4.1, for m = 1; m as in Karras et al. 2019
-    (arXiv:1812.04948), app. C, which scales the weights of the mapping network by 0.01.
+    (arXiv:1812.04948), app. C, which scales the weights of the mapping network by 0.01. StyleGAN2 multiplies what a
+    leaky relu gives by √2, and the bias with it: gain = bias_gain = √2.
     """
 
     weight: Tensor
     bias: Any  # a tensor or None
 
-    def _equalize(self, gain: float, lr_multiplier: float, scaled_bias: bool) -> None:
+    def _equalize(self, gain: float, lr_multiplier: float, scaled_bias: bool, bias_gain: float = 1.0) -> None:
         positive("lr_multiplier", lr_multiplier)
         self.scale = positive("gain", gain) / math.sqrt(self.weight[0].numel()) * lr_multiplier
-        self.bias_scale = self.scale if scaled_bias else lr_multiplier
+        self.bias_scale = self.scale if scaled_bias else bias_gain * lr_multiplier
         with torch.no_grad():
             self.weight.normal_(0.0, 1.0 / lr_multiplier)
             if self.bias is not None:
@@ -52,6 +53,7 @@ class EqualizedLinear(_Equalized, nn.Linear):
         gain: Of the weights, √2 before a leaky relu.
         lr_multiplier: m.
         scaled_bias: Whether t = s, as in pytorch_GAN_zoo.
+        bias_gain: Of the bias.
     """
 
     def __init__(
@@ -63,9 +65,10 @@ class EqualizedLinear(_Equalized, nn.Linear):
         gain: float = GAIN,
         lr_multiplier: float = 1.0,
         scaled_bias: bool = False,
+        bias_gain: float = 1.0,
     ) -> None:
         super().__init__(in_features, out_features, bias=bias)
-        self._equalize(gain, lr_multiplier, scaled_bias)
+        self._equalize(gain, lr_multiplier, scaled_bias, bias_gain)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.bias is None:
@@ -85,6 +88,7 @@ class EqualizedConv2d(_Equalized, nn.Conv2d):
         gain: Of the weights, √2 before a leaky relu.
         lr_multiplier: m.
         scaled_bias: Whether the bias is scaled as the weights are, as in pytorch_GAN_zoo.
+        bias_gain: Of the bias.
 
     Shape: (B, C, H, W) -> (B, C', H, W).
     """
@@ -99,11 +103,12 @@ class EqualizedConv2d(_Equalized, nn.Conv2d):
         gain: float = GAIN,
         lr_multiplier: float = 1.0,
         scaled_bias: bool = False,
+        bias_gain: float = 1.0,
     ) -> None:
         if kernel_size % 2 == 0:
             raise ValueError(f"expected an odd kernel_size, got {kernel_size}")
         super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
-        self._equalize(gain, lr_multiplier, scaled_bias)
+        self._equalize(gain, lr_multiplier, scaled_bias, bias_gain)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._conv_forward(x, *self.tensors())

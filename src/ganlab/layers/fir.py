@@ -31,6 +31,8 @@ class FIRFilter(nn.Module):
     Args:
         taps: f, two numbers or more; divided by their sum, which is not 0.
         resample: ``same``, ``up`` or ``down``.
+        padding: Of ``same``: zeros before and after the map, instead of those that keep its size.
+        gain: The sum of the taps of an axis.
 
     Shape: (B, C, H, W) -> (B, C, H, W), (B, C, 2H, 2W) or (B, C, H/2, W/2).
 
@@ -40,14 +42,21 @@ class FIRFilter(nn.Module):
 
     kernel: Tensor
 
-    def __init__(self, taps: Sequence[float] = (1, 2, 1), resample: str = "same") -> None:
+    def __init__(
+        self,
+        taps: Sequence[float] = (1, 2, 1),
+        resample: str = "same",
+        padding: tuple[int, int] | None = None,
+        gain: float = 1.0,
+    ) -> None:
         super().__init__()
         one_of(resample, RESAMPLINGS, "resample")
         if len(taps) < 2 or not math.isfinite(sum(taps)) or sum(taps) == 0:
             raise ValueError(f"expected taps to be two numbers or more whose sum is not 0, got {list(taps)}")
         self.resample = resample
+        self.padding = (len(taps) // 2, (len(taps) - 1) // 2) if padding is None else padding
         f = torch.tensor([float(tap) for tap in taps])
-        f = f * ((2.0 if resample == "up" else 1.0) / f.sum())
+        f = f * (gain * (2.0 if resample == "up" else 1.0) / f.sum())
         self.register_buffer("kernel", torch.outer(f, f)[None, None], persistent=False)
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -62,7 +71,7 @@ class FIRFilter(nn.Module):
         if self.resample == "down":
             before, after, stride = (taps - 1) // 2, (taps - 2) // 2, 2
         else:
-            before, after, stride = taps // 2, (taps - 1) // 2, 1
+            (before, after), stride = self.padding, 1
         if before == after:
             return F.conv2d(x, kernel, bias, stride=stride, padding=before, groups=channels)
         return F.conv2d(F.pad(x, (before, after) * 2), kernel, bias, stride=stride, groups=channels)

@@ -25,8 +25,9 @@ class PathLength(Regularizer):
     the root of the mean over layers of the squared length. a <- a + decay * (mean ||J^T y|| - a), over
     ranks, before it is used; as in the authors' code gradients go through that new share of a.
 
-    Generators with a w space (``mapping``, ``styles``, ``synthesis``) are taken by their styles, the same for all
-    layers, where the authors' code mixes some; others by their latents z, which the paper does not do.
+    Generators with a w space are taken by the styles of their layers, mixed as in every pass of training (those with
+    ``ws``) or the same for all layers (``mapping`` and ``styles``); others by their latents z, which the paper does not
+    do.
     Under accumulation a is that of each micro-batch, and moves by their mean. y keys on the rank.
 
     Source: Karras et al. 2020 (arXiv:1912.04958), sec. 3.2, eq. 4, and appendix B; the root of the mean over
@@ -67,10 +68,10 @@ def path_lengths(view: View) -> Tensor:
     with torch.autocast(z.device.type, enabled=False):
         # not by calling the network: a compiled call cannot be differentiated twice
         if all(callable(getattr(generator, name, None)) for name in ("mapping", "styles", "synthesis")):
-            steps = generator.styles(generator.mapping(z, labels))  # type: ignore[operator]
-            level = getattr(generator, "level", None)
-            if level is not None:
-                steps = steps[:, : generator.num_ws_at(level)]  # type: ignore[operator]
+            if callable(getattr(generator, "ws", None)):
+                steps = view.run("generator", z, labels, method="ws")[:, : generator.used_ws]  # type: ignore[misc]
+            else:
+                steps = generator.styles(generator.mapping(z, labels))  # type: ignore[operator]
             images = generator.synthesis(steps)  # type: ignore[operator]
         else:
             steps = z.requires_grad_()
