@@ -36,7 +36,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 class Given:
-    """What networks draw with torch's own functions, from `Draws`, in the order in which ours are made."""
+    """The numbers that networks draw with torch's own functions, in the order of ours."""
 
     def __init__(self, draws: Draws, positions: int) -> None:
         self.draws, self.positions = draws, positions

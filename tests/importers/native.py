@@ -37,8 +37,10 @@ def fill(case: str, shapes: dict[str, list[int]]) -> dict[str, Tensor]:
             values = values / values.norm()
         elif name.endswith(("sv0", "sn_sigma", "num_batches_tracked", "accumulation_counter")):
             values = torch.zeros_like(values)
-        elif name.endswith(("Kernel", "resample_filter")):
+        elif name.endswith(("Kernel", "resample_filter", ".kernel")):
             values = torch.outer(torch.tensor(TAPS), torch.tensor(TAPS))
+            if case.startswith("rosinality/G"):  # they follow a doubling
+                values = 4 * values
         elif name.startswith(("mapping.fc", "style.")):  # learns 0.01 times as fast, and is as much larger
             values = values * (100 if values.ndim == 2 else 30)
         elif case.startswith(("stylegan2", "rosinality")) and values.ndim:  # scaled where it is used
@@ -66,7 +68,7 @@ def inputs(
 
 def moves(name: str) -> bool:
     """Tell if a tensor of another code moves in training mode without an optimizer."""
-    return bool(re.search(r"(^|\.)(u0|sn_u|weight_[uv]|w_avg|(running|stored)_(mean|var))$", name))
+    return bool(re.search(r"(^|\.)(u0|sn_u|weight_[uv]|(running|stored)_(mean|var))$|^mapping\.w_avg$", name))
 
 
 def read(case: str) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def passed(
 def matters_not(name: str, value: torch.Tensor) -> bool:
     """Counters; filters, which become options; the mean of w; and vectors of one number that the other code
     normalizes before use."""
-    option = name.endswith((".Kernel", "resample_filter", "w_avg"))
+    option = name.endswith((".Kernel", ".kernel", "resample_filter", "w_avg", "latent_avg"))
     return bool(conversion.COUNTERS.search(name)) or option or (value.numel() == 1 and name.endswith(("u0", "sn_u")))
 
 

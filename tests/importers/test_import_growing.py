@@ -211,7 +211,7 @@ def refused(path: Path) -> str:
 
 def test_what_cannot_be_imported_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "pickles").mkdir()
-    (tmp_path / "pickles/karras2019stylegan.pkl").write_bytes(b"cos\nsystem\n(S'touch here'\ntR.")
+    (tmp_path / "pickles/karras2019stylegan.pkl").write_bytes(b"cdnnlib.tflib.network\nNetwork\n.")
     for path in (tmp_path / "pickles", tmp_path / "pickles/karras2019stylegan.pkl"):
         assert 'np.savez("Gs.npz", **tflib.run(Gs.vars))' in refused(path)
     np.savez(tmp_path / "objects.npz", a=np.array([object()]))

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ganlab.core.errors import GanlabError
-from ganlab.importers import pickles
+from ganlab.importers import records
 from ganlab.importers.growing import Renaming, taps, widths
 from ganlab.importers.network import Network, Tensors
 
@@ -33,7 +33,7 @@ def role(tensors: dict[str, Tensor]) -> str | None:
 
 
 def networks(content: Any) -> dict[str, dict[str, Tensor]] | None:
-    found = pickles.networks(content, role)
+    found = records.networks(content, role)
     return None if found is None else {of: record.tensors() for of, record in found.items()}
 
 

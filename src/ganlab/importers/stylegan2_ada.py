@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from ganlab.core.errors import GanlabError
-from ganlab.importers import pickles
+from ganlab.importers import records
 from ganlab.importers.growing import Renaming, taps, widths
 from ganlab.importers.network import Network, Tensors
-from ganlab.importers.pickles import Record
+from ganlab.importers.records import Record
 
 NAME = "stylegan2_ada"
 ABOUT = "NVIDIA's StyleGAN2 in PyTorch: network-snapshot-*.pkl, or state dictionaries of its G and D"
@@ -41,7 +41,7 @@ def networks(content: Any) -> dict[str, dict[str, Tensor]] | None:
     average = content.get("G_ema") if isinstance(content, dict) else None
     if isinstance(average, Record) and any(name.startswith("synthesis.input.") for name in average.tensors()):
         raise GanlabError("It is a pickle of StyleGAN3, whose networks ganlab does not have; StyleGAN2's are read.")
-    found = pickles.networks(content, role)
+    found = records.networks(content, role)
     return None if found is None else {of: {**m.tensors(), **_configuration(m)} for of, m in found.items()}
 
 
@@ -73,7 +73,7 @@ def generator(tensors: Tensors) -> Network:
     if "mapping.w_avg" in tensors:
         renaming.take("mapping.w_avg", "w_avg")
     else:
-        renaming.state["w_avg"], renaming.sources["w_avg"] = torch.zeros(tensors["mapping.fc0.weight"].shape[0]), ""
+        renaming.state["w_avg"] = torch.zeros(tensors["mapping.fc0.weight"].shape[0])
     classes = _mapping(renaming, "mapping.embed")
     layers = tensors.count(r"mapping\.fc(\d+)\.")
     renaming.take("synthesis.b4.const", "synthesis.const")
@@ -105,7 +105,7 @@ def generator(tensors: Tensors) -> Network:
     options |= {**widths(channels, tensors.source), "latent_dim": latent_dim, "w_dim": w_dim, "mapping_layers": layers}
     options |= {} if between == w_dim else {"mapping_width": between}
     options |= {} if noise else {"noise": False}
-    options["architecture"] = "resnet" if resnet else "skip" if skip else "orig"
+    options["architecture"] = _architecture(skip, resnet)
     _configured(
         renaming, options, {"clamp": "clamp", "mapping_lr": "mapping_lr_multiplier", "w_avg_beta": "w_avg_beta"}
     )
@@ -132,7 +132,7 @@ def discriminator(tensors: Tensors, image: tuple[int, int, int]) -> Network:
     channels += [len(tensors[f"b{4 * 2**level}.conv0.weight"]) for level in range(1, count + 1)]
     used = rf"b\d+\.({'conv1|skip' if resnet else 'conv1'})\.resample_filter"
     _filters(renaming, rf"{used}|b\d+\.resample_filter" if skip else used, options)
-    options |= {**widths(channels, tensors.source), "architecture": "skip" if skip else "resnet" if resnet else "orig"}
+    options |= {**widths(channels, tensors.source), "architecture": _architecture(skip, resnet)}
     if _mapping(renaming, "mapping.embed"):
         options["mapping_layers"] = tensors.count(r"mapping\.fc(\d+)\.")
         options["embedding_dim"] = len(tensors["b4.out.weight"])
@@ -140,6 +140,10 @@ def discriminator(tensors: Tensors, image: tuple[int, int, int]) -> Network:
     options |= {"stddev_channels": added} if added else {"stddev_group": 0}
     _configured(renaming, options, {"clamp": "clamp", **({"stddev_group": "stddev_group"} if added else {})})
     return renaming.network("stylegan2", options, image, COMMON)
+
+
+def _architecture(skip: bool, resnet: bool) -> str:
+    return next((name for name, has in (("skip", skip), ("resnet", resnet)) if has), "orig")
 
 
 def _levels(tensors: Tensors, pattern: str) -> int:

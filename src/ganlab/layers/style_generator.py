@@ -1,4 +1,4 @@
-"""What generators with styles share: mixing, the mean of w, truncation."""
+"""Generators with styles: mixing, the mean of w, truncation."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Synthesis(nn.Module):
             self.skips.extend([EqualizedConv2d(n, m, 1, bias=False, gain=HALF) for n, m in pairwise(channels)])
         self.upsample = FIRFilter(taps, "up")
         self.noises = [layer.noise for layer in layers] if noise else []
-        self.noise_sizes = [size for i, size in enumerate(sizes) for _ in range(2 if i else 1)] if noise else []
+        self.noise_sizes = [sizes[0], *(size for size in sizes[1:] for _ in range(2))] if noise else []
         self.noise_positions = sum(height * width for height, width in self.noise_sizes)
 
     def forward(self, ws: Tensor, noise: str | Tensor = "random") -> Tensor:
