@@ -56,7 +56,8 @@ def saved(numbers: torch.Tensor) -> bytes:
 def rebuilt(storage: bytes, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> bytes:
     """A pickle of a tensor, whatever its shape."""
     loaded = b"ctorch.storage\n_load_from_bytes\nB" + struct.pack("<I", len(storage)) + storage + b"\x85R"
-    rest = b"".join(pickle.dumps(part, 2)[2:-1] for part in (offset, size, stride, False, OrderedDict()))
+    parts: tuple[Any, ...] = (offset, size, stride, False, OrderedDict())
+    rest = b"".join(pickle.dumps(part, 2)[2:-1] for part in parts)
     return PROTO + b"ctorch._utils\n_rebuild_tensor_v2\n(" + loaded + rest + b"tR."
 
 

@@ -23,7 +23,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.testing.attributes import Attributes
 
 LEAST_SIZES = (8, 16, 32)
-TINY = {"latent_dim": 8, "shared_dim": 4, "depth": 1, "embedding_dim": 4}
+TINY = {"latent_dim": 8, "shared_dim": 4, "depth": 1, "embedding_dim": 4, "mapping_layers": 1}
 CLASSES = 2
 BATCH = 2
 CLOSE_TO_PAPER = {"vib": {"channels": 4}}
