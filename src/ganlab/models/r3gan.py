@@ -14,6 +14,7 @@ from ganlab.core.checks import at_least
 from ganlab.layers.fir import FIRFilter
 from ganlab.layers.geometry import Doublings, Size, doublings
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
+from ganlab.layers.spectral_norm import exempt
 from ganlab.layers.widths import channels_of
 
 SLOPE = 0.2
@@ -49,7 +50,8 @@ class Block(nn.Module):
         gain = GAIN * blocks ** (-1 / (2 * LAYERS - 2))
         self.conv1 = _started(nn.Conv2d(channels, hidden, 1), gain)
         self.conv2 = _started(nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden // group_width), gain)
-        self.conv3 = _started(nn.Conv2d(hidden, channels, 1, bias=False), 0.0)
+        # a weight of zeros has no norm to be divided by
+        self.conv3 = exempt(_started(nn.Conv2d(hidden, channels, 1, bias=False), 0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         h = F.leaky_relu(self.conv1(x), SLOPE, inplace=True)
