@@ -193,6 +193,32 @@ def test_optimizers_forget_at_each_change_of_phase_and_the_average_goes_on() -> 
     assert (averages[-1] - generator.first.weight).abs().max() > 1e-5
 
 
+@pytest.mark.parametrize("full", [True, False])
+def test_input_gradients_may_be_those_by_enlarged_images_as_in_the_authors_code(full: bool) -> None:
+    """Theirs enlarges images to the final size, and the network takes the means of blocks: by those pixels."""
+    engine, data = played()
+    options = {"stable_kimg": 0.008, "fade_kimg": 0.016, "batch_sizes": {4: 8}, "full_size_gradients": full}
+    engine.game.growth = progressive(16, 4, **options)
+    lengths: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+
+    def look(turn: Any, view: Any) -> None:
+        if not turn.has("discriminator"):
+            return
+        images = view.reals.images.detach()
+        factor = 16 // images.shape[2] if full else 1
+        large = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3).requires_grad_()
+        scores = engine.game.get_submodule("discriminator")(torch.nn.functional.avg_pool2d(large, factor))
+        (expected,) = torch.autograd.grad(scores.sum(), large)
+        found = view.input_gradient(view.reals).detach()
+        lengths.append((factor, found.flatten(1).norm(dim=1), expected.flatten(1).norm(dim=1)))
+
+    engine.watch(look)
+    engine.play(data, 8)
+    assert {factor for factor, *_ in lengths} == ({1, 2, 4} if full else {1})
+    for _, found, expected in lengths:
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-7)
+
+
 def test_averages_may_begin_anew_with_each_level_as_in_gan_zoo() -> None:
     """Copies before a level's first iteration, they follow it by a hundredth of Adam's step of 1e-3."""
     engine, data = played()

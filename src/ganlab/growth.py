@@ -57,6 +57,9 @@ class Progressive:
         reset_optimizers: Whether optimizers forget their state when a fade begins or ends.
         reset_after_fade: False: only when it begins.
         restart_average: Whether moving averages begin anew, as copies, with each level.
+        full_size_gradients: Whether input gradients are those by images of the final size, as in the authors' code,
+            which enlarges smaller ones: at 1/s of the final size they are 1/s as long, and penalties weaker. False: by
+            images of the level, as in pytorch_GAN_zoo. A penalty by finite differences does not follow it.
 
     Raises:
         ValueError: If a number is out of range, a size is none of the networks', or a phase is shorter than one batch.
@@ -76,10 +79,11 @@ class Progressive:
         reset_optimizers: bool = True,
         reset_after_fade: bool = True,
         restart_average: bool = False,
+        full_size_gradients: bool = False,
     ) -> None:
         self.image_sizes, self.players, self.batch_size = tuple(image_sizes), tuple(players), batch_size
         self.reset_optimizers, self.reset_after_fade = reset_optimizers, reset_after_fade
-        self.restart_average = restart_average
+        self.restart_average, self.full_size_gradients = restart_average, full_size_gradients
         heights = [height for height, _ in image_sizes]
         first = _first(heights, start_size)
         self._batch_sizes = _by_size("batch_sizes", batch_sizes, heights, least=1)
@@ -140,6 +144,7 @@ class Progressive:
             learning_rates=dict.fromkeys(self.players, factor) if self._factors else {},
             phase=since_reset if self.reset_optimizers else 0,
             average=phase.level if self.restart_average else 0,
+            gradient_scale=size[0] / self.image_sizes[-1][0] if self.full_size_gradients else 1.0,
         )
 
 

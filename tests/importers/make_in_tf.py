@@ -64,7 +64,7 @@ def translated(text: str, path: str) -> Any:
 
 class Source(SourceFileLoader):
     def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> Any:
-        tree = translated(bytes(data).decode(), str(path))
+        tree = translated(bytes(data).decode("utf-8-sig"), str(path))
         return compile(tree, str(path), "exec", dont_inherit=True, optimize=_optimize)
 
     def exec_module(self, module: types.ModuleType) -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 import cases_chainer
+import cases_growing
 import cases_introvae
 import cases_sagan
 import cases_tf
@@ -22,7 +23,7 @@ from torch import Tensor
 from trained import FOLDER, kept, read
 
 CASE = {**cases_torch.CASE, **cases_tf.CASE, **cases_tf_more.CASE, **cases_chainer.CASE,
-        **cases_sagan.CASE, **cases_introvae.CASE}  # fmt: skip
+        **cases_sagan.CASE, **cases_introvae.CASE, **cases_growing.CASE}  # fmt: skip
 SLOW = {"sagan_imagenet128": pytest.mark.slow}  # 128 pixels in double precision
 CASES = [pytest.param(name, marks=SLOW.get(name, ())) for name in sorted(path.stem for path in FOLDER.glob("*.npz"))]
 

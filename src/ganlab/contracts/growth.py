@@ -21,6 +21,7 @@ class Stage:
         learning_rates: Factor on a player's learning rate.
         phase: When this number changes, the optimizers forget their state.
         average: When this number changes, moving averages begin anew, as copies.
+        gradient_scale: Factor on input gradients.
     """
 
     image_size: tuple[int, int]
@@ -30,6 +31,7 @@ class Stage:
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     phase: int = 0
     average: int = 0
+    gradient_scale: float = 1.0
 
 
 @runtime_checkable

@@ -27,6 +27,7 @@ class Setting:
         double_backward: Whether the networks' main pass can be differentiated twice (compiled
             ones cannot).
         input_gradient: A compiled replacement for the eager input gradient, or None.
+        gradient_scale: Factor on input gradients; networks that grow may have another in each stage.
         timer: Surrounds each part of an iteration, for the benchmark.
     """
 
@@ -37,4 +38,5 @@ class Setting:
     strength: float = 1.0
     double_backward: bool = True
     input_gradient: Callable[..., Tensor] | None = None
+    gradient_scale: float = 1.0
     timer: Callable[[str], AbstractContextManager[Any]] = nullcontext

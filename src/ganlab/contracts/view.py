@@ -233,7 +233,7 @@ class View(Passes):
         Of several logits an image it is that of their mean, see `ganlab.contracts.game.Game.per_image`.
 
         In float32 with autocast off. It uses the main forward pass where that was made in float32
-        and can be differentiated twice, and makes its own otherwise.
+        and can be differentiated twice, and makes its own otherwise. A stage of growth may scale it.
         """
 
         def compute() -> Tensor:
@@ -252,7 +252,11 @@ class View(Passes):
                 (gradient,) = torch.autograd.grad(self._total(self.eager_logits(own)), own.images, create_graph=True)
             return gradient
 
-        return self._once(("input_gradient", points), compute)
+        def scaled() -> Tensor:
+            scale, gradient = self.setting.gradient_scale, compute()
+            return gradient if scale == 1 else scale * gradient
+
+        return self._once(("input_gradient", points), scaled)
 
     def player_gradient(self, player: str, create_graph: bool = False) -> list[Tensor]:
         """Return the gradient of a player's own objective (without regularizers) by its parameters."""

@@ -220,6 +220,7 @@ class GANModule(L.LightningModule):
         """Set the networks and their averages to a stage of growth."""
         before, self._stage = self._stage, stage
         self.game.set_stage(stage)
+        self.setting.gradient_scale = stage.gradient_scale
         grow_to(self.average.values(), stage)
         if self.training_options.compile and before is not None and _way(before) != _way(stage):
             # another way through the networks is other code, which torch compiles anew a few times only (8); the
