@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from ganlab.commands.command import Command, Passed
+from ganlab.commands.command import Command, Passed, Word
+from ganlab.core.errors import GanlabError
 from ganlab.core.ranges import at_least
 
 _OPTIONS = ("loss", "loss.*", "reg", "reg.*", "game", "game.*", "optimizer/*", "optimizer.*", "prior", "prior.*")
@@ -18,6 +19,7 @@ class Dynamics(Command):
 
       ganlab dynamics loss=non_saturating reg=r1
       ganlab dynamics loss=wasserstein game.update=simultaneous optimizer.generator.momentum=0.5
+      ganlab dynamics table      published methods, and every loss and regularizer that is installed
 
     The last line is "verdict: W": converges, converges sublinearly, cycles, diverges or undecided.
 
@@ -29,13 +31,28 @@ class Dynamics(Command):
     Both players have optimizer sgd with lr=0.05 here unless you say otherwise. See docs/dynamics.md.
     """
 
+    what: Annotated[Sequence[str], Word("[table]")] = ()
     problem: str = "dirac"
     iterations: Annotated[int, at_least(100)] = 4000
     more: Annotated[Sequence[str], Passed(_OPTIONS, "loss=, reg=, game.OPTION=, optimizer.PLAYER.OPTION=")] = ()
 
     def __call__(self) -> int:
+        if self.what:
+            return self._print_table()
         from ganlab.dynamics import laboratory, sentences
 
         found = laboratory.study(self.problem, self.more, self.iterations)
         print("\n".join(sentences.about(found)))
+        return 0
+
+    def _print_table(self) -> int:
+        if list(self.what) != ["table"]:
+            raise GanlabError(f"`ganlab dynamics` takes options, or the word table, got {' '.join(self.what)!r}.")
+        if changed := self.changed(["problem", "iterations", "more"]):
+            raise GanlabError(f"`ganlab dynamics table` has its own games: leave out {', '.join(changed)}.")
+        from ganlab.dynamics import table
+
+        for title, rows in (("Published methods", table.published()), ("Installed components", table.installed())):
+            print(f"{title}, at the Dirac\n")
+            print("\n".join(table.text(list(table.lines(rows)))), end="\n\n", flush=True)
         return 0

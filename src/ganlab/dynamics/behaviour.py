@@ -16,6 +16,7 @@ _THERE = 1e-9  # times its first distance: one that arrived
 _LEFT = 1e3  # times a small first distance: one that left the neighbourhood
 _LEAST_LEAVING = 8  # iterations in which it leaves that far, if it leaves by a factor
 _FLAT = 0.02  # change of the logarithm of the distance over the whole trajectory at the last slope
+_WAVES = 4  # times the deviations from a line, below which a change is none
 _GEOMETRIC, _POWER, _FASTER = 0.8, 0.3, 1.4  # ratios of the last to the middle slope of the logarithm
 _STILL = 1e-9  # motion in an iteration, as a share of the distance
 
@@ -80,7 +81,7 @@ def _of_blocks(d: np.ndarray, steps: np.ndarray) -> Behaviour:
     middle, last = (_slope(logs[third : 2 * third]) / size, _slope(logs[2 * third :]) / size)
     first, end, length = float(d[0]), float(tops[-1]), len(d) - 1
     rate = math.exp(last)
-    if abs(last) * length < _FLAT:
+    if abs(last) * length < max(_FLAT, _WAVES * _rest(logs[third:]) * length / (size * (count - third))):
         if np.abs(steps[-size:]).max() < _STILL * end:
             word = DIVERGES if end > _LEFT * first else UNDECIDED
             return Behaviour(word, first, end, about=f"it comes to rest elsewhere, at a distance of {end:.4g}")
@@ -103,6 +104,12 @@ def _slope(y: np.ndarray, x: np.ndarray | None = None) -> float:
     if len(y) < 2:
         return 0.0
     return float(np.polyfit(x, y, 1)[0])
+
+
+def _rest(y: np.ndarray) -> float:
+    """Return the standard deviation of the numbers about their line."""
+    x = np.arange(len(y), dtype=float)
+    return float((y - np.polyval(np.polyfit(x, y, 1), x)).std()) if len(y) > 2 else 0.0
 
 
 def judge(paths: Tensor, rest: Tensor) -> tuple[Verdict, list[Behaviour]]:

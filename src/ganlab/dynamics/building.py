@@ -22,7 +22,7 @@ from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.dynamics.play import Play
 from ganlab.dynamics.problems import PROBLEMS, Problem
 
-_NETWORKS = ("generator", "discriminator")
+NETWORKS = ("generator", "discriminator")
 _DEFAULTS = Path(__file__).with_name("defaults.yaml")
 
 
@@ -45,11 +45,11 @@ def configuration(words: Sequence[str]) -> Config:
     """
     defaults = yaml.safe_load(_DEFAULTS.read_text(encoding="utf-8"))
     values = {}
-    for player in _NETWORKS:
+    for player in NETWORKS:
         group = f"optimizer/{player}"
         chosen = any(word.startswith(f"{group}=") for word in words)
         values[f"optimizer.{player}.lr"] = defaults["lr_of_others" if chosen else "lr"]
-    choices = {f"optimizer/{player}": defaults["optimizer"] for player in _NETWORKS}
+    choices = {f"optimizer/{player}": defaults["optimizer"] for player in NETWORKS}
     return compose.read(words, Inherited(choices, values))
 
 
@@ -62,7 +62,7 @@ def build(of: Problem, config: Config) -> Play:
     game = config["game"]
     takes = set(schema.takes(game.maker))
     for role in kinds.roles():
-        if role in takes and role not in (*_NETWORKS, "loss"):
+        if role in takes and role not in (*NETWORKS, "loss"):
             raise GanlabError(
                 f"problem={of.name} has a generator and a discriminator, and {game.typed} needs a "
                 f"{kinds.KINDS[role].what}: choose another game, as game={kinds.KINDS['game'].default}."

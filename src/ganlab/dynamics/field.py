@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -46,11 +46,13 @@ class Field:
 
     Args:
         play: The game; its weights and state are as before after each call.
+        like: A field of a game with the same networks, loss and regularizers, whose recorded operations serve here too;
+            update rule, repetitions and optimizers may be others.
     """
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: Play, like: Field | None = None) -> None:
         self.play = play
-        self._turns: dict[Turn, OfTurn] = {}
+        self._turns: dict[Turn, OfTurn] = {} if like is None else like._turns
         self._jacobians: dict[Turn, tuple[Tensor, Tensor]] = {}  # the last of each turn, and where
         self._by_differences: set[Turn] = set()
         self._shares = {}
@@ -92,9 +94,10 @@ class Field:
 
     def of(self, turn: Turn) -> OfTurn:
         """Return the gradients of one turn."""
-        if turn not in self._turns:
-            self._turns[turn] = self._recorded(turn) or self._played(turn)
-        return self._turns[turn]
+        once = replace(turn, repeat=1)
+        if once not in self._turns:
+            self._turns[once] = self._recorded(once) or self._played(once)
+        return self._turns[once]
 
     def _recorded(self, turn: Turn) -> OfTurn | None:
         play = self.play
@@ -116,6 +119,7 @@ class Field:
         if not torch.allclose(found, played.batched(points), rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
             return None
 
+        @cache
         def for_many_calls(count: int) -> Callable[[Tensor], Tensor]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

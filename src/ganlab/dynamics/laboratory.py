@@ -14,7 +14,7 @@ from ganlab.dynamics.field import Field
 from ganlab.dynamics.theory import Theory, theory
 from ganlab.dynamics.verdicts import Verdict
 
-_LEAST, _TURNS, _FALLS = 600, 40, 16  # iterations of a simulation: whole turns, and powers of e of its rate
+_LEAST, _TURNS, _FALLS = 300, 40, 16  # iterations of a simulation: whole turns, and powers of e of its rate
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ class Play:
         return [part.view_as(p) for part, p in zip(weights.split(sizes), self._parameters, strict=True)]
 
     def _objectives(self, turns: Turns, turn: Turn) -> Any:
-        slot = next(slot for slot in self.slots() if slot.turn == turn)
+        slot = Slot(turn, 0, round(BATCH * turn.batch), turn.reals == "fresh")
         reals = self._real_batches([slot])
         reals.next()
         return self._objectives_of(turns, slot, reals)

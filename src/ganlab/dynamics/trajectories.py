@@ -20,6 +20,7 @@ from ganlab.engine.updates import RULES
 
 NEAR = 1e-4  # distance of the start near the equilibrium, times the problem's radius
 _ANGLES = (0.6, 2.2, 3.9)  # of the starts in each plane, in radians
+_MANY = 50  # iterations for which it is worth to record the gradients of so many starts
 _FAR = 1e9  # a trajectory that gets so far is not followed on
 
 
@@ -67,7 +68,7 @@ def _played(play: Play, begin: Tensor, iterations: int) -> Tensor:
 
 def _together(field: Field, begin: Tensor, iterations: int) -> Tensor:
     """Play all starts at a time, with the same optimizers and rules, on recorded gradients."""
-    crowd = _Crowd(field, begin)
+    crowd = _Crowd(field, begin, iterations)
     found = [begin]
     for k in range(iterations):
         crowd.iterate(k)
@@ -82,7 +83,7 @@ def _together(field: Field, begin: Tensor, iterations: int) -> Tensor:
 class _Crowd:
     """S copies of a game's players; each has parameters of its own, so that no optimizer mixes them."""
 
-    def __init__(self, field: Field, begin: Tensor) -> None:
+    def __init__(self, field: Field, begin: Tensor, iterations: int) -> None:
         self.field, self.game = field, field.play.game
         sizes = field.play.sizes
         self.parameters = {
@@ -97,8 +98,7 @@ class _Crowd:
         game = _Players(copies)
         self.optimizers = PlayerOptimizers(game, field.play.optimizers.factories, Hooks(), setting)  # type: ignore[arg-type]
         self.optimizers.take(self.optimizers.make())
-        turns = {slot.turn for slot in field.play.slots()}
-        self.gradients = {turn: field.of(turn).for_many_calls(len(begin)) for turn in turns}
+        self.size, self.recorded = len(begin), iterations >= _MANY
 
     def weights(self) -> Tensor:
         return torch.cat([torch.stack([p.detach() for p in group]) for group in self.parameters.values()], 1)
@@ -108,12 +108,10 @@ class _Crowd:
         RULES[self.game.update](slots, _NoReals(), self._evaluate, self.optimizers)  # type: ignore[arg-type]
 
     def _evaluate(self, slot, reals) -> None:  # type: ignore[no-untyped-def]
-        if slot.turn not in self.gradients:
-            self.gradients[slot.turn] = self.field.of(slot.turn).for_many_calls(
-                len(next(iter(self.parameters.values())))
-            )
+        of = self.field.of(slot.turn)
+        gradients = of.for_many_calls(self.size) if self.recorded else of.batched
         parts = 1 if self.game.update == "alternating" else slot.turn.repeat
-        gradient = self.gradients[slot.turn](self.weights()) / parts
+        gradient = gradients(self.weights()) / parts
         columns = gradient.split(list(self.field.play.sizes.values()), 1)
         for (player, group), column in zip(self.parameters.items(), columns, strict=True):
             if player in slot.turn.players:
