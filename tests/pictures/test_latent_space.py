@@ -134,13 +134,13 @@ def test_rows_of_an_interpolation_have_the_class_that_they_are_of(big: Run, tmp_
     [
         (
             ["kind=grids"],
-            "kind must be one of grid, interpolation, truncation, mixing, reconstruction, got 'grids'; did you",
+            "kind must be one of grid, interpolation, truncation, mixing, reconstruction, projection, got 'grids'",
         ),
         (["steps=3"], "steps goes with kind=interpolation, not with kind=grid"),
         (["kind=truncation", "truncation=0.5"], "truncation goes with kind=grid or interpolation"),
         (["kind=interpolation", "steps=1"], "steps must be at least 2"),
         (["kind=interpolation", "path=round"], "path must be one of linear, spherical"),
-        (["kind=interpolation", "between=images"], "between must be one of latents, classes"),
+        (["kind=interpolation", "between=pictures"], "between must be one of latents, classes"),
         (["kind=interpolation", "between=classes", "labels=[1,99]"], "classes from 0 to 9, got 99"),
         (["kind=interpolation", "between=classes", "labels=[3,3]"], "between=classes needs at least two classes"),
         (["labels=[]"], "labels must be a list of at least one class, got []"),

@@ -331,4 +331,5 @@ def refuse_hub_name(name: str, typed: str) -> None:
 def hub_reason(error: Exception) -> str:
     """Return the reason of a failure on the Hub, in one sentence."""
     said = " ".join(str(error).split()) or type(error).__name__
+    said = re.sub(r" ?For more information check: \S+", "", said)  # a page about HTTP
     return sentence(said.partition(" (Request ID")[0][:200].rstrip("."))
