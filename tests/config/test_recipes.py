@@ -22,7 +22,7 @@ PATH = {"sngan_imagenet128", "sagan_imagenet128", "biggan_imagenet128", "biggan_
         "wgan_div_celeba", "ttur_celeba", "pggan_celebahq", "stylegan_ffhq",
         "emoji_pggan", "emoji_stylegan", "r3gan_ffhq64", "r3gan_ffhq256",
         "r3gan_imagenet32", "r3gan_imagenet64", "stylegan2_auto", "stylegan2_ffhq256",
-        "stylegan2_ffhq1024"}  # fmt: skip
+        "stylegan2_ffhq1024", "emoji_r3gan", "emoji_stylegan2"}  # fmt: skip
 # the reference implementations' own counts: classes, generator, discriminator
 COUNTS = {
     "biggan_cifar10": (10, 4_304_387, 4_207_361),

@@ -113,6 +113,19 @@ def network_of(run: Run, role: str) -> torch.nn.Module:
     return run.generator if role == "average" else getattr(run.module.game, role)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case.startswith("stylegan2")])
+def test_styles_are_truncated_and_noise_left_out_as_in_the_official_network(case: str, imported: Imported) -> None:
+    about, _, run = imported(case)
+    z, _, y = inputs(case, about["latent_dim"], about["size"], about["classes"])
+    asked: dict[str, dict[str, Any]] = {
+        "none": {"noise": "off"}, "psi": {"psi": 0.7}, "cutoff": {"psi": 0.7, "cutoff": 2}
+    }  # fmt: skip
+    for name, options in asked.items():
+        with torch.no_grad():
+            found = thinned(network_of(run, "generator").eval()(z, y, **{"noise": "fixed", **options}))
+        assert error(found, about[f"G.pth/{name}"]) <= 1e-5, name
+
+
 def convert(about: About, role: str, tensors: Tensors) -> Network:
     chosen = importers.formats()[about["format"]]
     return (
