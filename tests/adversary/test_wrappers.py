@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-WRAPPERS = ("none", "ddp", "fabric", "accelerate")
+WRAPPERS = ("none", "ddp", "fabric", "accelerate", "fsdp", "fsdp_exact")
 SCRIPT = """
 import sys, torch
 from torch import nn
@@ -27,6 +27,13 @@ if kind == "ddp":
     judge = DistributedDataParallel(judge)
 elif kind == "none":
     torch.distributed.init_process_group("gloo")
+elif kind.startswith("fsdp"):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    torch.distributed.init_process_group("gloo")
+    mesh = init_device_mesh("cpu", (2,))
+    for layer in (judge[0], judge[2], judge):
+        fully_shard(layer, mesh=mesh)
 elif kind == "fabric":
     from lightning.fabric import Fabric
     fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
@@ -37,16 +44,26 @@ elif kind == "accelerate":
     judge, optimizer = Accelerator(cpu=True).prepare(judge, optimizer)
 averages, average = [], distributed.average
 distributed.average = lambda tensors: (averages.append(1), average(tensors))[1]
-if kind == "none":
+if kind in ("none", "fsdp", "fsdp_exact"):
     optimizer = torch.optim.SGD(judge.parameters(), lr=0.1)
-adversary = ganlab.Adversary(judge, "non_saturating", {"r1": {"gamma": 0.5}, "lecam": {}}, optimizer=optimizer)
+r1 = {"gamma": 0.5} if "fsdp" not in sys.argv[-1] else {"gamma": 0.5, "estimator": "finite_difference", "share": 1.0}
+if kind == "fsdp_exact":
+    try:
+        ganlab.Adversary(judge, "non_saturating", {"r1": {}}, optimizer=optimizer)
+    except ganlab.GanlabError as error:
+        assert "reg=r1 differentiates twice, which FSDP" in str(error), error
+    else:
+        raise SystemExit("it was not refused")
+adversary = ganlab.Adversary(judge, "non_saturating", {"r1": r1, "lecam": {}}, optimizer=optimizer)
 draws = torch.Generator().manual_seed(1)
 for _ in range(4):
     real, fake = (distributed.own(torch.randn(8, 3, generator=draws)) for _ in range(2))
     adversary.step(real, fake)
-assert len(averages) == 4, averages
+assert len(averages) == (0 if kind.startswith("fsdp") else 4), averages
+weights = [p.detach() for p in adversary.game.discriminator.parameters()]
+weights = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in weights]
 if distributed.rank() == 0:
-    torch.save([p.detach() for p in adversary.game.discriminator.parameters()], output)
+    torch.save(weights, output)
 if torch.distributed.is_initialized():
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
@@ -61,9 +78,13 @@ def test_two_processes_under_a_wrapper_equal_one(kind: str, tmp_path: Path) -> N
     script = tmp_path / "loop.py"
     script.write_text(SCRIPT)
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    subprocess.run([*run, str(script), kind, str(tmp_path / "two.pt")], check=True, capture_output=True, text=True)
+    subprocess.run(
+        [*run, str(script), kind, str(tmp_path / f"{kind}-two.pt")], check=True, capture_output=True, text=True
+    )
     alone = SCRIPT.replace('torch.distributed.init_process_group("gloo")', "pass")
     script.write_text(alone)
-    subprocess.run([sys.executable, str(script), "none", str(tmp_path / "one.pt")], check=True, capture_output=True)
-    for two, one in zip(*(torch.load(tmp_path / f"{name}.pt") for name in ("two", "one")), strict=True):
+    subprocess.run(
+        [sys.executable, str(script), "none", str(tmp_path / f"{kind}-one.pt")], check=True, capture_output=True
+    )
+    for two, one in zip(*(torch.load(tmp_path / f"{kind}-{name}.pt") for name in ("two", "one")), strict=True):
         torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)

@@ -134,7 +134,9 @@ class Adversary(nn.Module):
         if compiled:
             refuse_double_backward(regularizers)
             compile_networks(self.game, self._setting)
-        turns = Turns(self.game, self._hooks, self._setting, self.player_optimizers, compiled=compiled)
+        turns = Turns(
+            self.game, self._hooks, self._setting, self.player_optimizers, compiled=compiled, sharded=self._sharded
+        )
         self._loop = Loop(self.game, turns, self.seed)
         self.calls = 0
         self.progress = self._shown = Progress()

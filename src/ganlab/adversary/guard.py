@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from ganlab.contracts.instrument import Step
@@ -38,24 +39,31 @@ class Guard(nn.Module):
     def around(self, step: Step) -> Iterator[None]:
         """Surround a step."""
         gradients = [p.grad for p in step.parameters if p.grad is not None]
-        broken = ~nn.utils.get_total_norm(gradients).isfinite()
+        norm = nn.utils.get_total_norm(gradients)
+        broken = ~(norm.full_tensor() if isinstance(norm, DTensor) else norm).isfinite()
         self.skipped += broken
         self._optimizers.pending.dropped = broken
         optimizer = self._optimizers.by_player[step.player]
-        if getattr(optimizer, "_step_supports_amp_scaling", False):
+        if getattr(optimizer, "_step_supports_amp_scaling", False) and not isinstance(norm, DTensor):
             optimizer.found_inf = broken.float()  # type: ignore[attr-defined]
             yield
             del optimizer.found_inf  # type: ignore[attr-defined]
             return
-        kept = {id(t): (t, t.detach().clone()) for t in _changed(optimizer)}
+        kept = {id(t): (t, _shard(t).clone()) for t in _changed(optimizer)}
         yield
         for tensor in _changed(optimizer):
-            _, value = kept.get(id(tensor), (tensor, torch.zeros_like(tensor)))
-            with torch.no_grad():
-                tensor.copy_(torch.where(broken.to(tensor.device), value, tensor))
+            now = _shard(tensor)
+            _, value = kept.get(id(tensor), (tensor, torch.zeros_like(now)))
+            now.copy_(torch.where(broken.to(now.device), value, now))
 
 
 def _changed(optimizer: Optimizer) -> list[Tensor]:
     """Return what a step changes: weights and moments."""
     weights = [p for group in optimizer.param_groups for p in group["params"]]
     return weights + [t for values in optimizer.state.values() for t in values.values() if isinstance(t, Tensor)]
+
+
+def _shard(tensor: Tensor) -> Tensor:
+    """Return the part of a tensor that is here, of one that FSDP has sharded."""
+    here = tensor.detach()
+    return here.to_local() if isinstance(here, DTensor) else here

@@ -62,6 +62,11 @@ def parts_of(discriminator: Any, loss: Any, reg: Any, augment: Any, total_steps:
     except ValueError as error:
         raise GanlabError(f"{chosen.typed}: {sentence(error)}") from error
     for one in hooks:
+        if sharded and getattr(getattr(made[one.key], "slopes", None), "exact", False):
+            raise GanlabError(
+                f"{one.typed} differentiates twice, which FSDP cannot: set estimator=finite_difference where it has "
+                f"this option, or leave it out."
+            )
         games.attach(one.typed, made[one.key], game)
         _refuse_weights_of_others(one.typed, made[one.key], game)
     scheduled = [number for one in (chosen, *hooks) for number in numbers.follow(one, made[one.key])]

@@ -30,11 +30,20 @@ class Turns:
         setting: The options that all views share.
         optimizers: Their parameters are what players train; `View.update` goes to their pending values.
         compiled: Networks are compiled: parametrized weights are then not held.
+        sharded: FSDP holds the weights: a pass is then made with others, whose gradients it hands on.
     """
 
     def __init__(
-        self, game: Game, hooks: Hooks, setting: Setting, optimizers: PlayerOptimizers, *, compiled: bool = False
+        self,
+        game: Game,
+        hooks: Hooks,
+        setting: Setting,
+        optimizers: PlayerOptimizers,
+        *,
+        compiled: bool = False,
+        sharded: bool = False,
     ) -> None:
+        self._sharded = sharded
         self.game, self.hooks, self.setting, self.optimizers = game, hooks, setting, optimizers
         self._playing: tuple[str, ...] | None = None
         self._previous: Turn | None = None  # the last one evaluated, if only its players have stepped since
@@ -96,7 +105,7 @@ class Turns:
             last = len(objectives) - 1
             # leaves other than the players' parameters exist only where penalties made them; without any,
             # the plain call saves a walk over the graph
-            plain = last == 0 and not self.hooks.terms and not self.hooks.features
+            plain = self._sharded or (last == 0 and not self.hooks.terms and not self.hooks.features)
             for i, (player, terms) in enumerate(objectives.items()):
                 total = summed(terms.values())
                 total = total / parts if parts > 1 else total
