@@ -64,8 +64,8 @@ def build(of: Problem, config: Config) -> Play:
     for role in kinds.roles():
         if role in takes and role not in (*NETWORKS, "loss"):
             raise GanlabError(
-                f"problem={of.name} has a generator and a discriminator, and {game.typed} needs a "
-                f"{kinds.KINDS[role].what}: choose another game, as game={kinds.KINDS['game'].default}."
+                f"problem={of.name} has a generator and a discriminator, and {game.typed} also wants: "
+                f"{kinds.KINDS[role].what}. Choose another game, as game={kinds.KINDS['game'].default}."
             )
     networks: dict[str, nn.Module] = {"generator": of.generator(), "discriminator": of.discriminator()}
     networks = {kind: network for kind, network in networks.items() if kind in takes}
