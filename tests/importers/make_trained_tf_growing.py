@@ -93,7 +93,7 @@ class Random:
 
 
 def numbers(random: Random, draws: Draws, batch: int, level: int, needed: set[str]) -> dict[Any, Any]:
-    """What one step draws, in the order in which ganlab draws it."""
+    """Return what one step draws, in the order in which ganlab draws it."""
     found: dict[str, Any] = {"latents": draws.normal(batch, LATENTS)}
     if "style mixing" in needed:
         found["style mixing"] = draws.normal(batch, LATENTS)
@@ -114,7 +114,7 @@ def numbers(random: Random, draws: Draws, batch: int, level: int, needed: set[st
 
 
 class Code:
-    """What `train` takes of one of the codes."""
+    """The parts of one of the codes that `train` takes."""
 
     networks: dict[str, Any]  # G, D, Gs with get_output_for, input_shapes and vars
     losses: dict[str, Callable[..., Any]]
