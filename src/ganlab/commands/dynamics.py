@@ -21,19 +21,20 @@ class Dynamics(Command):
       ganlab dynamics loss=non_saturating reg=r1
       ganlab dynamics loss=wasserstein game.update=simultaneous optimizer.generator.momentum=0.5
       ganlab dynamics table      published methods, and every loss and regularizer that is installed
+      ganlab dynamics page       a lecture to play with, in one file
 
     The last line is "verdict: W": converges, converges sublinearly, cycles, diverges or undecided.
 
     Args:
         problem: dirac, linear_quadratic, gaussian
         iterations: most iterations of a trajectory
-        out: the picture, .png, .svg or .pdf; null: none
+        out: the picture, .png, .svg or .pdf; null: none. Of the page: dynamics.html, or another file
         more: loss, reg, game and optimizer.PLAYER, which mean what they mean in `ganlab train`
 
     Both players have optimizer sgd with lr=0.05 here unless you say otherwise. See docs/dynamics.md.
     """
 
-    what: Annotated[Sequence[str], Word("[table]")] = ()
+    what: Annotated[Sequence[str], Word("[table|page]")] = ()
     problem: str = "dirac"
     iterations: Annotated[int, at_least(100)] = 4000
     out: Annotated[str | None, PATH] = "dynamics.png"
@@ -41,7 +42,7 @@ class Dynamics(Command):
 
     def __call__(self) -> int:
         if self.what:
-            return self._print_table()
+            return self._view(" ".join(self.what))
         from ganlab.dynamics import figures, laboratory, sentences
 
         found = laboratory.study(self.problem, self.more, self.iterations)
@@ -53,9 +54,22 @@ class Dynamics(Command):
         print(last)
         return 0
 
+    def _view(self, word: str) -> int:
+        views = {"table": self._print_table, "page": self._write_page}
+        if word not in views:
+            raise GanlabError(f"`ganlab dynamics` takes options, or one of the words {', '.join(views)}, got {word!r}.")
+        return views[word]()
+
+    def _write_page(self) -> int:
+        if changed := self.changed(["problem", "iterations", "more"]):
+            raise GanlabError(f"`ganlab dynamics page` lets its reader choose: leave out {', '.join(changed)}.")
+        from ganlab.dynamics import page
+
+        path = Path(self.out or page.FILE) if self.changed(["out"]) else Path(page.FILE)
+        print(page.write(path / page.FILE if path.is_dir() else path))
+        return 0
+
     def _print_table(self) -> int:
-        if list(self.what) != ["table"]:
-            raise GanlabError(f"`ganlab dynamics` takes options, or the word table, got {' '.join(self.what)!r}.")
         if changed := self.changed(["problem", "iterations", "out", "more"]):
             raise GanlabError(f"`ganlab dynamics table` has its own games: leave out {', '.join(changed)}.")
         from ganlab.dynamics import table
