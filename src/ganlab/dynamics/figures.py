@@ -60,7 +60,7 @@ def _draw_plane(axes: Any, shown: Any, plane: Any) -> None:
         axes.plot(*line.T, color=colour, linewidth=0.8)
         if number:  # the first begins too near to be seen
             axes.plot(*line[0], "o", color=colour, markersize=4)
-    axes.plot(shown["equilibrium"][across], shown["equilibrium"][up], "k+", markersize=9)
+    axes.plot(shown["rest"][across], shown["rest"][up], "k+", markersize=9)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), title="field and trajectories")
     axes.set(xlabel=shown["weights"][across], ylabel=shown["weights"][up])
 

@@ -18,17 +18,17 @@ def of(found: Findings, points: int = 400) -> dict[str, Any]:
         points: Most points of a trajectory.
 
     Returns:
-        ``problem``, ``weights`` and ``equilibrium``; ``planes``: each with its two weights, ``at`` (a grid) and
-        ``arrows`` (-v there, with other weights at the equilibrium); ``paths``: of each start, its points, and
-        ``every``, the iterations from one to the next; ``flow`` and ``map``: eigenvalues as [real, imaginary];
-        ``theory``, ``simulation`` and ``verdict``: word, reason and rate.
+        ``problem``, ``weights`` and ``rest``, their values at the equilibrium; ``planes``: each with its two weights,
+        ``at`` (a grid) and ``arrows`` (-v there, with other weights at the equilibrium); ``paths``: of each start,
+        its points, and ``every``, the iterations from one to the next; ``flow`` and ``map``: eigenvalues as
+        [real, imaginary]; ``theory``, ``simulation`` and ``verdict``: word, reason and rate.
     """
     problem = found.field.play.problem
     every = max(1, (len(found.paths) - 1) // points)
     return {
         "problem": problem.name,
         "weights": list(problem.weights),
-        "equilibrium": list(problem.equilibrium),
+        "rest": list(problem.equilibrium),
         "planes": [_plane(found, across, up) for across, up in problem.planes],
         "paths": _finite(found.paths[::every].transpose(0, 1).tolist()),
         "every": every,
