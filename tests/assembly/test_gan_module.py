@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import ganlab
 from ganlab.assembly import experiment, lightning_check
 from ganlab.config import compose
-from ganlab.engine.module import GANModule as EnginesModule
+from ganlab.engine.module import GameModule
 from ganlab.losses.hinge import Hinge
 from ganlab.metrics import as_torchmetric
 from ganlab.optimizers import sgd
@@ -320,7 +320,7 @@ def test_names_become_objects_without_hydra_or_lightning() -> None:
 
 
 def test_the_module_of_a_run_is_the_same_class(tmp_path: Path) -> None:
-    assert issubclass(ganlab.GANModule, EnginesModule)
+    assert issubclass(ganlab.GANModule, GameModule)
     built = experiment.build(compose.read(["generator.width=4"]), with_data=True)
     assert isinstance(built.module, ganlab.GANModule)
 

@@ -38,7 +38,7 @@ from ganlab.contracts.turn import Turn
 from ganlab.contracts.view import View
 from ganlab.engine.averaging import Average
 from ganlab.engine.loader import Loader
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.games.bigan import BiGAN
 from ganlab.games.meg import MEG
 from ganlab.games.standard import Standard
@@ -537,7 +537,7 @@ def test_an_iteration_is_one_step_of_lightning_however_many_turns_it_has() -> No
     """Lightning issue 17958: its own count would be 3 turns and a lazy one for each iteration. The
     engine leans on private hooks of Lightning's wrappers, which this pins."""
     engine = Engine(standard(discriminator_steps=2), {"r1": R1(interval_steps=2)})
-    module: GANModule = engine.module
+    module: GameModule = engine.module
     loader = Loader(images(), engine.game, lambda: module.progress, batch_size=BATCH, accumulate=1, seed=0)
     trainer = L.Trainer(
         accelerator="cpu", devices=1, max_steps=5, max_epochs=-1, logger=False, enable_checkpointing=False,

@@ -16,7 +16,7 @@ from ganlab.config import compose, configuration
 from ganlab.contracts.plan import plan
 from ganlab.contracts.view import View
 from ganlab.core.randomness import Stream
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 
 Terms = dict[str, dict[str, Tensor]]
 About = dict[str, Any]
@@ -63,7 +63,7 @@ BOTH = {player: term(player) for player in ("discriminator", "generator")}
 
 def play(
     case: str, chosen: Case, about: About, monkeypatch: pytest.MonkeyPatch
-) -> tuple[GANModule, list[Terms], dict[str, Translated]]:
+) -> tuple[GameModule, list[Terms], dict[str, Translated]]:
     networks = {name: chosen.translated(case, about, name) for name in about["shapes"]}
     composed = compose.composed([*chosen.words, "data=digits", "data.image_channels=3"])
     recipes_batch = composed["data"]["batch_size"]
@@ -103,7 +103,7 @@ def play(
     return module, terms, networks
 
 
-def parts(module: GANModule, network: str) -> list[tuple[str, nn.Module]]:
+def parts(module: GameModule, network: str) -> list[tuple[str, nn.Module]]:
     """Return the modules of a network of theirs, each with the prefix of its tensors in `Translated.state`."""
     if network in ("G", "average"):
         return [("", module.game.get_submodule("generator") if network == "G" else module.average["generator"])]
@@ -144,7 +144,7 @@ def drawing(draws: Draws, classes: int) -> Callable[..., Tensor]:
 
 
 def batches(
-    module: GANModule, draws: Draws, composed: dict[str, Any], iterations: int
+    module: GameModule, draws: Draws, composed: dict[str, Any], iterations: int
 ) -> Iterator[dict[str, list[Tensor | None]]]:
     """Yield the batches of the turns that take new real images, an iteration at a time."""
     data, accumulate = composed["data"], composed["accumulate"]

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Timer
 from support.killing import killed
 from support.runs import TINY, Train, assert_bit_equal, metrics, state
 
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.runs import session
 from ganlab.runs.callbacks.grids import Grids
 
@@ -23,16 +23,16 @@ Patch = pytest.MonkeyPatch
 def by_signal(number: signal.Signals) -> Callable[[Patch], Sequence[str]]:
     def arrange(monkeypatch: Patch) -> Sequence[str]:
         signal.signal(number, signal.SIG_DFL)  # the tests themselves may run under nohup
-        evaluate = GANModule._evaluate
+        evaluate = GameModule._evaluate
         done: list[int] = []
 
-        def patched(self: GANModule, slot: Any, reals: Any) -> None:
+        def patched(self: GameModule, slot: Any, reals: Any) -> None:
             evaluate(self, slot, reals)
             if self.progress.iteration == LAST - 1 and not done:
                 done.append(1)
                 signal.raise_signal(number)
 
-        monkeypatch.setattr(GANModule, "_evaluate", patched)
+        monkeypatch.setattr(GameModule, "_evaluate", patched)
         return []
 
     return arrange

@@ -96,23 +96,23 @@ def test_a_run_that_stopped_before_its_first_checkpoint_may_be_started_again_in_
 def test_too_little_memory_ends_in_a_sentence_that_says_what_to_do(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ganlab.engine.module import GANModule
+    from ganlab.engine.module import GameModule
 
     def full(*arguments: Any) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(GANModule, "training_step", full)
+    monkeypatch.setattr(GameModule, "training_step", full)
     with pytest.raises(GanlabError, match="too little memory for micro-batches of 4 images: take accumulate=4"):
         train("accumulate=2")
 
 
 def test_other_errors_of_the_program_are_not_swallowed(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ganlab.engine.module import GANModule
+    from ganlab.engine.module import GameModule
 
     def broken(*arguments: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(GANModule, "training_step", broken)
+    monkeypatch.setattr(GameModule, "training_step", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         train()
 

@@ -1,4 +1,4 @@
-"""A GANModule played by hand, without a Trainer, and the smallest networks for it."""
+"""A GameModule played by hand, without a Trainer, and the smallest networks for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ganlab.core.randomness import Stream
 from ganlab.data.prepare import Images
 from ganlab.engine.averaging import Average
 from ganlab.engine.loader import Loader
-from ganlab.engine.module import GANModule, Training
+from ganlab.engine.module import GameModule, Training
 from ganlab.layers.norm import BatchNorm, ConditionalBatchNorm
 from ganlab.priors import Normal
 
@@ -60,7 +60,7 @@ class Engine:
         factories = {p: lambda params, lr=rates[p]: optimizer(list(params), lr=lr) for p in game.players}
         options = Training(**{"batch_size": BATCH, **training})  # type: ignore[arg-type]
         setting = Setting(Normal(), LATENTS) if setting is None else setting
-        self.module = GANModule(game, regularizers or {}, factories, setting, average or Average({}), options)
+        self.module = GameModule(game, regularizers or {}, factories, setting, average or Average({}), options)
         self.module.begin()
         self.turns_played: list[Turn] = []
         evaluate = self.module._evaluate

@@ -72,17 +72,17 @@ class Forked:
 
 def stuck_in_an_iteration() -> None:
     """The second iteration does not end, as while torch.compile works."""
-    from ganlab.engine.module import GANModule
+    from ganlab.engine.module import GameModule
 
-    evaluate = GANModule._evaluate
+    evaluate = GameModule._evaluate
 
-    def patched(self: GANModule, slot: Any, reals: Any) -> None:
+    def patched(self: GameModule, slot: Any, reals: Any) -> None:
         if self.progress.iteration == 1:
             Path("stuck").touch()
             time.sleep(600)
         evaluate(self, slot, reals)
 
-    GANModule._evaluate = patched  # type: ignore[method-assign]
+    GameModule._evaluate = patched  # type: ignore[method-assign]
 
 
 def impatient() -> None:

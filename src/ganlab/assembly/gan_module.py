@@ -25,7 +25,7 @@ from ganlab.engine import module as engine
 from ganlab.sampling import generation
 
 
-class GANModule(engine.GANModule):
+class GANModule(engine.GameModule):
     """A GAN as a LightningModule: `of` networks of one's own, or of the configuration of a run.
 
     Scalars are logged by the names that a run's ``metrics.jsonl`` has, ``generator/adversarial`` and so on, and one for

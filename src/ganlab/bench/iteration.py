@@ -26,7 +26,7 @@ from ganlab.core import kinds, memory
 from ganlab.core.errors import GanlabError
 from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.runs import trainer
 from ganlab.runs.callbacks.recorder import Recorder
 from ganlab.runs.checkpoints import AtomicCheckpointIO
@@ -102,7 +102,7 @@ class Meter(L.Callback):
             if len(self._batches) == self.settings.iterations or self._done in (self.settings.warmup, measured):
                 self._play_rival(pl_module, counted)
         if self._done == measured and self.parts is None:  # the remaining iterations time the parts
-            assert isinstance(pl_module, GANModule)
+            assert isinstance(pl_module, GameModule)
             self.parts = pl_module.setting.timer = Parts(pl_module.device)
             self.finished = (seconds, pl_module.progress.iteration)
         synchronize(pl_module.device)

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 from ganlab.core import randomness
 from ganlab.core.errors import GanlabError
 from ganlab.engine.loader import Loader
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.games.standard import Standard
 from ganlab.layers import state
 
@@ -29,7 +29,7 @@ class PlainLoop:
         GanlabError: If the configuration does more than such a loop.
     """
 
-    def __init__(self, module: GANModule, loader: Loader) -> None:
+    def __init__(self, module: GameModule, loader: Loader) -> None:
         game, options = module.game, module.training_options
         if type(game) is not Standard or game.update != "alternating" or options.accumulate != 1 or options.clip:
             raise GanlabError("compare=plain is for game=standard with alternating updates, accumulate=1 and no clip.")
@@ -108,7 +108,7 @@ class PlainLoop:
 
     def compare(self, module: L.LightningModule) -> float:
         """Largest relative distance of a network's weights from ganlab's, over the whole vector."""
-        assert isinstance(module, GANModule)
+        assert isinstance(module, GameModule)
         distances = []
         for mine, theirs in ((self.generator, module.game.generator), (self.discriminator, module.game.discriminator)):
             a = nn.utils.parameters_to_vector([p.detach().contiguous() for p in mine.parameters()])  # type: ignore[union-attr]

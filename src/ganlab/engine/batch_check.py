@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from ganlab.contracts import plan
 from ganlab.core.errors import GanlabError
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 
 
-def check(module: GANModule, world_size: int) -> None:
+def check(module: GameModule, world_size: int) -> None:
     """Check that every turn's batch divides over ranks and accumulations.
 
     Raises:
@@ -39,7 +39,7 @@ def _divides(batch: int, share: float, parts: int) -> bool:
     return size > 0 and size % parts == 0
 
 
-def _batches(module: GANModule) -> Iterator[tuple[str, int, plan.Progress]]:
+def _batches(module: GameModule) -> Iterator[tuple[str, int, plan.Progress]]:
     """Yield every batch size of a run: its key, its value, and the progress at which the run takes it."""
     given, schedule = module.training_options.batch_size, module.game.growth
     if schedule is None:

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from ganlab.contracts.plan import Progress, plan
 from ganlab.contracts.turn import Turn
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.engine.reals import Batch
 
 
 @contextmanager
-def evaluating(module: GANModule, loader: Iterable[Batch]) -> Iterator[VectorField]:
+def evaluating(module: GameModule, loader: Iterable[Batch]) -> Iterator[VectorField]:
     """Give the vector field of a game in a block, after which the module is as it was.
 
     Args:
@@ -66,7 +66,7 @@ class VectorField:
         sizes: The number of weights of each player, in that order.
     """
 
-    def __init__(self, module: GANModule, batch: Batch) -> None:
+    def __init__(self, module: GameModule, batch: Batch) -> None:
         self._module, self._batch = module, batch
         self._trained = module.player_optimizers.parameters
         self._parameters = [p for parameters in self._trained.values() for p in parameters]

@@ -65,7 +65,7 @@ class Training:
         return shown or 0 <= self.max_steps <= progress.iteration
 
 
-class GANModule(L.LightningModule):
+class GameModule(L.LightningModule):
     """Plays one iteration a ``training_step``: every turn once, or as often as it repeats.
 
     Args:

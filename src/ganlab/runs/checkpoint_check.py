@@ -19,7 +19,7 @@ from ganlab.contracts.growth import Grows, Stage
 from ganlab.contracts.plan import Progress
 from ganlab.core.differences import Dtypes, Problems, differences, is_data, said
 from ganlab.core.errors import GanlabError, few
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 
 VERSION = "pytorch-lightning_version"
 STEPS = "epoch_loop.manual_optimization.optim_step_progress"  # of Lightning's loops; counts iterations, see the module
@@ -44,7 +44,7 @@ def is_ours(checkpoint: Any) -> bool:
 
 
 def taken(
-    module: GANModule,
+    module: GameModule,
     checkpoint: Mapping[str, Any],
     path: Any,
     loops: Mapping[str, Any] | None = None,
@@ -112,7 +112,7 @@ def _of_callbacks(checkpoint: Mapping[str, Any], callbacks: Collection[str]) -> 
             yield f"the state of the callback {said(key)} is no mapping of numbers, words and tensors"
 
 
-def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
+def _of_stage(module: GameModule, stored: Mapping[str, Any]) -> Problems:
     stage, phase, played = stored["stage"], stored["phase"], stored["progress"]["iteration"] > 0
     if module.game.growth is None or not played:
         if stage is not None or phase is not None:
@@ -144,7 +144,7 @@ def _of_stage(module: GANModule, stored: Mapping[str, Any]) -> Problems:
         yield f"its phase is {said(phase)}, and that of its stage {said(stage['phase'])}"
 
 
-def _of_last_steps(module: GANModule, stored: Mapping[str, Any], trained: bool, dtypes: Dtypes) -> Problems:
+def _of_last_steps(module: GameModule, stored: Mapping[str, Any], trained: bool, dtypes: Dtypes) -> Problems:
     """Check the last steps of each player, which the optimistic update keeps."""
     steps = stored["optimistic"]
     if not isinstance(steps, Mapping):
@@ -162,7 +162,7 @@ def _of_last_steps(module: GANModule, stored: Mapping[str, Any], trained: bool, 
 
 
 def _of_training(
-    module: GANModule,
+    module: GameModule,
     checkpoint: Mapping[str, Any],
     optimizers: Sequence[torch.optim.Optimizer],
     loops: Mapping[str, Any],
@@ -200,7 +200,7 @@ def _of_training(
 
 
 def _of_optimizer(
-    module: GANModule,
+    module: GameModule,
     player: str,
     theirs: Any,
     ours: torch.optim.Optimizer,
@@ -235,7 +235,7 @@ def _of_optimizer(
         yield f"the optimizer of {player} has no state"
 
 
-def _example_of_state(module: GANModule, player: str, parameter: Tensor) -> dict[str, Any]:
+def _example_of_state(module: GameModule, player: str, parameter: Tensor) -> dict[str, Any]:
     """Return the state that the player's optimizer has of a parameter of this shape, after one step."""
     like = nn.Parameter(torch.zeros_like(parameter, device="cpu"))
     like.grad = torch.zeros_like(like)
@@ -244,7 +244,7 @@ def _example_of_state(module: GANModule, player: str, parameter: Tensor) -> dict
     return dict(optimizer.state[like])
 
 
-def _playing(module: GANModule) -> set[str]:
+def _playing(module: GameModule) -> set[str]:
     """The players that step in every iteration."""
     return {player for turn in module.game.all_turns() if turn.every == 1 for player in turn.players}
 

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Timer
 
 from ganlab.core import files, stop_signals
 from ganlab.core.errors import GanlabError
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.runs import checkpoints, run_folder
 
 
@@ -58,7 +58,7 @@ def keep_profile(profiler: Any, folder: Path) -> None:
     profiler.describe = describe_in_file
 
 
-def say(outcome: Outcome, module: GANModule, trainer: L.Trainer, failure: OSError | None) -> Outcome:
+def say(outcome: Outcome, module: GameModule, trainer: L.Trainer, failure: OSError | None) -> Outcome:
     """Print the reason that the run ended, the command to continue, its folder, and last a lost checkpoint.
 
     Args:
@@ -90,7 +90,7 @@ def say(outcome: Outcome, module: GANModule, trainer: L.Trainer, failure: OSErro
     return replace(outcome, unsaved=sentence)
 
 
-def _reason(outcome: Outcome, module: GANModule, trainer: L.Trainer) -> str | None:
+def _reason(outcome: Outcome, module: GameModule, trainer: L.Trainer) -> str | None:
     """Return the reason that a run ended early, or None."""
     options = module.training_options
     max_kimg, max_steps, folder = options.max_kimg, options.max_steps, files.typed(outcome.folder)

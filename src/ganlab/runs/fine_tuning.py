@@ -21,7 +21,7 @@ from ganlab.contracts.growth import Grows
 from ganlab.core import kinds, sizes
 from ganlab.core.differences import differences, is_plain
 from ganlab.core.errors import GanlabError, few
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.runs import choice, run_folder
 
 PREFIXES = ("game.", "average.")
@@ -71,7 +71,7 @@ def inherited(overrides: Sequence[str]) -> Inherited | None:
 
 
 @torch.no_grad()
-def start_from(module: GANModule, config: Config) -> list[str]:
+def start_from(module: GameModule, config: Config) -> list[str]:
     """Fill networks and averages of ``module`` from the run ``init``: its newest checkpoint, or the one that it names.
 
     With another number of classes the tensors that have a part for each class keep their fresh weights.
@@ -123,7 +123,7 @@ def _as_numbers(stored: Mapping[str, Tensor], ours: Mapping[str, Tensor], run: s
     return found
 
 
-def _set_first_stage(module: GANModule, theirs: Any, run: str) -> list[str]:
+def _set_first_stage(module: GameModule, theirs: Any, run: str) -> list[str]:
     """Set the networks to the first stage of the new run's growth, or to full size."""
     networks = [n for player in module.game.players.values() for n in player.modules.values() if isinstance(n, Grows)]
     stage = module.game.stage(0)

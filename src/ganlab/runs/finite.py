@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganlab.core import distributed
 from ganlab.core.errors import GanlabError
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 
 
 class DivergedError(GanlabError):
@@ -25,7 +25,7 @@ class DivergedError(GanlabError):
         self.quantity = quantity
 
 
-def refuse_infinite(module: GANModule) -> None:
+def refuse_infinite(module: GameModule) -> None:
     """Stop a run whose weights, averages or optimizers hold a number that is NaN or infinite, on all ranks together.
 
     The host waits for the device, so this belongs to the writing of a checkpoint and not into an iteration.
@@ -40,7 +40,7 @@ def refuse_infinite(module: GANModule) -> None:
         raise DivergedError(diverged(f"{bad[0]} are NaN or infinite", module), bad[0])
 
 
-def diverged(what: str, module: GANModule) -> str:
+def diverged(what: str, module: GameModule) -> str:
     """The sentence for a run with numbers that are not finite."""
     return (
         f"The run has diverged: {what} at iteration {module.progress.iteration}. Checkpoints hold finite numbers only; "
@@ -48,7 +48,7 @@ def diverged(what: str, module: GANModule) -> str:
     )
 
 
-def _groups(module: GANModule) -> Iterator[tuple[str, list[Tensor]]]:
+def _groups(module: GameModule) -> Iterator[tuple[str, list[Tensor]]]:
     """Give the tensors of a checkpoint, by the name that a message uses."""
     state = module.state_dict()
     yield "weights", [value for key, value in state.items() if not key.startswith("average.")]

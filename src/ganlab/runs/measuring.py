@@ -19,7 +19,7 @@ from ganlab.contracts.instrument import Instrument, Subject
 from ganlab.core import code_file, files, json_lines
 from ganlab.core.errors import GanlabError
 from ganlab.engine import field
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.reports import logged
 from ganlab.runs import checkpoint_check, checkpoints, choice, run_folder, trainer, watched
 from ganlab.runs.checkpoints import AtomicCheckpointIO
@@ -108,7 +108,7 @@ def _of_checkpoint(run: Run, built: Experiment, subject: Subject, path: Path) ->
         yield _line(run.module, subject, shown, path)
 
 
-def _line(module: GANModule, subject: Subject, instruments: Mapping[str, Instrument], path: Path) -> Line:
+def _line(module: GameModule, subject: Subject, instruments: Mapping[str, Instrument], path: Path) -> Line:
     found = {
         f"{name}/{quantity}": value
         for name, instrument in instruments.items()
@@ -129,7 +129,7 @@ class _Showing(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         shown = [each.observe for each in self.instruments.values() if self.left <= each.iterations]
         pl_module.player_optimizers.observers[:] = shown
         self.left -= 1

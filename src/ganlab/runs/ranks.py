@@ -11,10 +11,10 @@ from torch import distributed as dist
 
 from ganlab.core import files
 from ganlab.core.errors import RankLostError
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 
 
-def lost(error: RuntimeError, trainer: L.Trainer, module: GANModule, folder: Path) -> RankLostError | None:
+def lost(error: RuntimeError, trainer: L.Trainer, module: GameModule, folder: Path) -> RankLostError | None:
     """Return the sentence for a failed communication: another process has ended. Return None for other errors.
 
     End the processes that this one has started, as they may wait for each other.

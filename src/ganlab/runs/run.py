@@ -20,7 +20,7 @@ from ganlab.core import code_files, files
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
 from ganlab.engine.loader import shrunk
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.engine.reals import as_seen
 from ganlab.evaluation import sources
 from ganlab.evaluation.engine import Evaluator
@@ -106,7 +106,7 @@ class Run(Sampler, InNotebook):
         return self._built.config
 
     @property
-    def module(self) -> GANModule:
+    def module(self) -> GameModule:
         """The whole training module."""
         return self._built.module
 

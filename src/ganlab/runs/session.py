@@ -27,7 +27,7 @@ from ganlab.core import files, kinds, stop_signals, streams
 from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.runs import (
     around,
     checkpoint_check,
@@ -288,7 +288,7 @@ def _attempt(
 
 
 def _fit_with_sentences(
-    trainer: L.Trainer, module: GANModule, loader: Loader, checkpoint: Path | None, folder: Path
+    trainer: L.Trainer, module: GameModule, loader: Loader, checkpoint: Path | None, folder: Path
 ) -> None:
     handlers = {number: signal.getsignal(number) for number in stop_signals.handled_signals()}
     try:

@@ -11,7 +11,7 @@ import torch
 from support.runs import Train, metrics
 
 from ganlab.core.errors import GanlabError
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.runs import session
 
 ROW = b'{"iteration": 1}\n'
@@ -124,17 +124,17 @@ def test_scalars_are_read_only_when_they_are_logged(train: Train, monkeypatch: p
     """Reading one makes the host wait for a GPU."""
     reads = []
     original = torch.Tensor.tolist
-    start = GANModule.on_train_start
+    start = GameModule.on_train_start
 
     def counted(self: torch.Tensor) -> Any:
         reads.append(1)
         return original(self)
 
-    def from_here(self: GANModule) -> None:
+    def from_here(self: GameModule) -> None:
         reads.clear()
         start(self)
 
     monkeypatch.setattr(torch.Tensor, "tolist", counted)
-    monkeypatch.setattr(GANModule, "on_train_start", from_here)
+    monkeypatch.setattr(GameModule, "on_train_start", from_here)
     train("trainer.log_every_n_steps=4", "sample.every_steps=100", steps=8)
     assert len(reads) == 2

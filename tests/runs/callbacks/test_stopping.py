@@ -15,7 +15,7 @@ from support.runs import TINY, Start, Train, assert_bit_equal, metrics, state
 
 from ganlab import cli
 from ganlab.contracts.callback import RunContext
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.runs import session
 from ganlab.runs.callbacks.signals import Signals
 from ganlab.runs.callbacks.stopping import Stopping
@@ -23,16 +23,16 @@ from ganlab.runs.callbacks.stopping import Stopping
 
 def at(monkeypatch: pytest.MonkeyPatch, iteration: int, act: Callable[[], object]) -> None:
     """Do something in the middle of an iteration."""
-    evaluate = GANModule._evaluate
+    evaluate = GameModule._evaluate
     done: list[int] = []
 
-    def patched(self: GANModule, slot: Any, reals: Any) -> None:
+    def patched(self: GameModule, slot: Any, reals: Any) -> None:
         evaluate(self, slot, reals)
         if self.progress.iteration == iteration and not done:
             done.append(1)
             act()
 
-    monkeypatch.setattr(GANModule, "_evaluate", patched)
+    monkeypatch.setattr(GameModule, "_evaluate", patched)
 
 
 @pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])

@@ -9,7 +9,7 @@ import lightning as L
 from torch import Tensor
 
 from ganlab.contracts.callback import RunContext
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.runs import watched
 from ganlab.runs.guard.gauges import Gauges
 
@@ -40,7 +40,7 @@ class Gauging(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         observers = pl_module.player_optimizers.observers
         if self.gauges.observe in observers:
             observers.remove(self.gauges.observe)
@@ -51,7 +51,7 @@ class Gauging(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         if pl_module.progress.iteration % self.every_steps == 0:
             moments = {p: _tensors(o.state) for p, o in pl_module.player_optimizers.by_player.items()}
             self.run.measured.update(self.gauges.measure(moments))

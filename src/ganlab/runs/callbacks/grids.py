@@ -13,7 +13,7 @@ from torch import Tensor
 from ganlab.contracts.callback import RunContext
 from ganlab.core import files
 from ganlab.core.errors import GanlabError
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.priors import truncate
 from ganlab.runs.run_folder import SAMPLES
 from ganlab.sampling import captions, generation, scatter
@@ -43,17 +43,17 @@ class Grids(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         # the last grid comes before the last checkpoint: a complete run is not resumed
         if pl_module.progress.iteration % self.every_steps == 0 or pl_module.training_options.ends(pl_module.progress):
             self._write(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         if pl_module.progress.iteration != self._written_at:
             self._write(trainer, pl_module)
 
-    def _write(self, trainer: L.Trainer, module: GANModule) -> None:
+    def _write(self, trainer: L.Trainer, module: GameModule) -> None:
         self._written_at = module.progress.iteration
         if not trainer.is_global_zero or "generator" not in module.average:
             return

@@ -14,7 +14,7 @@ from ganlab.contracts.callback import RunContext
 from ganlab.core import files, json_lines
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.core.json_lines import is_number
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.runs.finite import DivergedError
 from ganlab.runs.guard import events, signs
 from ganlab.runs.guard.events import Event, is_event
@@ -90,7 +90,7 @@ class Guard(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         iteration = pl_module.progress.iteration
         if iteration % self.every_steps:
             return
@@ -156,14 +156,14 @@ class Guard(L.Callback):
         module.rate_factor = self.rates**module.attempt
         module.setting.strength = self.strength**module.attempt
 
-    def _forget_after_growth(self, module: GANModule) -> None:
+    def _forget_after_growth(self, module: GameModule) -> None:
         """Begin anew where networks have grown: their numbers are others then."""
         stage = None if module.stage is None else [module.stage.level, module.stage.phase]
         if stage != self._stage:
             self.history.forget()
         self._stage = stage
 
-    def _act(self, sign: Sign, module: GANModule, main: bool) -> None:
+    def _act(self, sign: Sign, module: GameModule, main: bool) -> None:
         iteration, ending = module.progress.iteration, self.run.ending
         done = sum(event["action"] == "rollback" for event in self.run.events)
         ends = self.action == "rollback" and (done >= self.rollbacks or sign.of_data)

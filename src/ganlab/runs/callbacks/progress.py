@@ -12,7 +12,7 @@ import lightning as L
 from ganlab.contracts.callback import RunContext
 from ganlab.core import sizes
 from ganlab.data.progress import clock
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 
 
 class ProgressLine(L.Callback):
@@ -31,7 +31,7 @@ class ProgressLine(L.Callback):
         self._printed = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         self._started = time.perf_counter(), pl_module.progress.iteration, pl_module.progress.images_seen
         self._printed = time.perf_counter()
 
@@ -54,7 +54,7 @@ class ProgressLine(L.Callback):
             print(flush=True)
 
     def _print(self, module: L.LightningModule, now: float) -> None:
-        assert isinstance(module, GANModule)
+        assert isinstance(module, GameModule)
         progress, (started, iteration, images) = module.progress, self._started
         max_steps = module.training_options.max_steps
         seconds = max(now - started, 1e-9)
@@ -76,7 +76,7 @@ class ProgressLine(L.Callback):
         else:
             print(line, flush=True)
 
-    def _seconds_left(self, module: GANModule, iterations_per_second: float, images_per_second: float) -> float | None:
+    def _seconds_left(self, module: GameModule, iterations_per_second: float, images_per_second: float) -> float | None:
         left, length = [], module.training_options
         if length.max_steps > 0 and iterations_per_second > 0:
             left.append((length.max_steps - module.progress.iteration) / iterations_per_second)
@@ -84,7 +84,7 @@ class ProgressLine(L.Callback):
             left.append((1000 * length.max_kimg - module.progress.images_seen) / images_per_second)
         return max(min(left), 0.0) if left else None
 
-    def _losses(self, module: GANModule) -> str:
+    def _losses(self, module: GameModule) -> str:
         totals: dict[str, float] = {}
         for name, value in self.run.scalars.items():
             if name in module.objective_names:

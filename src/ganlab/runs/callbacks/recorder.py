@@ -12,7 +12,7 @@ import torch
 
 from ganlab.contracts.callback import RunContext
 from ganlab.core import distributed, files, json_lines, memory
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.runs.finite import DivergedError, diverged
 from ganlab.runs.guard.events import EVENT
 from ganlab.runs.run_folder import METRICS
@@ -41,12 +41,12 @@ class Recorder(L.Callback):
         self._complained: set[object] = set()
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         for logger in trainer.loggers:  # Lightning saves them before training starts
             logger.log_hyperparams(pl_module.config)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         self._started = self._before = (time.perf_counter(), pl_module.progress.images_seen)
         self._recorded = pl_module.progress.iteration
         if trainer.is_global_zero:
@@ -55,20 +55,20 @@ class Recorder(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         progress = pl_module.progress
         # write the last line before the last checkpoint: a complete run is not resumed
         if self._is_due(progress.iteration, trainer) or pl_module.training_options.ends(progress):
             self._record(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         if pl_module.progress.iteration > self._recorded:
             self._record(trainer, pl_module)
         now, (then, before) = time.perf_counter(), self._started
         self.run.ending.images_per_second = (pl_module.progress.images_seen - before) / max(now - then, 1e-9)
 
-    def _record(self, trainer: L.Trainer, module: GANModule) -> None:
+    def _record(self, trainer: L.Trainer, module: GameModule) -> None:
         self._recorded = module.progress.iteration
         scalars = module.scalars
         values = distributed.mean(torch.stack(list(scalars.values())))
@@ -92,7 +92,7 @@ class Recorder(L.Callback):
         self.images_per_second = (images_seen - before) / max(now - then, 1e-9)
         self._before = now, images_seen
 
-    def _write(self, trainer: L.Trainer, module: GANModule) -> None:
+    def _write(self, trainer: L.Trainer, module: GameModule) -> None:
         progress = module.progress
         rates = {f"{p}/learning_rate": o.param_groups[0]["lr"] for p, o in module.player_optimizers.by_player.items()}
         mib = memory.peak(module.device.type == "cuda") / 2**20

@@ -9,7 +9,7 @@ import lightning as L
 
 from ganlab.contracts.callback import RunContext
 from ganlab.core import files
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.runs import checkpoints, finite, run_folder
 from ganlab.runs.run_folder import CHECKPOINTS
 
@@ -45,16 +45,16 @@ class Saving(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         if pl_module.progress.iteration % self.every_steps == 0 and self.run.ending.broken is None:
             self._save(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         if pl_module.progress.iteration not in (self.last_step, self._tried) and self.run.ending.broken is None:
             self._save(trainer, pl_module)
 
-    def _save(self, trainer: L.Trainer, module: GANModule) -> None:
+    def _save(self, trainer: L.Trainer, module: GameModule) -> None:
         self._tried = module.progress.iteration
         finite.refuse_infinite(module)
         trainer.save_checkpoint(self.folder / checkpoints.NEXT)

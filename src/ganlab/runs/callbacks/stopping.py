@@ -10,7 +10,7 @@ from torch import distributed as dist
 
 from ganlab.contracts.callback import RunContext
 from ganlab.core.errors import GanlabError
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 
 
 class Stopping(L.Callback):
@@ -70,6 +70,6 @@ class Stopping(L.Callback):
         return bool(number or failed or ending.back)  # all ranks go back, see the guard
 
     def _check_budget(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        assert isinstance(module, GANModule)
+        assert isinstance(module, GameModule)
         if module.training_options.ends(module.progress):
             trainer.should_stop = True

@@ -7,7 +7,7 @@ from typing import Any
 import lightning as L
 
 from ganlab.contracts.callback import RunContext
-from ganlab.engine.module import GANModule
+from ganlab.engine.module import GameModule
 from ganlab.runs import part_failures, watched
 
 
@@ -35,7 +35,7 @@ class Watching(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         ahead = -(pl_module.progress.iteration + 1) % self.every_steps  # iterations from this one to the measurement
         shown = [each.observe for each in self.instruments.values() if ahead < each.iterations]
         pl_module.player_optimizers.observers[:] = shown
@@ -43,7 +43,7 @@ class Watching(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, GANModule)
+        assert isinstance(pl_module, GameModule)
         if pl_module.progress.iteration % self.every_steps:
             return
         for name, instrument in self.instruments.items():
