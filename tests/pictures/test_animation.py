@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 from support.runs import picture
 
 import ganlab
@@ -23,12 +23,11 @@ from ganlab.pictures import animation, latent_space
 def opened(path: Path) -> tuple[tuple[int, int], int, int]:
     """Size, frames, milliseconds of all frames."""
     with Image.open(path) as shown:
-        milliseconds = 0
-        for number in range(shown.n_frames):
-            shown.seek(number)
-            shown.load()
-            milliseconds += shown.info["duration"]
-        return shown.size, shown.n_frames, milliseconds
+        milliseconds = []
+        for frame in ImageSequence.Iterator(shown):
+            frame.load()
+            milliseconds.append(frame.info["duration"])
+        return shown.size, len(milliseconds), sum(milliseconds)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 8, 9, 12])

@@ -92,7 +92,7 @@ with gr.Blocks(title=about["name"]) as demo:
             count = gr.Slider(1, 25, 10, step=1, label="images")
         another = gr.Button("another seed", variant="primary")
         images = gr.Image(label="images", show_label=False, type="pil", format="png", interactive=False)
-        given = [seed, name, count, amount]
+        given: list[Any] = [seed, name, count, amount]
         for part in given:
             part.change(sample, given, images, show_progress="hidden")
         another.click(lambda seed: int(seed) + 1, seed, seed)
