@@ -44,7 +44,7 @@ REFUSED = {
     ("list", "lss"): "There is no kind 'lss'. Did you mean 'loss'?",
     ("list", "loss=hinge"): "`ganlab list` takes kinds alone",
     ("show",): "`ganlab show` wants a name",
-    ("show", "hindge"): "Nothing is called 'hindge'. Did you mean `ganlab show loss hinge`?",
+    ("show", "hindge"): "Nothing is called 'hindge'. Did you mean `ganlab show loss hinge`",
     ("show", "ADAM"): "Did you mean `ganlab show optimizer adam`",
     (
         "show",

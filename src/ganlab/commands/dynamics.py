@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from ganlab.commands.command import PATH, Command, Passed, Word
+from ganlab.commands.command import PATH, Command, Only, Passed, Word
 from ganlab.core.errors import GanlabError
 from ganlab.core.ranges import at_least
 
+_OF_POINTS = ("data.*", "generator.*", "discriminator.*", "statistics.*", "seed")
+_ENERGY = Only("view", ("energy",))
 _OPTIONS = ("loss", "loss.*", "reg", "reg.*", "game", "game.*", "optimizer/*", "optimizer.*", "prior", "prior.*")
 
 
@@ -22,27 +24,44 @@ class Dynamics(Command):
       ganlab dynamics loss=wasserstein game.update=simultaneous optimizer.generator.momentum=0.5
       ganlab dynamics table      published methods, and every loss and regularizer that is installed
       ganlab dynamics page       a lecture to play with, in one file
+      ganlab dynamics view=energy problem=ring loss=hinge reg=sn out=energy.webp
+      ganlab dynamics view=pits
 
     The last line is "verdict: W": converges, converges sublinearly, cycles, diverges or undecided.
 
     Args:
-        problem: dirac, linear_quadratic, gaussian
-        iterations: most iterations of a trajectory
-        out: the picture, .png, .svg or .pdf; null: none. Of the page: dynamics.html, or another file
+        problem: dirac, linear_quadratic, gaussian; of view=energy ring, grid, gaussians, swiss_roll
+        view: verdict; or energy: the landscape that a discriminator digs while it is trained, and how samples roll in
+            it; or pits: samples that roll with momentum on a fixed landscape
+        iterations: most iterations of a trajectory; of view=energy those of training
+        frames: pictures of a moving landscape
+        out: the picture, .png, .svg or .pdf; null: none. Of view=energy: energy.webp, or .png (start, middle, end),
+            .webp, .gif or .mp4 (with ffmpeg); of view=pits .png. Of the page: dynamics.html, or another file
+        points: options of the points, of the networks, and the seed, which mean the same
         more: loss, reg, game and optimizer.PLAYER, which mean what they mean in `ganlab train`
 
-    Both players have optimizer sgd with lr=0.05 here unless you say otherwise. See docs/dynamics.md.
+    Both players have optimizer sgd with lr=0.05 here unless you say otherwise, and in view=energy
+    those of model=mlp. See docs/dynamics.md.
     """
 
     what: Annotated[Sequence[str], Word("[table|page]")] = ()
     problem: str = "dirac"
+    view: Literal["verdict", "energy", "pits"] = "verdict"
     iterations: Annotated[int, at_least(100)] = 4000
+    frames: Annotated[int, at_least(2), _ENERGY] = 60
     out: Annotated[str | None, PATH] = "dynamics.png"
     more: Annotated[Sequence[str], Passed(_OPTIONS, "loss=, reg=, game.OPTION=, optimizer.PLAYER.OPTION=")] = ()
+    points: Annotated[Sequence[str], Passed(_OF_POINTS, "of view=energy: data.OPTION=, generator.OPTION=, seed=")] = ()
 
     def __call__(self) -> int:
         if self.what:
             return self._view(" ".join(self.what))
+        if self.view == "energy":
+            return self._energy()
+        if self.points:
+            raise GanlabError(f"{self.points[0]} goes with view=energy.")
+        if self.view == "pits":
+            return self._pits()
         from ganlab.dynamics import figures, laboratory, sentences
 
         found = laboratory.study(self.problem, self.more, self.iterations)
@@ -61,7 +80,7 @@ class Dynamics(Command):
         return views[word]()
 
     def _write_page(self) -> int:
-        if changed := self.changed(["problem", "iterations", "more"]):
+        if changed := self.changed(["problem", "view", "iterations", "frames", "points", "more"]):
             raise GanlabError(f"`ganlab dynamics page` lets its reader choose: leave out {', '.join(changed)}.")
         from ganlab.dynamics import page
 
@@ -70,7 +89,7 @@ class Dynamics(Command):
         return 0
 
     def _print_table(self) -> int:
-        if changed := self.changed(["problem", "iterations", "out", "more"]):
+        if changed := self.changed(["problem", "view", "iterations", "frames", "out", "points", "more"]):
             raise GanlabError(f"`ganlab dynamics table` has its own games: leave out {', '.join(changed)}.")
         from ganlab.dynamics import table
 
@@ -78,3 +97,59 @@ class Dynamics(Command):
             print(f"{title}, at the Dirac\n")
             print("\n".join(table.text(list(table.lines(rows)))), end="\n\n", flush=True)
         return 0
+
+    def _energy(self) -> int:
+        from ganlab.core import files
+        from ganlab.dynamics import energy, training
+        from ganlab.pictures import animation
+        from ganlab.sampling import scatter
+
+        out = Path(str(self.out) if self.changed(["out"]) else "energy.webp")
+        suffix = out.suffix.lower()
+        if suffix not in (".png", *animation.SUFFIXES):
+            raise GanlabError(f"out must end in .png, {', '.join(animation.SUFFIXES)}, got {self.out!r}.")
+        animation.refuse_without_ffmpeg(out)
+        data = self.problem if self.changed(["problem"]) else None
+        played = training.Training(training.configuration(data, [*self.more, *self.points]))
+        found = []
+        for each in energy.landscapes(played, self.iterations, 3 if suffix == ".png" else self.frames):
+            print(f"iteration {each.iteration:,}: median slope at the samples {each.slope:.3g}", flush=True)
+            found.append(each)
+        reals = played.points[: scatter.REALS]
+        self._write([energy.picture(each, reals) for each in found], out)
+        print(f"to look at: {files.typed(out)}")
+        return 0
+
+    def _pits(self) -> int:
+        from ganlab.core import files
+        from ganlab.dynamics import pits
+
+        if self.more:
+            raise GanlabError(f"{self.more[0]} has no effect: the landscape of view=pits stands still.")
+        out = Path(str(self.out) if self.changed(["out"]) else "pits.png")
+        if out.suffix.lower() != ".png":
+            raise GanlabError(f"out must end in .png, got {self.out!r}.")
+        found = pits.roll()
+        for each in found:
+            print(
+                f"momentum {each.momentum:g}: {each.left:,} of {pits.SAMPLES:,} samples leave the nearest pit, "
+                f"{each.reached} of 25 pits are reached"
+            )
+        self._write([pits.picture(each) for each in found], out)
+        print(f"to look at: {files.typed(out)}")
+        return 0
+
+    def _write(self, pictures: list[Any], out: Path) -> None:
+        """Write pictures side by side, or one after the other."""
+        import torch
+
+        from ganlab.pictures import animation
+        from ganlab.sampling import generation
+
+        try:
+            if out.suffix.lower() == ".png":
+                generation.write_png(torch.cat(pictures, 2), out)
+            else:
+                animation.write(pictures, out, back=False)
+        except OSError as error:
+            raise GanlabError(f"{out} cannot be written: {error.strerror or error}.") from error

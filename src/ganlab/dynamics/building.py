@@ -26,6 +26,12 @@ NETWORKS = ("generator", "discriminator")
 _DEFAULTS = Path(__file__).with_name("defaults.yaml")
 
 
+def read_defaults() -> dict[str, Any]:
+    """Return the choices of the laboratory where `ganlab train` has others."""
+    found: dict[str, Any] = yaml.safe_load(_DEFAULTS.read_text(encoding="utf-8"))
+    return found
+
+
 def problem(name: str) -> Problem:
     """Return a problem by name.
 
@@ -43,7 +49,7 @@ def configuration(words: Sequence[str]) -> Config:
     Raises:
         GanlabError: As `ganlab.config.compose.read`.
     """
-    defaults = yaml.safe_load(_DEFAULTS.read_text(encoding="utf-8"))
+    defaults = read_defaults()
     values = {}
     for player in NETWORKS:
         group = f"optimizer/{player}"

@@ -47,10 +47,13 @@ def filled(count: int) -> tuple[int, int]:
     return down, count // down
 
 
-def write(frames: Sequence[Tensor], path: Path) -> None:
-    """Write uint8 (C, H, W) frames, forward and back, whole or not at all.
+def write(frames: Sequence[Tensor], path: Path, *, back: bool = True) -> None:
+    """Write uint8 (C, H, W) frames, whole or not at all.
 
     WebP keeps the pixels, a GIF has at most 256 colours a frame, and ffmpeg chooses the encoder of an MP4.
+
+    Args:
+        back: After the last frame they are shown backwards to the first one.
 
     Raises:
         GanlabError: If an MP4 is asked for and there is no ffmpeg, or it fails.
@@ -58,7 +61,7 @@ def write(frames: Sequence[Tensor], path: Path) -> None:
     """
     refuse_without_ffmpeg(path)
     pictures = [Image.fromarray(f.permute(1, 2, 0).expand(-1, -1, 3).contiguous().numpy()) for f in frames]
-    pictures += pictures[-2:0:-1]
+    pictures += pictures[-2:0:-1] if back else []
     milliseconds = max(FRAME_MILLISECONDS, 10 * math.ceil(100 * LEAST_SECONDS / len(pictures)))
     with files.whole(path) as file:
         if path.suffix.lower() == ".mp4":

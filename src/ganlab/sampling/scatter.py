@@ -13,7 +13,7 @@ from torch import Tensor
 SIDE = 512  # of a picture, in pixels
 REALS = 5_000  # real points of a picture
 MARGIN = 0.15  # around the real points, as a share of their extent
-REAL, FAKE, OUTSIDE = (165, 165, 165), (30, 96, 190), (205, 50, 45)
+REAL, FAKE, OUTSIDE, LINE = (165, 165, 165), (30, 96, 190), (205, 50, 45), (255, 255, 255)
 _LEAST, _MOST = 1.5, 2.5  # radius of a point, in pixels
 _BINS = 100  # of a histogram
 _LETTERS = 12
@@ -29,6 +29,8 @@ def picture(
     *,
     bounds: Bounds | None = None,
     side: int = SIDE,
+    below: np.ndarray | None = None,
+    colour: Colour = FAKE,
 ) -> Tensor:
     """Draw points of the plane, or the histogram of numbers: uint8 (3, side, side).
 
@@ -41,22 +43,36 @@ def picture(
         labels: The class of each point, or None.
         bounds: What is shown: (low, high) of each axis; None: the real points and a margin, or else the points.
         side: In pixels.
+        below: Colours (side, side, 3) under points of the plane; None: white.
+        colour: Of points of the plane without classes.
     """
     x = points.flatten(1).double().numpy()
     y = None if reals is None else reals.flatten(1).double().numpy()
     if x.shape[1] == 1:
         return _histogram(x[:, 0], None if y is None else y[:, 0], bounds, side)
     frame = bounds or around(points if reals is None else reals)
-    canvas = np.full((side, side, 3), 255.0)
+    canvas = np.full((side, side, 3), 255.0) if below is None else below.astype(float)
     if y is not None:
         _stamp(canvas, _places(y, frame, side)[0], REAL, 0.3)
     places, inside = _places(x, frame, side)
     classes = np.zeros(len(x), dtype=np.int64) if labels is None else np.asarray(labels)
     for label in np.unique(classes[inside]):
-        colour = FAKE if labels is None else of_class(int(label), int(classes.max()) + 1)
-        _stamp(canvas, places[inside & (classes == label)], colour, 0.55)
+        shown = colour if labels is None else of_class(int(label), int(classes.max()) + 1)
+        _stamp(canvas, places[inside & (classes == label)], shown, 0.55)
     _stamp(canvas, places[~inside], OUTSIDE, 0.9)
     return _framed(canvas, frame, both=True)
+
+
+def lines(canvas: Tensor, paths: Tensor, bounds: Bounds, colour: Colour = LINE) -> Tensor:
+    """Draw paths (steps, P, 2) into a picture (3, side, side) of the plane with these bounds, and return it."""
+    image = Image.fromarray(canvas.permute(1, 2, 0).contiguous().numpy())
+    draw = ImageDraw.Draw(image)
+    for path in paths.double().numpy().transpose(1, 0, 2):
+        (left, right), (bottom, top) = bounds
+        columns = (path[:, 0] - left) / (right - left) * (image.width - 1)
+        rows = (top - path[:, 1]) / (top - bottom) * (image.height - 1)
+        draw.line(list(zip(columns.tolist(), rows.tolist(), strict=True)), fill=colour, width=1)
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()
 
 
 def around(points: Tensor) -> Bounds:

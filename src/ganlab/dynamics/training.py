@@ -1,0 +1,172 @@
+"""A game on points that is trained in memory: the iterations of ``ganlab train``, without a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.assembly import game as games
+from ganlab.assembly import run_data
+from ganlab.config import compose, schema
+from ganlab.config.compose import Inherited
+from ganlab.config.configuration import Config
+from ganlab.contracts.plan import Progress, Slot, plan
+from ganlab.contracts.point_set import PointSet
+from ganlab.contracts.regularizer import hooks_of
+from ganlab.contracts.setting import Setting
+from ganlab.core import kinds
+from ganlab.core.errors import GanlabError
+from ganlab.core.randomness import Stream
+from ganlab.dynamics.building import read_defaults
+from ganlab.engine.loader import Loader
+from ganlab.engine.player_optimizers import PlayerOptimizers
+from ganlab.engine.reals import Reals
+from ganlab.engine.turns import Turns
+from ganlab.engine.updates import RULES
+from ganlab.layers import state
+from ganlab.sampling import generation
+
+_BATCH = 1000  # points that go through a network together
+
+
+def configuration(data: str | None, words: Sequence[str]) -> Config:
+    """Return the configuration of a data set of points with words such as ``loss=hinge``.
+
+    Args:
+        data: Its name; None: that of the laboratory.
+        words: As in ``ganlab train``.
+
+    Raises:
+        GanlabError: As `ganlab.config.compose.read`, or if the data are no points.
+    """
+    defaults = read_defaults()
+    data = data or defaults["points"]
+    config = compose.read([f"data={data}", *words], Inherited({"model": defaults["model"]}, {}))
+    if not issubclass(config["data"].maker, PointSet):
+        raise GanlabError(f"problem={data} must be a data set of points.")
+    return config
+
+
+class Training:
+    """A game on points, and its iterations: those that ``ganlab train`` makes of the same words and seed.
+
+    Args:
+        config: As `configuration` returns it.
+
+    Attributes:
+        config: Complete.
+        points: All real points (N, D).
+        modes: Their modes, or None.
+        progress: That of the training.
+
+    Raises:
+        GanlabError: As `ganlab train`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        source = run_data.source(config)
+        makers = {kind: part.maker for kind, part in config.roles(kinds.networks()).items()}
+        sizes = {kind: maker.image_sizes for kind, maker in makers.items() if hasattr(maker, "image_sizes")}
+        self.config = config = run_data.complete(config, source, image_sizes=sizes)
+        assert isinstance(source, PointSet)
+        data = run_data.prepared(config, source)
+        self.points, self.modes = torch.from_numpy(source.points), source.modes
+        self.game, parts = games.of(config, _networks(config))
+        factories, following = games.optimizers(
+            self.game, config.of("optimizer"), games.images_per_step(self.game, config.data.batch_size)
+        )
+        regularizers = [parts[part.key] for part in config.regularizers.values()]
+        self.prior = parts["prior"]
+        self._hooks = hooks_of(self.game, regularizers)
+        generator: Any = self.game.get_submodule("generator")
+        self.generator = generator
+        setting = Setting(self.prior, int(generator.latent_dim), every_forward=config.state_updates == "every_forward")
+        clip = {player: limit for player, limit in config.clip.items() if limit is not None}
+        self._optimizers = PlayerOptimizers(self.game, factories, self._hooks, setting, following, clip)
+        self._optimizers.take(self._optimizers.make())
+        self._turns = Turns(self.game, self._hooks, setting, self._optimizers)
+        self.progress = Progress()
+        self._batches: Iterator[Any] = iter(
+            Loader(
+                data.images,
+                self.game,
+                lambda: self.progress,
+                batch_size=config.data.batch_size,
+                accumulate=1,
+                seed=config.seed,
+                rows=data.splits["train"],
+            )
+        )
+        self.game.train()
+
+    def iterate(self) -> None:
+        """Play one iteration."""
+        before, batch = self.progress, next(self._batches)
+        iteration = plan(self.game, before, self.config.data.batch_size)
+        for hook in self._hooks.before_iteration:
+            hook(before)
+        self._optimizers.follow(before.images_seen, {})
+        RULES[self.game.update](iteration.slots, Reals(batch), self._evaluate, self._optimizers)
+        self.progress = iteration.advance(before)
+
+    def _evaluate(self, slot: Slot, reals: Reals) -> None:
+        if slot.fresh:
+            reals.next()
+        stream = Stream(self.config.seed, self.progress.images_seen, slot.index, 0)
+        points = partial(reals.points, 0, slot.batch, stream, torch.float32) if slot.turn.reals else _none
+        _, objectives = self._turns.objectives(slot.turn, stream, self.progress, batch=slot.batch, reals=points)
+        self._turns.backward(objectives, 1 if self.game.update == "alternating" else slot.turn.repeat)
+
+    @torch.no_grad()
+    def samples(self, count: int, seed: int = 0) -> Tensor:
+        """Return generated points (count, D) of latents that depend on the seed alone."""
+        z = generation.latents(self.prior, seed, count, int(self.generator.latent_dim))
+        return _passed(self.generator, z).flatten(1)
+
+    def energy(self, points: Tensor) -> Tensor:
+        """Return U(x) = -D(x), (N,), of points (N, D): low where the discriminator finds points real.
+
+        Raises:
+            GanlabError: If the game's discriminator gives no logit for a point alone.
+        """
+        network = getattr(self.game, "discriminator", None)
+        wanted = () if network is None else signature(network.forward).parameters.values()
+        needed = [parameter for parameter in wanted if parameter.default is parameter.empty]
+        if not isinstance(network, nn.Module) or not hasattr(network, "head") or len(needed) > 1:
+            raise GanlabError(f"{self.config['game'].typed} has no discriminator of points: it has no energy to draw.")
+        return -_passed(network, points[..., None, None])
+
+
+def _networks(config: Config) -> dict[str, Any]:
+    built: dict[str, Any] = {}
+    for kind, part in config.roles(kinds.networks()).items():
+        given = {
+            "image_size": config.data.image_size,
+            "image_channels": config.data.image_channels,
+            "num_classes": 0,
+            "latent_dim": getattr(built.get("generator"), "latent_dim", 0),
+        }
+        taken = schema.takes(part.maker).intersection(kinds.given(kind))
+        made = partial(part.make, **{name: value for name, value in given.items() if name in taken})
+        built[kind] = games.with_seed(config, kind, made)
+    return built
+
+
+def _passed(network: Any, inputs: Tensor) -> Tensor:
+    """Return outputs in evaluation mode, without moving a network's state."""
+    was_training = network.training
+    network.eval()
+    try:
+        with state.passing(moves=False):
+            return torch.cat([network(part) for part in inputs.split(_BATCH)])
+    finally:
+        network.train(was_training)
+
+
+def _none() -> None:
+    """Return the real points of a turn that has none."""
