@@ -32,8 +32,11 @@ def adversary(network: Any = None, **options: Any) -> Adversary:
     return Adversary(seeded(Patches) if network is None else network, **{"optimizer": "sgd", "lr": 0.1, **options})
 
 
-def test_importing_it_imports_neither_lightning_nor_hydra() -> None:
-    code = "import ganlab, sys; ganlab.Adversary; ganlab.optimizers.adam; print(sorted(sys.modules))"
+def test_making_one_imports_neither_lightning_nor_hydra() -> None:
+    code = (
+        "import ganlab, sys, torch; ganlab.optimizers.adam;"
+        "ganlab.Adversary(torch.nn.Linear(2, 1), 'wgan_gp', optimizer='dcgan'); print(sorted(sys.modules))"
+    )
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "ganlab.adversary.adversary" in modules
     assert not [name for name in ("'lightning'", "'hydra'", "'omegaconf'") if name in modules]
@@ -73,6 +76,14 @@ def test_a_loop_ends_with_the_weights_of_ganlab_train(tmp_path: Path) -> None:
 
 
 # --- what plays, and what is refused
+
+
+def test_a_preset_is_its_loss_and_its_regularizers() -> None:
+    preset = adversary(loss="r3gan", reg=["lecam"])
+    assert [*preset.regularizers] == ["r1", "r2", "lecam"]
+    assert type(preset.game.loss).__name__ == "Relativistic"
+    with pytest.raises(GanlabError, match="path_length"):
+        adversary(loss="stylegan2")
 
 
 @pytest.mark.parametrize("loss", registry.names("loss"))

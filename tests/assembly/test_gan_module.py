@@ -107,6 +107,25 @@ def test_a_short_batch_is_whole_and_two_turns_take_two_batches(tmp_path: Path) -
     assert module.progress.images_seen == module.progress.images_consumed == 20
 
 
+def test_presets_mean_what_they_mean_on_the_command_line(tmp_path: Path) -> None:
+    """Also in a checkpoint; options of the same regularizer replace the preset's."""
+    short = made(loss="wgan_gp", reg={"gradient_penalty": {"weight": 3.0}, "lecam": {}}, optimizer="dcgan", lr=0.01)
+    long = made(
+        loss="wasserstein",
+        reg={"gradient_penalty": {"weight": 3.0}, "lecam": {}},
+        optimizer={"adam": {"betas": [0.5, 0.999], "lr": 0.01}},
+    )
+    for module in (short, long):
+        fitted(module, tmp_path, batches(images(8), images(8)))
+    assert [*short.regularizers] == ["gradient_penalty", "lecam"]
+    torch.testing.assert_close(state(short), state(long), rtol=0, atol=0)
+    trainer = quiet(tmp_path, 1)
+    trainer.fit(short, batches(images(8)))
+    trainer.save_checkpoint(tmp_path / "short.ckpt")
+    loaded = ganlab.GANModule.load_from_checkpoint(tmp_path / "short.ckpt", generator=G(), discriminator=D())
+    assert [*loaded.regularizers] == ["gradient_penalty", "lecam"]
+
+
 def test_labels_reach_networks_that_take_them(tmp_path: Path) -> None:
     module = made(generator=LabelledG(), discriminator=LabelledD(), num_classes=3, reg=["lecam"])
     fitted(module, tmp_path, batches((images(8), labels(8))))
@@ -313,6 +332,7 @@ def test_lightnings_ddp_on_two_processes_equals_one(tmp_path: Path) -> None:
 def test_names_become_objects_without_hydra_or_lightning() -> None:
     program = (
         "import sys; from ganlab.assembly import game, given, parts; parts.one('loss', 'hinge');"
+        "parts.unbundled('wgan_gp', ()); parts.optimizer('generator', 'dcgan', None);"
         "print([name for name in ('hydra', 'lightning') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

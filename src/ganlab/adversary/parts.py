@@ -48,8 +48,9 @@ def parts_of(discriminator: Any, loss: Any, reg: Any, augment: Any, total_steps:
         GanlabError: If a name or an option is wrong, or parts do not go together.
     """
     network, compiled, sharded = _network(discriminator)
+    loss, reg = parts.unbundled(loss, _some(reg))
     chosen = parts.one("loss", numbers.completed(loss, total_steps))
-    hooks = [*parts.several("reg", _some(numbers.completed(reg, total_steps))).values()]
+    hooks = [*parts.several("reg", numbers.completed(reg, total_steps)).values()]
     if _some(augment):
         hooks.append(parts.one("augment", numbers.completed(augment, total_steps)))
     made = {one.key: one.make() for one in (chosen, *hooks)}

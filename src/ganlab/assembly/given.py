@@ -32,6 +32,7 @@ def read(**arguments: Any) -> tuple[Config, dict[str, nn.Module]]:
         GanlabError: With what is wrong.
     """
     given = dict(arguments)
+    given["loss"], reg = parts.unbundled(given.get("loss"), given.pop("reg", None) or ())
     game = parts.one("game", given.pop("game", None) or kinds.KINDS["game"].default)
     takes = schema.takes(game.maker)
     networks = _networks({kind: given.pop(kind, None) for kind in kinds.networks()}, given)
@@ -43,7 +44,7 @@ def read(**arguments: Any) -> tuple[Config, dict[str, nn.Module]]:
         chosen = given.pop(kind, None) or default
         if chosen != kinds.NONE:
             components[kind] = parts.one(kind, chosen)
-    components.update(parts.several("reg", given.pop("reg", None) or ()))
+    components.update(parts.several("reg", reg))
     values = _sections({name: given.pop(name) for name in (*GENERAL, *DATA) if name in given}, given.pop("ema", None))
     clip = given.pop("clip", None) or {}
     for name in ("optimizer", "lr", "latent_dim", "num_classes", "label_shares", "metrics", "features"):

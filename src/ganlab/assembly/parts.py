@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ganlab.config import component, schema
+from ganlab.config import bundle, component, schema
 from ganlab.config.component import Component
 from ganlab.config.schema import COMPONENT
 from ganlab.core import kinds
@@ -47,15 +47,40 @@ def several(kind: str, given: Given | Sequence[Given]) -> dict[str, Component]:
     Raises:
         GanlabError: As `one`, and if a name comes twice.
     """
-    if isinstance(given, Mapping):
-        given = [{name: options} for name, options in given.items()]
     found: dict[str, Component] = {}
-    for each in [given] if isinstance(given, str) or not isinstance(given, Sequence) else given:
+    for each in _each(given):
         made = one(kind, each)
         if made.key in found:
             raise GanlabError(f"{kind} has {made.name!r} twice: give it once, or two objects of other classes.")
         found[made.key] = made
     return found
+
+
+def unbundled(loss: Given, reg: Given | Sequence[Given]) -> tuple[Given, Given | Sequence[Given]]:
+    """The loss and the regularizers, where the loss is a preset of both, such as ``wgan_gp``.
+
+    Options of the loss and of a regularizer by the same name replace those of the preset.
+
+    Raises:
+        GanlabError: If the preset has other components too.
+    """
+    name, options = next(iter(loss.items())) if isinstance(loss, Mapping) and len(loss) == 1 else (loss, {})
+    preset = bundle.read("loss", name) if isinstance(name, str) else None
+    if preset is None:
+        return loss, reg
+    if len(preset.get("loss", {})) != 1 or not preset.keys() <= {"loss", "reg"}:
+        raise GanlabError(f"loss={name} is a preset of more than a loss and regularizers: give its components by name.")
+    ((chosen, own),) = preset["loss"].items()
+    regularizers = {n: {n: o} for n, o in preset.get("reg", {}).items()}
+    others = []
+    for each in _each(reg):
+        single = {each: {}} if isinstance(each, str) else each
+        same = next(iter(single)) if isinstance(single, Mapping) and len(single) == 1 else None
+        if same in regularizers:
+            regularizers[same] = {same: {**regularizers[same][same], **(single[same] or {})}}
+        else:
+            others.append(each)
+    return {chosen: {**own, **(options or {})}}, [*regularizers.values(), *others]
 
 
 def by_player(kind: str, given: Any, players: Sequence[str]) -> dict[str, Any]:
@@ -85,7 +110,18 @@ def optimizer(player: str, given: Given, lr: Any) -> Component:
     if callable(given):  # torch.optim.Adam, or one of ganlab.optimizers
         return Component("optimizer", key, getattr(given, "__name__", type(given).__name__), rate, rate, given)
     name, options = next(iter(given.items())) if isinstance(given, Mapping) and len(given) == 1 else (given, {})
+    preset = bundle.read("optimizer", name) if isinstance(name, str) else None
+    if preset is not None:
+        ((name, own),) = preset["optimizer"].items()
+        options = {**own, **(options or {})}
     return one("optimizer", {name: {**options, **rate}}, key)
+
+
+def _each(given: Given | Sequence[Given]) -> Sequence[Given]:
+    """A list of what is given: one, a list, or ``{name: options}`` with a name for each."""
+    if isinstance(given, Mapping):
+        return [{name: options} for name, options in given.items()]
+    return [given] if isinstance(given, str) or not isinstance(given, Sequence) else given
 
 
 def _named(kind: str, name: str, options: Any, key: str | None) -> Component:
