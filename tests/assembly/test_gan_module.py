@@ -13,7 +13,6 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from support import lightning_trainer
 from support.lightning_trainer import D, G, LabelledD, LabelledG, images, labels, quiet
 from torch import Tensor, nn
@@ -224,8 +223,9 @@ def test_validate_and_test_score_samples_and_fit_monitors_them(tmp_path: Path) -
     trainer = quiet(tmp_path, 3, enable_checkpointing=True, callbacks=[best], limit_val_batches=2)
     trainer.fit(module, loader, loader)
     assert best.best_model_score is not None
-    with pytest.raises(MisconfigurationException, match="No `validation_step"):
-        quiet(tmp_path, 1).validate(made(), loader, verbose=False)
+    for method in ("validate", "test"):
+        with pytest.raises(ganlab.GanlabError, match=rf"trainer\.{method} .* no metrics: write .*metrics=\['fid'\]"):
+            getattr(quiet(tmp_path, 1), method)(made(), loader, verbose=False)
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [

@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
+import lightning as L
 import torch
 from torch import Tensor, nn
 from typing_extensions import Self
@@ -151,6 +152,10 @@ class GANModule(engine.GameModule):
         return cls(game, regularizers, factories, setting, average, training, following, config.plain())
 
     # --- Lightning's hooks
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        lightning_check.scoring(self.trainer, self)  # here, since Lightning looks for the steps before `setup`
+        return []
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.reading is not None:

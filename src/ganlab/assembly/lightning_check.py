@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from ganlab.core import distributed
 from ganlab.core.errors import GanlabError
@@ -46,6 +47,23 @@ def fit(trainer: L.Trainer) -> None:
             "sync_batchnorm=True would exchange layers after the averaged generator was made: call "
             "torch.nn.SyncBatchNorm.convert_sync_batchnorm on your networks before GANModule.of."
         )
+
+
+def scoring(trainer: L.Trainer, module: L.LightningModule) -> None:
+    """Check that a module which is validated or tested has scores.
+
+    Raises:
+        GanlabError: If it has none.
+    """
+    for method, step, asked in (
+        ("validate", "validation_step", trainer.validating),
+        ("test", "test_step", trainer.testing),
+    ):
+        if asked and not is_overridden(step, module):
+            raise GanlabError(
+                f"trainer.{method} scores samples, and the module has no metrics: write "
+                f"GANModule.of(..., metrics=['fid'], features='inception'), or give these to load_from_checkpoint."
+            )
 
 
 def _broadcast(strategy: DDPStrategy) -> None:
