@@ -43,7 +43,7 @@ def no_optimizer(params: Any) -> Any:
     ("kind", "component", "said"),
     [
         ("loss", Empty, r"loss: Empty has no discriminator and no generator, and so is no adversarial loss; this is"),
-        ("data", Pictures, r"data: Pictures has no num_classes and no native_size .* and no held_out and no name"),
+        ("data", Pictures, r"data: Pictures has no name .* and no num_classes and no native_size .* and no held_out"),
         ("generator", Empty, r"generator: Empty has no parameters .* and no latent_dim, and so is no generator"),
         ("discriminator", Empty, r"discriminator: Empty has no parameters"),
         ("prior", Empty, r"prior: Empty has no __call__"),

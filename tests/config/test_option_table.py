@@ -172,7 +172,7 @@ def test_a_plug_in_that_is_edited_in_place_is_seen(site: Path, monkeypatch: pyte
     words = [sys.executable, "-m", "ganlab", "train", "--help", "loss"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=True)
     assert "margin=2.5" in next(line for line in done.stdout.splitlines() if line.split()[:1] == ["ed"])
-    assert done.stderr == "ganlab: reading the options of 1 components once (edited).\n"
+    assert done.stderr == "ganlab: reading the options of 1 component once (edited).\n"
 
 
 @pytest.fixture

@@ -253,6 +253,7 @@ def play(made: Game, optimizer: str, rates: Mapping[str, float]) -> None:
         return torch.optim.Adam(parameters, lr=lr, betas=(0.5, 0.9), eps=1e-8)
 
     engine = Engine(made, rate=rates, setting=Setting(prior, LATENTS), optimizer=factory)
+    engine.module.double()
     for _ in range(ITERATIONS):
         count = sum(turn.repeat for turn in made.turns() if turn.reals == "fresh")
         engine.iterate(*[points(i).double() for i in range(count)])

@@ -63,7 +63,11 @@ class Case:
         found["ganlab"] = {key: value for key, value in found["ganlab"].items() if key not in not_used}
         found["state_dict"] = dict(found["state_dict"])
         if found["ganlab"]["stage"] is not None:
-            found["ganlab"]["stage"] = {"average": 0, **found["ganlab"]["stage"]}  # runs of version 0.1.0 have none
+            found["ganlab"]["stage"] = {
+                "average": 0,
+                "gradient_scale": 1.0,
+                **found["ganlab"]["stage"],
+            }  # older runs have none
         return found
 
 

@@ -26,7 +26,7 @@ class EBGAN(Standard):
         fresh_reals: As in ``standard``.
         generator_batch: Fakes in the generator's turn, as a share of ``data.batch_size``.
         update: ``alternating``, ``simultaneous``, ``extragradient`` or ``optimistic``.
-        one_pass, fake_labels: As in ``standard``.
+        one_pass, fake_labels, same_latents: As in ``standard``.
 
     Raises:
         ValueError: As ``standard`` does.

@@ -119,8 +119,11 @@ def _of_stage(module: GameModule, stored: Mapping[str, Any]) -> Problems:
             yield f"it has a stage of growth ({said(stage)}, phase {said(phase)}), and the run has none"
         return
     wanted = {field.name for field in fields(Stage)}
-    if isinstance(stage, Mapping) and not module.game.growth.stage(module.game.growth.images).average:
-        wanted -= {"average"} - set(stage)  # runs of version 0.1.0 have none
+    last = module.game.growth.stage(module.game.growth.images)
+    if isinstance(stage, Mapping):  # older runs lack what their schedule does not use
+        unused = {"average"} if not last.average else set()
+        unused |= {"gradient_scale"} if module.game.growth.stage(0).gradient_scale == 1 else set()
+        wanted -= unused - set(stage)
     if not isinstance(stage, Mapping) or set(stage) != wanted:
         yield f"its stage of growth is {said(stage)}"
         return
@@ -140,6 +143,9 @@ def _of_stage(module: GameModule, stored: Mapping[str, Any]) -> Problems:
         yield f"its learning rates of the stage are {said(rates)}"
     if not _is_count(stage.get("average", 0)):
         yield f"its average of the stage is {said(stage['average'])}"
+    scale = stage.get("gradient_scale", 1.0)
+    if not _is_number(scale) or not 0 < scale <= 1:
+        yield f"its scale of gradients is {said(scale)}"
     if not _is_count(phase) or type(stage["phase"]) is not int or stage["phase"] != phase:
         yield f"its phase is {said(phase)}, and that of its stage {said(stage['phase'])}"
 
