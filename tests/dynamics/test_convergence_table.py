@@ -28,6 +28,12 @@ def test_a_part_that_needs_more_than_points_is_refused_with_its_reason() -> None
     assert "problem=dirac has only D(x) = ψ·x" in line.note
 
 
+def test_a_regularizer_for_images_is_refused_in_a_sentence() -> None:
+    (line,) = table.of_row(Row("reg=consistency", ("loss=minimax", "reg=consistency")), 100)
+    assert line.word == "refused"
+    assert "reg=consistency, loss=minimax cannot play on the points of problem=dirac" in line.note
+
+
 @pytest.mark.parametrize(
     "name",
     ["TTUR under consensus", *(pytest.param(n, marks=pytest.mark.slow) for n in ROWS if n != "TTUR under consensus")],

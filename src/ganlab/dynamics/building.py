@@ -83,9 +83,16 @@ def build(of: Problem, config: Config) -> Play:
     factories, _ = games.optimizers(played, config.of("optimizer"), None)
     regularizers = {name: parts[part.key] for name, part in config.regularizers.items()}
     try:
-        return Play(of, played, regularizers, factories, parts["prior"])
-    except (ValueError, RuntimeError, AttributeError) as error:
-        raise GanlabError(f"problem={of.name}: {sentence(error)}") from error
+        play = Play(of, played, regularizers, factories, parts["prior"])
+        for slot in play.slots():
+            play.gradient(slot.turn)
+    except (ValueError, RuntimeError, AttributeError, IndexError, TypeError) as error:
+        chosen = ", ".join(part.typed for part in (*config.regularizers.values(), *config.roles(["loss"]).values()))
+        raise GanlabError(
+            f"{chosen} cannot play on the points of problem={of.name}, which have one coordinate: {sentence(error)} "
+            f"Leave out what is made for images."
+        ) from error
+    return play
 
 
 def _given(kind: str, network: nn.Module) -> Component:

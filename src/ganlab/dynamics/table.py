@@ -101,9 +101,10 @@ def published() -> list[Row]:
 def installed() -> list[Row]:
     """Return a row for each installed loss and regularizer, those of plug-ins included, with its default options."""
     rule = tuple(RULES)[:1]
+    rates = tuple(f"optimizer.{player}.lr={_read()['rates_of_installed']}" for player in building.NETWORKS)
     base = _read()["losses"]
-    losses = [Row(f"loss={name}", (f"loss={name}",), rule) for name in registry.names("loss")]
-    return losses + [Row(f"reg={name}", (base, f"reg={name}"), rule) for name in registry.names("reg")]
+    losses = [Row(f"loss={name}", (f"loss={name}", *rates), rule) for name in registry.names("loss")]
+    return losses + [Row(f"reg={name}", (base, f"reg={name}", *rates), rule) for name in registry.names("reg")]
 
 
 def _closed(one: dict[str, Any]) -> tuple[complex, ...]:

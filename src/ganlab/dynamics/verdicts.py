@@ -44,6 +44,9 @@ def disagreement(theory: Verdict, simulation: Verdict) -> str | None:
     """Return a sentence if theory and simulation say different things, or None."""
     if not (theory.decided and simulation.decided) or theory.word == simulation.word:
         return None
+    slow = theory.word in (CONVERGES, SUBLINEAR) and simulation.word == CYCLES
+    why = "it is too slow to be seen in so many iterations" if slow else "the starts are not near enough"
     return (
-        f"theory says {theory.word!r} of any small neighbourhood, and the simulation {simulation.word!r} of its starts"
+        f"theory says {theory.word!r} of any small neighbourhood, and the simulation {simulation.word!r} of its "
+        f"starts: {why} ({theory.reason}; {simulation.reason})"
     )
