@@ -56,12 +56,14 @@ def test_the_critical_strength_is_that_of_the_closed_form(tmp_path: Path) -> Non
 
 
 def _some_of_all() -> Iterator[Setting]:
+    """Yield some of the games that the page offers; none that rests where its field jumps, which rounding decides."""
     refused = offers.refusals()
     pairs = list(itertools.product(offers.LOSSES, [None, *offers.REGULARIZERS]))
     for i, (loss, regularizer) in enumerate(pairs):
         name = "" if regularizer is None else regularizer.name
         strength = regularizer.strength.first if regularizer and regularizer.strength else 0.0
-        if i % 6 == 0 and loss.name not in refused.get(name, {}):
+        jumps = name in ("gradient_penalty (slope 1)", "dragan")
+        if i % 6 == 0 and not jumps and loss.name not in refused.get(name, {}):
             yield Setting(loss.name, name, strength, update=offers.UPDATES[i % len(offers.UPDATES)])
 
 
