@@ -44,9 +44,13 @@ def test_a_command_imports_nothing_of_the_current_folder(trapped: Path, way: str
     for name in EARLY if way == "module" else ():
         (trapped / f"{name}.py").unlink()
     words = [*WAYS[way], "train", "--cfg", "job"]
-    done = subprocess.run(words, cwd=trapped, env=environment(), capture_output=True, text=True, timeout=60)
+    timed = {**environment(), "PYTHONPROFILEIMPORTTIME": "1"}  # writes a line for each import
+    done = subprocess.run(words, cwd=trapped, env=timed, capture_output=True, text=True, timeout=60)
     assert (done.returncode, ran(trapped)) == (0, []), done.stderr
     assert "component: hinge" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "torch" in imported
+    assert "lightning" not in imported  # twice as slow to import as torch, and needed by what trains only
 
 
 def test_jobs_of_a_sweep_import_nothing_of_the_current_folder(trapped: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,13 +153,13 @@ def train(overrides: str | Sequence[str] = (), **options: Any) -> Run:
     """
     from ganlab.config import code_words, command_line, compose
     from ganlab.core import code_files
-    from ganlab.runs import fine_tuning, session
+    from ganlab.runs import inherited, session
     from ganlab.runs.run import Run
 
     words = command_line.split(overrides) if isinstance(overrides, str) else list(overrides)
     with code_files.session():
         words = code_words.allowed([*words, *command_line.words(options)])
-        outcome = session.start(compose.read(words, fine_tuning.inherited(words)))
+        outcome = session.start(compose.read(words, inherited.options(words)))
         if outcome.unsaved is not None:
             raise GanlabError(outcome.unsaved)
         return Run(outcome.folder, code=code_files.allowed())

@@ -11,7 +11,7 @@ import torch
 
 import ganlab
 from ganlab import cli
-from ganlab.runs import checkpoints, choice, fine_tuning
+from ganlab.runs import checkpoints, choice, fine_tuning, inherited
 from ganlab.runs.run import Run
 
 
@@ -91,10 +91,10 @@ def test_resume_answers_a_checkpoint_with_its_run(several: Path) -> None:
 
 def test_a_run_may_begin_with_any_checkpoint_of_another(several: Path) -> None:
     best = several / "checkpoints/best.ckpt"
-    inherited = fine_tuning.inherited([f"init={best}"])
-    assert inherited is not None
+    found = inherited.options([f"init={best}"])
+    assert found is not None
     run = Run(several)
-    assert inherited.choices["generator"] == run.config["generator"].name
+    assert found.choices["generator"] == run.config["generator"].name
     assert fine_tuning.start_from(run.module, replace(run.config, init=str(best))) == []
     weights = checkpoints.load(best)["state_dict"]
     assert all(torch.equal(value, weights[key]) for key, value in run.module.state_dict().items())

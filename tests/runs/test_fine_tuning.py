@@ -14,7 +14,7 @@ from ganlab.assembly import experiment
 from ganlab.assembly.experiment import Experiment
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
-from ganlab.runs import fine_tuning
+from ganlab.runs import fine_tuning, inherited
 from ganlab.runs.run import Run
 
 SMALL = ("trainer.accelerator=cpu", "data.batch_size=8", "sample.count=10", "checkpoint.every_steps=1", "seed=5")
@@ -34,7 +34,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def begun(base: Run, *words: str) -> tuple[Experiment, list[str]]:
     """The module of a run that begins with ``base``, before its first iteration, and what was said."""
     line = [*SMALL, f"init={base.folder}", *words]
-    built = experiment.build(compose.read(line, fine_tuning.inherited(line)))
+    built = experiment.build(compose.read(line, inherited.options(line)))
     return built, fine_tuning.start_from(built.module, built.config)
 
 

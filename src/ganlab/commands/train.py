@@ -49,22 +49,22 @@ class Train(Coded, Command):
             from ganlab.runs.sweeps import sweep
 
             return sweep.start(list(self.overrides), compare.at_the_end)
-        from ganlab.runs import fine_tuning
+        from ganlab.runs import inherited
         from ganlab.runs.sweeps import words
 
         if of_sweep := words.of_sweep(self.overrides):
             raise GanlabError(f"{of_sweep[0]} is an option of a sweep, and this is one run: write `ganlab train -m`.")
-        inherited = fine_tuning.inherited(self.overrides)
+        defaults = inherited.options(self.overrides)
         if self.cfg:
             from omegaconf import OmegaConf
 
-            print(OmegaConf.to_yaml(OmegaConf.create(compose.composed(self.overrides, inherited))), end="")
+            print(OmegaConf.to_yaml(OmegaConf.create(compose.composed(self.overrides, defaults))), end="")
             return 0
-        from ganlab.runs import session
-
-        config = compose.read(self.overrides, inherited)
+        config = compose.read(self.overrides, defaults)
         names = [name for _, name in configuration.component_names(config.plain())]
         code_files.refuse_unused(names, "the run")
+        from ganlab.runs import session  # Lightning: a wrong option is refused before it is imported
+
         return session.start(config).exit_code
 
     @classmethod

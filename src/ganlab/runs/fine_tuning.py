@@ -1,24 +1,20 @@
 """``init=RUN``: a new run that begins with another one's weights.
 
-Networks and averages are copied, optimizers and counts are not. The networks, game, loss, regularizers and optimizers
-of that run are the defaults of the new one.
+Networks and averages are copied, optimizers and counts are not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganlab.config import catalog, command_line, schema
-from ganlab.config.component import Component
-from ganlab.config.compose import Inherited
 from ganlab.config.configuration import Config
 from ganlab.contracts.growth import Grows
-from ganlab.core import kinds, sizes
+from ganlab.core import sizes
 from ganlab.core.differences import differences, is_plain
 from ganlab.core.errors import GanlabError, few
 from ganlab.engine.module import GameModule
@@ -27,47 +23,6 @@ from ganlab.runs import choice, run_folder
 PREFIXES = ("game.", "average.")
 ORIGINAL, LEFT, RIGHT = (f"parametrizations.weight.{name}" for name in ("original", "0.u", "0.v"))
 POWER_ITERATIONS = 30
-
-
-def inherited(overrides: Sequence[str]) -> Inherited | None:
-    """Return the options of the run ``init=RUN`` that a command line leaves unset; None without ``init``.
-
-    Raises:
-        GanlabError: If there is no such run.
-    """
-    typed = {o.get_key_element().lstrip("+~"): o for o in command_line.parse(overrides)}
-    if "init" not in typed or typed["init"].value() in (None, "", "null"):
-        return None
-    if typed["init"].is_sweep_override():
-        raise GanlabError(f"{typed['init'].input_line}: a run, and a sweep, begins with one run's weights.")
-    if "experiment" in typed:
-        return None
-    before = run_folder.read_config(choice.named(str(typed["init"].value()))[0])
-    values: dict[str, Any] = {"ema.ramp_up": None}  # the average continues
-    values["data.image_size"] = schema.plain(before.data.image_size)
-    if before.data.image_channels != 1:  # grey images can be taken as coloured ones, and not the other way round
-        values["data.image_channels"] = before.data.image_channels
-    if not before.data.num_classes:
-        values["data.num_classes"] = 0
-    values["state_updates"] = before.state_updates
-    choices: dict[str, str | list[str]] = {}
-    taken: list[Component] = []
-    if "reg" not in typed:
-        choices["reg"] = [part.name for part in before.of("reg").values()]
-        taken += before.of("reg").values()
-    for kind in kinds.single_hooks():
-        if kind not in typed and kind not in before:
-            choices[kind] = catalog.NONE
-    for key, part in before.components.items():
-        group = key.replace(".", "/")
-        with_model = part.kind in (*kinds.networks(), *kinds.at("player"))
-        inherits = with_model or part.kind in (*kinds.roles(), *kinds.single_hooks(), "game", "prior")
-        if inherits and group not in typed and not (with_model and "model" in typed):
-            choices[group] = part.name
-            taken.append(part)
-    for part in taken:
-        values.update({f"{part.key}.{name}": value for name, value in part.options.items()})
-    return Inherited(choices, values)
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ from ganlab.core import code_files, files, stop_signals, tie
 from ganlab.core.errors import GanlabError
 from ganlab.core.stop_signals import WATCH, handled_signals
 from ganlab.evaluation import protocol
-from ganlab.runs import fine_tuning, run_folder
+from ganlab.runs import inherited, run_folder
 from ganlab.runs.sweeps import devices, objective, words
 from ganlab.runs.sweeps.objective import Objective
 from ganlab.runs.sweeps.record import DONE, FAILED, PRUNED, STOPPED, Job, Sweep
@@ -117,7 +117,7 @@ def composed(parsed: Words, values: Mapping[str, str]) -> Config:
     """
     typed = parsed.of_job(values)
     with _COMPOSING:
-        return compose.read(typed, fine_tuning.inherited(typed))
+        return compose.read(typed, inherited.options(typed))
 
 
 def configuration(sweep: Sweep, job: Job) -> Config:
@@ -293,13 +293,13 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start ``ganlab COMMAND FOLDER OPTIONS``."""
     file = str(Path(__file__).parents[2] / "__main__.py")  # not -m: it would import modules of the current folder
-    inherited = {name: value for name, value in os.environ.items() if name not in _OF_RANKS}
+    kept = {name: value for name, value in os.environ.items() if name not in _OF_RANKS}
     return subprocess.Popen(
         [sys.executable, file, command, str(folder), *options],
         stdin=subprocess.PIPE,
         stdout=output,  # type: ignore[call-overload]
         stderr=subprocess.STDOUT,
-        env={**inherited, **environment, tie.MARK: "1"},
+        env={**kept, **environment, tie.MARK: "1"},
         start_new_session=True,
     )
 

@@ -14,7 +14,7 @@ from ganlab.config import catalog, configuration
 from ganlab.config.configuration import Config
 from ganlab.core import code_files
 from ganlab.core.errors import GanlabError
-from ganlab.runs import around, fine_tuning, trainer
+from ganlab.runs import around, inherited, trainer
 from ganlab.runs.sweeps import devices, job, objective, plugins
 from ganlab.runs.sweeps.words import Words, plain_key, split, values, varies
 
@@ -41,7 +41,7 @@ def check(words: Words) -> None:
     Raises:
         GanlabError: If a value is wrong, or the jobs cannot run as the sweep asks for.
     """
-    fine_tuning.inherited([str(o.input_line) for o in words.runs])  # refuses several runs to begin with
+    inherited.options([str(o.input_line) for o in words.runs])  # refuses several runs to begin with
     listed = {plain_key(o): _values(o) for o in words.swept if _enumerable(o)}
     for override in words.swept:
         if override.is_interval_sweep() and not words.searches:
