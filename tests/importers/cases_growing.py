@@ -1,4 +1,4 @@
-"""Cases of `test_trained.py` that grow and whose source is TensorFlow; see `make_trained_tf_growing.py`."""
+"""Cases of `test_trained.py` that grow; see `make_trained_tf_growing.py` and `make_trained_theano.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from values import fill
 from ganlab import importers
 from ganlab.importers.network import Network, Tensors
 
-FORMATS = {"pggan_celebahq": "pggan_tensorflow", "stylegan_ffhq": "stylegan_tensorflow"}
+FORMATS = {
+    "pggan_celebahq": "pggan_tensorflow",
+    "pggan_cifar10": "pggan_tensorflow",
+    "stylegan_ffhq": "stylegan_tensorflow",
+}
 
 
 def growing(case: str, about: About, network: str) -> Translated:
@@ -73,11 +77,18 @@ CASE = {
         growing,
         1e-6,
     ),
+    "pggan_cifar10": Case(
+        ["experiment=pggan_cifar10"],
+        {**GENERATOR, "discriminator": total("adversarial", "gradient_penalty", "drift")},
+        of_growing,
+        growing,
+        1e-8,
+    ),
     "stylegan_ffhq": Case(
         ["experiment=stylegan_ffhq"],
         {**GENERATOR, "discriminator": total("adversarial", "r1")},
         of_growing,
         growing,
-        2e-5,
+        1e-6,
     ),
 }

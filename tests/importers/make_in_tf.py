@@ -1,7 +1,6 @@
 """Codes of TensorFlow 1 and Python 2, run as they are in TensorFlow 2's compatibility mode, in double precision.
 
-Sources are translated when they are imported: print statements, the quotients of Python 2, and float32 is float64.
-What a graph draws are placeholders, filled from `trained.Draws`.
+Sources are `translated`. What a graph draws are placeholders, filled from `trained.Draws`.
 """
 
 from __future__ import annotations
@@ -9,16 +8,13 @@ from __future__ import annotations
 import ast
 import contextlib
 import sys
-import types
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from importlib.abc import MetaPathFinder
-from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow
+from translated import quotient, translated
 
 tf = tensorflow.compat.v1
 EPSILON = 1e-12  # of Adam: it is added before the moments' correction there, and after it here
@@ -30,71 +26,6 @@ class Built(Exception):
 
 def built(*arguments: Any, **options: Any) -> Any:
     raise Built
-
-
-# --- sources
-
-
-class Quotients(ast.NodeTransformer):
-    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        self.generic_visit(node)
-        if not isinstance(node.op, ast.Div):
-            return node
-        return ast.Call(ast.Name("__quotient__", ast.Load()), [node.left, node.right], [])
-
-
-def quotient(a: Any, b: Any) -> Any:
-    return a // b if isinstance(a, int) and isinstance(b, int) else a / b
-
-
-def translated(text: str, path: str) -> Any:
-    text = text.replace("float32", "float64")
-    try:
-        tree = ast.parse(text)
-    except SyntaxError:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from lib2to3.refactor import RefactoringTool
-        fixes = [f"lib2to3.fixes.fix_{name}" for name in ("print", "except", "has_key")]
-        tree = ast.parse(str(RefactoringTool(fixes).refactor_string(text + "\n", path)))
-    if "import division" not in text:
-        tree = Quotients().visit(tree)
-    return ast.fix_missing_locations(tree)
-
-
-class Source(SourceFileLoader):
-    def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> Any:
-        tree = translated(bytes(data).decode("utf-8-sig"), str(path))
-        return compile(tree, str(path), "exec", dont_inherit=True, optimize=_optimize)
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        vars(module).update(__quotient__=quotient, xrange=range)
-        super().exec_module(module)
-
-
-class Finder(MetaPathFinder):
-    def __init__(self, checkout: Path) -> None:
-        self.checkout = str(checkout)
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        for folder in [self.checkout] if path is None else path:
-            if str(folder).startswith(self.checkout):
-                return FileFinder(folder, (Source, [".py"])).find_spec(name)
-        return None
-
-
-@contextlib.contextmanager
-def importing(checkout: Path) -> Iterator[None]:
-    """Within, modules of the checkout are found first; after it they are forgotten."""
-    before, finder, sys.dont_write_bytecode = set(sys.modules), Finder(checkout), True
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
-        for name in set(sys.modules) - before:
-            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(checkout)):
-                del sys.modules[name]
 
 
 class Set(ast.NodeTransformer):

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from foreign import commit, stub
 from trained import ITERATIONS, Draws, save, weights
+from translated import importing
 
 tf = theirs.tf
 SCALE = 2.6  # of kernels, where a slope is raised to its 6th power
@@ -87,7 +88,7 @@ def cifar_resnet(case: str, checkout: Path, folder: Path, file: str, losses: lis
                  "CONDITIONAL": False, "DATA_DIR": "none"}  # fmt: skip
     drawn, draws, found = theirs.Drawn(), Draws(case), {name: [] for name in losses}
     theirs.module(drawn)
-    with theirs.importing(folder), contextlib.redirect_stdout(io.StringIO()), tf.Graph().as_default():
+    with importing(folder), contextlib.redirect_stdout(io.StringIO()), tf.Graph().as_default():
         without("save_images", "inception_score", "plot", "cifar10")
         names = theirs.script(folder / file, constants)
         session = tf.Session()
@@ -145,10 +146,10 @@ def wgan_div(checkout: Path, checkouts: Checkouts) -> None:
     of_networks = {"N_GPUS": 1, "BATCH_SIZE": batch, "DIM_G": width, "DIM_D": width, "CONDITIONAL": False,
                    "DATA_DIR": "none"}  # fmt: skip
     with tf.Graph().as_default(), contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
-        with theirs.importing(networks):
+        with importing(networks):
             without("save_images", "inception_score", "plot", "cifar10")
             made = theirs.script(networks / "gan_cifar_resnet.py", of_networks)
-        with theirs.importing(checkout):
+        with importing(checkout):
             without("save_images", "plot", "data_loader").params_with_name = made["lib"].params_with_name
             g, d = made["Generator"], made["Discriminator"]
             functions = (lambda count, noise=None: g(count, None, noise), lambda x: d(x, None)[0])

@@ -12,7 +12,6 @@ follows before the generator's step of an iteration: it is made to follow once m
 
 from __future__ import annotations
 
-import ast
 import importlib
 import sys
 import types
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 from foreign import Stub, commit
 from trained import ITERATIONS, Draws, save
+from translated import Source3, defined, importing
 from values import fill
 
 tf = theirs.tf
@@ -32,15 +32,6 @@ EPSILON = 1e-20  # some gradients are small
 NARROW = {"fmap_base": 32, "fmap_max": 8}
 SIZE, LATENTS, DEPTH = 16, 5, 2
 SCHEDULE = {"lod_training_kimg": 0.009, "lod_transition_kimg": 0.013}  # no iteration begins where one ends
-
-
-def defined(path: Path, names: set[str], **known: Any) -> dict[str, Any]:
-    """Functions and classes of a file's top."""
-    tree = theirs.translated(path.read_text("utf-8-sig"), str(path))
-    tree.body = [node for node in tree.body if getattr(node, "name", None) in names]
-    found = {"__quotient__": theirs.quotient, "np": np, **known}
-    exec(compile(ast.fix_missing_locations(tree), str(path), "exec"), found)
-    return found
 
 
 def last(function: Any) -> Any:
@@ -101,7 +92,7 @@ def numbers(random: Random, draws: Draws, batch: int, level: int, needed: set[st
         layers = 2 * level + 2
         found |= {"chance": chance, "layer": 1 + int(place * (layers - 1))}
         sides = [4 * 2 ** (i // 2) for i in range(layers)]
-        maps = draws.noise(batch, sum(side**2 for side in sides)).split([side**2 for side in sides], 1)
+        maps = draws.normal(batch, sum(side**2 for side in sides)).split([side**2 for side in sides], 1)
         found |= {f"noise/{i}": made.view(batch, 1, side, side) for i, (made, side) in enumerate(zip(maps, sides))}  # noqa: B905
     if "interpolation" in needed:
         found["interpolation"] = 1 - draws.uniform(batch)[:, None, None, None]
@@ -202,6 +193,15 @@ class Plain:
             return self.function(*inputs, **self.options)
 
 
+def session() -> Any:
+    """Return a session that takes graphs as they are: to optimise one for every variable that is set takes long."""
+    config = tf.ConfigProto()
+    config.graph_options.place_pruned_graph = True
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    config.graph_options.optimizer_options.opt_level = tf.OptimizerOptions.L0
+    return tf.Session(config=config)
+
+
 def prepared(**names: Any) -> Random:
     random = Random()
     module = theirs.module(theirs.Drawn(), get_variable=get_variable, **names)
@@ -216,7 +216,7 @@ def pggan(checkout: Path) -> None:
     random, code = prepared(), Code()
     options = {**NARROW, "resolution": SIZE, "num_channels": 3}
     tfutil: Any = types.SimpleNamespace(lerp=lambda a, b, t: a + (b - a) * t, autosummary=lambda name, value: value)
-    with theirs.importing(checkout), tf.Graph().as_default(), tf.Session():
+    with importing(checkout, Source3), tf.Graph().as_default(), session():
         sys.modules["tfutil"] = tfutil
         networks, loss = importlib.import_module("networks"), importlib.import_module("loss")
         empty = tf.placeholder(tf.float64, [None, 0])
@@ -226,9 +226,10 @@ def pggan(checkout: Path) -> None:
             **{name: Plain(name, networks.G_paper, [z, empty], latent_size=LATENTS, **options) for name in ("G", "Gs")},
         }
         code.losses = {"G": loss.G_wgan_acgan, "D": loss.D_wgangp_acgan}
-        misc = types.SimpleNamespace(**defined(checkout / "misc.py", {"adjust_dynamic_range"}))
-        made = defined(checkout / "train.py", {"TrainingSchedule", "process_reals"}, tf=sys.modules["tensorflow"],
-                       tfutil=tfutil, misc=misc, config=types.SimpleNamespace(num_gpus=1))  # fmt: skip
+        misc = types.SimpleNamespace(**defined(checkout / "misc.py", {"adjust_dynamic_range"}, Source3, np=np))
+        made = defined(checkout / "train.py", {"TrainingSchedule", "process_reals"}, Source3, np=np,
+                       tf=sys.modules["tensorflow"], tfutil=tfutil, misc=misc,
+                       config=types.SimpleNamespace(num_gpus=1))  # fmt: skip
         by_size = {size: 0.001 * factor for size, factor in rates.items()}
         code.schedule = lambda seen, dataset: made["TrainingSchedule"](
             seen,
@@ -251,7 +252,7 @@ def stylegan(checkout: Path) -> None:
     random, code = prepared(), Code()
     options = {**NARROW, "resolution": SIZE, "num_channels": 3, "label_size": 0}
     styled = {"latent_size": LATENTS, "dlatent_size": 6, "mapping_fmaps": 7, "mapping_layers": 8}
-    with theirs.importing(checkout), tf.Graph().as_default(), tf.Session():
+    with importing(checkout, Source3), tf.Graph().as_default(), session():
         tflib, loss = importlib.import_module("dnnlib.tflib"), importlib.import_module("training.loss")
         loss.autosummary = lambda name, value: value
         module = "training.networks_stylegan"
@@ -260,10 +261,12 @@ def stylegan(checkout: Path) -> None:
             **{name: tflib.Network(name, f"{module}.G_style", **styled, **options) for name in ("G", "Gs")},
         }
         code.losses = {"G": loss.G_logistic_nonsaturating, "D": loss.D_logistic_simplegp}
-        misc = types.SimpleNamespace(**defined(checkout / "training" / "misc.py", {"adjust_dynamic_range"}))
+        misc = types.SimpleNamespace(
+            **defined(checkout / "training" / "misc.py", {"adjust_dynamic_range"}, Source3, np=np)
+        )
         dnnlib: Any = types.SimpleNamespace(EasyDict=importlib.import_module("dnnlib").EasyDict)
-        made = defined(checkout / "training" / "training_loop.py", {"training_schedule", "process_reals"},
-                       tf=sys.modules["tensorflow"], tflib=tflib, misc=misc, dnnlib=dnnlib)  # fmt: skip
+        made = defined(checkout / "training" / "training_loop.py", {"training_schedule", "process_reals"}, Source3,
+                       np=np, tf=sys.modules["tensorflow"], tflib=tflib, misc=misc, dnnlib=dnnlib)  # fmt: skip
         by_size = {size: 0.001 * factor for size, factor in rates.items()}
         code.schedule = lambda seen, dataset: made["training_schedule"](
             seen, dataset, 1, minibatch_base=4, minibatch_dict=batches, G_lrate_dict=by_size, D_lrate_dict=by_size,

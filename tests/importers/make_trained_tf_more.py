@@ -22,6 +22,7 @@ import torch
 from foreign import commit, stub
 from make_trained_tf import filled, state
 from trained import ITERATIONS, Draws, images, save
+from translated import importing
 
 tf = theirs.tf
 BATCH, LATENTS, WIDTH, SIZE = 4, 6, 3, 64
@@ -64,7 +65,7 @@ def ttur(checkout: Path) -> None:
     module.summary = types.SimpleNamespace(**dict.fromkeys(("histogram", "image", "scalar", "merge"), nothing),
                                            FileWriter=nothing)  # fmt: skip
     folder = checkout / "DCGAN_FID_batched"
-    with theirs.importing(folder), contextlib.redirect_stdout(io.StringIO()), tf.Graph().as_default():
+    with importing(folder), contextlib.redirect_stdout(io.StringIO()), tf.Graph().as_default():
         stub("fid", "scipy.misc")
         session = tf.Session()
         with session.as_default():

@@ -25,6 +25,7 @@ from foreign import Stub, commit
 from make_trained_tf import state
 from make_trained_tf_more import batch_norm, nothing
 from trained import ITERATIONS, Draws, images, save, weights
+from translated import importing
 
 tf = theirs.tf
 CASE, SIZE = "sagan_imagenet128", 128
@@ -79,7 +80,7 @@ def sagan(checkout: Path) -> None:
     module.multinomial = lambda logits, count: tf.cast(drawn.place("labels", [BATCH, count]), tf.int64)
     module.Print = lambda x, *arguments, **options: x
     module.summary = types.SimpleNamespace(image=nothing, scalar=nothing)
-    with theirs.importing(checkout), contextlib.redirect_stdout(io.StringIO()), tf.Graph().as_default():
+    with importing(checkout), contextlib.redirect_stdout(io.StringIO()), tf.Graph().as_default():
         real, labels = tf.placeholder(tf.float64, [BATCH, SIZE, SIZE, 3]), tf.placeholder(tf.int64, [BATCH, 1])
         sys.modules["utils_ori"] = types.SimpleNamespace(  # type: ignore[assignment]
             get_imagenet_batches=lambda *a, **o: [(real, labels)], squarest_grid_size=nothing
