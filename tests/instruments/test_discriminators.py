@@ -100,9 +100,9 @@ def test_a_run_without_what_they_look_at_is_refused(instrument: Memorization | L
     with pytest.raises(ValueError, match=r"it needs (held-out|real) images, and the run has none"):
         instrument.prepare(subject(Parts(generator=generator, discriminator=judge)))
     pairs = Pairs(ToyDiscriminator(), 2, 3)
-    with pytest.raises(ValueError, match="Pairs gives no logit for an image alone"):
+    with pytest.raises(ValueError, match="is a Pairs, which judges no image alone"):
         instrument.prepare(subject(Parts(generator=generator, discriminator=pairs)))
-    with pytest.raises(ValueError, match="Linear gives no logit for an image alone"):
+    with pytest.raises(ValueError, match="is a Linear, which judges no image alone"):
         instrument.prepare(subject(Parts(generator=generator, discriminator=nn.Linear(2, 1))))
 
 

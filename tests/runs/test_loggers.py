@@ -45,7 +45,9 @@ def check_tensorboard(folder: Path) -> None:
 def check_wandb(folder: Path) -> None:
     runs = list((folder / "wandb").glob("offline-run-*"))
     assert len(runs) == 1
-    assert next(runs[0].glob("*.wandb")).stat().st_size > 1000
+    log = next(runs[0].glob("*.wandb")).read_bytes()
+    for line in metrics(folder):
+        assert [name for name in line if "/" in name and name.encode() not in log] == []
     assert len(list(runs[0].glob("files/media/images/*.png"))) == 2
 
 
@@ -77,11 +79,16 @@ def test_both_at_once_with_wandb_offline(train: Train, monkeypatch: pytest.Monke
     service = pytest.importorskip("wandb", reason="wandb is missing")
     monkeypatch.setenv("WANDB_SILENT", "true")
     try:
-        folder = train("logger=[tensorboard,wandb]", "logger.wandb.offline=true", "sample.every_steps=2")
+        folder = train(
+            "logger=[tensorboard,wandb]", "logger.wandb.offline=true", "sample.every_steps=2", "guard.every_steps=2",
+            "watch=[spectra,gradients]", "watch.every_steps=2",
+        )  # fmt: skip
     finally:
         service.finish()
     check_tensorboard(folder)
     check_wandb(folder)
+    names = {name.split("/")[0] for line in metrics(folder) for name in line}
+    assert {"guard", "spectra", "gradients"} <= names
 
 
 def test_a_resumed_run_goes_on_with_the_wandb_run_that_it_had(tmp_path: Path) -> None:

@@ -206,7 +206,9 @@ class GuardOptions:
         strength: Factor on the terms that regularizers add each time that it goes back.
         patience: Looks in succession that a sign takes; some signs take several times as many.
         explosion: Times the median of its past that a magnitude may be; null: no such sign, as in all of these.
+        growth: Times the least of 200 iterations that the moments of an optimizer may be.
         step: Share of the norm of its weights that one step of a player may have.
+        descent: Share of the effect of a step that must be left where steps go on as before, whatever the gradient.
         won: Share of their first values below which the discriminator's loss and the generator's gradient say that
             the discriminator has won.
         jump: Times its past that a discriminator's loss may rise that was near zero.
@@ -224,7 +226,9 @@ class GuardOptions:
     strength: Annotated[float, at_least(1)] = 1.0
     patience: Count = 2
     explosion: Positive | None = 100.0
+    growth: Positive | None = 25.0
     step: Positive | None = 0.3
+    descent: Positive | None = 0.6
     won: Positive | None = 0.01
     jump: Positive | None = 10.0
     collapse: Positive | None = 0.3

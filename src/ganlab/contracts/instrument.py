@@ -90,7 +90,8 @@ class Subject:
         wanted = [p for p in signature(network.forward).parameters.values() if p.default is p.empty]
         if not hasattr(network, "head") or len(wanted) > 2:
             raise ValueError(
-                f"the {type(network).__name__} gives no logit for an image alone: leave this instrument out"
+                f"the discriminator is a {type(network).__name__}, which judges no image alone: "
+                f"leave this instrument out"
             )
         return network
 

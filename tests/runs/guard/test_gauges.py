@@ -38,9 +38,37 @@ def test_norms_of_a_step_are_those_of_what_moved() -> None:
     assert {name: value.item() for name, value in found.items()} == {
         "guard/generator/gradient": 10.0,
         "guard/generator/step": 8.0,
+        "guard/generator/descent": -1.0,
         "guard/generator/weights": pytest.approx(math.hypot(3, 12)),
         "guard/generator/moments": 5.0,
     }
+
+
+def test_descent_is_the_share_of_a_step_that_goes_down_and_turn_its_angle_to_the_step_before() -> None:
+    """The gradient is (6, 8): (-2, 1) goes 12 down and 8 up, of 20, at right angles to (1, 2), the step before."""
+    gauge = gauges([[3.0, 4.0]])
+    parameters = list(gauge.subject.generator.parameters())
+    for step in ([1.0, 2.0], [-2.0, 1.0], [-4.0, 2.0]):
+        parameters[0].grad = torch.tensor([[6.0, 8.0]])
+        with gauge.observe(Step("generator", parameters)):
+            parameters[0].data += torch.tensor([step])
+        if step[0] == -2:
+            found = gauge.measure({})
+    assert found["guard/generator/descent"].item() == pytest.approx((12 - 8) / 20)
+    assert found["guard/generator/turn"].item() == pytest.approx(1)
+    assert gauge.measure({})["guard/generator/turn"].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_step_that_is_none_turns_and_has_nothing_to_go_down() -> None:
+    gauge = gauges([[3.0, 4.0]])
+    parameters = list(gauge.subject.generator.parameters())
+    for _ in range(2):
+        parameters[0].grad = torch.zeros(1, 2)
+        with gauge.observe(Step("generator", parameters)):
+            pass
+    found = gauge.measure({})
+    assert found["guard/generator/descent"].item() == 1
+    assert found["guard/generator/turn"].item() == 1
 
 
 def test_diversity_is_relative_to_real_images_and_zero_where_all_are_alike() -> None:

@@ -76,6 +76,22 @@ def test_a_warning_is_one_sentence_and_an_event_and_the_run_goes_on(
     assert said == ["guard at iteration 8, frozen since 7: the weights of the discriminator do not move."]
 
 
+def test_a_sign_that_comes_and_goes_is_said_once_until_it_has_been_away_for_long(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def look(history: History, limits: GuardOptions) -> Iterator[Sign]:
+        iteration, _ = history[WATCHED][-1]
+        if iteration in (2, 4, 6, 12):
+            yield Sign("planted", WATCHED, iteration, "it is so.")
+
+    monkeypatch.setattr(signs, "SIGNS", (look,))
+    words = ("guard.every_steps=1", "guard.patience=1")
+    folder = train(*words, steps=8)
+    session.resume(folder, {"trainer.max_steps": 13})
+    assert [event.noticed for event in events(folder)] == [2, 12]
+    assert sum(line.startswith("guard at") for line in capsys.readouterr().out.splitlines()) == 2
+
+
 def test_stop_ends_the_run_with_its_newest_unbroken_state(train: Train, tmp_path: Path) -> None:
     with pytest.raises(
         GuardError, match=r"after iteration 8, frozen since 7: .* state, of iteration 6, .*resume .*run`"

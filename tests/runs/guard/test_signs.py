@@ -47,10 +47,13 @@ CASES: dict[str, tuple[Numbers, str, int, int]] = {  # numbers, then name, when 
     "a loss beyond float32": ({"discriminator/r1": [2e6]}, "explosion", 50, 50),
     "logits a hundred times as large": (
         {"discriminator/real_logits": [2, 2, 2, 2, 2, 2, 250, -250]}, "explosion", 400, 350),
-    "moments that grow a hundredfold in 100 iterations": (
-        {"guard/generator/moments": [5, 60, 600]}, "explosion", 150, 51),
-    "moments that grow a hundredfold in 200 iterations": (
-        {"guard/generator/moments": [50, 6, 60, 200, 700]}, "explosion", 250, 101),
+    "moments that grow thirtyfold in 100 iterations": (
+        {"guard/generator/moments": [5, 60, 150]}, "explosion", 150, 51),
+    "moments that grow thirtyfold in 200 iterations": (
+        {"guard/generator/moments": [50, 6, 20, 60, 180]}, "explosion", 250, 101),
+    "steps that go on as before whatever the gradient": (
+        {"guard/generator/descent": [0.2, 0.9, 0.5, 0.3], "guard/generator/turn": [0.1, 0.01, 0.01, 0.01]},
+        "overshoot", 200, 150),
     "a step as large as the weights": (
         {"guard/generator/step": [0.1, 9.5], "guard/generator/weights": [10, 10]}, "explosion", 100, 100),
     "two steps of a third of the weights": (
@@ -90,7 +93,10 @@ def test_a_sign_is_seen_when_it_lasts_and_its_beginning_is_known(case: str) -> N
     "numbers",
     [
         {"discriminator/real_logits": [2, 2, 2, 2, 2, 2, 250, 2, 250, 2]},
-        {"guard/generator/moments": [5, 20, 60, 150, 300, 900]},
+        {"guard/generator/moments": [5, 15, 30, 60, 120, 240]},
+        {"guard/generator/descent": [0.3, 0.3, 0.3], "guard/generator/turn": [0.01, 0.02, 0.01]},
+        {"guard/generator/descent": [0.8, 0.5, 0.8, 0.5], "guard/generator/turn": [0.001] * 4},
+        {"guard/generator/descent": [0.1] * 4},
         {"guard/images/diversity": [0.05, 0.1, 0.9, 0.3, 0.8]},
         {"guard/labels/fakes": [0.12, 0.04, 0.04, 0.04, 0.04, 0.04]},
         {"discriminator/adversarial": [2, 1, 1, 1, *[0.001] * 9]},

@@ -44,8 +44,10 @@ class Gauging(L.Callback):
         observers = pl_module.player_optimizers.observers
         if self.gauges.observe in observers:
             observers.remove(self.gauges.observe)
-        if (pl_module.progress.iteration + 1) % self.every_steps == 0:
+        iteration = pl_module.progress.iteration + 1
+        if iteration % self.every_steps == 0 or self._is_before(iteration):
             observers.append(self.gauges.observe)
+        if iteration % self.every_steps == 0:
             self.gauges.see(batch)
 
     def on_train_batch_end(
@@ -55,14 +57,26 @@ class Gauging(L.Callback):
         if pl_module.progress.iteration % self.every_steps == 0:
             moments = {p: _tensors(o.state) for p, o in pl_module.player_optimizers.by_player.items()}
             self.run.measured.update(self.gauges.measure(moments))
+        if not self._is_before(pl_module.progress.iteration):
+            self.gauges.moved.clear()
+
+    def _is_before(self, iteration: int) -> bool:
+        """Tell if the next iteration is measured: its steps are compared with those of this one."""
+        return (iteration + 1) % self.every_steps == 0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"means": [mean.cpu() for mean in self.gauges.means]}
+        moved = {player: [change.cpu() for change in of] for player, of in self.gauges.moved.items()}
+        return {"means": [mean.cpu() for mean in self.gauges.means], "moved": moved}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         means = state_dict.get("means")
         if isinstance(means, list) and all(isinstance(mean, Tensor) and mean.ndim == 1 for mean in means):
             self.gauges.means = means
+        moved = state_dict.get("moved")
+        if isinstance(moved, dict) and all(isinstance(of, list) for of in moved.values()):
+            self.gauges.moved = {
+                str(player): of for player, of in moved.items() if all(isinstance(change, Tensor) for change in of)
+            }
 
 
 def _tensors(state: Mapping[Any, Any]) -> list[Tensor]:

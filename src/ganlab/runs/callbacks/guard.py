@@ -22,6 +22,8 @@ from ganlab.runs.guard.history import History
 from ganlab.runs.guard.signs import Sign
 from ganlab.runs.run_folder import METRICS
 
+_CALM = 4  # times guard.patience looks without a sign, after which it is a new one when it comes again
+
 
 class GuardError(GanlabError):
     """The guard has ended a run."""
@@ -31,7 +33,8 @@ class GuardError(GanlabError):
 
 class Guard(L.Callback):
     """Looks for signs of failure each ``every_steps`` iterations: prints them (``warn``), ends the run (``stop``), or
-    has it go back to before them (``rollback``), at most ``rollbacks`` times.
+    has it go back to before them (``rollback``), at most ``rollbacks`` times. A sign that comes and goes is printed
+    once, until it has been absent for several looks.
 
     It acts after `recording`, which reads the numbers, and before `saving`. What it remembers is in checkpoints, so a
     run that is resumed judges as one that never stopped; all ranks judge alike.
@@ -65,7 +68,7 @@ class Guard(L.Callback):
         self.rollbacks, self.rates, self.strength = rollbacks, rates, strength
         self.limits = GuardOptions(**limits)
         self.history = History()
-        self._seen: set[str] = set()
+        self._since: dict[str, int] = {}  # looks since a sign of this name was last seen or suspected
         self._stage: list[int] | None = None
         self._carried = bool(run.events)
         config = run.experiment.config
@@ -101,8 +104,10 @@ class Guard(L.Callback):
         found = signs.found(self.history, self.limits)
         sure = [sign for sign in found if sign.sure]
         self.run.ending.suspected = min((sign.began for sign in found), default=None)
-        new = [sign for sign in sure if sign.name not in self._seen]
-        self._seen = {sign.name for sign in sure}
+        new = [sign for sign in sure if sign.name not in self._since or self.action != "warn"]
+        lasting = {name: looks + 1 for name, looks in self._since.items() if looks < _CALM * self.limits.patience}
+        lasting.update((sign.name, 0) for sign in found if sign.sure or sign.name in lasting)
+        self._since = lasting
         if new:
             self._act(min(new, key=lambda sign: sign.began), pl_module, trainer.is_global_zero)
 
@@ -126,7 +131,7 @@ class Guard(L.Callback):
         return {
             "history": self.history.state_dict(),
             "stage": self._stage,
-            "seen": sorted(self._seen),
+            "since": dict(self._since),
             "events": [dict(event) for event in self.run.events],
             "suspected": self.run.ending.suspected,
             "scored": dict(self.run.scored),
@@ -136,11 +141,13 @@ class Guard(L.Callback):
         self.history.load_state_dict(state_dict.get("history"))
         stage = state_dict.get("stage")
         self._stage = stage if isinstance(stage, list) else None
-        seen, stored, suspected = (state_dict.get(name) for name in ("seen", "events", "suspected"))
+        since, stored, suspected = (state_dict.get(name) for name in ("since", "events", "suspected"))
         scored = state_dict.get("scored")
         if isinstance(scored, dict):
             self.run.scored.update({str(name): float(value) for name, value in scored.items() if is_number(value)})
-        self._seen = {str(name) for name in seen} if isinstance(seen, list) else set()
+        self._since = (
+            {str(name): looks for name, looks in since.items() if type(looks) is int} if isinstance(since, dict) else {}
+        )
         self.run.ending.suspected = suspected if type(suspected) is int else None
         if not self._carried and isinstance(stored, list) and all(map(is_event, stored)):
             self.run.events[:] = [{f.name: event[f.name] for f in fields(Event)} for event in stored]

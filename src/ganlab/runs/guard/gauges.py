@@ -26,6 +26,9 @@ class Gauges:
     PLAYER/weights        norm of what a player trains, after its last step of the iteration
     PLAYER/gradient       norm of its gradient in that step, not clipped
     PLAYER/step           norm of the change of its weights
+    PLAYER/descent        how far that change goes down along the gradient, from 1 (each weight does, as with any
+                          optimizer without momentum) over 0 (as much up as down) to -1
+    PLAYER/turn           how far it turns from the player's step before: 1 less the cosine between them
     PLAYER/moments        largest magnitude of its optimizer's moments
     images/diversity      mean distance of two images from fixed latents, over that of real images
     images/class_diversity  the same within a class, in conditional runs
@@ -50,21 +53,29 @@ class Gauges:
         self.subject, self.samples, self._stage = subject, samples, stage
         self._found: dict[str, Tensor] = {}
         self._reals: tuple[Any, Tensor, Reading | None] | None = None
+        self.moved: dict[str, list[Tensor]] = {}  # player -> the changes of its weights in its last step
         self.means: list[Tensor] = []
 
     @contextmanager
     def observe(self, step: Step) -> Iterator[None]:
-        """Surround a step of the iteration that is measured; of several steps of a player the last one counts."""
+        """Surround a step of the iteration that is measured, or of the one before; the last step of a player counts."""
         before = [parameter.detach().clone() for parameter in step.parameters]
-        self._found[f"{step.player}/gradient"] = _norm([p.grad for p in step.parameters if p.grad is not None], before)
+        gradients = {at: p.grad for at, p in enumerate(step.parameters) if p.grad is not None}
+        self._found[f"{step.player}/gradient"] = _norm(gradients.values(), before)
         yield
         after = [parameter.detach() for parameter in step.parameters]
-        self._found[f"{step.player}/step"] = _norm(torch._foreach_sub(after, before), before)
+        moved = list(torch._foreach_sub(after, before))
+        self._found[f"{step.player}/step"] = _norm(moved, before)
+        self._found[f"{step.player}/descent"] = _descent(list(gradients.values()), [moved[at] for at in gradients])
+        if (last := self.moved.get(step.player)) is not None and list(map(_shape, last)) == list(map(_shape, moved)):
+            self._found[f"{step.player}/turn"] = _turn(moved, last)
+        self.moved[step.player] = moved
         self._found[f"{step.player}/weights"] = _norm(after, before)
 
     @torch.no_grad()
     def see(self, batch: Mapping[str, Any]) -> None:
-        """Take the labels of the iteration's first real images, as the loader delivers them."""
+        """Begin the iteration that is measured: take the labels of its first real images, as the loader has them."""
+        self._found = {}
         shares = self.subject.setting.label_shares
         if shares is None or not batch["labels"] or batch["labels"][0] is None:
             return
@@ -143,6 +154,28 @@ class Gauges:
         if labels is not None and classes > 1 and len(x) >= 2 * _FEWEST * classes:
             reading = Reading(x, labels, classes)
         self._reals = stage, x[: self.samples], reading
+
+
+def _descent(gradients: list[Tensor], moved: list[Tensor]) -> Tensor:
+    """Return -Σ g·Δw / Σ |g·Δw|; 1 where there is nothing to go down."""
+    if not gradients:
+        return torch.ones(())
+    products = torch._foreach_mul(gradients, moved)
+    down = -torch.stack([product.sum() for product in products]).sum()
+    whole = torch.stack(torch._foreach_norm(products, 1)).sum()
+    return torch.where((whole > 0) & whole.isfinite(), down / whole, 1.0).float()
+
+
+def _turn(moved: list[Tensor], last: list[Tensor]) -> Tensor:
+    """Return 1 - cos of two steps; 1 where one of them is none."""
+    products = torch._foreach_mul(moved, [change.to(moved[0].device) for change in last])
+    lengths = _norm(moved, moved) * _norm(last, moved).to(moved[0].device)
+    product = torch.stack([each.sum() for each in products]).sum()
+    return torch.where((lengths > 0) & lengths.isfinite(), 1 - product / lengths, 1.0).float()
+
+
+def _shape(tensor: Tensor) -> torch.Size:
+    return tensor.shape
 
 
 def _norm(tensors: Any, like: list[Tensor]) -> Tensor:

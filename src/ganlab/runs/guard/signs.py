@@ -19,6 +19,7 @@ FILLED = 50  # iterations after which Adam's second moments, which begin at 0, a
 FEW = 1 / 3  # of the different labels that a batch should have
 UNRELATED = 3.0  # standard deviations: one in 700 sets of labels that belong to nothing reaches it
 LOST = 1 / 3  # of the threshold: what has dropped so far is sure at once
+STRAIGHT = 0.015  # a step turns by less where the momentum is above 0.985: by 1 - momentum where gradients are noise
 STANDING = 1e-9  # a step relative to the weights that float32 does not see
 
 
@@ -83,13 +84,13 @@ def explosion(history: History, limits: GuardOptions) -> Iterator[Sign]:
 
 def fast_growth(history: History, limits: GuardOptions) -> Iterator[Sign]:
     """Moments, which are means over many steps, that grow as means cannot."""
-    if limits.explosion is None:
+    if limits.growth is None:
         return
     for name in history.names(lambda name: name.startswith("guard/") and name.endswith("/moments")):
         points = history[name]
         since = max(FILLED, points[-1][0] - GROWN)
         before = min((point for point in points if point[0] >= since), key=lambda point: point[1], default=None)
-        if before is not None and math.inf > points[-1][1] > limits.explosion * max(before[1], 1.0):
+        if before is not None and math.inf > points[-1][1] > limits.growth * max(before[1], 1.0):
             sentence = f"{name} has grown from {before[1]:.3g} at iteration {before[0]} to {points[-1][1]:.3g}."
             yield Sign("explosion", name, before[0] + 1, sentence)
 
@@ -104,6 +105,28 @@ def large_steps(history: History, limits: GuardOptions) -> Iterator[Sign]:
         needed = 1 if part and part[-1][1] > 3 * most else limits.patience
         sentence = f"a step of the {player} changes its weights by {{now:.0%}} of their norm."
         yield from _sign("explosion", f"guard/{player}/step", part, needed, sentence)
+
+
+def overshoot(history: History, limits: GuardOptions) -> Iterator[Sign]:
+    """Steps that go on as before while the gradient points elsewhere: a momentum longer than the game's own turns.
+
+    In a bilinear game steps with positive momentum go around the equilibrium ever further out: Gidel et al. 2019
+    (arXiv:1807.04740).
+    """
+    least = limits.descent
+    if least is None:
+        return
+    for name in history.names(lambda name: name.startswith("guard/") and name.endswith("/descent")):
+        player = name.split("/")[1]
+        turns = dict(history[f"guard/{player}/turn"])
+        straight = streak([(i, turns.get(i, 1.0)) for i, _ in history[name]], lambda turn: turn < STRAIGHT)
+        part = history[name][len(history[name]) - len(straight) :][-limits.patience :]
+        if part and sum(values(part)) / len(part) < least:
+            sentence = (
+                f"steps of the {player} go on as before and not along its gradient: of their effect on its loss only "
+                f"{max(0.0, sum(values(part)) / len(part)):.0%} is left."
+            )
+            yield from _sign("overshoot", name, part, limits.patience, sentence)
 
 
 def frozen(history: History, limits: GuardOptions) -> Iterator[Sign]:
@@ -208,7 +231,8 @@ def score(history: History, limits: GuardOptions) -> Iterator[Sign]:
 
 
 SIGNS: Sequence[Callable[[History, GuardOptions], Iterator[Sign]]] = (
-    not_finite, explosion, fast_growth, large_steps, frozen, collapse, classes, data, won, jump, cycle, score,
+    not_finite, explosion, fast_growth, large_steps, overshoot, frozen, collapse, classes, data, won, jump, cycle,
+    score,
 )  # fmt: skip
 
 
