@@ -103,7 +103,7 @@ WRONG = {
     "train reg=r1 reg.r1.gamma={from:1,to:-1,end_kimg:1}": "reg.r1, where its schedules end: gamma must be finite and",
     "train loss.margin=-1": "loss: ",
     "train seed=1e30": "seed must be a whole number below 9.2e+18, got 1e+30.",
-    f"train seed={'9' * 400}": "seed must be a whole number below 9.2e+18, got one of hundreds of digits.",
+    f"train seed={'9' * 400}": "seed must be a whole number below 9.2e+18, got a number of hundreds of digits.",
     "train run.max_kimg=nan": "run.max_kimg must be a finite number or null, got nan.",
     "train ema.half_life_kimg={from:1,to:-1,end_kimg:1}": "ema: half_life_kimg must be finite and at least 0, got",
     "train optimizer.generator.betas=[0.0,{from:0.9,to:2,end_kimg:1}]": "betas[1] must be in [0, 1), got 2.0.",

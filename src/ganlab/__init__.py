@@ -112,7 +112,7 @@ __all__ = [
     "register",
     "train",
 ]
-MODULES = ("optimizers",)
+MODULES = ("metrics", "optimizers")
 
 
 def __getattr__(name: str) -> Any:
@@ -156,7 +156,7 @@ def train(overrides: str | Sequence[str] = (), **options: Any) -> Run:
     from ganlab.runs import inherited, session
     from ganlab.runs.run import Run
 
-    words = command_line.split(overrides) if isinstance(overrides, str) else list(overrides)
+    words = command_line.given(overrides)
     with code_files.session():
         words = code_words.allowed([*words, *command_line.words(options)])
         outcome = session.start(compose.read(words, inherited.options(words)))

@@ -382,6 +382,24 @@ BAD: dict[str, tuple[Any, str]] = {
         lambda: started().generator_loss(GRAPH, reconstruction=GRAPH.sum(), last_layer=Decoder().out.weight),
         "does not depend on last_layer",
     ),
+    "a word for a number": (lambda: adversary(start_step="x"), "start_step must be a whole number, got 'x'"),
+    "a part of a step": (lambda: adversary(accumulate=1.5), "accumulate must be a whole number, got 1.5"),
+    "a list for a norm": (lambda: adversary(clip=[1.0]), "clip must be a number or null"),
+    "text for a switch": (lambda: adversary(guard="yes"), "guard must be true or false"),
+    "a tensor for a rate": (lambda: adversary(lr=torch.ones(2)), r"optimizer.discriminator.lr must be a number"),
+    "options that are none": (lambda: adversary(reg={"r1": 3}), "options of 'r1' must be a mapping, got 3"),
+    "an augmentation that is none": (lambda: adversary(augment=REAL), "is no augmentation"),
+    "no name of a network": (lambda: Adversary({}), "discriminator must be a torch module"),
+    "no reals": (lambda: adversary().step(None, FAKE), "real must be a tensor"),  # type: ignore[arg-type]
+    "no condition": (lambda: adversary(Conditional()).step(REAL, FAKE), "no condition is given"),
+    "a condition of others": (
+        lambda: adversary(Conditional()).step(REAL, FAKE, {"text": [REAL[:3]]}), "for 8 samples: its first dimension"
+    ),
+    "a sum of its own": (lambda: started().generator_loss(GRAPH, reconstruction=GRAPH), "must be one number"),
+    "no last layer": (
+        lambda: started().generator_loss(GRAPH, reconstruction=GRAPH.sum(), last_layer="out"),  # type: ignore[arg-type]
+        "last_layer must be a tensor",
+    ),
     "an end before the start": (lambda: adversary(start_step=5, total_steps=5), "must be above start_step"),
 }  # fmt: skip
 

@@ -249,6 +249,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"label_shares": [1.0]}, "the networks take no labels"),
     ({"ema": {"half_life": 3}}, "ema.half_life is no option"),
     ({"clip": {"critic": 1.0}}, "the game has no such player"),
+    ({"clip": 1.0}, "clip must be a mapping of players"),
+    ({"ema": 0.999}, "ema must be a mapping"),
+    ({"latent_dim": "wide"}, "latent_dim must be a whole number or null, got 'wide'"),
+    ({"num_classes": 3}, "num_classes=3 is given, but the networks take no labels"),
+    ({"optimizer": {"adam": 3}}, "the options of 'adam' must be a mapping"),
+    ({"lr": torch.ones(2)}, "optimizer.discriminator.lr must be a number"),
+    ({"loss": 0}, "int"),
+    ({"metrics": 3}, "metrics must be names"),
 ]
 
 

@@ -166,6 +166,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"name": "fid", "features": "classifier"}, "trained on a data set"),
     ({"name": "fid", "block": 3}, "Did you mean 'blocks'"),
     ({"name": "per_class"}, "give num_classes=10"),
+    ({"name": "fid", "features": {}}, "features must be one extractor"),
+    ({"name": "fid", "num_classes": "3"}, "num_classes must be a whole number, got '3'"),
 ]
 
 
@@ -173,6 +175,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_what_is_wrong_is_said_at_once(given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ganlab.GanlabError, match=sentence):
         as_torchmetric(**{"features": Network(), **given})
+
+
+@pytest.mark.parametrize(
+    ("images", "real", "sentence"),
+    [(None, True, "must be a tensor"), (REAL, 1, "real= must be True or False"), (REAL[0], True, "must be a tensor")],
+)
+def test_images_that_are_none_are_refused(images: Any, real: Any, sentence: str) -> None:
+    with pytest.raises(ganlab.GanlabError, match=sentence):
+        of("fid").update(images, real=real)
 
 
 def scored(name: str, **options: Any) -> dict[str, float]:

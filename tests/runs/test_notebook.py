@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -79,3 +80,26 @@ def test_a_run_shows_itself(run: ganlab.Run, tmp_path: Path) -> None:
         run.save(tmp_path / "grid.nothing")
     with pytest.raises(ganlab.GanlabError, match="columns must be a whole number"):
         run.grid(4, columns=0)
+
+
+WRONG: dict[str, tuple[Callable[[ganlab.Run], Any], str]] = {
+    "no device": (lambda run: run.evaluate(device="cuda:99"), "There is no device=cuda:99 here"),
+    "no metric": (lambda run: run.evaluate(metrics=[None]), "No metric of an evaluation is called 'None'"),
+    "no option": (
+        lambda run: run.resume(trainer={"max_steps": {1, 2}}),
+        r"trainer.max_steps must be a number, .* got {1",
+    ),
+    "no count": (lambda run: run.grid(2.5), "count must be a whole number of at least 1, got 2.5"),  # type: ignore
+    "no path": (lambda run: run.save(3), "A picture is named by its path, and 3 is none"),  # type: ignore
+    "no folder": (lambda run: ganlab.load(3), "A run folder is named by its path, and 3 is none"),  # type: ignore
+    "no code": (lambda run: ganlab.load(run.folder, code=3), "A file of one's own is named by its path"),  # type: ignore
+    "no words": (lambda run: ganlab.train(3), "Options are a list of words"),  # type: ignore
+    "a part": (lambda run: ganlab.train(loss=object()), "loss must be a number, a word, or a list"),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_a_mistake_in_python_is_answered_in_one_sentence(run: ganlab.Run, mistake: str) -> None:
+    act, words = WRONG[mistake]
+    with pytest.raises(ganlab.GanlabError, match=words):
+        act(run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from ganlab.contracts.regularizer import hooks_of
 from ganlab.contracts.setting import Setting
 from ganlab.core import distributed, kinds
 from ganlab.core.errors import GanlabError
+from ganlab.core.ranges import NotNegative, Positive, Range, at_least
 from ganlab.engine.compilation import compile_networks, refuse_double_backward
 from ganlab.engine.player_optimizers import PlayerOptimizers
 from ganlab.engine.turns import Kept, Turns, summed
@@ -89,33 +90,39 @@ class Adversary(nn.Module):
         optimizer: Any = OPTIMIZER,
         lr: float | Mapping[str, Any] | None = None,
         weight: float | Mapping[str, Any] = 1.0,
-        start_step: int = 0,
-        ramp_steps: int = 0,
-        total_steps: int | None = None,
-        clip: float | None = None,
-        accumulate: int = 1,
-        reduction: str = "mean",
-        feature_matching: float = 0.0,
-        gradient_normalization: float | None = None,
+        start_step: Annotated[int, at_least(0)] = 0,
+        ramp_steps: Annotated[int, at_least(0)] = 0,
+        total_steps: Annotated[int, at_least(1)] | None = None,
+        clip: Positive | None = None,
+        accumulate: Annotated[int, at_least(1)] = 1,
+        reduction: Literal["mean", "sum"] = "mean",
+        feature_matching: NotNegative = 0.0,
+        gradient_normalization: Annotated[float, Range(least=0, below=1)] | None = None,
         guard: bool = True,
         compile: bool = False,
         seed: int = 0,
         image_shape: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
-        clips = inputs.check_options(start_step, ramp_steps, total_steps, accumulate, feature_matching, reduction, clip)
-        self.start_step, self.ramp_steps, self.accumulate, self.seed = start_step, ramp_steps, accumulate, seed
-        self.normalization = None if gradient_normalization is None else GradientNormalization(gradient_normalization)
+        given = {
+            "start_step": start_step, "ramp_steps": ramp_steps, "total_steps": total_steps, "clip": clip,
+            "accumulate": accumulate, "guard": guard, "compile": compile, "seed": seed,
+            "gradient_normalization": gradient_normalization,
+        }  # fmt: skip
+        of_game = {"reduction": reduction, "feature_matching": feature_matching, "image_shape": image_shape}
+        checked = inputs.check_options(Adversary, {**given, **of_game})
+        self.start_step, self.ramp_steps = checked["start_step"], checked["ramp_steps"]
+        self.accumulate, self.seed = checked["accumulate"], checked["seed"]
+        decay, total_steps = checked["gradient_normalization"], checked["total_steps"]
+        self.normalization = None if decay is None else GradientNormalization(decay)
         self._weight = numbers.scheduled(weight, "weight", total_steps)
-        parts = parts_of(
-            discriminator, loss, reg, augment, total_steps,
-            reduction=reduction, feature_matching=feature_matching, image_shape=image_shape,
-        )  # fmt: skip
+        parts = parts_of(discriminator, loss, reg, augment, total_steps, **{name: checked[name] for name in of_game})
         self.game: Opponent = parts.game
         self.regularizers = nn.ModuleDict(parts.regularizers)
         self._scheduled, self._sharded = parts.scheduled, parts.sharded
         self.register_buffer("adaptive", torch.ones(()))  # the last adaptive weight
-        self._prepare(optimizer, lr, total_steps, clips, compile or parts.compiled, guard)
+        clips = {} if checked["clip"] is None else {DISCRIMINATOR: checked["clip"]}
+        self._prepare(optimizer, lr, total_steps, clips, checked["compile"] or parts.compiled, checked["guard"])
 
     def _prepare(
         self, optimizer: Any, lr: Any, total_steps: int | None, clip: dict[str, float], compiled: bool, guard: bool
@@ -176,8 +183,8 @@ class Adversary(nn.Module):
         Raises:
             GanlabError: If samples are not what the discriminator can judge.
         """
-        inputs.check_samples(real, fake, self.device, "step")
-        inputs.check_condition(condition, self.game, "step")
+        inputs.check_samples({"fake": fake, "real": real}, self.device, "step")
+        inputs.check_condition(condition, self.game, fake, "step")
         call, self.calls = self.calls, self.calls + 1
         if call < self.start_step:
             return {}
@@ -249,8 +256,9 @@ class Adversary(nn.Module):
         Raises:
             GanlabError: If something that is needed is not given, or has no graph.
         """
-        inputs.check_samples(real, fake, self.device, "generator_loss")
-        inputs.check_condition(condition, self.game, "generator_loss")
+        samples = {"fake": fake} if real is None else {"fake": fake, "real": real}
+        inputs.check_samples(samples, self.device, "generator_loss")
+        inputs.check_condition(condition, self.game, fake, "generator_loss")
         inputs.check_term(self.game, fake, real, reconstruction, last_layer)
         factor = self._factor()
         if factor == 0:

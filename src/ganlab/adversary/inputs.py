@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganlab.adversary.opponent import DISCRIMINATOR, REDUCTIONS, Opponent
-from ganlab.core.checks import at_least, at_least_zero, positive
-from ganlab.core.errors import GanlabError, one_of, sentence
+from ganlab.adversary import outputs
+from ganlab.adversary.opponent import Opponent
+from ganlab.config import arguments
+from ganlab.core.errors import GanlabError
 
 
-def check_samples(real: Tensor | None, fake: Tensor, device: torch.device, where: str) -> None:
-    """Check real and fake samples.
+def check_samples(samples: Mapping[str, Any], device: torch.device, where: str) -> None:
+    """Check samples by their names: ``fake``, and ``real`` where there are any.
 
     Args:
         device: The discriminator's.
@@ -22,9 +24,7 @@ def check_samples(real: Tensor | None, fake: Tensor, device: torch.device, where
     Raises:
         GanlabError: If they are no batches of floats of one shape on the discriminator's device.
     """
-    for name, x in (("fake", fake), ("real", real)):
-        if x is None:
-            continue
+    for name, x in samples.items():
         if not isinstance(x, Tensor):
             raise GanlabError(f"{where}: {name} must be a tensor (B, ...), got a {type(x).__name__}.")
         if not x.is_floating_point():
@@ -34,28 +34,44 @@ def check_samples(real: Tensor | None, fake: Tensor, device: torch.device, where
             )
         if x.ndim < 2 or len(x) == 0:
             raise GanlabError(f"{where}: {name} must be a batch (B, ...), got the shape {tuple(x.shape)}.")
-        if x.device != device:
-            raise GanlabError(
-                f"{where}: {name} is on {x.device} and the discriminator on {device}: move one of them, the adversary "
-                f"with adversary.to(device)."
-            )
-    if real is not None and real.shape != fake.shape:
+        _check_device(name, x, device, where)
+    shapes = {name: tuple(x.shape) for name, x in samples.items()}
+    if len(set(shapes.values())) > 1:
         raise GanlabError(
-            f"{where}: real has the shape {tuple(real.shape)} and fake {tuple(fake.shape)}: they must be the same."
+            f"{where}: real has the shape {shapes['real']} and fake {shapes['fake']}: they must be the same."
         )
 
 
-def check_condition(condition: Any, game: Opponent, where: str) -> None:
-    """Check that a condition has somewhere to go.
+def _check_device(name: str, x: Tensor, device: torch.device, where: str) -> None:
+    if x.device != device:
+        raise GanlabError(
+            f"{where}: {name} is on {x.device} and the discriminator on {device}: move one of them, the adversary "
+            f"with adversary.to(device)."
+        )
+
+
+def check_condition(condition: Any, game: Opponent, fake: Tensor, where: str) -> None:
+    """Check that a condition has somewhere to go, and has a row for each sample.
 
     Raises:
-        GanlabError: If the discriminator takes none.
+        GanlabError: If the discriminator takes none, or needs one, or it is of other samples or on another device.
     """
-    if condition is not None and not game.takes_condition:
-        name = type(game.discriminator).__name__
+    name = type(game.discriminator).__name__
+    if condition is None:
+        if game.needs_condition:
+            raise GanlabError(f"{where}: {name}.forward takes (x, condition), and no condition is given: give it.")
+        return
+    if not game.takes_condition:
         raise GanlabError(
             f"{where}: a condition is given, but {name}.forward takes samples only: let it take (x, condition)."
         )
+    for x in outputs.flat(condition):
+        if x.ndim == 0 or len(x) != len(fake):
+            raise GanlabError(
+                f"{where}: the condition has a tensor of shape {tuple(x.shape)} for {len(fake)} samples: its first "
+                f"dimension must be the batch."
+            )
+        _check_device("the condition", x, fake.device, where)
 
 
 def check_term(
@@ -66,6 +82,14 @@ def check_term(
     Raises:
         GanlabError: If a loss, a graph or real samples are missing.
     """
+    for name, given in (("reconstruction", reconstruction), ("last_layer", last_layer)):
+        if given is not None and not isinstance(given, Tensor):
+            raise GanlabError(f"generator_loss: {name} must be a tensor, got a {type(given).__name__}.")
+    if reconstruction is not None and reconstruction.numel() != 1:
+        raise GanlabError(
+            f"generator_loss: reconstruction must be one number, got the shape {tuple(reconstruction.shape)}: take its "
+            f"mean."
+        )
     if last_layer is not None and reconstruction is None:
         raise GanlabError(
             "generator_loss: last_layer asks for a ratio of gradients, and that of reconstruction is one of them: give "
@@ -82,31 +106,14 @@ def check_term(
         )
 
 
-def check_options(
-    start_step: int,
-    ramp_steps: int,
-    total_steps: int | None,
-    accumulate: int,
-    feature_matching: float,
-    reduction: str,
-    clip: float | None,
-) -> dict[str, float]:
-    """Check options of `Adversary`, and return the largest norm of each player's gradient.
+def check_options(called: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of `Adversary` as its signature wants them.
 
     Raises:
-        GanlabError: If one is out of range.
+        GanlabError: If one is of another type or out of range, or the end comes before the start.
     """
-    try:
-        at_least("start_step", start_step, 0)
-        at_least("ramp_steps", ramp_steps, 0)
-        at_least("accumulate", accumulate, 1)
-        at_least_zero("feature_matching", feature_matching)
-        one_of(reduction, REDUCTIONS, "reduction")
-        limits = {} if clip is None else {DISCRIMINATOR: positive("clip", clip)}
-    except ValueError as error:
-        raise GanlabError(sentence(error)) from error
-    if total_steps is not None and total_steps <= start_step + ramp_steps:
-        raise GanlabError(
-            f"total_steps={total_steps} must be above start_step={start_step} and ramp_steps={ramp_steps} together."
-        )
-    return limits
+    options = arguments.checked(called, given)
+    start, ramp, total = (options[name] for name in ("start_step", "ramp_steps", "total_steps"))
+    if total is not None and total <= start + ramp:
+        raise GanlabError(f"total_steps={total} must be above start_step={start} and ramp_steps={ramp} together.")
+    return options

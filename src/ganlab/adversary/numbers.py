@@ -8,7 +8,7 @@ from typing import Any
 from ganlab.config.component import Component
 from ganlab.core import schedules
 from ganlab.core.checks import at_least_zero
-from ganlab.core.errors import GanlabError, sentence
+from ganlab.core.errors import GanlabError, sentence, shown
 from ganlab.core.schedules import Schedule, Scheduled
 
 
@@ -48,10 +48,10 @@ def scheduled(value: Any, key: str, total_steps: int | None) -> Callable[[int], 
     if isinstance(value, (Schedule, Mapping)):
         return schedule(value, key, total_steps)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise GanlabError(f"{key} must be a number or a schedule, got {value!r}.")
+        raise GanlabError(f"{key} must be a number or a schedule, got {shown(value)}.")
     try:
         number = at_least_zero(key, value)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise GanlabError(sentence(error)) from error
     return lambda call: number
 

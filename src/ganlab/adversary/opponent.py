@@ -18,7 +18,6 @@ from ganlab.core.errors import GanlabError
 from ganlab.games.standard import LOGITS, Standard
 
 DISCRIMINATOR, GENERATOR = "discriminator", "generator"
-REDUCTIONS = ("mean", "sum")
 
 
 @dataclass(eq=False)
@@ -70,6 +69,7 @@ class Opponent(Standard):
         self.reduction, self.feature_matching = reduction, feature_matching
         super().__init__(generator=Elsewhere(image_shape), discriminator=discriminator, loss=loss)
         self.takes_condition = outputs.takes_condition(discriminator)
+        self.needs_condition = outputs.takes_condition(discriminator, without=True)
         if feature_matching:
             self.show_reals(GENERATOR)
         self._sizes: tuple[int, ...] = (1,)

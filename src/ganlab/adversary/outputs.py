@@ -38,10 +38,11 @@ def read(output: Any) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def flat(nested: Any) -> list[Tensor]:
-    """Return the tensors of nested lists, in order."""
+    """Return the tensors of nested lists and mappings, in order."""
     if isinstance(nested, Tensor):
         return [nested]
-    return [tensor for part in nested for tensor in flat(part)]
+    parts = nested.values() if isinstance(nested, Mapping) else nested if isinstance(nested, list | tuple) else ()
+    return [tensor for part in parts for tensor in flat(part)]
 
 
 def logits_of(maps: Sequence[Tensor], count: int) -> list[Tensor]:
@@ -72,10 +73,16 @@ class Several(nn.ModuleList):
         return [network(x, condition) if takes else network(x) for network, takes in zip(self, self.takes, strict=True)]
 
 
-def takes_condition(network: nn.Module) -> bool:
-    """Tell if a network is called with a condition: ``(x, condition)`` and not ``(x)`` alone."""
+def takes_condition(network: nn.Module, without: bool = False) -> bool:
+    """Tell if a network is called with a condition: ``(x, condition)`` and not ``(x)`` alone.
+
+    Args:
+        without: Only if it cannot be called without one.
+    """
     if isinstance(network, Several):
-        return any(network.takes)
+        return any(takes_condition(one, without) for one in network)
     parameters = inspect.signature(network.forward).parameters.values()
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if without:
+        return any(p.default is p.empty for p in positional[1:])
     return len(positional) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)

@@ -15,7 +15,7 @@ from ganlab.assembly import parts
 from ganlab.contracts import compatibility
 from ganlab.contracts.regularizer import Regularizer, overrides
 from ganlab.core import kinds
-from ganlab.core.errors import GanlabError, sentence
+from ganlab.core.errors import GanlabError, sentence, shown
 from ganlab.core.schedules import Scheduled
 
 
@@ -48,10 +48,10 @@ def parts_of(discriminator: Any, loss: Any, reg: Any, augment: Any, total_steps:
         GanlabError: If a name or an option is wrong, or parts do not go together.
     """
     network, compiled, sharded = _network(discriminator)
-    loss, reg = parts.unbundled(loss, _some(reg))
+    loss, reg = parts.unbundled(loss, () if _none(reg) else reg)
     chosen = parts.one("loss", numbers.completed(loss, total_steps))
     hooks = [*parts.several("reg", numbers.completed(reg, total_steps)).values()]
-    if _some(augment):
+    if not _none(augment):
         hooks.append(parts.one("augment", numbers.completed(augment, total_steps)))
     made = {one.key: one.make() for one in (chosen, *hooks)}
     typed = {one.typed: made[one.key] for one in (chosen, *hooks)}
@@ -74,14 +74,14 @@ def parts_of(discriminator: Any, loss: Any, reg: Any, augment: Any, total_steps:
     return Parts(game, {one.name: made[one.key] for one in hooks}, scheduled, compiled, sharded)
 
 
-def _some(chosen: Any) -> Any:
-    """Return a choice of components; () for None and ``none``."""
-    return () if chosen is None or chosen == kinds.NONE else chosen
+def _none(chosen: Any) -> bool:
+    """Tell if no component is chosen: None, or ``none`` as on the command line."""
+    return chosen is None or (isinstance(chosen, str) and chosen == kinds.NONE)
 
 
 def _network(discriminator: Any) -> tuple[nn.Module, bool, bool]:
     """Return the discriminator, whether it is to be compiled, and whether a wrapper averages its gradients."""
-    if isinstance(discriminator, (str, Mapping)):
+    if isinstance(discriminator, str) or (isinstance(discriminator, Mapping) and len(discriminator) == 1):
         discriminator = _by_name(discriminator)
     if isinstance(discriminator, Sequence) and discriminator and not isinstance(discriminator, nn.Module):
         each = [_network(one) for one in discriminator]
@@ -104,9 +104,11 @@ def _network(discriminator: Any) -> tuple[nn.Module, bool, bool]:
 def _by_name(chosen: str | Mapping[str, Any]) -> nn.Module:
     """Return one of ganlab's discriminators; what a run would supply is among its options: ``image_size``."""
     name, options = (chosen, {}) if isinstance(chosen, str) else next(iter(chosen.items()))
-    given = {key: value for key, value in dict(options or {}).items() if key in kinds.given("discriminator")}
-    others = {key: value for key, value in dict(options or {}).items() if key not in given}
-    part = parts.one("discriminator", {**({} if isinstance(chosen, str) else chosen), name: others})
+    if not isinstance(options, Mapping | None):
+        raise GanlabError(f"discriminator: the options of {name!r} must be a mapping, got {shown(options)}.")
+    given = {key: value for key, value in (options or {}).items() if key in kinds.given("discriminator")}
+    others = {key: value for key, value in (options or {}).items() if key not in given}
+    part = parts.one("discriminator", {str(name): others})
     try:
         network: nn.Module = part.make(**given)
     except TypeError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import lightning as L
 import torch
@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ganlab.assembly import given, run_data
+from ganlab.config import arguments
 from ganlab.core import kinds
+from ganlab.core.ranges import at_least
 from ganlab.data.prepare import Images
 from ganlab.data.run_images import RunData
 from ganlab.engine.sampler import IndexedSampler
@@ -53,13 +55,14 @@ class DataModule(L.LightningDataModule):
         held_out: float | None = None,
         as_bytes: bool = False,
         seed: int = 0,
-        num_workers: int = 0,
+        num_workers: Annotated[int, at_least(0)] = 0,
         **options: Any,
     ) -> None:
         super().__init__()
         wanted = {"image_size": image_size, "image_channels": image_channels, "num_classes": num_classes}
         self.config = given.of_data(data, options, batch_size=batch_size, held_out=held_out, **wanted)
-        self.batch_size, self.as_bytes, self.seed, self.num_workers = batch_size, as_bytes, seed, num_workers
+        own = arguments.checked(DataModule, {"as_bytes": as_bytes, "seed": seed, "num_workers": num_workers})
+        self.batch_size, self.as_bytes, self.seed, self.num_workers = self.config.data.batch_size, *own.values()
         self._opened: RunData | None = None
 
     @property

@@ -21,7 +21,8 @@ from ganlab.config.configuration import Config
 from ganlab.contracts.game import Game
 from ganlab.contracts.plan import plan
 from ganlab.contracts.setting import Setting
-from ganlab.core.errors import GanlabError, sentence
+from ganlab.core import files
+from ganlab.core.errors import GanlabError, sentence, shown
 from ganlab.engine import module as engine
 from ganlab.sampling import generation
 
@@ -207,9 +208,10 @@ class GANModule(engine.GameModule):
         Raises:
             GanlabError: If it is no checkpoint of this class, an object is missing, or the weights are of others.
         """
+        path = files.named(checkpoint_path, "a checkpoint")
         try:
-            stored = torch.load(checkpoint_path, map_location=map_location or "cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+            stored = torch.load(path, map_location="cpu" if map_location is None else map_location, weights_only=True)
+        except (OSError, RuntimeError, TypeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
             raise GanlabError(f"{checkpoint_path} cannot be read as a checkpoint: {sentence(error)}") from error
         of = stored.get("ganlab", {}).get("of") if isinstance(stored, dict) else None
         if of is None:
@@ -258,6 +260,14 @@ class GANModule(engine.GameModule):
         Returns:
             Images (B, C, H, W), floats in [-1, 1].
         """
+        if (
+            not isinstance(numbers, Sequence)
+            or not numbers
+            or not all(isinstance(number, int) and number >= 0 for number in numbers)
+        ):
+            raise GanlabError(
+                f"Samples are made by their numbers, a list such as range(16) of whole numbers, got {shown(numbers)}."
+            )
         maker: Any = self.average["generator"]
         seed, shares = self.training_options.seed, self.setting.label_shares
         z = torch.cat([generation.latents(self.setting.prior, seed, 1, maker.latent_dim, i) for i in numbers])

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from ganlab.assembly import own_networks, parts
 from ganlab.config import configuration, schema, sections
+from ganlab.config.arguments import checked
 from ganlab.config.component import Component
 from ganlab.config.configuration import Config
 from ganlab.core import kinds, schedules
-from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.errors import GanlabError, shown, suggestion
+from ganlab.core.ranges import at_least
 
 GENERAL = ("seed", "state_updates", "sync_batch_norm", "channels_last", "compile")
 DATA = ("batch_size", "mirror", "dequantize")
@@ -31,9 +33,10 @@ def read(**arguments: Any) -> tuple[Config, dict[str, nn.Module]]:
     Raises:
         GanlabError: With what is wrong.
     """
-    given = dict(arguments)
-    given["loss"], reg = parts.unbundled(given.get("loss"), given.pop("reg", None) or ())
-    game = parts.one("game", given.pop("game", None) or kinds.KINDS["game"].default)
+    given = {**arguments, **checked(_numbers, {n: arguments.get(n) for n in ("latent_dim", "num_classes")})}
+    reg = given.pop("reg", None)
+    given["loss"], reg = parts.unbundled(given.get("loss"), () if reg is None else reg)
+    game = parts.one("game", _or(given.pop("game", None), kinds.KINDS["game"].default))
     takes = schema.takes(game.maker)
     networks = _networks({kind: given.pop(kind, None) for kind in kinds.networks()}, given)
     components: dict[str, Component] = {
@@ -41,16 +44,22 @@ def read(**arguments: Any) -> tuple[Config, dict[str, nn.Module]]:
     }
     for kind in ("loss", "augment", "prior"):
         default = kinds.KINDS[kind].default if kind != "loss" or kind in takes else kinds.NONE
-        chosen = given.pop(kind, None) or default
-        if chosen != kinds.NONE:
+        chosen = _or(given.pop(kind, None), default)
+        if not (isinstance(chosen, str) and chosen == kinds.NONE):
             components[kind] = parts.one(kind, chosen)
     components.update(parts.several("reg", reg))
     values = _sections({name: given.pop(name) for name in (*GENERAL, *DATA) if name in given}, given.pop("ema", None))
-    clip = given.pop("clip", None) or {}
+    clip = _or(given.pop("clip", None), {})
+    given_classes = given.get("num_classes")
     for name in ("optimizer", "lr", "latent_dim", "num_classes", "label_shares", "metrics", "features"):
         given.pop(name, None)
     components["game"] = _game(game, given)
     classes = max((getattr(network, "num_classes", 0) or 0 for network in networks.values()), default=0)
+    if given_classes and not classes:
+        raise GanlabError(
+            f"num_classes={given_classes} is given, but the networks take no labels: leave it out, or let one take "
+            f"(z, y) or (x, y)."
+        )
     values["data"] = replace(values["data"], num_classes=classes)
     config = Config(**values, clip=clip, around={}, trainer={"max_steps": -1}, components=components)
     if wrong := list(configuration.misplaced(config)):
@@ -58,6 +67,15 @@ def read(**arguments: Any) -> tuple[Config, dict[str, nn.Module]]:
     if "generator" in networks:
         own_networks.try_out(networks["generator"], networks.get("discriminator"), classes)
     return config, networks
+
+
+def _or(given: Any, default: Any) -> Any:
+    """What is given; None: the default."""
+    return default if given is None else given
+
+
+def _numbers(latent_dim: Annotated[int, at_least(1)] | None, num_classes: Annotated[int, at_least(0)] | None) -> None:
+    """Declare the types and ranges of arguments of `ganlab.GANModule.of` that no section has."""
 
 
 def of_data(name: str, options: Mapping[str, Any], **data: Any) -> Config:
@@ -76,6 +94,8 @@ def of_data(name: str, options: Mapping[str, Any], **data: Any) -> Config:
         raise GanlabError(" ".join(problems))
     values = _sections({}, None)
     values["data"] = sections.DataOptions(**found)
+    if not isinstance(name, str):
+        raise GanlabError(f"data must be the name of a data set, got {shown(name)}.")
     return Config(**values, clip={}, around={}, trainer={}, components={"data": parts.one("data", {name: options})})
 
 
@@ -87,7 +107,7 @@ def with_optimizers(config: Config, players: Sequence[str], optimizer: Any, lr: 
     """
     chosen, rates = parts.by_player("optimizer", optimizer, players), parts.by_player("lr", lr, players)
     default = kinds.KINDS["optimizer"].default
-    made = {f"optimizer.{p}": parts.optimizer(p, chosen[p] or default, rates[p]) for p in players}
+    made = {f"optimizer.{p}": parts.optimizer(p, _or(chosen[p], default), rates[p]) for p in players}
     return replace(config, components={**config.components, **made})
 
 
@@ -103,7 +123,7 @@ def shares(given: Sequence[float] | None, classes: int) -> Tensor | None:
         return None
     found = torch.full((classes,), 1 / classes) if given is None else torch.as_tensor(given, dtype=torch.float32)
     if found.shape != (classes,) or not bool((found >= 0).all()) or not float(found.sum()) > 0:
-        raise GanlabError(f"label_shares must be {classes} numbers of at least 0, one a class, got {given!r}.")
+        raise GanlabError(f"label_shares must be {classes} numbers of at least 0, one a class, got {shown(given)}.")
     return found if given is None else found / found.sum()
 
 
@@ -175,7 +195,10 @@ def _sections(given: Mapping[str, Any], ema: Any) -> dict[str, Any]:
     known = sections.options()
     general, problems = schema.check(known[""], {n: v for n, v in given.items() if n in GENERAL}, "")
     data, wrong = schema.check(known["data"], {n: v for n, v in given.items() if n in DATA}, "")
-    average, of_average = schema.check(known["ema"], dict(ema or {}), "ema", schedules.among(ema or {}))
+    if not isinstance(ema, Mapping | None):
+        raise GanlabError(f"ema must be a mapping such as {{'half_life_kimg': 10}}, got {shown(ema)}.")
+    options = {str(name): value for name, value in (ema or {}).items()}
+    average, of_average = schema.check(known["ema"], options, "ema", schedules.among(options))
     if problems := [*problems, *wrong, *of_average]:
         raise GanlabError(" ".join(problems))
     own = {"data": data, "ema": average}

@@ -12,7 +12,7 @@ from ganlab.config import bundle, component, schema
 from ganlab.config.component import Component
 from ganlab.config.schema import COMPONENT
 from ganlab.core import kinds
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, shown
 
 Given: TypeAlias = Any
 """A name, ``{name: {option: value}}``, or an object."""
@@ -31,7 +31,7 @@ def one(kind: str, given: Given, key: str | None = None) -> Component:
         if len(given) != 1:
             raise GanlabError(
                 f"{kind} must be a name, one name with its options as {{'name': {{'option': value}}}}, or an object; "
-                f"got {dict(given)!r}."
+                f"got {shown(dict(given))}."
             )
         name, options = next(iter(given.items()))
         return _named(kind, str(name), options, key)
@@ -77,10 +77,10 @@ def unbundled(loss: Given, reg: Given | Sequence[Given]) -> tuple[Given, Given |
         single = {each: {}} if isinstance(each, str) else each
         same = next(iter(single)) if isinstance(single, Mapping) and len(single) == 1 else None
         if same in regularizers:
-            regularizers[same] = {same: {**regularizers[same][same], **(single[same] or {})}}
+            regularizers[same] = {same: {**regularizers[same][same], **_options("reg", same, single[same])}}
         else:
             others.append(each)
-    return {chosen: {**own, **(options or {})}}, [*regularizers.values(), *others]
+    return {chosen: {**own, **_options("loss", name, options)}}, [*regularizers.values(), *others]
 
 
 def by_player(kind: str, given: Any, players: Sequence[str]) -> dict[str, Any]:
@@ -109,11 +109,16 @@ def optimizer(player: str, given: Given, lr: Any) -> Component:
     rate = {} if lr is None else {"lr": lr}
     if callable(given):  # torch.optim.Adam, or one of ganlab.optimizers
         return Component("optimizer", key, getattr(given, "__name__", type(given).__name__), rate, rate, given)
-    name, options = next(iter(given.items())) if isinstance(given, Mapping) and len(given) == 1 else (given, {})
-    preset = bundle.read("optimizer", name) if isinstance(name, str) else None
+    if not isinstance(given, str | Mapping) or (isinstance(given, Mapping) and len(given) != 1):
+        raise GanlabError(
+            f"optimizer must be a name, one name with its options, or a function of parameters such as "
+            f"torch.optim.Adam; got {shown(given)}."
+        )
+    name, options = (given, {}) if isinstance(given, str) else next(iter(given.items()))
+    options, preset = _options("optimizer", name, options), bundle.read("optimizer", str(name))
     if preset is not None:
         ((name, own),) = preset["optimizer"].items()
-        options = {**own, **(options or {})}
+        options = {**own, **options}
     return one("optimizer", {name: {**options, **rate}}, key)
 
 
@@ -125,10 +130,23 @@ def _each(given: Given | Sequence[Given]) -> Sequence[Given]:
 
 
 def _named(kind: str, name: str, options: Any, key: str | None) -> Component:
-    if not isinstance(options, Mapping | None):
-        raise GanlabError(f"{kind}: the options of {name!r} must be a mapping, got {options!r}.")
     key = key or (f"{kind}.{name}" if kinds.of(kind).many else kind)
-    return component.checked(kind, key, {**schema.plain(dict(options or {})), COMPONENT: name})
+    found = {}
+    for option, value in _options(kind, name, options).items():
+        try:
+            found[str(option)] = schema.plain(value)
+        except TypeError as error:
+            raise GanlabError(
+                f"{key}.{option} must be a number, a word, or a list or mapping of them, got {shown(value)}."
+            ) from error
+    return component.checked(kind, key, {**found, COMPONENT: name})
+
+
+def _options(kind: str, name: Any, options: Any) -> Mapping[str, Any]:
+    """The options of a name; None: none."""
+    if not isinstance(options, Mapping | None):
+        raise GanlabError(f"{kind}: the options of {name!r} must be a mapping, got {shown(options)}.")
+    return options or {}
 
 
 def _object(kind: str, given: Any, key: str | None) -> Component:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ganlab.core import distributed
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, shown
 from ganlab.metrics import as_torchmetric
 
 Make = Callable[[Sequence[int]], Tensor]
@@ -30,7 +30,13 @@ class Scores(nn.Module):
     def __init__(self, metrics: Any, features: Any, num_classes: int, seed: int) -> None:
         super().__init__()
         names = [metrics] if isinstance(metrics, str) else metrics
-        options = names if isinstance(names, Mapping) else {name: {} for name in names}
+        if not isinstance(names, list | tuple | Mapping):
+            raise GanlabError(f"metrics must be names, as ['fid', 'kid'], or names with options, got {shown(names)}.")
+        options = {str(n): o for n, o in names.items()} if isinstance(names, Mapping) else {str(n): {} for n in names}
+        if wrong := [name for name, own in options.items() if not isinstance(own, Mapping | None)]:
+            raise GanlabError(
+                f"metrics: the options of {wrong[0]!r} must be a mapping, got {shown(options[wrong[0]])}."
+            )
         made = {
             name: as_torchmetric(name, features, num_classes=num_classes, seed=seed, **(own or {}))
             for name, own in options.items()

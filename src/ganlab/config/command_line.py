@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 
 from ganlab.config import schema
 from ganlab.core import code_file, kinds
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, shown
 
 OPEN_NODES = ("trainer", "clip")  # any key may be set here; who reads them checks them
 SHORT = {"guard": "guard.action"}  # a section's name alone sets its first option
@@ -33,6 +33,19 @@ def split(line: str) -> list[str]:
         raise GanlabError(f"{line!r} cannot be split into words, since a quote in it is not closed.") from error
 
 
+def given(overrides: str | Sequence[str]) -> list[str]:
+    """The words that a caller in Python gives: a list of them, or one line.
+
+    Raises:
+        GanlabError: If they are none.
+    """
+    if isinstance(overrides, str):
+        return split(overrides)
+    if not isinstance(overrides, (list, tuple)) or not all(isinstance(word, str) for word in overrides):
+        raise GanlabError(f"Options are a list of words such as ['model=dcgan'], or one line, got {shown(overrides)}.")
+    return list(overrides)
+
+
 def words(options: Mapping[str, Any]) -> list[str]:
     """The words of options that are given in Python.
 
@@ -43,12 +56,12 @@ def words(options: Mapping[str, Any]) -> list[str]:
     for key, value in options.items():
         kind = kinds.KINDS.get(key)
         if not isinstance(value, Mapping):
-            found.append(f"{key}={_spelled(value)}")
+            found.append(f"{key}={_spelled(value, key)}")
         elif kind is not None and kind.place == "player":
             found += [f"{key}/{player}={one}" for player, one in value.items() if isinstance(one, str)]
             found += _options(key, {player: one for player, one in value.items() if not isinstance(one, str)})
         elif kind is not None and value and all(isinstance(one, Mapping) for one in value.values()):
-            names = ",".join(map(_spelled, value))
+            names = ",".join(_spelled(name, key) for name in value)
             found.append(f"{key}=[{names}]" if kind.many else f"{key}={names}")
             for name, inner in value.items():
                 found += _options(f"{key}.{code_file.short(os.path.basename(name))}" if kind.many else key, inner)
@@ -63,13 +76,18 @@ def _options(key: str, values: Mapping[str, Any]) -> list[str]:
         if isinstance(value, Mapping) and "from" not in value:
             found += _options(f"{key}.{name}", value)
         else:
-            found.append(f"{key}.{name}={_spelled(value)}")
+            found.append(f"{key}.{name}={_spelled(value, f'{key}.{name}')}")
     return found
 
 
-def _spelled(value: Any) -> str:
+def _spelled(value: Any, key: str) -> str:
     """A value as it is typed; text with signs of the grammar stands in quotes."""
-    plain = schema.plain(value)
+    try:
+        plain = schema.plain(value)
+    except TypeError as error:
+        raise GanlabError(
+            f"{key} must be a number, a word, or a list or mapping of them, got {shown(value)}."
+        ) from error
     if isinstance(plain, str) and not SYNTAX.isdisjoint(plain):
         return _quoted(plain)
     return schema.spell(plain)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ganlab.core import schedules
-from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.errors import GanlabError, shown, suggestion
 from ganlab.core.ranges import Among, Filled, Range
 
 REQUIRED = "???"  # OmegaConf's mark of a value that must be given
@@ -192,40 +192,40 @@ def convert(value: Any, annotation: Any) -> Any:
     if origin is Literal:
         found = [choice for choice in args if choice == value and isinstance(choice, bool) == isinstance(value, bool)]
         if not found:
-            raise ValueError(f"must be one of {', '.join(map(str, args))}, got {value!r}{_near(value, args)}")
+            raise ValueError(f"must be one of {', '.join(map(str, args))}, got {shown(value)}{_near(value, args)}")
         return found[0]
     if annotation in _SIMPLE:
         words, types_of_values = _SIMPLE[annotation]
         if not isinstance(value, types_of_values):
-            raise ValueError(f"must be {words}, got {value!r}")
+            raise ValueError(f"must be {words}, got {shown(value)}")
         return Path(value) if annotation is Path else value
     if annotation is int:
         if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
-            raise ValueError(f"must be a whole number, got {value!r}")
+            raise ValueError(f"must be a whole number, got {shown(value)}")
         if not -LARGEST <= value <= LARGEST:
-            got = f"{value:.3g}" if abs(value) <= sys.float_info.max else "one of hundreds of digits"
+            got = f"{value:.3g}" if abs(value) <= sys.float_info.max else shown(value)
             raise ValueError(f"must be a whole number below {LARGEST + 1:.2g}, got {got}")
         return int(value)
     if annotation is float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"must be a number, got {value!r}")
+            raise ValueError(f"must be a number, got {shown(value)}")
         if not abs(value) <= sys.float_info.max:  # nan, inf, and whole numbers that no float can be
-            raise ValueError(f"must be a finite number, got {value!r}")
+            raise ValueError(f"must be a finite number, got {shown(value)}")
         return float(value)
     if annotation is str:
         if value is None or isinstance(value, (list, tuple, Mapping)):
-            raise ValueError(f"must be a word, got {value!r}")
+            raise ValueError(f"must be a word, got {shown(value)}")
         return str(value)
     if inspect.isclass(annotation) and issubclass(annotation, Enum):
         allowed = [e.value for e in annotation]
         if value not in allowed:
-            raise ValueError(f"must be one of {', '.join(map(str, allowed))}, got {value!r}")
+            raise ValueError(f"must be one of {', '.join(map(str, allowed))}, got {shown(value)}")
         return annotation(value)
     if origin in (tuple, list, abc.Sequence) or annotation in (tuple, list):
         return _convert_sequence(value, origin or annotation, args)
     if origin in (dict, abc.Mapping) or annotation is dict:
         if not isinstance(value, Mapping):
-            raise ValueError(f"must be a mapping such as {{a:1}}, got {value!r}")
+            raise ValueError(f"must be a mapping such as {{a:1}}, got {shown(value)}")
         return {k: convert(v, args[1] if args else Any) for k, v in value.items()}
     return value  # an annotation that only type checkers understand
 
@@ -238,7 +238,7 @@ def _convert_in_range(value: Any, annotation: Any, *marks: Any) -> Any:
     converted = convert(value, annotation)
     for mark in marks:
         if isinstance(mark, (Range, Among, Filled)) and converted is not None and not mark.holds(converted):
-            raise _OutOfRangeError(f"must be {mark}, got {value!r}")
+            raise _OutOfRangeError(f"must be {mark}, got {shown(value)}")
     return converted
 
 
@@ -259,12 +259,12 @@ def _convert_union(value: Any, choices: Sequence[Any]) -> Any:
         raise out_of_range
     allowed = " or ".join(r.split(", got")[0].removeprefix("must be ") for r in reasons)
     null = " or null" if type(None) in choices else ""
-    raise ValueError(f"must be {allowed}{null}, got {value!r}")
+    raise ValueError(f"must be {allowed}{null}, got {shown(value)}")
 
 
 def _convert_sequence(value: Any, origin: Any, args: tuple[Any, ...]) -> Any:
     if isinstance(value, str) or not isinstance(value, (list, tuple)):
-        raise ValueError(f"must be a list such as [a,b], got {value!r}")
+        raise ValueError(f"must be a list such as [a,b], got {shown(value)}")
     fixed = origin is tuple and bool(args) and Ellipsis not in args
     if fixed and len(value) != len(args):
         raise ValueError(f"must have {len(args)} entries, got {list(value)!r}")

@@ -140,7 +140,7 @@ def read(path: str | os.PathLike[str]) -> CodeFile:
     Raises:
         GanlabError: If there is none, it is no Python, or it lies in a run folder.
     """
-    there = Path(os.path.expanduser(path)).absolute()
+    there = files.named(path, "a file of one's own").absolute()
     if re.fullmatch(r"[A-Za-z0-9_-]+\.py", there.name) is None:
         raise GanlabError(
             f"{path}: a file with components is called NAME.py, of letters, digits, _ and -: rename it."

@@ -52,6 +52,13 @@ def shortened(text: str, most: int = 60) -> str:
     return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
+def shown(value: object) -> str:
+    """Return what a value looks like, for messages: one line of at most 60 characters."""
+    if isinstance(value, int) and abs(value) > 10**100:
+        return "a number of hundreds of digits"
+    return shortened(repr(value))
+
+
 def short_of_memory(error: BaseException) -> bool:
     """Tell if an error is one of Python's, numpy's or torch's for an allocation that failed."""
     text = str(error).lower()
@@ -64,4 +71,4 @@ def one_of(choice: str, allowed: Iterable[str], what: str) -> None:
     allowed = tuple(allowed)
     if choice not in allowed:
         near = suggestion(str(choice), allowed)
-        raise ValueError(f"{what} must be one of {', '.join(allowed)}, got {choice!r}.{near}")
+        raise ValueError(f"{what} must be one of {', '.join(allowed)}, got {shown(choice)}.{near}")

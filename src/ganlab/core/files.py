@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, shown
 
 # Windows has neither; there only an administrator can make a link.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer must not block
@@ -32,6 +32,20 @@ def typed(path: str | os.PathLike[str]) -> str:
         if absolute.is_relative_to(here := Path.cwd()):
             absolute = absolute.relative_to(here)
     return shlex.quote(str(absolute))
+
+
+def named(path: object, what: str) -> Path:
+    """Return the path that a caller names; ``~`` is the home folder.
+
+    Args:
+        what: What it should name, for messages, such as ``a run folder``.
+
+    Raises:
+        GanlabError: If it is no path.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise GanlabError(f"{what[:1].upper()}{what[1:]} is named by its path, and {shown(path)} is none.")
+    return Path(os.path.expanduser(path))
 
 
 @contextmanager

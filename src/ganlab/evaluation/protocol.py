@@ -65,7 +65,7 @@ class Protocol:
         fields: dict[str, Any] = {}
         for key, value in plain.items():
             if key == "metrics":
-                names = list(value) if isinstance(value, (list, tuple)) else [value]
+                names = [str(name) for name in (value if isinstance(value, (list, tuple)) else [value])]
                 known = {name: self.metrics.get(name, {}) for name in names}
                 fields[key] = {str(name): dict(options) for name, options in known.items()}
             elif key == "features":

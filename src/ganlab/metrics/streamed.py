@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
 import torchmetrics
 from torch import Tensor, nn
 
-from ganlab.config import component
+from ganlab.config import arguments, component
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.extractor import Extractor
 from ganlab.contracts.metric import Batch, Context, Kept, Metric, Role, Score, Stream, Summary, Tensors
 from ganlab.core import kinds
-from ganlab.core.errors import GanlabError, sentence
+from ganlab.core.errors import GanlabError, sentence, shown
+from ganlab.core.ranges import at_least
 from ganlab.sampling.generation import to_uint8
 
 BATCH = 100
@@ -22,7 +23,12 @@ SIDES = ("real", "fake")
 
 
 def as_torchmetric(
-    name: str | Metric, features: Any = None, *, num_classes: int = 0, seed: int = 0, **options: Any
+    name: str | Metric,
+    features: Any = None,
+    *,
+    num_classes: Annotated[int, at_least(0)] = 0,
+    seed: Annotated[int, at_least(0)] = 0,
+    **options: Any,
 ) -> StreamMetric:
     """A metric of ganlab's, or a plug-in's, as a `torchmetrics.Metric`.
 
@@ -38,6 +44,7 @@ def as_torchmetric(
         GanlabError: If there is none of this name, it needs a generator and not only images, an option is wrong, or
             the metric needs features and none are named.
     """
+    num_classes, seed = arguments.checked(as_torchmetric, {"num_classes": num_classes, "seed": seed}).values()
     metric = name if isinstance(name, Metric) else _made("metric", name, options)
     called = name if isinstance(name, str) else type(name).__name__
     if metric.needs_run or metric.own_samples:
@@ -103,6 +110,8 @@ class StreamMetric(torchmetrics.Metric):
         Raises:
             GanlabError: If they are none of this.
         """
+        if not isinstance(real, bool):
+            raise GanlabError(f"real= must be True or False, got {shown(real)}.")
         images = self._bytes(images)
         self._shape = cast(tuple[int, int, int], tuple(images.shape[1:]))
         found = {"images": images, "places": torch.arange(len(images), device=images.device)}
@@ -112,7 +121,7 @@ class StreamMetric(torchmetrics.Metric):
             if logits is not None:
                 found["logits"] = logits
         if self.num_classes:
-            if labels is None or len(labels) != len(images):
+            if not isinstance(labels, Tensor) or labels.shape != (len(images),):
                 raise GanlabError(f"{self.name} needs a label of each image: update(images, real=..., labels=y).")
             found["labels"] = labels.long()
         for what in self._kept:
@@ -152,8 +161,9 @@ class StreamMetric(torchmetrics.Metric):
     # --- inside
 
     def _bytes(self, images: Tensor) -> Tensor:
-        if images.ndim != 4 or not len(images):
-            raise GanlabError(f"Images must be (B, C, H, W), got {tuple(images.shape)}.")
+        if not isinstance(images, Tensor) or images.ndim != 4 or not len(images):
+            got = tuple(images.shape) if isinstance(images, Tensor) else f"a {type(images).__name__}"
+            raise GanlabError(f"Images must be a tensor (B, C, H, W), got {got}.")
         if images.dtype is torch.uint8:
             return images
         if not images.is_floating_point():
@@ -227,10 +237,9 @@ def _extractor(features: Any) -> Extractor:
     if isinstance(features, nn.Module):
         return _OfModule(features)
     if isinstance(features, Mapping):
-        (name, options), *more = features.items()
-        if more:
-            raise GanlabError(f"features must be one extractor, got {', '.join(map(str, features))}.")
-        return cast(Extractor, _made("features", str(name), options or {}))
+        if len(features) != 1 or not isinstance(options := next(iter(features.values())), Mapping | None):
+            raise GanlabError(f"features must be one extractor, as {{'inception': {{}}}}, got {shown(dict(features))}.")
+        return cast(Extractor, _made("features", str(next(iter(features))), options or {}))
     return cast(Extractor, _made("features", str(features), {}))
 
 

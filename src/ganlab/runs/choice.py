@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core import files
+from ganlab.core.errors import GanlabError, shortened, suggestion
 from ganlab.runs import checkpoints, run_folder
 from ganlab.runs.checkpoints import BEST
 
@@ -24,7 +25,7 @@ def named(run: str | os.PathLike[str], which: Which = NEWEST) -> tuple[Path, Whi
     Raises:
         GanlabError: If there is no such run, or two checkpoints are named.
     """
-    path = Path(os.path.expanduser(run))
+    path = files.named(run, "a run folder")
     if not os.path.isfile(path) or not os.path.isfile(path.parent.parent / run_folder.CONFIG):
         return run_folder.existing(run), which
     if which != NEWEST:
@@ -122,7 +123,8 @@ def device(name: str | torch.device) -> torch.device:
         there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
         there += ["mps"] if torch.backends.mps.is_available() else []
         raise GanlabError(
-            f"There is no device={name} here, only {', '.join(there)}; device=auto is a GPU if there is one."
+            f"There is no device={shortened(str(name))} here, only {', '.join(there)}; device=auto is a GPU if there "
+            f"is one."
         )
     return found
 

@@ -258,7 +258,7 @@ def is_export(path: str | os.PathLike[str]) -> bool:
     """Tell if a path names an export and no run; reads no file."""
     if str(path).startswith(HUB):
         return True
-    where = Path(os.path.expanduser(path))
+    where = files.named(path, "a run folder")
     return where.suffix in (SUFFIX, *GRAPHS) or (os.path.isfile(where / CONFIG) and not os.path.exists(where / _RUN))
 
 

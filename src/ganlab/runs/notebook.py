@@ -56,12 +56,15 @@ class InNotebook:
             return self._evaluated(protocol, device, {k: code_words.value(k, v) for k, v in options.items()})
 
     def _evaluated(self, protocol: str | None, device: str, options: Mapping[str, Any]) -> dict[str, float]:
-        from ganlab.runs import scoring
+        from ganlab.runs import choice, scoring
 
-        chosen = protocols.preset(protocol or protocols.own(str(self.config["data"].name))).changed(options)
+        where = choice.device(device)
+        chosen = protocols.preset(
+            str(protocol) if protocol is not None else protocols.own(str(self.config["data"].name))
+        ).changed(options)
         if "metrics" not in options and not self.config.data.num_classes:
             chosen = chosen.without_labels()
-        (record,) = scoring.evaluate_run(self.folder, chosen, which=str(self.checkpoint), device=device)
+        (record,) = scoring.evaluate_run(self.folder, chosen, which=str(self.checkpoint), device=where)
         return {key: value["value"] for key, value in record["values"].items()}
 
     def resume(self, **options: Any) -> Self:

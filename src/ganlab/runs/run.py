@@ -73,7 +73,7 @@ class Run(Sampler, InNotebook):
         self.folder, which = choice.named(folder, checkpoint)
         with code_files.session(code if isinstance(code, code_files.Allowed) else None):
             if not isinstance(code, code_files.Allowed):
-                paths = [code] if isinstance(code, str | os.PathLike) else code
+                paths: Any = code if isinstance(code, list | tuple) else [code]
                 code_files.allow(paths, alone=True, accepting=accept_changed_code)
             self._built = experiment.build(run_folder.read_config(self.folder), with_data=False)
             self.code = code_files.allowed()

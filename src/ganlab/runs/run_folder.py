@@ -175,7 +175,7 @@ def existing(folder: str | os.PathLike[str]) -> Path:
     Raises:
         GanlabError: If it is none, or holds links, see `refuse_links`.
     """
-    path = Path(os.path.expanduser(folder))
+    path = files.named(folder, "a run folder")
     if not os.path.exists(path):
         raise GanlabError(f"There is no run folder {folder}.")
     if not os.path.isfile(path / CONFIG):

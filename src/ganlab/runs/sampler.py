@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganlab.core import memory
-from ganlab.core.errors import GanlabError
+from ganlab.core import files, memory
+from ganlab.core.errors import GanlabError, shown
 from ganlab.priors import truncate
 from ganlab.sampling import generation, scatter, styles
 from ganlab.sampling.styles import Style
@@ -108,9 +108,8 @@ class Sampler:
         Raises:
             GanlabError: If an argument is out of range or does not fit the model.
         """
-        for name, number, least in (("count", count, 1), ("batch", batch, 1), ("seed", seed, 0), ("start", start, 0)):
-            if not isinstance(number, int) or isinstance(number, bool) or number < least:
-                raise GanlabError(f"{name} must be a whole number of at least {least}, got {number!r}.")
+        _refuse_no_count(count=count, batch=batch)
+        _refuse_no_count(0, seed=seed, start=start)
         prior = self.prior(truncation)
         memory.refuse(
             4 * count * math.prod(self.generator.image_shape),
@@ -149,7 +148,7 @@ class Sampler:
         if truncation is None:
             return prior
         if isinstance(truncation, bool) or not isinstance(truncation, (int, float)) or not truncation > 0:
-            raise GanlabError(f"truncation must be a positive number, got {truncation!r}.")
+            raise GanlabError(f"truncation must be a positive number, got {shown(truncation)}.")
         return truncate(prior, truncation)
 
     def labels(
@@ -170,9 +169,9 @@ class Sampler:
         try:
             chosen = torch.as_tensor(labels).cpu().reshape(-1)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise GanlabError(f"labels must be one class or a list of classes, got {labels!r}.") from error
+            raise GanlabError(f"labels must be one class or a list of classes, got {shown(labels)}.") from error
         if len(chosen) and (chosen.is_floating_point() or chosen.is_complex() or chosen.dtype is torch.bool):
-            raise GanlabError(f"labels must be whole numbers, got {labels!r}.")
+            raise GanlabError(f"labels must be whole numbers, got {shown(labels)}.")
         chosen = chosen.long()
         if len(chosen) not in (1, count):
             raise GanlabError(f"labels must be one class or {count} classes, got {len(chosen)}.")
@@ -196,8 +195,7 @@ class Sampler:
         Raises:
             GanlabError: As `sample`.
         """
-        if not isinstance(columns, int) or columns < 1:
-            raise GanlabError(f"columns must be a whole number of at least 1, got {columns!r}.")
+        _refuse_no_count(count=count, columns=columns)
         classes = self.num_classes
         if labels is None and classes:
             labels = [i % classes for i in range(count)]
@@ -219,7 +217,7 @@ class Sampler:
         Raises:
             GanlabError: If it cannot be written; and as `grid`.
         """
-        picture, file = self.grid(count, columns, **options), Path(os.path.expanduser(path))
+        file, picture = files.named(path, "a picture"), self.grid(count, columns, **options)
         try:
             picture.save(file)
         except (OSError, ValueError) as error:
@@ -236,3 +234,9 @@ class Sampler:
         file = io.BytesIO()
         picture.save(file, format="PNG")
         return f'{text}<img alt="samples" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
+
+
+def _refuse_no_count(least: int = 1, **numbers: Any) -> None:
+    for name, number in numbers.items():
+        if not isinstance(number, int) or isinstance(number, bool) or number < least:
+            raise GanlabError(f"{name} must be a whole number of at least {least}, got {shown(number)}.")
