@@ -249,6 +249,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"label_shares": [1.0]}, "the networks take no labels"),
     ({"ema": {"half_life": 3}}, "ema.half_life is no option"),
     ({"clip": {"critic": 1.0}}, "the game has no such player"),
+    ({"accumulate": 2}, "accumulate: a step takes the loader's batch whole"),
     ({"clip": 1.0}, "clip must be a mapping of players"),
     ({"ema": 0.999}, "ema must be a mapping"),
     ({"latent_dim": "wide"}, "latent_dim must be a whole number or null, got 'wide'"),
@@ -300,6 +301,13 @@ def test_a_trainer_that_cannot_train_two_players_is_refused(tmp_path: Path) -> N
     half.strategy.precision_plugin.precision = "16-mixed"  # type: ignore[assignment]
     with pytest.raises(ganlab.GanlabError, match=r"precision='16-mixed': .* write precision='bf16-mixed'"):
         half.fit(made(), batches(images(8)))
+
+    for option, words in (
+        ("accumulate_grad_batches", "let the DataLoader give 2 times"),
+        ("gradient_clip_val", "clip="),
+    ):
+        with pytest.raises(ganlab.GanlabError, match=words):
+            quiet(tmp_path, 1, **{option: 2}).fit(made(), batches(images(8)))
 
     sharded = SimpleNamespace(strategy=SimpleNamespace(), precision="32-true")
     with pytest.raises(ganlab.GanlabError, match=r"SimpleNamespace shards or wraps .* write strategy='ddp'"):

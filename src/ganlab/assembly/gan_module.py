@@ -155,6 +155,8 @@ class GANModule(engine.GameModule):
     # --- Lightning's hooks
 
     def configure_callbacks(self) -> list[L.Callback]:
+        if self.reading is not None:
+            lightning_check.options(self.trainer)
         lightning_check.scoring(self.trainer, self)  # here, since Lightning looks for the steps before `setup`
         return []
 

@@ -33,6 +33,11 @@ def read(**arguments: Any) -> tuple[Config, dict[str, nn.Module]]:
     Raises:
         GanlabError: With what is wrong.
     """
+    if "accumulate" in arguments:
+        raise GanlabError(
+            "accumulate: a step takes the loader's batch whole, so let the DataLoader give more images, or train by "
+            "`ganlab train accumulate=4`, which cuts batches."
+        )
     given = {**arguments, **checked(_numbers, {n: arguments.get(n) for n in ("latent_dim", "num_classes")})}
     reg = given.pop("reg", None)
     given["loss"], reg = parts.unbundled(given.get("loss"), () if reg is None else reg)

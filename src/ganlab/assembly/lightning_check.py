@@ -49,6 +49,24 @@ def fit(trainer: L.Trainer) -> None:
         )
 
 
+def options(trainer: L.Trainer) -> None:
+    """Check options of a Trainer that belong to a module which has one optimizer.
+
+    Raises:
+        GanlabError: If one is set.
+    """
+    if (batches := trainer.accumulate_grad_batches) != 1:
+        raise GanlabError(
+            f"accumulate_grad_batches={batches}: a step takes the loader's batch whole, so let the DataLoader give "
+            f"{batches} times as many, or train by `ganlab train accumulate={batches}`, which cuts batches."
+        )
+    if trainer.gradient_clip_val:
+        raise GanlabError(
+            f"gradient_clip_val={trainer.gradient_clip_val:g} does not say whose gradient: write "
+            f"GANModule.of(..., clip={{'generator': {trainer.gradient_clip_val:g}}})."
+        )
+
+
 def scoring(trainer: L.Trainer, module: L.LightningModule) -> None:
     """Check that a module which is validated or tested has scores.
 
