@@ -41,8 +41,8 @@ def flat(nested: Any) -> list[Tensor]:
     """Return the tensors of nested lists and mappings, in order."""
     if isinstance(nested, Tensor):
         return [nested]
-    parts = nested.values() if isinstance(nested, Mapping) else nested if isinstance(nested, list | tuple) else ()
-    return [tensor for part in parts for tensor in flat(part)]
+    parts = list(nested.values()) if isinstance(nested, Mapping) else nested
+    return [tensor for part in parts for tensor in flat(part)] if isinstance(parts, list | tuple) else []
 
 
 def logits_of(maps: Sequence[Tensor], count: int) -> list[Tensor]:

@@ -75,7 +75,7 @@ def read(**arguments: Any) -> tuple[Config, dict[str, nn.Module]]:
 
 
 def _or(given: Any, default: Any) -> Any:
-    """What is given; None: the default."""
+    """Return what is given, or the default for None."""
     return default if given is None else given
 
 
