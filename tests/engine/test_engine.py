@@ -24,9 +24,9 @@ from support.engine import (
     pair,
     points,
 )
+from support.host_reads import NoHostReads
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganlab import optimizers
 from ganlab.augmentations.ada import ADA
@@ -282,33 +282,6 @@ def test_penalties_share_the_main_pass_and_the_gradient_at_the_same_points(
 
 
 # --- no waiting for the device, no trace in global state
-
-
-class NoHostReads(TorchDispatchMode):
-    """Refuses whatever has to know a value of a tensor on the host."""
-
-    WAITS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2", "item")
-
-    def __enter__(self) -> Any:
-        self.patch = pytest.MonkeyPatch()
-        for name in ("tolist", "numpy"):  # these read memory past the dispatcher
-
-            def read(tensor: Tensor, name: str = name) -> None:
-                raise AssertionError(f"{name} makes the host wait for the device")
-
-            self.patch.setattr(Tensor, name, read)
-        return super().__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self.patch.undo()
-        super().__exit__(*error)
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = function._schema.name.partition("::")[2]
-        if name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1]):
-            name = "nonzero"
-        assert name not in self.WAITS, f"{name} makes the host wait for the device"
-        return function(*args, **(kwargs or {}))
 
 
 def loaded_engine(device: str = "cpu", **training: Any) -> Engine:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ganlab.augmentations.images import reflected
 from ganlab.augmentations.warp import rotation, scaling, translation, warp
+from ganlab.layers.constants import constant
 
 Parameters = Mapping[str, Tensor]
 
@@ -86,12 +87,12 @@ def inverse_geometry(parameters: Parameters, images: Tensor) -> Tensor:
 def color_matrix(parameters: Parameters, images: Tensor) -> Tensor:
     """The (B, 4, 4) matrix that acts on homogeneous colours (r, g, b, 1)."""
     eye = torch.eye(4, device=images.device, dtype=images.dtype)
-    axis = images.new_tensor([1, 1, 1, 0]) / math.sqrt(3)
+    axis = constant([1.0, 1, 1, 0], images) / math.sqrt(3)
     luma = torch.outer(axis, axis)
-    rgb = torch.diag(images.new_tensor([1.0, 1, 1, 0]))
+    rgb = torch.diag(constant([1.0, 1, 1, 0], images))
     matrix = eye
     if "brightness" in parameters:
-        last = images.new_tensor([[0.0, 0, 0, 1]] * 3 + [[0.0] * 4])  # the column that adds, for r, g and b
+        last = constant([[0.0, 0, 0, 1]] * 3 + [[0.0] * 4], images)  # the column that adds, for r, g and b
         matrix = (eye + parameters["brightness"].view(-1, 1, 1) * last) @ matrix  # (B, 4, 4)
     if "contrast" in parameters:
         matrix = (eye + (parameters["contrast"].view(-1, 1, 1) - 1) * rgb) @ matrix
@@ -102,7 +103,7 @@ def color_matrix(parameters: Parameters, images: Tensor) -> Tensor:
     if "hue" in parameters:
         angle = parameters["hue"].view(-1, 1, 1)  # (B, 1, 1)
         a = 1 / math.sqrt(3)
-        turn = images.new_tensor([[0.0, -a, a, 0], [a, 0.0, -a, 0], [-a, a, 0.0, 0], [0.0, 0, 0, 0]])
+        turn = constant([[0.0, -a, a, 0], [a, 0.0, -a, 0], [-a, a, 0.0, 0], [0.0, 0, 0, 0]], images)
         # Rodrigues' formula: the axis stays, the rest turns
         matrix = (luma + angle.cos() * (rgb - luma) + angle.sin() * turn + eye - rgb) @ matrix
     if "saturation" in parameters:
@@ -124,13 +125,13 @@ def recolored(images: Tensor, matrix: Tensor) -> Tensor:
 def amplified(images: Tensor, gains: Tensor) -> Tensor:
     """Bands of frequencies times (B, 4) gains, each of them divided so that images of spectrum 1/f keep their power."""
     batch, channels, height, _ = images.shape
-    power = images.new_tensor([10, 1, 1, 1]) / 13
+    power = constant([10, 1, 1, 1], images) / 13
     total = torch.ones_like(gains)
     for band in range(BANDS):
         one = torch.cat([torch.ones_like(gains[:, :band]), gains[:, band : band + 1]], 1)
         one = F.pad(one, (0, BANDS - 1 - band), value=1.0)
         total = total * one / (power * one.square()).sum(1, keepdim=True).sqrt()
-    taps = total @ images.new_tensor(filter_bank())  # (B, taps)
+    taps = total @ constant(filter_bank(), images)  # (B, taps)
     reach = taps.shape[1] // 2
     taps = taps.repeat_interleave(channels, 0)[:, None, None]  # (B·C, 1, 1, taps)
     x = reflected(images, reach, reach, reach, reach).reshape(1, batch * channels, height + 2 * reach, -1)

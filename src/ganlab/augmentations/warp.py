@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlab.augmentations.images import reflected
+from ganlab.layers.constants import constant
 
 # The scaling filter of Daubechies' least asymmetric wavelet with 6 vanishing moments (sym6), which has no closed form.
 SYM6 = (
@@ -62,10 +63,10 @@ def warp(images: Tensor, inverse: Tensor) -> Tensor:
     images = doubled(reflected(images, left, right, top, bottom))
 
     def moved(x: float, y: float) -> Tensor:
-        return translation(inverse.new_tensor(x), inverse.new_tensor(y))
+        return constant([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]], inverse)
 
     def stretched(x: float, y: float) -> Tensor:
-        return scaling(inverse.new_tensor(x), inverse.new_tensor(y))
+        return constant([[x, 0.0, 0.0], [0.0, y, 0.0], [0.0, 0.0, 1.0]], inverse)
 
     inverse = moved((left - right) / 2, (top - bottom) / 2) @ inverse
     # doubling puts the origin half a pixel of the finer grid away
@@ -79,12 +80,12 @@ def warp(images: Tensor, inverse: Tensor) -> Tensor:
 def _margins(inverse: Tensor, height: int, width: int) -> Tensor:
     """Pixels that outputs reach beyond the image to the left, top, right and bottom, in any of the batch; (4,)."""
     x, y = (width - 1) / 2, (height - 1) / 2
-    corners = inverse.new_tensor([[-x, x, x, -x], [-y, -y, y, y], [1, 1, 1, 1]])
+    corners = constant([[-x, x, x, -x], [-y, -y, y, y], [1.0] * 4], inverse)
     reached = (inverse @ corners)[:, :2].transpose(0, 1).flatten(1)  # (x and y, B·4)
     low, high = (-reached).amax(1), reached.amax(1)
-    beyond = torch.cat([low, high]) + inverse.new_tensor([2 * _REACH - x, 2 * _REACH - y] * 2)
-    most = torch.tensor([width - 1, height - 1] * 2, device=inverse.device)
-    return beyond.ceil().clamp(min=0).to(torch.int64).minimum(most)
+    beyond = torch.cat([low, high]) + constant([2 * _REACH - x, 2 * _REACH - y] * 2, inverse)
+    most = constant([width - 1, height - 1] * 2, inverse)
+    return beyond.ceil().clamp(min=0).minimum(most).to(torch.int64)
 
 
 def doubled(images: Tensor) -> Tensor:
@@ -107,7 +108,7 @@ def halved(images: Tensor) -> Tensor:
 
 def _taps(like: Tensor) -> Tensor:
     total = math.fsum(SYM6)
-    return like.new_tensor([tap / total for tap in SYM6])
+    return constant([tap / total for tap in SYM6], like)
 
 
 class _Sample(torch.autograd.Function):

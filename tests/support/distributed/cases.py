@@ -16,6 +16,7 @@ from ganlab.contracts.setting import Setting
 from ganlab.contracts.view import View
 from ganlab.core import distributed, randomness, registry
 from ganlab.core.randomness import Stream
+from ganlab.data.prepare import Images
 from ganlab.growth import Progressive
 from ganlab.layers.norm import BatchNorm
 from support.engine import BATCH, Engine, NormalizedDiscriminator, NormalizedGenerator, flat, images, shares
@@ -231,7 +232,8 @@ def play(case: Case) -> dict[str, Any]:
         torch.set_default_dtype(before)
 
 
-def _play(case: Case) -> dict[str, Any]:
+def engine_of(case: Case) -> tuple[Engine, Images]:
+    """The case, ready to play, and its images."""
     generator = network("generator", case.generator, case.num_classes)
     discriminator = network("discriminator", case.discriminator, case.num_classes)
     for module in (*generator.modules(), *discriminator.modules()):
@@ -266,18 +268,22 @@ def _play(case: Case) -> dict[str, Any]:
     )
     clip = {} if case.clip is None else {"discriminator": case.clip}
     engine = Engine(game, regularizers, rate=case.rate, setting=setting, clip=clip, accumulate=2)
+    return engine, images(num_classes=case.num_classes, shape=generator.image_shape)
+
+
+def _play(case: Case) -> dict[str, Any]:
+    engine, data = engine_of(case)
     average, distributed.average = distributed.average, distributed.average if case.averaged else lambda tensors: None
     draw_on_rank = Stream.draw_on_rank
     Stream.draw_on_rank = Stream.draw if case.sliced else draw_on_rank  # type: ignore[method-assign]
     try:
-        data = images(num_classes=case.num_classes, shape=generator.image_shape)
         engine.play(data)
         first = engine.gradients[:]
         engine.play(data, case.iterations - 1)
     finally:
         distributed.average = average
         Stream.draw_on_rank = draw_on_rank  # type: ignore[method-assign]
-    weights = {name: flat(player.parameters()) for name, player in game.players.items()}
+    weights = {name: flat(player.parameters()) for name, player in engine.game.players.items()}
     return {"gradients": first, "weights": weights, "state": engine.state()}
 
 
