@@ -11,6 +11,7 @@ from support.runs import TINY, Start
 from ganlab.runs.guard.events import events
 
 LOOKS = ("guard.every_steps=10", "trainer.log_every_n_steps=10", "checkpoint.every_steps=20", "run.dir=run")
+PLAYERS = ("generator", "discriminator")
 RATES = ("optimizer.generator.lr=0.1", "optimizer.discriminator.lr=0.1")
 UNCONSTRAINED = ("loss=wasserstein", "data.batch_size=16", "trainer.max_steps=400")  # of the default networks
 
@@ -22,8 +23,9 @@ UNCONSTRAINED = ("loss=wasserstein", "data.batch_size=16", "trainer.max_steps=40
         ((*TINY, *RATES), {"collapse", "frozen", "explosion"}, 100),
         ((*TINY, "optimizer.generator.lr=0"), {"frozen"}, 20),
         (UNCONSTRAINED, {"explosion"}, 300),
+        (tuple(f"optimizer.{player}.betas=[0.99,0.999]" for player in PLAYERS), {"overshoot"}, 150),
     ],
-    ids=["rates of 0.1", "a frozen generator", "an unconstrained critic"],
+    ids=["rates of 0.1", "a frozen generator", "an unconstrained critic", "a momentum of 0.99"],
 )
 def test_a_failing_run_is_stopped_with_exit_code_three(
     words: tuple[str, ...], signs: set[str], latest: int, command: Start, tmp_path: Path
@@ -36,6 +38,16 @@ def test_a_failing_run_is_stopped_with_exit_code_three(
     assert event.sign in signs
     assert event.action == "stop"
     assert event.noticed <= latest
+
+
+@pytest.mark.slow
+def test_a_game_that_goes_around_is_seen(command: Start, tmp_path: Path) -> None:
+    """The generator's points, all alike, run around the ring; each player answers what the other one was."""
+    of_both = [(f"optimizer.{player}.lr=1e-3", f"optimizer.{player}.betas=[0.9,0.99]") for player in PLAYERS]
+    words = ("data=ring", "model=mlp", "loss=wasserstein", "reg=weight_clipping", "game.update=simultaneous")
+    code, _, error = command("train", *words, *sum(of_both, ()), *LOOKS, "trainer.max_steps=600").end(400)
+    assert code == 0, error
+    assert "cycle" in [event.sign for event in events(tmp_path / "run")]
 
 
 @pytest.mark.slow
