@@ -48,9 +48,9 @@ def test_descent_is_the_share_of_a_step_that_goes_down_and_turn_its_angle_to_the
     """The gradient is (6, 8): (-2, 1) goes 12 down and 8 up, of 20, at right angles to (1, 2), the step before."""
     gauge = gauges([[3.0, 4.0]])
     parameters = list(gauge.subject.generator.parameters())
-    for step in ([1.0, 2.0], [-2.0, 1.0], [-4.0, 2.0]):
+    for step, around in (([1.0, 2.0], gauge.keep), ([-2.0, 1.0], gauge.observe), ([-4.0, 2.0], gauge.observe)):
         parameters[0].grad = torch.tensor([[6.0, 8.0]])
-        with gauge.observe(Step("generator", parameters)):
+        with around(Step("generator", parameters)):
             parameters[0].data += torch.tensor([step])
         if step[0] == -2:
             found = gauge.measure({})

@@ -162,6 +162,16 @@ def test_a_run_that_ends_and_is_resumed_around_a_rollback_equals_one_that_never_
     assert events(part) == events(whole)
 
 
+def test_a_run_that_ends_just_before_a_look_and_is_resumed_measures_what_one_that_never_ended_does(
+    train: Train,
+) -> None:
+    whole = train("guard.every_steps=3", name="whole", steps=6)
+    part = train("guard.every_steps=3", name="part", steps=5)
+    session.resume(part, {"trainer.max_steps": 6})
+    assert "guard/generator/turn" in metrics(whole)[-1]
+    assert metrics(part)[-1] == metrics(whole)[-1]
+
+
 def test_a_run_goes_back_so_often_and_then_ends_and_each_time_further(train: Train, tmp_path: Path) -> None:
     with pytest.raises(GuardError, match="after 2 rollbacks, frozen since 7"):
         train("guard=rollback", "guard.rollbacks=2", *FREEZES, "checkpoint.keep=9", steps=20)

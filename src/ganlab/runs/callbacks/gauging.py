@@ -42,13 +42,13 @@ class Gauging(L.Callback):
     ) -> None:
         assert isinstance(pl_module, GameModule)
         observers = pl_module.player_optimizers.observers
-        if self.gauges.observe in observers:
-            observers.remove(self.gauges.observe)
+        observers[:] = [each for each in observers if each not in (self.gauges.observe, self.gauges.keep)]
         iteration = pl_module.progress.iteration + 1
-        if iteration % self.every_steps == 0 or self._is_before(iteration):
-            observers.append(self.gauges.observe)
         if iteration % self.every_steps == 0:
+            observers.append(self.gauges.observe)
             self.gauges.see(batch)
+        elif self._is_before(iteration):
+            observers.append(self.gauges.keep)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

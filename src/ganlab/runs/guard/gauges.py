@@ -57,8 +57,15 @@ class Gauges:
         self.means: list[Tensor] = []
 
     @contextmanager
+    def keep(self, step: Step) -> Iterator[None]:
+        """Surround a step of the iteration before the one that is measured."""
+        before = [parameter.detach().clone() for parameter in step.parameters]
+        yield
+        self.moved[step.player] = list(torch._foreach_sub([p.detach() for p in step.parameters], before))
+
+    @contextmanager
     def observe(self, step: Step) -> Iterator[None]:
-        """Surround a step of the iteration that is measured, or of the one before; the last step of a player counts."""
+        """Surround a step of the iteration that is measured; of several steps of a player the last one counts."""
         before = [parameter.detach().clone() for parameter in step.parameters]
         gradients = {at: p.grad for at, p in enumerate(step.parameters) if p.grad is not None}
         self._found[f"{step.player}/gradient"] = _norm(gradients.values(), before)
@@ -74,8 +81,7 @@ class Gauges:
 
     @torch.no_grad()
     def see(self, batch: Mapping[str, Any]) -> None:
-        """Begin the iteration that is measured: take the labels of its first real images, as the loader has them."""
-        self._found = {}
+        """Take the labels of the iteration's first real images, as the loader delivers them."""
         shares = self.subject.setting.label_shares
         if shares is None or not batch["labels"] or batch["labels"][0] is None:
             return
