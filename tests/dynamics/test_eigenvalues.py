@@ -169,7 +169,7 @@ def _memory(of: Field, begin: Tensor, count: int) -> list[Tensor]:
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 4])
 def test_alternating_and_simultaneous_maps_have_the_published_moduli(steps: int) -> None:
-    """Mescheder et al. 2018, lemmas 2.5 and 2.6: √(1 + h²f'²) when all step together; in turns, with n steps of the
+    """Mescheder et al. 2018, sec. 2: √(1 + h²f'²) when all step together; in turns, with n steps of the
     discriminator and α² = n h² f'², the eigenvalues 1 - α²/2 ± √((1 - α²/2)² - 1), of modulus 1 for α < 2.
     """
     together = field("loss=minimax", "game.update=simultaneous", f"game.discriminator_steps={steps}")

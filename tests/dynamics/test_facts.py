@@ -70,7 +70,7 @@ def test_simulation_agrees_that(name: str) -> None:
     ],
 )
 def test_wgan_with_a_penalty_around_1_or_clipping_does_not_converge(words: str, expected: str) -> None:
-    """Lemmas 3.1 and 3.2 of 1801.04406. For ψ > 0 the penalty w(|ψ| - 1)² makes ψ' = -θ - 2w(ψ - 1), θ' = ψ, a motion
+    """Sec. 3 of 1801.04406. For ψ > 0 the penalty w(|ψ| - 1)² makes ψ' = -θ - 2w(ψ - 1), θ' = ψ, a motion
     about ψ = 0, θ = 2w with the eigenvalues -w ± √(w² - 1): from w = 1 on it comes to rest there, with the fake
     point at 2w; below it crosses ψ = 0, where the same happens on the other side, and so on.
     """

@@ -23,8 +23,6 @@ from ganlab.data.prepare import Images
 from ganlab.data.run_images import RunData
 from ganlab.engine.loader import Loader
 
-DEFAULT_STEPS = 1000  # of a run that sets neither trainer.max_steps nor run.max_kimg
-
 
 @dataclass
 class Experiment:
@@ -132,13 +130,13 @@ def _given(part: Component, config: Config, latent_dim: int) -> dict[str, Any]:
 
 def _with_length(config: Config, schedule: Growth | None) -> Config:
     """A run that sets no ``trainer.max_steps`` is as long as ``run.max_kimg`` says, or else its schedule of growth,
-    or else `DEFAULT_STEPS`."""
+    or else its data set."""
     if config.trainer.get("max_steps") is not None:
         return config
     run, steps = config.run, -1
     if run.max_kimg is None:
         if schedule is None:
-            steps = DEFAULT_STEPS
+            steps = getattr(config["data"].maker, "steps", Dataset.steps)
         else:
             run = replace(run, max_kimg=schedule.images / 1000)
     return replace(config, trainer={**config.trainer, "max_steps": steps}, run=run)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ganlab.commands.command import PATH, Command, Only, Passed, Word
+from ganlab.commands.contests import Contests
 from ganlab.core.errors import GanlabError
 from ganlab.core.ranges import at_least
 
@@ -17,7 +18,7 @@ _OPTIONS = ("loss", "loss.*", "reg", "reg.*", "game", "game.*", "optimizer/*", "
 
 
 @dataclass
-class Dynamics(Command):
+class Dynamics(Contests, Command):
     """Judge if a small game converges: the eigenvalues of its vector field and its trajectories.
 
       ganlab dynamics loss=non_saturating reg=r1
@@ -26,42 +27,54 @@ class Dynamics(Command):
       ganlab dynamics page       a lecture to play with, in one file
       ganlab dynamics view=energy problem=ring loss=hinge reg=sn out=energy.webp
       ganlab dynamics view=pits
+      ganlab dynamics scoreboard losses=all regs=all      who finds all modes, with seeds
 
     The last line is "verdict: W": converges, converges sublinearly, cycles, diverges or undecided.
 
     Args:
-        problem: dirac, linear_quadratic, gaussian; of view=energy ring, grid, gaussians, swiss_roll
+        problem: dirac, linear_quadratic, gaussian; or points on which networks are trained: ring, grid, gaussians,
+            swiss_roll
         view: verdict; or energy: the landscape that a discriminator digs while it is trained, and how samples roll in
             it; or pits: samples that roll with momentum on a fixed landscape
-        iterations: most iterations of a trajectory; of view=energy those of training
+        iterations: most iterations of a trajectory; those of training
         frames: pictures of a moving landscape
         out: the picture, .png, .svg or .pdf; null: none. Of view=energy: energy.webp, or .png (start, middle, end),
-            .webp, .gif or .mp4 (with ffmpeg); of view=pits .png. Of the page: dynamics.html, or another file
+            .webp, .gif or .mp4 (with ffmpeg); of view=pits .png. Of the page: dynamics.html, or another file. Of the
+            scoreboard: the folder scoreboard, or another one; what it has is kept
         points: options of the points, of the networks, and the seed, which mean the same
         more: loss, reg, game and optimizer.PLAYER, which mean what they mean in `ganlab train`
 
-    Both players have optimizer sgd with lr=0.05 here unless you say otherwise, and in view=energy
-    those of model=mlp. See docs/dynamics.md.
+    Both players have optimizer sgd with lr=0.05 here unless you say otherwise, and where networks are
+    trained those of model=mlp. See docs/dynamics.md.
     """
 
-    what: Annotated[Sequence[str], Word("[table|page]")] = ()
+    what: Annotated[Sequence[str], Word("[table|page|scoreboard]")] = ()
     problem: str = "dirac"
     view: Literal["verdict", "energy", "pits"] = "verdict"
     iterations: Annotated[int, at_least(100)] = 4000
     frames: Annotated[int, at_least(2), _ENERGY] = 60
     out: Annotated[str | None, PATH] = "dynamics.png"
     more: Annotated[Sequence[str], Passed(_OPTIONS, "loss=, reg=, game.OPTION=, optimizer.PLAYER.OPTION=")] = ()
-    points: Annotated[Sequence[str], Passed(_OF_POINTS, "of view=energy: data.OPTION=, generator.OPTION=, seed=")] = ()
+    points: Annotated[
+        Sequence[str], Passed(_OF_POINTS, "of trained networks: data.OPTION=, generator.OPTION=, seed=")
+    ] = ()
 
     def __call__(self) -> int:
         if self.what:
             return self._view(" ".join(self.what))
+        if changed := self.changed(Contests.__dataclass_fields__):
+            raise GanlabError(f"{changed[0]} goes with `ganlab dynamics scoreboard`.")
         if self.view == "energy":
             return self._energy()
-        if self.points:
-            raise GanlabError(f"{self.points[0]} goes with view=energy.")
         if self.view == "pits":
             return self._pits()
+        from ganlab.core import registry
+        from ganlab.dynamics.problems import PROBLEMS
+
+        if self.problem not in PROBLEMS and self.problem in registry.names("data"):
+            return self._trained()
+        if self.points:
+            raise GanlabError(f"{self.points[0]} goes with view=energy, and with a problem that is trained.")
         from ganlab.dynamics import figures, laboratory, sentences
 
         found = laboratory.study(self.problem, self.more, self.iterations)
@@ -74,10 +87,20 @@ class Dynamics(Command):
         return 0
 
     def _view(self, word: str) -> int:
-        views = {"table": self._print_table, "page": self._write_page}
+        views = {"table": self._print_table, "page": self._write_page, "scoreboard": self._score}
         if word not in views:
             raise GanlabError(f"`ganlab dynamics` takes options, or one of the words {', '.join(views)}, got {word!r}.")
+        if word != "scoreboard" and (changed := self.changed(Contests.__dataclass_fields__)):
+            raise GanlabError(f"{changed[0]} goes with `ganlab dynamics scoreboard`.")
         return views[word]()
+
+    def _score(self) -> int:
+        if changed := self.changed(["problem", "view", "iterations", "frames"]):
+            raise GanlabError(
+                f"`ganlab dynamics scoreboard` takes problems, losses, regs, rates, seeds and kimg: leave out "
+                f"{', '.join(changed)}."
+            )
+        return self.score(Path(str(self.out) if self.changed(["out"]) else "scoreboard"), [*self.more, *self.points])
 
     def _write_page(self) -> int:
         if changed := self.changed(["problem", "view", "iterations", "frames", "points", "more"]):
@@ -96,6 +119,26 @@ class Dynamics(Command):
         for title, rows in (("Published methods", table.published()), ("Installed components", table.installed())):
             print(f"{title}, at the Dirac\n")
             print("\n".join(table.text(list(table.lines(rows)))), end="\n\n", flush=True)
+        return 0
+
+    def _trained(self) -> int:
+        from ganlab.dynamics import trained, training
+
+        out = None if self.out is None else Path(self.out)
+        if out is not None and out.suffix.lower() != ".png":
+            raise GanlabError(f"out must end in .png where a game is trained, got {self.out!r}.")
+        played = training.Training(training.configuration(self.problem, [*self.more, *self.points]))
+        found, pictures = [], []
+        for look in trained.looks(played, self.iterations):
+            found.append(look)
+            if look.iteration in (0, self.iterations) or len(found) == trained.LOOKS // 2 + 1:
+                pictures.append(trained.picture(played, look))
+        *lines, last = trained.lines(found, played, self.problem)
+        print("\n".join(lines))
+        if out is not None:
+            self._write(pictures, out)
+            print(f"picture: {out}")
+        print(last)
         return 0
 
     def _energy(self) -> int:

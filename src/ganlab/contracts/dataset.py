@@ -37,6 +37,9 @@ class Dataset(ABC):
     held_out: float = 0.0
     """Share of the images that a run does not train on by default, see `ganlab.data.splits`."""
 
+    steps: ClassVar[int] = 1000
+    """Iterations of a run that sets neither ``trainer.max_steps`` nor ``run.max_kimg``."""
+
     protocol: ClassVar[str] = "fast"
     """The protocol that scores it, where none has the name of the set."""
 

@@ -37,6 +37,7 @@ class PointSet(Dataset):
 
     native_size = (1, 1)
     held_out = 0.2
+    steps: ClassVar[int] = 10_000
     protocol: ClassVar[str] = "points"
 
     def __init__(self, points: np.ndarray, modes: Modes | None = None) -> None:

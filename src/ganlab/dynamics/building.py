@@ -17,6 +17,7 @@ from ganlab.config.component import Component
 from ganlab.config.compose import Inherited
 from ganlab.config.configuration import Config
 from ganlab.contracts import compatibility
+from ganlab.contracts.game import Game
 from ganlab.core import kinds
 from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.dynamics.play import Play
@@ -39,7 +40,10 @@ def problem(name: str) -> Problem:
         GanlabError: If there is none.
     """
     if name not in PROBLEMS:
-        raise GanlabError(f"No problem is called {name!r}.{suggestion(name, PROBLEMS)} Known: {', '.join(PROBLEMS)}.")
+        raise GanlabError(
+            f"No problem is called {name!r}.{suggestion(name, PROBLEMS)} Known: {', '.join(PROBLEMS)}; and "
+            f"data sets of points such as ring and grid, which are trained."
+        )
     return PROBLEMS[name]
 
 
@@ -80,6 +84,7 @@ def build(of: Problem, config: Config) -> Play:
     found = {kind: _given(kind, network) for kind, network in networks.items()}
     config = replace(config, components={**config.components, **found})
     played, parts = games.of(config, networks)
+    _refuse_further_weights(of, config, played)
     factories, _ = games.optimizers(played, config.of("optimizer"), None)
     regularizers = {name: parts[part.key] for name, part in config.regularizers.items()}
     try:
@@ -116,6 +121,17 @@ def _refuse_missing(of: Problem, config: Config, networks: Mapping[str, nn.Modul
                     f"{typed} needs {what}, and problem={of.name} has only {of.formula}: choose another "
                     f"{typed.partition('=')[0]}."
                 )
+
+
+def _refuse_further_weights(of: Problem, config: Config, game: Game) -> None:
+    """Refuse what adds a network, such as that by which entropy is estimated: its weights have no equilibrium here."""
+    count = sum(p.numel() for player in game.players.values() for p in player.parameters() if p.requires_grad)
+    if count > len(of.weights):
+        chosen = ", ".join(part.typed for part in (*config.regularizers.values(), config["game"]))
+        raise GanlabError(
+            f"{chosen} adds a network of its own, and problem={of.name} has the weights {', '.join(of.weights)} alone: "
+            f"take problem=ring, whose networks are trained."
+        )
 
 
 def _refuse_schedules(of: Problem, config: Config) -> None:

@@ -14,7 +14,7 @@ from ganlab.dynamics.quadrature import BATCH, column
 class Point(nn.Module):
     """G(z) = θ: a distribution with one point."""
 
-    latent_dim, num_classes = 1, 0
+    latent_dim, num_classes, image_shape = 1, 0, (1,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Affine(nn.Module):
         shift: Whether there is an m.
     """
 
-    latent_dim, num_classes = 1, 0
+    latent_dim, num_classes, image_shape = 1, 0, (1,)
 
     def __init__(self, shift: bool) -> None:
         super().__init__()

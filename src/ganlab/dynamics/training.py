@@ -123,10 +123,23 @@ class Training:
         self._turns.backward(objectives, 1 if self.game.update == "alternating" else slot.turn.repeat)
 
     @torch.no_grad()
-    def samples(self, count: int, seed: int = 0) -> Tensor:
-        """Return generated points (count, D) of latents that depend on the seed alone."""
+    def samples(self, count: int, seed: int = 0, network: nn.Module | None = None) -> Tensor:
+        """Return generated points (count, D) of latents that depend on the seed alone.
+
+        Args:
+            network: Makes them; None: the generator.
+        """
         z = generation.latents(self.prior, seed, count, int(self.generator.latent_dim))
-        return _passed(self.generator, z).flatten(1)
+        return _passed(self.generator if network is None else network, z).flatten(1)
+
+    @property
+    def has_energy(self) -> bool:
+        """Tell if the game's discriminator gives a logit for a point alone."""
+        network = getattr(self.game, "discriminator", None)
+        if not isinstance(network, nn.Module) or not hasattr(network, "head"):
+            return False
+        wanted = signature(network.forward).parameters.values()
+        return sum(parameter.default is parameter.empty for parameter in wanted) <= 1
 
     def energy(self, points: Tensor) -> Tensor:
         """Return U(x) = -D(x), (N,), of points (N, D): low where the discriminator finds points real.
@@ -134,12 +147,9 @@ class Training:
         Raises:
             GanlabError: If the game's discriminator gives no logit for a point alone.
         """
-        network = getattr(self.game, "discriminator", None)
-        wanted = () if network is None else signature(network.forward).parameters.values()
-        needed = [parameter for parameter in wanted if parameter.default is parameter.empty]
-        if not isinstance(network, nn.Module) or not hasattr(network, "head") or len(needed) > 1:
+        if not self.has_energy:
             raise GanlabError(f"{self.config['game'].typed} has no discriminator of points: it has no energy to draw.")
-        return -_passed(network, points[..., None, None])
+        return -_passed(self.game.get_submodule("discriminator"), points[..., None, None])
 
 
 def _networks(config: Config) -> dict[str, Any]:

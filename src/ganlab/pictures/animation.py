@@ -47,13 +47,14 @@ def filled(count: int) -> tuple[int, int]:
     return down, count // down
 
 
-def write(frames: Sequence[Tensor], path: Path, *, back: bool = True) -> None:
+def write(frames: Sequence[Tensor], path: Path, *, back: bool = True, quality: int | None = None) -> None:
     """Write uint8 (C, H, W) frames, whole or not at all.
 
     WebP keeps the pixels, a GIF has at most 256 colours a frame, and ffmpeg chooses the encoder of an MP4.
 
     Args:
         back: After the last frame they are shown backwards to the first one.
+        quality: Of a WebP that need not keep the pixels, at most 100; None: it keeps them.
 
     Raises:
         GanlabError: If an MP4 is asked for and there is no ffmpeg, or it fails.
@@ -67,7 +68,8 @@ def write(frames: Sequence[Tensor], path: Path, *, back: bool = True) -> None:
         if path.suffix.lower() == ".mp4":
             _encode(pictures, milliseconds, Path(file.name))
             return
-        options = {"lossless": True, "method": 2} if path.suffix.lower() == ".webp" else {}
+        webp = {"lossless": True, "method": 2} if quality is None else {"quality": quality, "method": 4}
+        options = webp if path.suffix.lower() == ".webp" else {}
         pictures[0].save(
             file,
             format=path.suffix[1:].upper(),

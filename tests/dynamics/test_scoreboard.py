@@ -1,0 +1,162 @@
+"""The scoreboard: what it trains, keeps, refuses and shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganlab.commands.command import load
+from ganlab.contracts.point_set import Modes
+from ganlab.core.errors import GanlabError
+from ganlab.data.ring import Ring
+from ganlab.dynamics import contest, scoreboard, standings
+from ganlab.dynamics.scoreboard import Board, Cell, Checked, Result, Settings, Trained
+
+SMALL = ("data.count=200", "generator.width=8", "generator.depth=1", "discriminator.width=8", "discriminator.depth=1",
+         "data.batch_size=8")  # fmt: skip
+SETTINGS = Settings(0.024, (1e-3, 1e-2), 2, SMALL)
+CELLS = scoreboard.cells(["ring"], ["hinge"], ["none", "r1+sn"])
+
+
+def draw(pictures: Sequence[Tensor], path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"RIFF" + bytes([len(pictures)]))
+
+
+def board(folder: Path, cells: Sequence[Cell] = CELLS) -> list[Result]:
+    made = Board(folder, SETTINGS)
+    list(made.train([scoreboard.check(cell, SETTINGS) for cell in made.missing(cells)], 1, draw))
+    return [found for cell in cells if (found := made.result(cell))]
+
+
+def covered(results: Sequence[Result]) -> list[float]:
+    return [one.covered for result in results for one in result.trained]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("board")
+    board(folder)
+    return folder
+
+
+def test_coverage_is_that_of_good_points_in_equal_shares() -> None:
+    """Two modes; of four points three are good, all of the first mode, which may count for one half at most."""
+    modes = Modes(torch.tensor([[0.0, 0.0], [10.0, 0.0]], dtype=torch.float64), 1.0)
+    points = torch.tensor([[0.0, 0.0], [2.9, 0.0], [0.0, -1.0], [10.0, 3.1]])
+    assert contest.coverage(points, modes) == contest.Coverage(1, 0.75, 0.5)
+    assert contest.coverage(points * float("nan"), modes) == contest.Coverage(0, 0.0, 0.0)
+    ring = Ring(count=8000)
+    assert ring.modes is not None
+    found = contest.coverage(torch.from_numpy(ring.points), ring.modes)
+    assert found.modes == 8
+    assert found.covered == pytest.approx(found.good) == pytest.approx(0.989, abs=0.004)
+
+
+def test_a_scoreboard_goes_on_where_it_was_killed_and_ends_alike(whole: Path, tmp_path: Path) -> None:
+    board(tmp_path, CELLS[:1])
+    before = (tmp_path / "cells" / f"{CELLS[0].name}.json").stat().st_mtime_ns
+    results = board(tmp_path)
+    assert (tmp_path / "cells" / f"{CELLS[0].name}.json").stat().st_mtime_ns == before
+    expected = [found for cell in CELLS if (found := Board(whole, SETTINGS).result(cell))]
+    assert len(results) == 2
+    assert covered(results) == covered(expected)
+    assert [one.search for one in results] == [one.search for one in expected]
+    assert [one.seed for one in results[0].trained] == [1, 2]
+
+
+def test_other_settings_want_another_folder(whole: Path) -> None:
+    with pytest.raises(GanlabError, match="with another kimg: give the same options to go on with it"):
+        Board(whole, Settings(1.0, SETTINGS.rates, 2, SMALL))
+
+
+def test_a_damaged_result_is_said(tmp_path: Path) -> None:
+    made = Board(tmp_path, SETTINGS)
+    (tmp_path / "cells").mkdir()
+    assert made.result(CELLS[0]) is None
+    for content in ("{", "[]", json.dumps({"rate": 1, "search": {}, "modes": 8, "trained": [{"seed": 0}]})):
+        made.path(CELLS[0], ".json").write_text(content)
+        with pytest.raises(GanlabError, match="is damaged: remove it"):
+            made.result(CELLS[0])
+
+
+def test_what_cannot_play_is_left_out_or_refused_where_it_is_named() -> None:
+    found = [scoreboard.check(cell, SETTINGS) for cell in scoreboard.cells(["ring"], ["energy_margin"], ["none"])]
+    assert found[0].refusal
+    scoreboard.refuse_named(found, [], {})
+    with pytest.raises(GanlabError, match="energy_margin"):
+        scoreboard.refuse_named(found, [], {"loss": ["energy_margin"]})
+
+
+def test_what_would_take_days_is_refused_with_the_time() -> None:
+    scoreboard.refuse_long(3 * 3600, 3)
+    with pytest.raises(GanlabError, match=r"would take about 3\.5 days, and hours=12 allows less"):
+        scoreboard.refuse_long(3.5 * 86400, 12)
+
+
+def test_rows_are_sorted_and_compared_with_the_first() -> None:
+    def result(loss: str, values: Sequence[float]) -> Result:
+        trained = tuple(Trained(k, 8, value, value, 1.0) for k, value in enumerate(values, 1))
+        return Result(Cell("ring", loss, "none"), 1e-3, {}, trained, 8)
+
+    found = standings.standings(
+        [result("b", [0.1, 0.11, 0.12]), result("a", [0.9, 0.95, 1.0]), result("c", [0.2, 0.9, 1.0])]
+    )
+    assert [row.cell.loss for row in found["ring"]] == ["a", "c", "b"]
+    first, tied, last = found["ring"]
+    assert first.p is None
+    assert tied.p is not None
+    assert tied.p > 0.05
+    assert last.p is not None
+    assert last.p < 0.01
+    assert first.covered.high == 1.0
+
+
+def test_the_page_has_a_film_for_each_cell_and_what_was_left_out(whole: Path) -> None:
+    made = Board(whole, SETTINGS)
+    results = [found for cell in CELLS if (found := made.result(cell))]
+    page = standings.write(
+        made, results, [Checked(Cell("ring", "x", "none"), 0, "No <b>.")], "ganlab dynamics scoreboard"
+    )
+    text = page.read_text()
+    assert text.count("data:image/webp;base64,") == 2
+    assert "No &lt;b&gt;." in text
+    assert (whole / standings.TABLE).read_text().count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["scoreboard", "losses=hing"], "No loss is called 'hing'"),
+        (["scoreboard", "losses=all,hinge"], "losses must be all, or a list"),
+        (["scoreboard", "regs=r1,r1"], "regs names r1 twice"),
+        (["scoreboard", "regs="], "regs must be all, or a list"),
+        (["scoreboard", "rates=0"], "rates must be different positive numbers"),
+        (["scoreboard", "rates=nan,1e-3"], "rates must be different positive numbers"),
+        (["scoreboard", "rates=fast"], "rates must be different positive numbers"),
+        (["scoreboard", "problems="], "problems= wants data sets of points"),
+        (["scoreboard", "problems=dirac", "losses=hinge", "regs=none"], "dirac"),
+        (["scoreboard", "problems=digits", "losses=hinge", "regs=none"], "digits must be a data set of points"),
+        (["scoreboard", "problems=swiss_roll", "losses=hinge", "regs=none"], "The modes of swiss_roll are not known"),
+        (["scoreboard", "problem=ring"], "leave out problem"),
+        (["scoreboard", "kimg=0"], "kimg must be"),
+        (["scoreboard", "seeds=0"], "seeds must be"),
+        (["scoreboard", "losses=hinge", "regs=none", "problems=ring", "kimg=1e9"], "days, and hours=12 allows less"),
+        (["table", "kimg=3"], "kimg goes with `ganlab dynamics scoreboard`"),
+        (["losses=hinge"], "losses goes with `ganlab dynamics scoreboard`"),
+    ],
+    ids=lambda x: " ".join(x) if isinstance(x, list) else "",
+)
+def test_bad_input_is_one_sentence(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GanlabError) as caught:
+        load("dynamics").run(words)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
