@@ -31,7 +31,7 @@ def test_a_part_that_needs_more_than_points_is_refused_with_its_reason() -> None
 def test_a_regularizer_for_images_is_refused_in_a_sentence() -> None:
     (line,) = table.of_row(Row("reg=consistency", ("loss=minimax", "reg=consistency")), 100)
     assert line.word == "refused"
-    assert "reg=consistency, loss=minimax cannot play on the points of problem=dirac" in line.note
+    assert "reg=consistency mirrors and shifts images" in line.note
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from scipy.special import expit
 from ganlab.dynamics import building, trajectories
 from ganlab.dynamics.field import Field
 
-TIME = 2.0
+TIME = 0.5
 START = (0.6, 1.1)  # (ψ, θ)
 
 
@@ -30,24 +30,27 @@ def wasserstein_consensus(gamma: float) -> Callable[[float, np.ndarray], list[fl
 @pytest.mark.parametrize(
     ("words", "flow"),
     [
-        ("loss=non_saturating", non_saturating(0.0)),
+        pytest.param("loss=non_saturating", non_saturating(0.0), marks=pytest.mark.slow),
         ("loss=non_saturating reg=r1 reg.r1.gamma=0.7", non_saturating(0.7)),
-        ("loss=wasserstein reg=consensus reg.consensus.gamma=0.4", wasserstein_consensus(0.4)),
+        pytest.param(
+            "loss=wasserstein reg=consensus reg.consensus.gamma=0.4", wasserstein_consensus(0.4), marks=pytest.mark.slow
+        ),
     ],
+    ids=["unregularized", "R1", "consensus"],
 )
 def test_small_steps_follow_the_flow_with_an_error_of_first_order(
     words: str, flow: Callable[[float, np.ndarray], list[float]]
 ) -> None:
     exact = solve_ivp(flow, (0, TIME), START, rtol=1e-11, atol=1e-12).y[:, -1]
     errors = []
-    for count in (200, 400):
+    for count in (24, 48):
         rates = [f"optimizer.{player}.lr={TIME / count}" for player in building.NETWORKS]
         of = building.configuration([*words.split(), "game.update=simultaneous", *rates])
         field = Field(building.build(building.problem("dirac"), of))
         path = trajectories.simulate(field, torch.tensor([START], dtype=torch.float64), count)
         errors.append(np.abs(path[-1, 0].numpy() - exact).max())
-    assert errors[0] < 0.02
-    assert errors[0] / errors[1] == pytest.approx(2, rel=0.03)
+    assert errors[0] < 0.01
+    assert errors[0] / errors[1] == pytest.approx(2, rel=0.05)
 
 
 def test_adam_is_torchs_own_along_the_trajectory() -> None:
@@ -56,10 +59,10 @@ def test_adam_is_torchs_own_along_the_trajectory() -> None:
     words += [f"optimizer/{player}=adam" for player in building.NETWORKS]
     words += [f"optimizer.{player}.betas=[0.5,0.9]" for player in building.NETWORKS]
     field = Field(building.build(building.problem("dirac"), building.configuration(words)))
-    found = trajectories.simulate(field, torch.tensor([START], dtype=torch.float64), 60)
+    found = trajectories.simulate(field, torch.tensor([START], dtype=torch.float64), 30)
     weights = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in START]
     steps = [torch.optim.Adam([w], lr=0.01, betas=(0.5, 0.9)) for w in weights]
-    for _ in range(60):
+    for _ in range(30):
         slopes = non_saturating(0.0)(0.0, np.array([w.item() for w in weights]))
         for w, slope, step in zip(weights, slopes, steps, strict=True):
             w.grad = -torch.tensor(slope, dtype=torch.float64)

@@ -12,7 +12,7 @@ from ganlab.contracts.figures import Chart, Line
 from ganlab.reports import logged
 from ganlab.reports.numbers import on_page
 from ganlab.reports.pages import Part
-from ganlab.reports.words import BETTER, called, judged
+from ganlab.reports.words import BETTER, called, judged, things
 
 Record = dict[str, Any]
 Points = Sequence[tuple[float, float]]
@@ -124,4 +124,5 @@ def _chart(name: str, records: Sequence[tuple[float, Record]], x: str) -> Chart:
     band = [(at, v["low"], v["high"]) for at, v in having if v.get("low") is not None and v.get("high") is not None]
     reals = [v["real"] for _, v in having if v.get("real") is not None]
     note = BETTER.get(having[-1][1].get("better", "none"), "")
-    return Chart(name, x, name, [Line(name, points, band)], note, ("real images", reals[-1]) if reals else None)
+    level = (f"real {things(records[-1][1])}", reals[-1]) if reals else None
+    return Chart(name, x, name, [Line(name, points, band)], note, level)

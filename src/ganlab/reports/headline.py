@@ -9,7 +9,7 @@ from typing import Any
 
 from ganlab.evaluation import scores
 from ganlab.reports.numbers import interval_on_page, on_page
-from ganlab.reports.words import BETTER, called, judged, written
+from ganlab.reports.words import BETTER, called, judged, things, written
 
 Record = dict[str, Any]
 Value = Mapping[str, Any]
@@ -44,10 +44,12 @@ def headline(latest: Record, held_out: Record | None, group: Sequence[Record]) -
     if name is None:
         return None
     value = latest["values"][name]
-    sentences = [_of_what(latest, value), _beside_real(name, value, held_out), _since(name, value, latest, group)]
+    beside = _beside_real(name, value, held_out, things(latest))
+    sentences = [_of_what(latest, value), beside, _since(name, value, latest, group)]
     if latest.get("selected_on"):
         sentences.append(
-            "This very score chose the checkpoint, so it flatters it: report one of images that played no part in it."
+            "This very score chose the checkpoint, so it flatters it: "
+            f"report one of {things(latest)} that played no part in it."
         )
     ends = interval_on_page(value.get("low"), value.get("high"))
     return Headline(called(name), written(value), ends, [sentence for sentence in sentences if sentence])
@@ -68,20 +70,20 @@ def difference(value: Value, other: Value) -> str:
 def _of_what(latest: Record, value: Value) -> str:
     kind = latest["subject"]["kind"]
     what = scores.title(latest)
-    of = f"Of {what}" if kind == "real" else f"Of the images of {what}"
+    of = f"Of {what}" if kind == "real" else f"Of the {things(latest)} of {what}"
     return f"{of}; {BETTER[value['better']]}."
 
 
-def _beside_real(name: str, value: Value, held_out: Record | None) -> str:
+def _beside_real(name: str, value: Value, held_out: Record | None, them: str) -> str:
     own = held_out["values"].get(name) if held_out is not None else None
     if own is not None and own.get("value") is not None:
-        which = "Real images that it was not trained on score"
+        which = f"Real {them} that it was not trained on score"
     elif value.get("real") is not None:
-        own, which = {"value": value["real"]}, "The real images that it is compared with have"
+        own, which = {"value": value["real"]}, f"The real {them} that it is compared with have"
     else:
-        return "No real images were scored under this protocol; real=true does so where as many are held out."
+        return f"No real {them} were scored under this protocol; real=true does so where as many are held out."
     found = difference(value, own)
-    apart = f"the generated images are {found}" if found else "the difference is within the uncertainty"
+    apart = f"the generated {them} are {found}" if found else "the difference is within the uncertainty"
     return f"{which} {written(own)}: {apart}."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ganlab.reports import curves, pages
 from ganlab.reports.headline import Headline, headline
 from ganlab.reports.pages import Part, Picture
 from ganlab.reports.run_facts import run_facts
-from ganlab.reports.words import counted, judged, written
+from ganlab.reports.words import counted, judged, things, written
 
 FILE = "evaluation.html"
 LISTED = 40  # evaluations of a protocol that are listed, the newest ones
@@ -84,14 +84,15 @@ def _section(group: Sequence[Record], folder: Path) -> dict[str, Any]:
     had = {name: value for name, value in latest["values"].items() if value["value"] is not None}
     first = judged(latest)
     return {
-        "summary": _in_words(latest["protocol"]),
+        "summary": _in_words(latest),
+        "things": things(latest),
         "whole_protocol": json.dumps(latest["protocol"], indent=2),
         "latest": latest,
         "held_out": held_out["values"] if held_out else {},
         "judged": {name: had[name] for name in first},
         "further": {name: value for name, value in had.items() if name not in first},
         "parts": [
-            Part("Images", pictures=_pictures(latest, shown, folder)),
+            Part(things(latest).capitalize(), pictures=_pictures(latest, shown, folder)),
             curves.over_training(group, latest),
             curves.over_truncation(group),
             details(group),
@@ -120,7 +121,8 @@ def _held_out(group: Sequence[Record], latest: Record) -> Record | None:
 
 def _pictures(record: Record, shown: Sequence[figures.Shown], folder: Path) -> list[Picture]:
     """Return the pictures that lie in the folder."""
-    captions = {"samples": "Real images" if record["subject"]["kind"] == "real" else "Generated images"}
+    kind = "Real" if record["subject"]["kind"] == "real" else "Generated"
+    captions = {"samples": f"{kind} {things(record)}"}
     named = [(path, captions.get(name, name), "unselected") for name, path in record["pictures"].items()]
     named += [(figure.path, figure.title, figure.note) for figure in shown if isinstance(figure, figures.Stored)]
     found = [pages.picture(folder / path, title, note) for path, title, note in named if _inside(path)]
@@ -140,9 +142,10 @@ def _different(group: Sequence[Record], names: Sequence[str]) -> list[Record]:
     return list(found.values())
 
 
-def _in_words(protocol: Mapping[str, Any]) -> str:
+def _in_words(record: Record) -> str:
+    protocol, one = record["protocol"], things(record).removesuffix("s")
     features, reference = protocol.get("features") or {}, protocol["reference"]
-    real = reference.get("statistics") or counted(reference.get("count", 0), f"{reference.get('split')} image")
+    real = reference.get("statistics") or counted(reference.get("count", 0), f"{reference.get('split')} {one}")
     words = [
         f"features {features['component']}" if "component" in features else "no features",
         f"{counted(protocol['samples'], 'sample')} against {real}",

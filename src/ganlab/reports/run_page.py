@@ -19,7 +19,7 @@ from ganlab.reports.interactive import Row
 from ganlab.reports.logged import Logged
 from ganlab.reports.numbers import on_page
 from ganlab.reports.pages import Part
-from ganlab.reports.words import counted
+from ganlab.reports.words import counted, things
 
 FILE = "page.html"
 _CLOCK = "run"
@@ -82,7 +82,7 @@ def _length(log: Logged) -> list[str]:
     words = [f"{counted(log.iterations[-1], 'iteration')}", f"{on_page(log.kimg[-1])} kimg"]
     if log.seconds[-1] > 0:
         speed = 1000 * log.kimg[-1] / log.seconds[-1]
-        words += [f"{_duration(log.seconds[-1])} of training", f"{on_page(speed)} images/s"]
+        words += [f"{_duration(log.seconds[-1])} of training", f"{on_page(speed)} samples/s"]
     return words
 
 
@@ -99,7 +99,9 @@ def _scores(protocols: Sequence[Sequence[dict[str, Any]]]) -> list[Part]:
         of_run = [record for record in group if record["subject"]["kind"] == "run"]
         if of_run:
             protocol = of_run[-1]["protocol"]
-            images = f"{counted(protocol['samples'], 'sample')}, {protocol['reference'].get('split')} images"
+            images = (
+                f"{counted(protocol['samples'], 'sample')}, {protocol['reference'].get('split')} {things(of_run[-1])}"
+            )
             found = curves.over_training(group, of_run[-1])
             parts.append(Part(f"Scores under protocol {protocol.get('name')}: {images}", charts=found.charts))
     return parts
@@ -173,11 +175,11 @@ def _facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    words = []
+    words, size = [], data.get("found_size")
+    are_points = size == [1, 1]
     if is_number(data.get("images")):
-        words.append(counted(int(data["images"]), "image"))
-    size = data.get("found_size")
-    if isinstance(size, list):
+        words.append(counted(int(data["images"]), "point" if are_points else "image"))
+    if isinstance(size, list) and not are_points:
         words.append("x".join(map(str, reversed(size))))
     classes = data.get("classes")
     if isinstance(classes, list) and classes:

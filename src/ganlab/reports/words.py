@@ -12,7 +12,7 @@ Value = Mapping[str, Any]
 BETTER = {
     "lower": "lower is better",
     "higher": "higher is better",
-    "real": "near the real images' is better",
+    "real": "near the real ones' is better",
 }
 
 
@@ -37,6 +37,11 @@ def explained(value: Value) -> str:
     """Return what a number says, which end is better, and how it was taken."""
     more = "; ".join(filter(None, [BETTER.get(value.get("better", "none"), ""), value.get("about", "")]))
     return " ".join(filter(None, [value.get("meaning", ""), f"{more[:1].upper()}{more[1:]}." if more else ""]))
+
+
+def things(record: Mapping[str, Any]) -> str:
+    """Return what an evaluation scored: images, or points, which are not rounded to levels of grey."""
+    return "points" if record["protocol"].get("quantised") is False else "images"
 
 
 def counted(count: int, what: str) -> str:
