@@ -81,7 +81,7 @@ def test_ganlab_says_the_same_of_the_words_that_the_page_shows(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["lecture"], "one of the words table, page, got 'lecture'"),
+        (["lecture"], "one of the words table, page, scoreboard, got 'lecture'"),
         (["page", "problem=gaussian"], "leave out problem"),
         (["page", "out=file/page.html"], "cannot be written"),
     ],

@@ -132,7 +132,7 @@ def test_the_page_has_a_film_for_each_cell_and_what_was_left_out(whole: Path) ->
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["scoreboard", "losses=hing"], "No loss is called 'hing'"),
+        (["scoreboard", "losses=hing"], "No adversarial loss is called 'hing'"),
         (["scoreboard", "losses=all,hinge"], "losses must be all, or a list"),
         (["scoreboard", "regs=r1,r1"], "regs names r1 twice"),
         (["scoreboard", "regs="], "regs must be all, or a list"),

@@ -27,6 +27,15 @@ def test_it_says_the_first_score_and_how_much_worse_it_is_than_of_real_images() 
     assert "Real images that it was not trained on score 8.2: the generated images are worse by 46.1." in said
 
 
+def test_points_are_called_points() -> None:
+    latest = record(400, values={"modes": value(5.0, 1.0, "higher", 8.0)}, selected_on=True)
+    latest["protocol"]["quantised"] = False
+    said = text(latest)
+    assert "Of the points of iteration 400" in said
+    assert "The real points that it is compared with have 8: the generated points are worse by 3" in said
+    assert "image" not in said
+
+
 def test_within_the_uncertainty_nothing_is_better_or_worse() -> None:
     latest = record(400, values={"fid": value(10.7, 3.9)})
     said = text(latest, record(400, subject=REAL, values={"fid": value(8.2, 4.0)}))
