@@ -79,8 +79,12 @@ class Contests:
     def _command(self, words: Sequence[str]) -> str:
         """Return the words that make the same scoreboard."""
         known = {one.name: one.default for one in fields(Contests)}
-        own = [f"{name}={getattr(self, name)}" for name, default in known.items() if getattr(self, name) != default]
+        own = [f"{name}={_typed(getattr(self, name))}" for name, was in known.items() if getattr(self, name) != was]
         return " ".join(["ganlab dynamics scoreboard", *own, *words])
+
+
+def _typed(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _listed(text: str) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from ganlab.assembly import game as games
 from ganlab.contracts.plan import plan
@@ -110,7 +111,7 @@ class Contestant:
         while True:
             seen = self.training.progress.images_seen
             if len(pictures) < frames and seen >= len(pictures) * images / max(1, frames - 1):
-                pictures.append(scatter.picture(self.samples(_SHOWN), reals, side=_SIDE))
+                pictures.append(_small(scatter.picture(self.samples(_SHOWN), reals, side=2 * _SIDE, framed=False)))
             if seen >= images:
                 return pictures
             try:
@@ -125,3 +126,8 @@ class Contestant:
             return Coverage(0, 0.0, 0.0)
         with torch.no_grad():
             return coverage(self.samples(SAMPLES), self.modes)
+
+
+def _small(picture: Tensor) -> Tensor:
+    """Return a picture (3, H, W) at half its size."""
+    return avg_pool2d(picture.float(), 2).round().to(torch.uint8)

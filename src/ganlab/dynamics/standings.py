@@ -158,8 +158,7 @@ def _section(board: Board, problem: str, rows: Sequence[Row]) -> dict[str, Any]:
         "problem": problem,
         "modes": of,
         "headline": f"On {problem}, loss={first.cell.loss} with reg={first.cell.reg} covers "
-        f"{on_page(100 * first.covered.value)} % of the data, and finds "
-        f"{on_page(first.modes.value)} of {of} modes.",
+        f"{100 * first.covered.value:.0f} % of the data, and finds {first.modes.value:.2g} of {of} modes.",
         "tied": sum(1 for row in rows[1:] if row.p is not None and row.p >= LEVEL),
         "regs": regs,
         "matrix": matrix,
@@ -176,7 +175,7 @@ def _square(board: Board, row: Row | None, best: float) -> dict[str, Any] | None
         "name": f"{row.cell.loss} {row.cell.reg}",
         "picture": shown,
         "covered": f"{100 * row.covered.value:.0f} %",
-        "modes": f"{row.modes.value:.3g}",
+        "modes": f"{row.modes.value:.2g}",
         "shade": round(100 * row.covered.value / best),
     }
 

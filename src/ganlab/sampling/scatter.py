@@ -31,6 +31,7 @@ def picture(
     side: int = SIDE,
     below: np.ndarray | None = None,
     colour: Colour = FAKE,
+    framed: bool = True,
 ) -> Tensor:
     """Draw points of the plane, or the histogram of numbers: uint8 (3, side, side).
 
@@ -45,6 +46,7 @@ def picture(
         side: In pixels.
         below: Colours (side, side, 3) under points of the plane; None: white.
         colour: Of points of the plane without classes.
+        framed: A picture of the plane has a frame with its bounds in numbers.
     """
     x = points.flatten(1).double().numpy()
     y = None if reals is None else reals.flatten(1).double().numpy()
@@ -60,6 +62,8 @@ def picture(
         shown = colour if labels is None else of_class(int(label), int(classes.max()) + 1)
         _stamp(canvas, places[inside & (classes == label)], shown, 0.55)
     _stamp(canvas, places[~inside], OUTSIDE, 0.9)
+    if not framed:
+        return torch.from_numpy(canvas.round().clip(0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous()
     return _framed(canvas, frame, both=True)
 
 
