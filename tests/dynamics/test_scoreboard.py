@@ -79,7 +79,7 @@ def test_a_damaged_result_is_said(tmp_path: Path) -> None:
     made = Board(tmp_path, SETTINGS)
     (tmp_path / "cells").mkdir()
     assert made.result(CELLS[0]) is None
-    for content in ("{", "[]", json.dumps({"rate": 1, "search": {}, "modes": 8, "trained": [{"seed": 0}]})):
+    for content in ("{", "[]", json.dumps({"rate": 1, "search": {}, "modes_of_data": 8, "trained": [{"seed": 0}]})):
         made.path(CELLS[0], ".json").write_text(content)
         with pytest.raises(GanlabError, match="is damaged: remove it"):
             made.result(CELLS[0])

@@ -27,7 +27,7 @@ _WARM, _TIMED = 2, 4  # iterations by which one is timed
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a mixture of K modes some points cover; a point is good within three deviations of its mode.
+    """The part of a mixture of K modes that points cover; a point is good within three deviations of its mode.
 
     Args:
         modes: Modes with a good point.

@@ -31,7 +31,7 @@ Draw = Callable[[Sequence[Tensor], Path], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """What all cells of a scoreboard have in common.
+    """The options that all cells of a scoreboard share.
 
     Args:
         kimg: Thousands of real images of each training.
@@ -82,12 +82,12 @@ class Trained:
 
     Args:
         seed: Of the run.
-        modes, good, covered: As there.
+        modes_found, good, covered: As there.
         seconds: Processor time.
     """
 
     seed: int
-    modes: int
+    modes_found: int
     good: float
     covered: float
     seconds: float
@@ -102,14 +102,14 @@ class Result:
         rate: The learning rate that was taken.
         search: Share of the data that is covered by each rate, as text.
         trained: A training for each seed.
-        modes: Modes of the data.
+        modes_of_data: Their number.
     """
 
     cell: Cell
     rate: float
     search: dict[str, float]
     trained: tuple[Trained, ...]
-    modes: int
+    modes_of_data: int
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Board:
         found = _read(path)
         try:
             trained = tuple(Trained(**each) for each in found["trained"])
-            return Result(cell, float(found["rate"]), dict(found["search"]), trained, int(found["modes"]))
+            return Result(cell, float(found["rate"]), dict(found["search"]), trained, int(found["modes_of_data"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise GanlabError(f"{path} is damaged: remove it, and the cell is trained again.") from error
 

@@ -20,7 +20,7 @@ from ganlab.statistics.intervals import Interval
 from ganlab.statistics.paired import LEVEL, holm, paired
 
 PAGE, TABLE = "scoreboard.html", "table.csv"
-COLUMNS = ("covered", "good", "modes")
+COLUMNS = ("covered", "good", "modes_found")
 _LISTED = 12  # rows of a data set in the terminal
 
 
@@ -30,7 +30,7 @@ class Row:
 
     Args:
         result: Of the cell.
-        covered, good, modes: See `ganlab.dynamics.contest.Coverage`.
+        covered, good, modes_found: See `ganlab.dynamics.contest.Coverage`.
         seconds: Mean processor time of a training.
         p: Of the paired test that it covers as much as the first row, after Holm's correction for all rows of the data
             set; None for the first row, and with one seed.
@@ -39,7 +39,7 @@ class Row:
     result: Result
     covered: Interval
     good: Interval
-    modes: Interval
+    modes_found: Interval
     seconds: float
     p: float | None = None
 
@@ -64,7 +64,13 @@ def _row(result: Result) -> Row:
         return Interval(mean.value, *within((mean.low, mean.high), 0, most))
 
     seconds = intervals.mean([one.seconds for one in result.trained]).value
-    return Row(result, over_seeds("covered", 1), over_seeds("good", 1), over_seeds("modes", result.modes), seconds)
+    return Row(
+        result,
+        over_seeds("covered", 1),
+        over_seeds("good", 1),
+        over_seeds("modes_found", result.modes_of_data),
+        seconds,
+    )
 
 
 def _compared(rows: Sequence[Row]) -> list[Row]:
@@ -79,7 +85,7 @@ def _compared(rows: Sequence[Row]) -> list[Row]:
     return [
         first,
         *(
-            Row(row.result, row.covered, row.good, row.modes, row.seconds, p)
+            Row(row.result, row.covered, row.good, row.modes_found, row.seconds, p)
             for row, p in zip(others, corrected, strict=True)
         ),
     ]
@@ -152,13 +158,13 @@ def _section(board: Board, problem: str, rows: Sequence[Row]) -> dict[str, Any]:
     by_cell = {(row.cell.loss, row.cell.reg): row for row in rows}
     best = max(rows[0].covered.value, 1e-9)
     matrix = [(loss, [_square(board, by_cell.get((loss, reg)), best) for reg in regs]) for loss in losses]
-    of = rows[0].result.modes
+    of = rows[0].result.modes_of_data
     first = rows[0]
     return {
         "problem": problem,
-        "modes": of,
+        "total": of,
         "headline": f"On {problem}, loss={first.cell.loss} with reg={first.cell.reg} covers "
-        f"{100 * first.covered.value:.0f} % of the data, and finds {first.modes.value:.2g} of {of} modes.",
+        f"{100 * first.covered.value:.0f} % of the data, and finds {first.modes_found.value:.2g} of {of} modes.",
         "tied": sum(1 for row in rows[1:] if row.p is not None and row.p >= LEVEL),
         "regs": regs,
         "matrix": matrix,
@@ -175,7 +181,7 @@ def _square(board: Board, row: Row | None, best: float) -> dict[str, Any] | None
         "name": f"{row.cell.loss} {row.cell.reg}",
         "picture": shown,
         "covered": f"{100 * row.covered.value:.0f} %",
-        "modes": f"{row.modes.value:.2g}",
+        "found": f"{row.modes_found.value:.2g}",
         "shade": round(100 * row.covered.value / best),
     }
 
@@ -183,7 +189,7 @@ def _square(board: Board, row: Row | None, best: float) -> dict[str, Any] | None
 def _line(row: Row) -> dict[str, Any]:
     cells = []
     for name in COLUMNS:
-        one, scale = getattr(row, name), 1.0 if name == "modes" else 100.0
+        one, scale = getattr(row, name), 1.0 if name == "modes_found" else 100.0
         value, low, high = (None if x is None else scale * x for x in _numbers(one))
         cells.append((on_page(value, low, high), interval_on_page(low, high)))
     return {
