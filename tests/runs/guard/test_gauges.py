@@ -71,6 +71,15 @@ def test_a_step_that_is_none_turns_and_has_nothing_to_go_down() -> None:
     assert found["guard/generator/turn"].item() == 1
 
 
+def test_a_step_without_a_gradient_does_not_go_down() -> None:
+    gauge = gauges([[3.0, 4.0]])
+    parameters = list(gauge.subject.generator.parameters())
+    parameters[0].grad = torch.zeros(1, 2)
+    with gauge.observe(Step("generator", parameters)):
+        parameters[0].data += 1
+    assert gauge.measure({})["guard/generator/descent"].item() == 0
+
+
 def test_diversity_is_relative_to_real_images_and_zero_where_all_are_alike() -> None:
     z = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
     one = gauges([[1.0, 0.0], [0.0, 1.0]], 3 * z).measure({})["guard/images/diversity"]

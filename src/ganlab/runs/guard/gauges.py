@@ -163,13 +163,14 @@ class Gauges:
 
 
 def _descent(gradients: list[Tensor], moved: list[Tensor]) -> Tensor:
-    """Return -Σ g·Δw / Σ |g·Δw|; 1 where there is nothing to go down."""
+    """Return -Σ g·Δw / Σ |g·Δw|; where that is 0 / 0, 0 for a step without a gradient and 1 for no step."""
     if not gradients:
         return torch.ones(())
     products = torch._foreach_mul(gradients, moved)
     down = -torch.stack([product.sum() for product in products]).sum()
     whole = torch.stack(torch._foreach_norm(products, 1)).sum()
-    return torch.where((whole > 0) & whole.isfinite(), down / whole, 1.0).float()
+    stands = torch.stack(torch._foreach_norm(moved)).sum() == 0
+    return torch.where((whole > 0) & whole.isfinite(), down / whole, stands.to(whole)).float()
 
 
 def _turn(moved: list[Tensor], last: list[Tensor]) -> Tensor:
