@@ -24,6 +24,7 @@ NARROW = {
     "sagan": ("width=8", "latent_dim=8"),
     "sngan": ("width=4", "latent_dim=8"),
     "stylegan": ("width=32", "latent_dim=8", "w_dim=8", "mapping_layers=2", "mapping_width=8"),
+    "stylegan2": ("width=64", "max_width=16", "latent_dim=8", "w_dim=8", "mapping_layers=2"),
 }
 UNLABELLED = ("introvae", "meg")
 

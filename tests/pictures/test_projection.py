@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 
 from ganlab import cli
+from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.models.stylegan import Generator
 from ganlab.pictures import journeys, projection
+from ganlab.runs import session
 from ganlab.runs.run import Run
 from ganlab.sampling import generation, styles
 
@@ -77,6 +79,27 @@ def test_w_and_its_layers_come_near_a_picture_and_the_path_there_is_kept(styled:
         first = (found.path[0] - targets).square().mean().sqrt()
         assert float(found.errors.max()) < 0.5 * float(first)
         assert torch.equal(found.path[-1], found.images)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "bound"), [
+    ((), 0.04),
+    (("model=stylegan", "generator.width=64", "generator.max_width=16", "discriminator.width=64",
+      "discriminator.max_width=16"), 0.15),
+])  # fmt: skip
+def test_a_trained_generator_recovers_its_own_digits(words: tuple[str, ...], bound: float, tmp_path: Path) -> None:
+    """The distance ends below 0.15 of the start's, and the error of pixels below a bound, in each space."""
+    options = ["data=digits", "trainer.accelerator=cpu", "trainer.max_steps=150", "sample.every_steps=1000"]
+    run = Run(session.start(compose.read([*options, *words, f"run.dir={tmp_path / 'run'}"])).folder)
+    noise = {"noise": "fixed"} if styles.has_styles(run.generator) else {}
+    labels = run.labels(None, 3, 5) if run.num_classes else None
+    targets = run.sample(3, labels, seed=5, **noise)
+    distance = projection.distance_to(targets, "none")
+    for space in projection.spaces_of(run, None):
+        found = projection.project(run, targets, labels, space, distance)
+        start, end = (distance(images) for images in (found.path[0], found.images))
+        assert bool((end < 0.15 * start).all()), (space, start, end)
+        assert float(found.errors.max()) < bound, (space, found.errors)
 
 
 def test_features_that_ship_in_a_package_have_maps_that_can_be_differentiated() -> None:

@@ -36,14 +36,10 @@ class Sample(Coded, Command):
     Args:
         kind: grid; or interpolation: rows from one latent or class to another; or truncation: rows by threshold or psi;
             or mixing: styles of the first row's images in coarse, middle and fine layers of others; or reconstruction:
-            images of a folder beside what encoder and generator make of them
-        count: images of a grid, 64 (points: 2,000); otherwise rows (interpolation), 8, or columns (truncation, 8;
-            mixing, 6)
-        images: a folder: its first images, at most count of them, 32
-
             images of a folder beside what encoder and generator make of them; or projection: images of a folder
             beside what the nearest latents make, which are kept in an .npz beside the picture
-        count: images of a grid, 64; otherwise rows (interpolation), 8, or columns (truncation, 8; mixing, 6)
+        count: images of a grid, 64 (points: 2,000); otherwise rows (interpolation), 8, or columns (truncation, 8;
+            mixing, 6)
         images: a folder: its first images, at most count of them, 32 (projection, 8); between=images also takes the
             .npz of a projection
         space: w, w+ or z, of a projection; null: w and w+ where there is a w space, or else z

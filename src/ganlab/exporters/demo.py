@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ganlab.core.errors import GanlabError
 from ganlab.exporters import card, hub
 from ganlab.exporters.portable import Made
 
@@ -27,7 +28,15 @@ python app.py
 
 
 def write(made: Made, path: Path) -> None:
-    """Write the folder."""
+    """Write the folder.
+
+    Raises:
+        GanlabError: If the app could not draw latents; and as `ganlab.exporters.hub.write_parts`.
+    """
+    if made.about.latents is None:
+        name = made.about.prior.get("component")
+        raise GanlabError(f"format=demo draws its own latents, normal or uniform ones, and prior={name} is neither: "
+                          f"take format=hub.")  # fmt: skip
     hub.write_parts(made, path, NAME)
     shutil.copyfile(hub.ASSETS / APP, path / APP)
     least = ".".join(torch.__version__.split(".")[:2])  # a graph is read by the torch that wrote it, and newer ones

@@ -44,8 +44,11 @@ images = Generator().sample(16)
 def write(made: Made, path: Path) -> None:
     """Write the folder."""
     write_parts(made, path, NAME)
+    load = _LOAD
+    if made.about.latents is None:  # of a prior that config.json cannot describe
+        load = load.replace("Generator().sample(16)", "Generator().images(z)  # of your own z")
     front = {"library_name": "ganlab", "pipeline_tag": "unconditional-image-generation"}
-    (path / CARD).write_text(card.text(made, front, _LOAD), encoding="utf-8")
+    (path / CARD).write_text(card.text(made, front, load), encoding="utf-8")
 
 
 def write_parts(made: Made, path: Path, form: str) -> None:

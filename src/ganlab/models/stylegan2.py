@@ -101,7 +101,7 @@ class Synthesis(nn.Module):
         stored = [layer for layer in self.noises if layer is not None]
         maps: Sequence[Tensor | None] = noise_maps(noise, ws, stored, self.noise_sizes) or [None] * len(self.layers)
         styles = ws.unbind(1)
-        x = self.layers[0](self.const.expand(len(ws), -1, -1, -1), styles[0], maps[0])
+        x = self.layers[0](self.const.expand(ws.shape[0], -1, -1, -1), styles[0], maps[0])
         image = self.to_image[0](x, styles[1]) if self.architecture == "skip" else None
         for i in range(1, len(self.layers), 2):
             skipped = self.upsample(self.skips[i // 2](x)) if self.architecture == "resnet" else None

@@ -41,8 +41,8 @@ class Description:
         image_size: (H, W) that the network was built for.
         image_shape: (C, H, W) of its images; smaller where it has not grown to its end.
         latent_dim: Length of z.
-        latents: The distribution of z for readers without ganlab: ``scale`` of a normal one (None: uniform), and its
-            ends ``low`` and ``high`` (None: there is none). None: it is neither.
+        latents: The distribution of z for readers without ganlab: ``scale`` of a normal one, and its ends ``low`` and
+            ``high`` where it has such; of a uniform one the ends alone. None: it is neither.
         num_classes: 0: none.
         class_names: Empty where classes have numbers alone.
         truncation: No |z_i| exceeds it; None: latents are not truncated.

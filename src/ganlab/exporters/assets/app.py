@@ -13,7 +13,8 @@ generator = Generator()
 about = generator.about
 classes = about["num_classes"] if "label" in about["inputs"] else 0
 names = about["class_names"] or [str(number) for number in range(classes)]
-NO_TRUNCATION, MIXED = 3.0, "all, in turn"
+choices = [(name, label) for label, name in enumerate(names)]
+NO_TRUNCATION, ALL, LAST_SEED = 3.0, -1, 2**32 - 1
 in_w, in_z = "psi" in about["inputs"], about["noise"] is None and about["truncation"] is None
 scale = max(1, 96 // min(about["image_shape"][1:]))  # small images are enlarged by whole pixels
 
@@ -35,33 +36,29 @@ def row(pictures: list[Image.Image], columns: int) -> Image.Image:
     return canvas
 
 
-def truncated(amount: float) -> dict[str, Any]:
-    """Return the option that the slider sets."""
+def truncated(amount: float) -> dict[str, float]:
+    """Return the options that the slider sets."""
     if in_w:
-        return {"psi": amount}
-    return {"truncation": amount if in_z and amount < NO_TRUNCATION else None}
+        return {"psi": amount, "truncation": math.inf}
+    return {"psi": 1.0, "truncation": amount if in_z and amount < NO_TRUNCATION else math.inf}
 
 
-def sample(seed: float, name: str | None, count: float, amount: float) -> Image.Image:
-    """Draw images of a seed."""
+def sample(seed: float, label: int, count: float, amount: float) -> Image.Image:
+    """Draw images of a seed, of one class or of all in turn."""
     number = int(count)
-    labels = None
-    if classes:
-        labels = [i % classes for i in range(number)] if name == MIXED else names.index(name)
+    labels = [i % max(1, classes) for i in range(number)] if label == ALL else label
     return row(pixels(generator.sample(number, labels, int(seed), **truncated(amount))), min(5, number))
 
 
-def walk(start: float, end: float, from_name: str | None, to_name: str | None, amount: float) -> tuple[str, Any]:
+def walk(start: float, end: float, first: int, last: int, amount: float) -> tuple[str, Any]:
     """Go from the first image of a seed to that of another one, on the arc between their latents."""
     options, steps = truncated(amount), 24
-    z = [generator.latents(1, int(seed), options.get("truncation")).double() for seed in (start, end)]
+    z = [generator.latents(1, int(seed), options["truncation"]).double() for seed in (start, end)]
     t = torch.linspace(0, 1, steps, dtype=torch.float64)[:, None]
     angle = torch.acos(torch.nn.functional.cosine_similarity(*z).clamp(-1, 1)).clamp_min(1e-6)
     path = ((torch.sin((1 - t) * angle) * z[0] + torch.sin(t * angle) * z[1]) / torch.sin(angle)).float()
-    labels = None
-    if classes:  # the class changes half way: graphs take whole classes
-        labels = [names.index(from_name)] * (steps // 2) + [names.index(to_name)] * (steps - steps // 2)
-    frames = pixels(generator.images(path, labels, options.get("psi", 1.0)))
+    labels = [first] * (steps // 2) + [last] * (steps // 2)  # changes half way: graphs take whole classes
+    frames = pixels(generator.images(path, labels, options["psi"]))
     with tempfile.NamedTemporaryFile(suffix=".webp", delete=False) as file:
         times = max(1, 320 // max(frames[0].size))
         large = [f.resize((times * f.width, times * f.height), Image.Resampling.NEAREST) for f in frames]
@@ -87,22 +84,22 @@ with gr.Blocks(title=about["name"]) as demo:
     amount = gr.Slider(**controls())
     with gr.Tab("Images"):
         with gr.Row():
-            seed = gr.Number(0, label="seed", precision=0, minimum=0)
-            name = gr.Dropdown([MIXED, *names], value=MIXED, label="class", visible=bool(classes))
+            seed = gr.Number(0, label="seed", precision=0, minimum=0, maximum=LAST_SEED)
+            label = gr.Dropdown([("all, in turn", ALL), *choices], value=ALL, label="class", visible=bool(classes))
             count = gr.Slider(1, 25, 10, step=1, label="images")
         another = gr.Button("another seed", variant="primary")
         images = gr.Image(label="images", show_label=False, type="pil", format="png", interactive=False)
-        given: list[Any] = [seed, name, count, amount]
+        given: list[Any] = [seed, label, count, amount]
         for part in given:
             part.change(sample, given, images, show_progress="hidden")
         another.click(lambda seed: int(seed) + 1, seed, seed)
         demo.load(sample, given, images)
     with gr.Tab("From one to another"):
         with gr.Row():
-            start = gr.Number(0, label="from seed", precision=0, minimum=0)
-            end = gr.Number(1, label="to seed", precision=0, minimum=0)
-            first = gr.Dropdown(names, value=names[0] if names else None, label="from class", visible=bool(classes))
-            last = gr.Dropdown(names, value=names[-1] if names else None, label="to class", visible=bool(classes))
+            start = gr.Number(0, label="from seed", precision=0, minimum=0, maximum=LAST_SEED)
+            end = gr.Number(1, label="to seed", precision=0, minimum=0, maximum=LAST_SEED)
+            first = gr.Dropdown(choices, value=0, label="from class", visible=bool(classes))
+            last = gr.Dropdown(choices, value=max(0, classes - 1), label="to class", visible=bool(classes))
         go = gr.Button("go", variant="primary")
         film = gr.Image(label="moving picture", show_label=False, type="filepath", format="webp", interactive=False)
         strip = gr.Image(label="steps", show_label=False, type="pil", format="png", interactive=False)
