@@ -91,9 +91,9 @@ def test_a_trained_generator_recovers_its_own_digits(words: tuple[str, ...], bou
     """The distance ends below 0.15 of the start's, and the error of pixels below a bound, in each space."""
     options = ["data=digits", "trainer.accelerator=cpu", "trainer.max_steps=150", "sample.every_steps=1000"]
     run = Run(session.start(compose.read([*options, *words, f"run.dir={tmp_path / 'run'}"])).folder)
-    noise = {"noise": "fixed"} if styles.has_styles(run.generator) else {}
+    noise = "fixed" if styles.has_styles(run.generator) else None
     labels = run.labels(None, 3, 5) if run.num_classes else None
-    targets = run.sample(3, labels, seed=5, **noise)
+    targets = run.sample(3, labels, seed=5, noise=noise)
     distance = projection.distance_to(targets, "none")
     for space in projection.spaces_of(run, None):
         found = projection.project(run, targets, labels, space, distance)
