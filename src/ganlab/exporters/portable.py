@@ -179,7 +179,7 @@ def describe(run: Run, fixed: Fixed) -> Description:
         latent_dim=generator.latent_dim,
         latents=_distribution(run.prior(fixed.truncation)),
         num_classes=run.num_classes,
-        class_names=list(run.class_names),
+        class_names=list(run.class_names) if len(run.class_names) == run.num_classes else [],
         truncation=fixed.truncation,
         standing_statistics=fixed.standing_statistics,
         psi=fixed.psi,

@@ -106,7 +106,10 @@ class Description:
         for name, (of, what) in _FORM.items():
             if not of(values.get(name, getattr(cls, name, None))):
                 raise GanlabError(f"{where}: {name} must be {what}, got {values.get(name)!r}.")
-        return cls(**values)
+        names = values.get("class_names") or []
+        if names and len(names) != values.get("num_classes"):
+            raise GanlabError(f"{where} names {len(names)} classes of {values.get('num_classes', 0)}.")
+        return cls(**{**values, "class_names": names})
 
 
 def _whole(value: Any, least: int = 1) -> bool:
@@ -121,6 +124,10 @@ def _sizes(count: int) -> Any:
     return lambda value: isinstance(value, list) and len(value) == count and all(_whole(number) for number in value)
 
 
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
 _FORM: dict[str, tuple[Any, str]] = {
     "generator": (lambda value: isinstance(value, dict), "a mapping"),
     "prior": (lambda value: isinstance(value, dict), "a mapping"),
@@ -128,6 +135,10 @@ _FORM: dict[str, tuple[Any, str]] = {
     "image_shape": (_sizes(3), "channels, height and width"),
     "latent_dim": (_whole, "a positive whole number"),
     "num_classes": (lambda value: value is None or _whole(value, 0), "a whole number"),
+    "class_names": (lambda value: value is None or _texts(value), "a list of texts"),
+    "inputs": (lambda value: value is None or isinstance(value, dict), "a mapping"),
+    "name": (lambda value: isinstance(value, str), "a text"),
+    "ganlab": (lambda value: isinstance(value, str), "a text"),
     "truncation": (_optional_number, "a number or null"),
     "psi": (_optional_number, "a number or null"),
     "cutoff": (lambda value: value is None or _whole(value, 0), "a whole number or null"),
