@@ -165,6 +165,8 @@ WRONG = {
     "{run} format=hub license=MINE out={tmp}/h": "license must be a name as the Hub writes it",
     "{run} format=hub push=mine": "push=mine is no name on the Hub: it is OWNER/NAME",
     "{run} format=hub push=me/../you": "is no name on the Hub",
+    "{run} format=hub push=me/you.git": "is no name on the Hub",
+    "{run} format=hub push=.me/you": "is no name on the Hub",
     "{run} format=hub push=me/mine": "push=me/mine needs a login: run `hf auth login` first, or set HF_TOKEN",
     "{run} format=hub private=true": "private=true goes with push=OWNER/NAME",
     "{run} checkpoint=7": "has no checkpoint '7'",
@@ -212,6 +214,10 @@ DAMAGED: dict[str, tuple[Callable[[str], str], str]] = {
     "names of classes that are no texts": (
         lambda text: json.dumps({**json.loads(text), "class_names": 3}),
         r"class_names must be a list of texts, got 3",
+    ),
+    "noise that is no text": (
+        lambda text: json.dumps({**json.loads(text), "noise": ["input"]}),
+        r"noise must be one of input, fixed, off, or null, got",
     ),
     "names of other classes": (
         lambda text: json.dumps({**json.loads(text), "class_names": ["a"]}),
@@ -268,11 +274,15 @@ def test_a_game_without_a_generator_is_not_exported(monkeypatch: pytest.MonkeyPa
         portable.make(run, Fixed())
 
 
-def test_a_generator_whose_images_float32_does_not_determine_is_refused(tmp_path: Path) -> None:
+def test_a_generator_that_differs_is_refused_beside_its_own_rounding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Pixel norm of two channels turns rounding into pixels."""
-    options = ("generator.width=32", "generator.max_width=16")
-    run = unfinished.run(tmp_path, "pggan", 0, *options)
-    with pytest.raises(GanlabError, match=r"differs by .*e-0., where 0\.0001 is allowed; the run's own images differ"):
+    run = unfinished.run(tmp_path, "pggan", 0, "generator.width=32", "generator.max_width=16")
+    monkeypatch.setattr(portable, "TOLERANCE", -1.0)
+    with pytest.raises(
+        GanlabError, match=r"differs by \S+, where -1 is allowed; the run's own images differ by \S+ be"
+    ):
         portable.make(run, Fixed())
 
 

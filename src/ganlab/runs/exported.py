@@ -27,7 +27,7 @@ SUFFIX = ".safetensors"
 METADATA = "ganlab"  # the key of a description in the metadata of a file
 HUB = "hf://"
 GRAPHS = (".onnx", ".pt2")  # exports that other programs run
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_NAME = re.compile(r"\w[\w.-]*(?<![.-])/\w[\w.-]*(?<![.-])(?<!\.git)")
 NOISE = {"input": "random", "fixed": "fixed", "off": "off"}
 
 
@@ -137,12 +137,14 @@ _FORM: dict[str, tuple[Any, str]] = {
     "num_classes": (lambda value: value is None or _whole(value, 0), "a whole number"),
     "class_names": (lambda value: value is None or _texts(value), "a list of texts"),
     "inputs": (lambda value: value is None or isinstance(value, dict), "a mapping"),
-    "name": (lambda value: isinstance(value, str), "a text"),
-    "ganlab": (lambda value: isinstance(value, str), "a text"),
+    **{name: (lambda value: isinstance(value, str), "a text") for name in ("name", "ganlab")},
     "truncation": (_optional_number, "a number or null"),
     "psi": (_optional_number, "a number or null"),
     "cutoff": (lambda value: value is None or _whole(value, 0), "a whole number or null"),
-    "noise": (lambda value: value is None or value in NOISE, f"one of {', '.join(NOISE)}, or null"),
+    "noise": (
+        lambda value: value is None or (isinstance(value, str) and value in NOISE),
+        f"one of {', '.join(NOISE)}, or null",
+    ),
     "iteration": (lambda value: value is None or _whole(value, 0), "a whole number"),
 }
 
@@ -342,5 +344,7 @@ def refuse_hub_name(name: str, typed: str) -> None:
 def hub_reason(error: Exception) -> str:
     """Return the reason of a failure on the Hub, in one sentence."""
     said = " ".join(str(error).split()) or type(error).__name__
+    if offline := re.match(r"Got: \w+: (.*?) An error happened", said):
+        return f"the Hub cannot be reached ({offline[1]})."
     said = re.sub(r" ?For more information check: \S+", "", said)  # a page about HTTP
     return sentence(said.partition(" (Request ID")[0][:200].rstrip("."))
