@@ -153,26 +153,34 @@ def _scores(made: Made) -> Iterator[str]:
     if not newest:
         yield "This checkpoint was not scored: `ganlab evaluate RUN` does it."
         return
-    yield "Numbers of different protocols are not comparable."
-    yield ""
-    yield "| metric | value | 95 % interval | better | features | images | against | truncation | protocol |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    if len(newest) > 1:
+        yield "Numbers of different protocols are not comparable."
+        yield ""
     for record in newest.values():
+        yield _protocol(record)
+        yield ""
+        yield "| metric | value | 95 % interval | better |"
+        yield "| --- | --- | --- | --- |"
         for name, value in record["values"].items():
-            yield _score(name, value, record)
+            yield _score(name, value)
+        yield ""
 
 
-def _score(name: str, value: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+def _protocol(record: Mapping[str, Any]) -> str:
+    """Say from what the numbers of one protocol were computed."""
     protocol = record["protocol"]
+    reference, truncation = protocol["reference"], record["subject"].get("truncation")
+    features = (protocol.get("features") or {}).get("component", "none")
+    drawn = "without truncation" if truncation is None else f"of truncation {truncation:g}"
+    return _plain(
+        f"Protocol {protocol.get('name', '')} ({record['protocol_hash']}): {protocol['samples']} images {drawn}, "
+        f"against {reference.get('count', '')} of the data ({reference.get('split', '')}); features: {features}."
+    )
+
+
+def _score(name: str, value: Mapping[str, Any]) -> str:
     low, high = value["low"], value["high"]
     interval = "" if low is None or high is None else f"{low:.4g} to {high:.4g}"
     number = "" if value["value"] is None else f"{value['value']:.4g}"
-    reference = protocol["reference"]
-    truncation = record["subject"].get("truncation")
-    cells = (
-        name, number, interval, value.get("better", ""), (protocol.get("features") or {}).get("component", ""),
-        protocol["samples"], f"{reference.get('split', '')} ({reference.get('count', '')})",
-        "none" if truncation is None else f"{truncation:g}",
-        f"{protocol.get('name', '')} {record['protocol_hash']}",
-    )  # fmt: skip
-    return f"| {' | '.join(_plain(cell) for cell in cells)} |"
+    better = {"none": "", "real": "as of real images"}.get(value.get("better", ""), value.get("better", ""))
+    return f"| {' | '.join(_plain(cell) for cell in (name, number, interval, better))} |"
