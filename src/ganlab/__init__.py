@@ -192,7 +192,7 @@ def load(
     from ganlab.runs.run import Run
 
     if not isinstance(run, Run) and exported.is_export(run):
-        found: Any = exported.opened(run, checkpoint, device)
+        found: Any = exported.opened(run, checkpoint, device, code)
         return found
     if isinstance(run, Run):
         if checkpoint is None and device is None:

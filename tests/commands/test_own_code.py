@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from support.runs import TINY, Start, state
 
@@ -129,6 +130,21 @@ def test_a_command_that_names_the_file_goes_on(here: Path, capsys: pytest.Captur
     assert "shouted hi" in capsys.readouterr().out
     config = yaml.safe_load((here / "run/config.yaml").read_text())
     assert config["code"]["my_file.py"] == hashlib.sha256((here / "my_file.py").read_bytes()).hexdigest()
+
+
+def test_bench_refuses_a_file_that_it_does_not_use(here: Path) -> None:
+    with pytest.raises(GanlabError, match=r"code=my_file.py has no effect: the run uses no class of it"):
+        cli.dispatch(["bench", *TINY, "code=my_file.py", "warmup=0", "iterations=1"])
+
+
+def test_an_export_of_such_a_run_is_sampled_where_the_file_is_named(here: Path) -> None:
+    """Its network is called as (z), so that the run's weights lie under ``network.``."""
+    assert cli.dispatch(["export", "run", "code=my_file.py", "format=safetensors", "out=g.safetensors"]) == 0
+    with pytest.raises(GanlabError, match=r"add code="):
+        cli.dispatch(["sample", "g.safetensors", "count=2"])
+    exported: ganlab.Run = ganlab.load("g.safetensors", code="my_file.py")
+    run = ganlab.load("run", code="my_file.py")
+    torch.testing.assert_close(exported.sample(2), run.sample(2))
 
 
 def test_in_python_a_run_knows_its_files_and_load_asks_for_them(here: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 from ganlab.bench.settings import Settings
 from ganlab.commands.coded import Coded
 from ganlab.commands.command import Command, Passed
+from ganlab.core import code_files
 from ganlab.core.errors import GanlabError
 
 
@@ -38,15 +39,25 @@ class Bench(Settings, Coded, Command):
 
         others, alone = _alone(self.overrides)
         if alone is None and self.compare != "reg":
-            print(iteration.report(iteration.run(compose.read(others), self)))
+            print(iteration.report(iteration.run(_used(compose.read(others)), self)))
             return 0
         if alone is not None and self.compare is not None:
             raise GanlabError(f"compare={self.compare} does not go with reg=a,b,c: ask for one of them at a time.")
-        read = compose.read(others)
+        read = _used(compose.read(others))
         counts = {"warmup": self.warmup, "iterations": self.iterations, "repeats": self.repeats}
         names = list(read.of("reg")) if alone is None else alone
         print(regularizer_cost.report(regularizer_cost.measure(read, names, together=alone is None, **counts)))
         return 0
+
+
+def _used(config: Any) -> Any:
+    """Return a configuration that uses the files that were named.
+
+    Raises:
+        GanlabError: If it uses none of one.
+    """
+    code_files.refuse_unused([part.name for part in config.components.values()], "the run")
+    return config
 
 
 def _alone(overrides: Sequence[str]) -> tuple[list[str], list[str] | None]:

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlab.assembly import own_networks
 from ganlab.config import component, schema
-from ganlab.core import files
+from ganlab.core import code_file, code_files, files
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.layers.folding import fold
 from ganlab.runs import choice
@@ -235,16 +236,27 @@ class Exported(Sampler):
 
 
 def opened(
-    path: str | os.PathLike[str], checkpoint: choice.Which | None = None, device: torch.device | str | None = None
+    path: str | os.PathLike[str],
+    checkpoint: choice.Which | None = None,
+    device: torch.device | str | None = None,
+    code: Any = (),
 ) -> Exported:
     """Open an export as `ganlab.load` does.
+
+    Args:
+        code: Files of a user's own, see `ganlab.Run`; empty: those that are allowed already.
 
     Raises:
         GanlabError: As `Exported`, and if a checkpoint is named: an export has one.
     """
     if checkpoint not in (None, choice.NEWEST):
         raise GanlabError(f"{path} is an export, which has the weights of one checkpoint: leave checkpoint out.")
-    return Exported(path, "cpu" if device is None else device)
+    where = "cpu" if device is None else device
+    if not code or isinstance(code, code_files.Allowed):
+        return Exported(path, where)
+    with code_files.session():
+        code_files.allow(code if isinstance(code, list | tuple) else [code], alone=True)
+        return Exported(path, where)
 
 
 def build(about: Description) -> Any:
@@ -263,6 +275,10 @@ def build(about: Description) -> Any:
     taken = schema.takes(part.maker)
     with torch.random.fork_rng(devices=[]):
         network = part.make(**{name: value for name, value in values.items() if name in taken})
+    if code_file.split(part.name) is not None:  # it may be called as (z)
+        network = own_networks.generator(network, None, about.num_classes)
+        if isinstance(network, own_networks.OwnGenerator):
+            network.image_shape = tuple(about.image_shape)
     fold(network)
     return network.requires_grad_(False)
 
