@@ -251,12 +251,10 @@ def opened(
     """
     if checkpoint not in (None, choice.NEWEST):
         raise GanlabError(f"{path} is an export, which has the weights of one checkpoint: leave checkpoint out.")
-    where = "cpu" if device is None else device
-    if not code or isinstance(code, code_files.Allowed):
-        return Exported(path, where)
-    with code_files.session():
-        code_files.allow(code if isinstance(code, list | tuple) else [code], alone=True)
-        return Exported(path, where)
+    with code_files.session(None if code else code_files.allowed()):
+        if code:
+            code_files.allow(code if isinstance(code, list | tuple) else [code], alone=True)
+        return Exported(path, "cpu" if device is None else device)
 
 
 def build(about: Description) -> Any:
