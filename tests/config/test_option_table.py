@@ -121,6 +121,7 @@ def test_a_component_that_cannot_be_imported_is_listed_with_its_reason_and_the_r
     assert "Hinge adversarial loss." in lines["hinge"]
 
 
+@pytest.mark.slow  # three commands, each with a process that ends
 def test_a_preset_of_a_component_that_ends_python_is_listed_with_the_reason(site: Path, tmp_path: Path) -> None:
     """It was imported in a process of its own, and is not imported where it would end the command, even if there are
     other packages since."""

@@ -178,6 +178,7 @@ def recorded(result: Result) -> tuple[dict[str, Any], Result]:
     return result.record({"kind": "images", "path": "digits"}), result
 
 
+@pytest.mark.slow  # a pytest of its own
 def test_the_examples_own_tests_pass(site: Path) -> None:
     line = [
         sys.executable,

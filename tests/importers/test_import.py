@@ -74,6 +74,9 @@ def moved(network: torch.nn.Module, theirs: Callable[[str], str]) -> list[torch.
     return [kept(value) for name, value in sorted(state.items()) if moves(name)]
 
 
+DEEP = ("huggingface_deep", "biggan_deep", "biggan_deep_32", "biggan_mybn")  # a gradient for each of many tensors
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_outputs_and_state_equal_those_of_the_official_network(case: str, imported: Imported) -> None:
     """Every parameter and buffer is random. In evaluation and in training mode: ‖a − b‖ ≤ 1e-5 ‖b‖ in single
@@ -182,7 +185,7 @@ def matters_not(name: str, value: torch.Tensor) -> bool:
     return bool(conversion.COUNTERS.search(name)) or option or (value.numel() == 1 and name.endswith(("u0", "sn_u")))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.slow) if c in DEEP else c for c in CASES])
 def test_changing_any_tensor_of_a_file_changes_the_imported_output(case: str, imported: Imported) -> None:
     """To first order: ⟨∂(r·out)/∂part, Δpart⟩ ≠ 0, r random, Δpart by asking again only the part that has the tensor.
 

@@ -24,7 +24,11 @@ from trained import FOLDER, kept, read
 
 CASE = {**cases_torch.CASE, **cases_tf.CASE, **cases_tf_more.CASE, **cases_chainer.CASE,
         **cases_sagan.CASE, **cases_introvae.CASE, **cases_growing.CASE}  # fmt: skip
-SLOW = {"sagan_imagenet128": pytest.mark.slow}  # 128 pixels in double precision
+# large pictures in double precision, or several steps of a critic; each code has a quick case as well
+SLOW = dict.fromkeys(
+    ("sagan_imagenet128", "sngan_imagenet128", "biggan_imagenet128", "biggan_deep_imagenet128", "ct_gan_cifar10"),
+    pytest.mark.slow,
+)
 CASES = [pytest.param(name, marks=SLOW.get(name, ())) for name in sorted(path.stem for path in FOLDER.glob("*.npz"))]
 
 

@@ -19,7 +19,7 @@ def real() -> RunData:
     return run_data.open_data(compose.read(["data=digits"]))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module")  # trains eight classifiers
 def found(real: RunData, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     return inception_demo.inception_score(real, tmp_path_factory.mktemp("cache"))
 
@@ -41,6 +41,7 @@ def test_scores_on_the_line_are_those_of_the_integrals() -> None:
     assert scores["the data themselves"] == min(scores.values())
 
 
+@pytest.mark.slow
 def test_each_fault_is_seen_by_the_scores_that_can_see_it(found: Demo) -> None:
     values, classes = found.values, 10
     real, copied, one, sure, noise = (
@@ -60,6 +61,7 @@ def test_each_fault_is_seen_by_the_scores_that_can_see_it(found: Demo) -> None:
     assert values["letters"]["h_y_given_x"] > 3 * real["h_y_given_x"]
 
 
+@pytest.mark.slow
 def test_more_splits_of_the_same_images_score_less(found: Demo) -> None:
     for splits in found.splits.values():
         means = [splits[n][0] for n in inception_demo.SPLITS]
@@ -67,11 +69,13 @@ def test_more_splits_of_the_same_images_score_less(found: Demo) -> None:
     assert found.splits["held-out images"][1][0] == pytest.approx(found.values["held-out images"]["is"])
 
 
+@pytest.mark.slow
 def test_noise_that_one_classifier_is_sure_of_does_not_convince_another(found: Demo) -> None:
     name = "optimised noise"
     assert found.second[name] < found.values[name]["is"] - 1
 
 
+@pytest.mark.slow
 def test_what_is_printed_and_the_page_say_the_same(found: Demo, tmp_path: Path) -> None:
     text, path = inception_demo.text(found), inception_demo.write(found, tmp_path)
     html = path.read_text(encoding="utf-8")

@@ -96,17 +96,17 @@ def assert_right_or_one_sentence(case: Case, place: Place, value: Any) -> bool:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_each_leaf_removed_retyped_or_reshaped_changes_nothing_or_is_refused(cases: Any, name: str) -> None:
+    """Each in one of the three ways; the slow test has all."""
     case = cases(name)
     places = [(place, value) for place, value in leaves(case.whole) if place[:2] != ("ganlab", "config")]
     refused = {"weights": 0, "all": 0}
     for number, (place, value) in enumerate(places):
-        kinds = ([REMOVED], retyped(value), reshaped(value))
-        for new in (kind[number % len(kind)] for kind in kinds):
-            count = assert_right_or_one_sentence(case, place, new)
-            refused["all"] += count
-            refused["weights"] += count and place[0] in ("state_dict",)
-    assert refused["weights"] == 3 * len(case.whole["state_dict"])
-    assert refused["all"] > 1.5 * len(places)
+        kind = ([REMOVED], retyped(value), reshaped(value))[number % 3]
+        count = assert_right_or_one_sentence(case, place, kind[number % len(kind)])
+        refused["all"] += count
+        refused["weights"] += count and place[0] in ("state_dict",)
+    assert refused["weights"] == len(case.whole["state_dict"])
+    assert refused["all"] > len(places) / 2
 
 
 @pytest.mark.slow

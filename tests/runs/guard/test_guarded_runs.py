@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.runs import TINY, Command, Start, Train, assert_bit_equal, metrics, state
+from support.runs import TINY, Start, Train, assert_bit_equal, metrics, state
 
+from ganlab import cli
 from ganlab.config import compose
 from ganlab.config.sections import GuardOptions
 from ganlab.core.errors import GanlabError
@@ -106,10 +107,12 @@ def test_stop_ends_the_run_with_its_newest_unbroken_state(train: Train, tmp_path
     assert of(folder) == [("frozen", "warn", 7, 8, 8)]
 
 
-def test_the_command_that_is_stopped_exits_with_three(command: Start) -> None:
-    running: Command = command("train", *TINY, "guard=stop", *FREEZES, "trainer.max_steps=20", "run.dir=run")
-    code, _, error = running.end()
-    assert code == 3, error
+def test_the_command_that_is_stopped_exits_with_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", *TINY, "guard=stop", *FREEZES, "trainer.max_steps=20", f"run.dir={tmp_path / 'run'}"]
+    with pytest.raises(SystemExit) as left:
+        cli.main(words)
+    error = capsys.readouterr().err
+    assert left.value.code == 3, error
     assert error.startswith("ganlab: The guard has ended the run after iteration 8, frozen since 7: ")
     assert len(error.splitlines()) == 1
 
