@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from ganlab.commands import COMMANDS
-from ganlab.core import streams, tie, traceback_file
+from ganlab.core import streams, terminal, tie, traceback_file
 from ganlab.core.errors import GanlabError, sentence, short_of_memory, suggestion
 from ganlab.core.stop_signals import WATCH, handled_signals, say
 
@@ -78,7 +78,7 @@ def dispatch(words: Sequence[str]) -> int:
         GanlabError: For errors that a user can fix.
     """
     if not words or words[0] in ("-h", "--help", "help"):
-        print(usage())
+        print(terminal.folded(usage()))
         return 0
     if words[0] in ("-V", "--version"):
         from ganlab import __version__

@@ -148,3 +148,10 @@ def test_a_path_is_shown_as_one_types_it(tmp_path: Path, monkeypatch: pytest.Mon
     assert files.typed(tmp_path / "b") == str(tmp_path / "b")
     inside.rmdir()
     assert files.typed(tmp_path / "b") == str(tmp_path / "b")
+
+
+@pytest.mark.parametrize("path", [".", "/", ""])
+def test_a_folder_without_a_name_is_no_file(path: str) -> None:
+    """``out=.`` ended in a traceback."""
+    with pytest.raises(GanlabError, match="cannot be written: Is a directory"):
+        files.write_text(Path(path), "text")

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from ganlab.config import code_words, docstrings
-from ganlab.core import code_files, traceback_file
+from ganlab.core import code_files, terminal, traceback_file
 from ganlab.core.errors import GanlabError, PartFailedError, suggestion
 
 
@@ -109,7 +109,7 @@ class Command:
         flags = [word for word in typed if _is_flag(word)]
         options = code_words.allowed(word for word in typed if word not in flags and word not in words)
         if "-h" in typed or "--help" in typed:
-            print(cls.help(words))
+            print(terminal.folded(cls.help(words)))
             return 0
         make: Any = cls
         command = make(**cls._flags(flags), **cls._words(words), **cls._options(options))
@@ -236,7 +236,7 @@ class Command:
                     _single(word)
                 found[taker] = [*found.get(taker, ()), word]
             else:
-                shown = "".join(f", and {each.shown}" for each in passed.values())
+                shown = "".join(f", and {each.shown}" for each in passed.values() if each.shown)
                 known = f"{suggestion(key, own)} Options: {', '.join(own)}{shown}." if own else " It takes no options."
                 raise GanlabError(f"`ganlab {cls.name()}` has no option {key!r}.{known}")
         return found

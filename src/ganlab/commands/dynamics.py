@@ -77,6 +77,8 @@ class Dynamics(Contests, Command):
             raise GanlabError(f"{self.points[0]} goes with view=energy, and with a problem that is trained.")
         from ganlab.dynamics import figures, laboratory, sentences
 
+        if self.out is not None:  # before the study, which takes seconds
+            figures.kind_of(Path(self.out))
         found = laboratory.study(self.problem, self.more, self.iterations)
         *lines, last = sentences.about(found)
         print("\n".join(lines))

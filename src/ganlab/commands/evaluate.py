@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from ganlab.commands.coded import Coded
 from ganlab.commands.command import AS_TYPED, PATH, RUNS, Command, Passed
+from ganlab.core import terminal
 from ganlab.core.errors import GanlabError
 
 OF_PROTOCOL = "is of the protocol, which checks it"
@@ -98,7 +99,7 @@ class Evaluate(Coded, Command):
 
         if len(self.runs) > 1:
             folders = [run_folder.existing(word) for word in self.runs]
-            print(table.table(scoring.same_protocol(folders), [folder.name for folder in folders]))
+            print(terminal.folded(table.table(scoring.same_protocol(folders), [folder.name for folder in folders])))
             return 0
         folder, which = choice.named(self.runs[0], self.checkpoint)
         config = run_folder.read_config(folder)
@@ -197,7 +198,7 @@ def _measured() -> Iterator[list[Mapping[str, Any]]]:
         yield found
     except (GanlabError, KeyboardInterrupt):
         if found:
-            print(table.table(found), flush=True)
+            print(terminal.folded(table.table(found)), flush=True)
         raise
 
 
@@ -206,7 +207,7 @@ def _finish(folder: Path, records: Sequence[Mapping[str, Any]]) -> int:
     from ganlab.evaluation import scores
     from ganlab.reports import page, table
 
-    print(table.table(records))
+    print(terminal.folded(table.table(records)))
     for warning in dict.fromkeys(w for record in records for w in record["warnings"]):
         print(f"note: {warning}", file=sys.stderr)
     first = records[0]

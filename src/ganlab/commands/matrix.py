@@ -16,12 +16,12 @@ import torch
 from ganlab.assembly import experiment
 from ganlab.config import catalog, component, compose, option_table, schema
 from ganlab.contracts import compatibility
-from ganlab.core import kinds, registry
+from ganlab.core import kinds, registry, terminal
 from ganlab.core.errors import GanlabError
 
 ADDED = kinds.at("hooks")
 PLAYS, PART = "+", "="
-WIDTH = 100
+WIDTH = terminal.columns(most=100)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from ganlab.config import catalog, option_table, presets
 from ganlab.config.catalog import Choice, Group
 from ganlab.config.option_table import OWN
 from ganlab.config.schema import Option, spell
-from ganlab.core import kinds
+from ganlab.core import kinds, terminal
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.core.kinds import NONE
 
-WIDTH = 100
+WIDTH = terminal.columns(most=100)
 
 _SCHEDULES = """\
 Schedules: an option whose default is a number with a decimal point may change with the images seen.

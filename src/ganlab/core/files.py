@@ -58,6 +58,8 @@ def whole(path: Path, flush: bool = False) -> Iterator[BinaryIO]:
     Raises:
         OSError: If it cannot be written; an older file ``path`` stays as it was.
     """
+    if not path.name:  # ".", or the root
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:

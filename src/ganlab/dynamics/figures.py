@@ -16,18 +16,28 @@ KINDS = ("png", "svg", "pdf")
 _COLOURS = ("#d95f22", "#2a78d6", "#1f9e77")
 
 
-def write(found: Findings, path: Path) -> None:
-    """Write the picture; its kind is that of the file's name, one of `KINDS`.
+def kind_of(path: Path) -> str:
+    """Return the kind of a picture, one of `KINDS`, by its name.
 
     Raises:
-        GanlabError: If the name is of another kind, or the file cannot be written.
+        GanlabError: If it is none of them.
+    """
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in KINDS:
+        raise GanlabError(f"out={path} must end in one of {', '.join(f'.{one}' for one in KINDS)}.")
+    return kind
+
+
+def write(found: Findings, path: Path) -> None:
+    """Write the picture; its kind is that of the file's name.
+
+    Raises:
+        GanlabError: If there is no such kind, or the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    kind = path.suffix.removeprefix(".").lower()
-    if kind not in KINDS:
-        raise GanlabError(f"out={path} must end in one of {', '.join(f'.{one}' for one in KINDS)}.")
+    kind = kind_of(path)
     shown = numbers.of(found, points=4000)
     panels = len(shown["planes"]) + (shown["flow"] is not None) + (shown["map"] is not None)
     figure = Figure(figsize=(4.2 * panels, 4.4), layout="constrained")

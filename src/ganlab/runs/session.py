@@ -23,7 +23,7 @@ from ganlab.config.schema import COMPONENT
 from ganlab.contracts import plan
 from ganlab.contracts.callback import RunContext
 from ganlab.contracts.plan import Progress
-from ganlab.core import files, kinds, stop_signals, streams
+from ganlab.core import files, kinds, stop_signals, streams, terminal
 from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.engine import batch_check
 from ganlab.engine.loader import Loader
@@ -264,7 +264,7 @@ def _attempt(
     same_data.describe(built)
     if main and before is None:
         said = [*opening.lines(built, lightning_trainer.world_size, run.progress), *messages]
-        print("\n".join([*said, *trainer.crowding(lightning_trainer)]), flush=True)
+        print(terminal.folded("\n".join([*said, *trainer.crowding(lightning_trainer)])), flush=True)
         _prepare_folder(folder, config, module.trained_on)
         run_folder.write_class_names(folder, run.class_names)
     if main:
