@@ -19,9 +19,14 @@ def test_a_long_line_is_broken_at_spaces_and_indented(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("COLUMNS", "80")
     first, second = terminal.folded(LINE).split("\n")
-    assert len(first) <= 80 and second.startswith("    ") and f"{first} {second.strip()}" == LINE
+    assert len(first) <= 80
+    assert second.startswith("    ")
+    assert f"{first} {second.strip()}" == LINE
     assert terminal.folded("fid    58.1   8.0\nshort") == "fid    58.1   8.0\nshort"
-    assert terminal.columns(100) == 80 and terminal.columns(60) == 60
+    row = f"fid  {'58.1 [50.9, 65.2]':>30}  {'8.0':>30}  lower is better"
+    assert terminal.folded(row) == row.replace("  lower", "\n    lower")
+    assert terminal.columns(100) == 80
+    assert terminal.columns(60) == 60
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "30"])
