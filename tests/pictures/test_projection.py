@@ -82,24 +82,17 @@ def test_w_and_its_layers_come_near_a_picture_and_the_path_there_is_kept(styled:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("words", "bound"), [
-    ((), 0.04),
-    (("model=stylegan", "generator.width=64", "generator.max_width=16", "discriminator.width=64",
-      "discriminator.max_width=16"), 0.15),
-])  # fmt: skip
-def test_a_trained_generator_recovers_its_own_digits(words: tuple[str, ...], bound: float, tmp_path: Path) -> None:
-    """The distance ends below 0.15 of the start's, and the error of pixels below a bound, in each space."""
+def test_a_trained_generator_recovers_its_own_digits(tmp_path: Path) -> None:
+    """The distance ends below 0.15 of the start's, and the error of pixels below a bound."""
     options = ["data=digits", "trainer.accelerator=cpu", "trainer.max_steps=150", "sample.every_steps=1000"]
-    run = Run(session.start(compose.read([*options, *words, f"run.dir={tmp_path / 'run'}"])).folder)
-    noise = "fixed" if styles.has_styles(run.generator) else None
-    labels = run.labels(None, 3, 5) if run.num_classes else None
-    targets = run.sample(3, labels, seed=5, noise=noise)
+    run = Run(session.start(compose.read([*options, f"run.dir={tmp_path / 'run'}"])).folder)
+    labels = run.labels(None, 3, 5)
+    targets = run.sample(3, labels, seed=5)
     distance = projection.distance_to(targets, "none")
-    for space in projection.spaces_of(run, None):
-        found = projection.project(run, targets, labels, space, distance)
-        start, end = (distance(images) for images in (found.path[0], found.images))
-        assert bool((end < 0.15 * start).all()), (space, start, end)
-        assert float(found.errors.max()) < bound, (space, found.errors)
+    found = projection.project(run, targets, labels, "z", distance)
+    start, end = (distance(images) for images in (found.path[0], found.images))
+    assert bool((end < 0.15 * start).all()), (start, end)
+    assert float(found.errors.max()) < 0.04
 
 
 def test_features_that_ship_in_a_package_have_maps_that_can_be_differentiated() -> None:
