@@ -14,7 +14,7 @@ from torch.export import Dim, ExportedProgram
 import ganlab
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.layers.folding import folded_state
-from ganlab.runs import exported
+from ganlab.runs import exported, rebuilt
 from ganlab.runs.exported import Description
 from ganlab.runs.run import Run
 from ganlab.runs.standing import standing
@@ -227,7 +227,7 @@ def program(made: Made) -> ExportedProgram:
 
 def _folded(run: Run, about: Description) -> Any:
     """Build a generator as a reader does, from its description, and give it the run's weights."""
-    generator = exported.build(about)
+    generator = rebuilt.generator(about)
     try:
         generator.load_state_dict(folded_state(run.generator))
     except RuntimeError as error:

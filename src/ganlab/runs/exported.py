@@ -13,12 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlab.assembly import own_networks
-from ganlab.config import component, schema
-from ganlab.core import code_file, code_files, files
+from ganlab.config import component
+from ganlab.core import code_files, files
 from ganlab.core.errors import GanlabError, sentence
-from ganlab.layers.folding import fold
-from ganlab.runs import choice
+from ganlab.runs import choice, rebuilt
 from ganlab.runs.sampler import Sampler
 from ganlab.sampling.styles import Style
 
@@ -167,7 +165,7 @@ class Exported(Sampler):
         where = choice.device(device)
         self.folder, self.checkpoint, self.description, weights = _read(path)
         try:
-            self._generator = build(self.description)
+            self._generator = rebuilt.generator(self.description)
             self._prior = component.checked("prior", "prior", self.description.prior).make()
         except GanlabError as error:
             raise GanlabError(f"{path} cannot be loaded: {error}") from error
@@ -255,30 +253,6 @@ def opened(
         if code:
             code_files.allow(code if isinstance(code, list | tuple) else [code], alone=True)
         return Exported(path, "cpu" if device is None else device)
-
-
-def build(about: Description) -> Any:
-    """Build the generator of a description, folded, with fresh weights.
-
-    Raises:
-        GanlabError: If the component is not installed, or its options are wrong.
-    """
-    part = component.checked("generator", "generator", about.generator)
-    size = about.image_size
-    values = {
-        "image_size": size[0] if size[0] == size[1] else tuple(size),
-        "image_channels": about.image_shape[0],
-        "num_classes": about.num_classes,
-    }
-    taken = schema.takes(part.maker)
-    with torch.random.fork_rng(devices=[]):
-        network = part.make(**{name: value for name, value in values.items() if name in taken})
-    if code_file.split(part.name) is not None:  # it may be called as (z)
-        network = own_networks.generator(network, None, about.num_classes)
-        if isinstance(network, own_networks.OwnGenerator):
-            network.image_shape = tuple(about.image_shape)
-    fold(network)
-    return network.requires_grad_(False)
 
 
 def is_export(path: str | os.PathLike[str]) -> bool:

@@ -1,0 +1,36 @@
+"""The generator of an export, built from its description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ganlab.assembly import own_networks
+from ganlab.config import component, schema
+from ganlab.core import code_file
+from ganlab.layers.folding import fold
+
+
+def generator(about: Any) -> Any:
+    """Build the generator of a description, folded, with fresh weights.
+
+    Raises:
+        GanlabError: If the component is not installed, or its options are wrong.
+    """
+    part = component.checked("generator", "generator", about.generator)
+    size = about.image_size
+    values = {
+        "image_size": size[0] if size[0] == size[1] else tuple(size),
+        "image_channels": about.image_shape[0],
+        "num_classes": about.num_classes,
+    }
+    taken = schema.takes(part.maker)
+    with torch.random.fork_rng(devices=[]):
+        network = part.make(**{name: value for name, value in values.items() if name in taken})
+    if code_file.split(part.name) is not None:  # it may be called as (z)
+        network = own_networks.generator(network, None, about.num_classes)
+        if isinstance(network, own_networks.OwnGenerator):
+            network.image_shape = tuple(about.image_shape)
+    fold(network)
+    return network.requires_grad_(False)
