@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ganlab.assembly import given, run_data
 from ganlab.config import arguments
 from ganlab.core import kinds
-from ganlab.core.ranges import at_least
+from ganlab.core.ranges import Range
 from ganlab.data.prepare import Images
 from ganlab.data.run_images import RunData
 from ganlab.engine.sampler import IndexedSampler
@@ -55,7 +55,7 @@ class DataModule(L.LightningDataModule):
         held_out: float | None = None,
         as_bytes: bool = False,
         seed: int = 0,
-        num_workers: Annotated[int, at_least(0)] = 0,
+        num_workers: Annotated[int, Range(least=0, most=256)] = 0,
         **options: Any,
     ) -> None:
         super().__init__()
