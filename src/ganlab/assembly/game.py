@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ganlab import growth
+from ganlab.assembly import freezing
 from ganlab.config.component import Component
 from ganlab.config.configuration import Config
 from ganlab.contracts import compatibility, plan
@@ -47,6 +48,8 @@ def of(config: Config, networks: Mapping[str, nn.Module]) -> tuple[Game, dict[st
         with_seed(config, f"{key}.attach", partial(attach, key, regularizer, game))
     if "growth" in config:
         _grow(game, config)
+    if config.freeze:
+        freezing.freeze(game, config.freeze, config.data.shape, config.data.classes)
     return game, {**parts, "game": game, "prior": prior, **attached}
 
 

@@ -24,6 +24,8 @@ class GeneralOptions:
     Args:
         seed: Of initial weights, the order of images, latents and all that is random.
         init: A run, or a checkpoint of one, whose weights this one begins with; trained as that was.
+        freeze: What is not trained: discriminator:4, its first four layers; generator.mapping, the part of this name;
+            *.bias, a pattern of names.
         accumulate: Micro-batches of one step: the batch may be larger than memory.
         state_updates: When batch-norm statistics and spectral-norm vectors move.
         sync_batch_norm: Batch statistics are taken across ranks.
@@ -33,6 +35,7 @@ class GeneralOptions:
 
     seed: Whole = 0
     init: Annotated[str, Filled("a run folder")] | None = None
+    freeze: Annotated[str, Filled("a part")] | tuple[str, ...] = ()
     accumulate: Count = 1
     state_updates: Literal["own_turn", "every_forward"] = "own_turn"
     sync_batch_norm: bool = True

@@ -72,7 +72,8 @@ class SingularValue(Regularizer):
     def prepare(self, game: Game) -> None:
         for player in self.players:
             modules = networks(game, player, "singular_value")
-            self._layouts[player] = [pair for module in modules for pair in find_layouts(module, self.exclude)]
+            found = (pair for module in modules for pair in find_layouts(module, self.exclude))
+            self._layouts[player] = [(weight, layout) for weight, layout in found if weight.requires_grad]
 
     @torch.no_grad()
     def gradients(self, player: str, gradients: list[Tensor]) -> None:

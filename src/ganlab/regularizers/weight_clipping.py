@@ -45,7 +45,8 @@ class WeightClipping(Regularizer):
     def prepare(self, game: Game) -> None:
         for player in self.players:
             modules = networks(game, player, "weight_clipping")
-            self._clipped[player] = list(dict.fromkeys(p for module in modules for p in module.parameters()))
+            trained = (p for module in modules for p in module.parameters() if p.requires_grad)
+            self._clipped[player] = list(dict.fromkeys(trained))
 
     @torch.no_grad()
     def after_step(self, player: str) -> None:

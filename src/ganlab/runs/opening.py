@@ -95,20 +95,25 @@ def _networks(built: Experiment) -> str:
     players = sorted(game.players, key=lambda player: "generator" not in game.players[player].modules)
     line = ""
     for label, details in (("networks (parameters)", True), ("networks", True), ("networks", False)):
-        of_players = (f"{_modules(config, game, player)}{_regularized(acts[player], details)}" for player in players)
+        of_players = (f"{_modules(built, player)}{_regularized(acts[player], details)}" for player in players)
         line = f"{label}: {'; '.join(of_players)}"
         if len(line) <= WIDTH:
             break
     return line
 
 
-def _modules(config: Config, game: Game, player: str) -> str:
-    """``generator sngan 1.2 M``, of each network of a player."""
+def _modules(built: Experiment, player: str) -> str:
+    """``generator sngan 1.2 M``, of each network of a player, and ``0.3 M frozen``."""
+    config, module = built.config, built.module
+    trained = {id(parameter) for parameter in module.player_optimizers.parameters[player]}
     found = []
-    for name, module in game.players[player].modules.items():
-        count = sum(parameter.numel() for parameter in module.parameters())
+    for name, network in module.game.players[player].modules.items():
+        count = sum(parameter.numel() for parameter in network.parameters())
+        frozen = sum(parameter.numel() for parameter in network.parameters() if id(parameter) not in trained)
         component = config[name].name if name in kinds.networks() and name in config else None
-        found.append(" ".join(filter(None, [name, component, _count(count)])))
+        found.append(
+            " ".join(filter(None, [name, component, _count(count)])) + (f", {_count(frozen)} frozen" if frozen else "")
+        )
     return ", ".join(found)
 
 
