@@ -263,7 +263,12 @@ def reduced(name: str, folder: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+TEN_ITERATIONS = {path.stem for path in (Path(__file__).parents[1] / "importers/trained").glob("*.npz")}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in TEN_ITERATIONS else n for n in RECIPES]
+)
 def test_a_recipe_trains_one_iteration_at_reduced_width(name: str, tmp_path: Path) -> None:
     composed = read(name, *reduced(name, tmp_path / "run"))
     outcome = session.start(configuration.checked(composed))

@@ -77,7 +77,7 @@ def moved(network: torch.nn.Module, theirs: Callable[[str], str]) -> list[torch.
 DEEP = ("huggingface_deep", "biggan_deep", "biggan_deep_32", "biggan_mybn")  # a gradient for each of many tensors
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.slow) if c in DEEP[:2] else c for c in CASES])
 def test_outputs_and_state_equal_those_of_the_official_network(case: str, imported: Imported) -> None:
     """Every parameter and buffer is random. In evaluation and in training mode: ‖a − b‖ ≤ 1e-5 ‖b‖ in single
     precision; in channels-last maps torch sums batch statistics plainly, see `importing`. Fixtures and converted
@@ -259,6 +259,7 @@ def test_the_average_alone_makes_a_run(tmp_path: Path) -> None:
     assert error(ask(Run(result.folder).generator, "biggan_cifar", about), about["G_ema.pth/eval"]) <= 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truncation", [0.25, 0.5])
 def test_hugging_faces_statistics_are_those_of_the_truncation_asked_for(truncation: float, tmp_path: Path) -> None:
     """Between two rows, and on one; latents are truncation times a normal number within ±2."""
