@@ -72,6 +72,11 @@ REFUSED = {
     "an open bracket": (["reg=[sn"], "cannot be read: brackets and quotes must be closed"),
     "a sign in a value": (["run.dir=a=b"], 'run.dir="a=b"'),
     "a word": (["hinge"], "options are written key=value"),
+    "OmegaConf's mark of no value": (
+        ["seed=???", "loss.margin=???"],
+        "loss.margin=??? is a mark for a value that must",
+    ),
+    "the same of a section": (["guard=???"], "guard.action=??? is a mark"),
     "a reference to nothing": (["seed=${foo}"], "cannot be resolved"),
 }
 

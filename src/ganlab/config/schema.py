@@ -153,7 +153,10 @@ def check(
         if name not in known:
             problems.append(f"{where} is no option.{suggestion(name, known)} Options: {', '.join(known) or 'none'}.")
         elif value == REQUIRED:
-            continue
+            if not known[name].required:  # else `missing` says it
+                problems.append(
+                    f"{where}={REQUIRED} is a mark for a value that must be given: give one, or leave it out."
+                )
         elif name in scheduled and isinstance(value, Mapping) and takes_float(known[name].annotation):
             arguments[name] = value
         elif name in scheduled and isinstance(value, (list, tuple)):
