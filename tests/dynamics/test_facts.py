@@ -78,4 +78,4 @@ def test_wgan_with_a_penalty_around_1_or_clipping_does_not_converge(words: str, 
     found = laboratory.study("dirac", [*words.split(), *rates.split()], iterations=400)
     assert found.simulation.word == found.verdict.word == expected, found.simulation.reason
     if "weight=1" in words:
-        assert found.paths[-1, 0].tolist() == pytest.approx([0, 2], abs=1e-6)
+        assert abs(found.paths[-1, 0]).tolist() == pytest.approx([0, 2], abs=1e-6)  # on either side

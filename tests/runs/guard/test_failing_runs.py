@@ -45,7 +45,11 @@ def test_a_game_that_goes_around_is_seen(command: Start, tmp_path: Path) -> None
     """The generator's points, all alike, run around the ring; each player answers what the other one was."""
     of_both = [(f"optimizer.{player}.lr=1e-3", f"optimizer.{player}.betas=[0.9,0.99]") for player in PLAYERS]
     words = ("data=ring", "model=mlp", "loss=wasserstein", "reg=weight_clipping", "game.update=simultaneous")
-    code, _, error = command("train", *words, *sum(of_both, ()), *LOOKS, "trainer.max_steps=600").end(400)
+    sizes = (
+        "generator.latent_dim=64",
+        *(f"{player}.{size}" for player in PLAYERS for size in ("width=256", "depth=3")),
+    )
+    code, _, error = command("train", *words, *sizes, *sum(of_both, ()), *LOOKS, "trainer.max_steps=600").end(400)
     assert code == 0, error
     assert "cycle" in [event.sign for event in events(tmp_path / "run")]
 
