@@ -97,3 +97,10 @@ def test_a_run_says_it_and_keeps_no_moments_of_it(train: Train, capsys: pytest.C
 def test_refused_in_one_sentence(word: str, sentence: str) -> None:
     with pytest.raises(GanlabError, match=sentence):
         built(f"freeze={word}")
+
+
+def test_a_discriminator_of_more_than_images_is_frozen_by_names() -> None:
+    with pytest.raises(GanlabError, match="takes more than them: name its layers"):
+        built("game=bigan", "freeze=discriminator:1")
+    held = frozen(built("game=bigan", "freeze=encoder.body.linear"))
+    assert {name.split(".")[0] for name in held} == {"encoder"}

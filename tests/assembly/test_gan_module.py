@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import ganlab
-from ganlab.assembly import experiment, lightning_check
+from ganlab.assembly import experiment, lightning_check, run_networks
 from ganlab.config import compose
 from ganlab.engine.module import GameModule
 from ganlab.losses.hinge import Hinge
@@ -54,7 +54,7 @@ def test_the_command_line_and_a_plain_trainer_end_with_the_same_weights(tmp_path
     words = ["model=dcgan", "data.batch_size=32", "reg=[sn,r1]", "reg.r1.gamma=2", "loss=non_saturating", "seed=3"]
     words += ["game.discriminator_steps=2", "optimizer.generator.lr=1e-3", "clip.generator=1", "generator.width=4"]
     run = ganlab.train([*words, "discriminator.width=4", "trainer.max_steps=4", f"run.dir={tmp_path / 'run'}"])
-    networks: dict[str, Any] = experiment.networks(compose.read([*words, "discriminator.width=4"]))
+    networks: dict[str, Any] = run_networks.opened(compose.read([*words, "discriminator.width=4"]))
     data = ganlab.DataModule("digits", batch_size=32, as_bytes=True, seed=3)
     counts = torch.bincount(torch.cat([y for _, y in data.train_dataloader()]))
     optimizers = {player: run.config[f"optimizer.{player}"] for player in ("generator", "discriminator")}

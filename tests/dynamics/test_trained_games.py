@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
+from ganlab.assembly import experiment
 from ganlab.dynamics import trained, training
 from ganlab.dynamics.contest import Coverage
 from ganlab.dynamics.trained import Look
@@ -71,3 +72,28 @@ def test_a_training_gives_looks_lines_and_pictures() -> None:
     assert before.startswith("simulation: ")
     assert last.startswith("verdict: ")
     assert trained.picture(played, found[-1]).shape == (3, 512, 512)
+
+
+ALIKE = {
+    "as it comes": ["reg=r1"],
+    "schedules": [
+        "reg=r1", "reg.r1.gamma={from:10,to:0.1,end_steps:3}", "optimizer.generator.lr={from:1e-2,to:0,end_steps:5}"
+    ],
+    "clipped": ["reg=[sn,gradient_penalty]", "loss=wasserstein", "clip.generator=0.1"],
+    "several steps, together": ["game.discriminator_steps=2", "game.update=simultaneous"],
+    "micro-batches": ["accumulate=2", "game.same_latents=true"],
+    "state in every pass": ["reg=sn", "state_updates=every_forward"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", ALIKE.values(), ids=ALIKE)
+def test_a_training_is_that_of_a_run_of_the_same_words(words: list[str]) -> None:
+    config = training.configuration("ring", [*SMALL, *words])
+    played, built = Training(config), experiment.build(config)
+    built.module.begin()
+    batches = iter(experiment.loader(built, torch.device("cpu")))
+    for _ in range(4):
+        played.iterate()
+        built.module.iterate(next(batches))
+    for (name, mine), theirs in zip(played.game.named_parameters(), built.module.game.parameters(), strict=True):
+        assert torch.equal(mine, theirs), name

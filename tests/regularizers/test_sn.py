@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.testing import assert_close
 
-from ganlab.assembly import experiment
+from ganlab.assembly import experiment, run_networks
 from ganlab.config import compose
 from ganlab.contracts.game import UPDATES, Game
 from ganlab.core import randomness, registry
@@ -253,7 +253,7 @@ def test_a_family_has_it_where_its_paper_does(family: str) -> None:
     if family == "autoencoder":
         words += ["game=ebgan", "loss=energy_margin"]
     with torch.device("meta"):
-        built = experiment.networks(compose.read(words))
+        built = run_networks.opened(compose.read(words))
     said = {kind for kind, network in built.items() if getattr(network, "spectral_normalization", None)}
     assert said == ({"generator", "discriminator"} if family in ("biggan", "biggan_deep", "sagan") else set())
 

@@ -94,6 +94,11 @@ def _called(network: nn.Module, shape: tuple[int, ...], num_classes: int) -> lis
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             network.eval()(*inputs)
+    except TypeError as error:  # BiGAN's D(x, z)
+        raise GanlabError(
+            "freeze=discriminator:COUNT follows a pass of images, and this discriminator takes more than them: name "
+            "its layers instead, as discriminator.NAME."
+        ) from error
     finally:
         network.train(training)
         for handle in watched:

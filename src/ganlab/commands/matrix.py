@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ganlab.assembly import experiment
+from ganlab.assembly import run_networks
 from ganlab.config import catalog, component, compose, option_table, schema
 from ganlab.contracts import compatibility
 from ganlab.core import kinds, registry, terminal
@@ -117,7 +117,7 @@ def networks(overrides: Sequence[str], game: str) -> dict[str, Any]:
     """The networks of a command line for ``game``, without weights."""
     config = compose.read([*overrides, f"game={game}"])
     with torch.device("meta"):
-        built = experiment.networks(config)
+        built = run_networks.opened(config)
     return {config[kind].typed: network for kind, network in built.items()}
 
 

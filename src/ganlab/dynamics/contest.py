@@ -116,7 +116,7 @@ class Contestant:
                 return pictures
             try:
                 self.iterate()
-            except RuntimeError:
+            except torch.linalg.LinAlgError:
                 self._failed = True
                 return pictures
 

@@ -156,8 +156,7 @@ def _section(board: Board, problem: str, rows: Sequence[Row]) -> dict[str, Any]:
     """Return a data set as the template wants it: its matrix of losses and regularizers, and its rows."""
     losses, regs = (list(dict.fromkeys(getattr(row.cell, part) for row in rows)) for part in ("loss", "reg"))
     by_cell = {(row.cell.loss, row.cell.reg): row for row in rows}
-    best = max(rows[0].covered.value, 1e-9)
-    matrix = [(loss, [_square(board, by_cell.get((loss, reg)), best) for reg in regs]) for loss in losses]
+    matrix = [(loss, [_square(board, by_cell.get((loss, reg))) for reg in regs]) for loss in losses]
     of = rows[0].result.modes_of_data
     first = rows[0]
     return {
@@ -172,7 +171,7 @@ def _section(board: Board, problem: str, rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _square(board: Board, row: Row | None, best: float) -> dict[str, Any] | None:
+def _square(board: Board, row: Row | None) -> dict[str, Any] | None:
     if row is None:
         return None
     path = board.path(row.cell, ".webp")
@@ -182,7 +181,7 @@ def _square(board: Board, row: Row | None, best: float) -> dict[str, Any] | None
         "picture": shown,
         "covered": f"{100 * row.covered.value:.0f} %",
         "found": f"{row.modes_found.value:.2g}",
-        "shade": round(100 * row.covered.value / best),
+        "shade": round(100 * row.covered.value),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median_high
 
 import torch
 from torch import Tensor
@@ -93,7 +94,7 @@ def judge(found: Sequence[Look], training: Training) -> Verdict:
         return Verdict(DIVERGES, f"points are not finite from iteration {last.iteration:,} on")
     quarter = max(1, len(found) // 4)
     late, middle = found[-quarter:], found[quarter : 2 * quarter] or found
-    distance = _median([look.distance for look in late])
+    distance = median_high([look.distance for look in late])
     said = f"in the last quarter the energy distance is {distance:.3g}, and was {first:.3g} at the start"
     if distance > _AWAY * first:
         return Verdict(DIVERGES, said)
@@ -103,12 +104,12 @@ def judge(found: Sequence[Look], training: Training) -> Verdict:
         said += f"; of {modes} modes {min(counts)} to {max(counts)} are found"
     if max(look.distance for look in late) <= _NEAR * first and min(counts, default=0) == modes:
         return Verdict(CONVERGES, said)
-    before = _median([look.distance for look in middle])
+    before = median_high([look.distance for look in middle])
     if distance < _FALLS * before:
         return Verdict(UNDECIDED, f"{said}, and it still falls: give more iterations")
     spread = float(training.points.std(0).norm())
     steps = [float((b.samples - a.samples).norm(dim=1).mean()) / spread for a, b in itertools.pairwise(late)]
-    moved = _median(steps) if steps else 0.0
+    moved = median_high(steps) if steps else 0.0
     said += f"; a point moves by {100 * moved:.2g} % of the data's spread between two looks"
     return Verdict(CYCLES if moved > _MOVES else UNDECIDED, said if moved > _MOVES else f"{said}: it rests elsewhere")
 
@@ -125,7 +126,3 @@ def lines(found: Sequence[Look], training: Training, problem: str) -> Iterator[s
     yield f"energy distance: {last.distance:.4g}"
     yield f"simulation: {verdict.word}: {verdict.reason}"
     yield f"verdict: {verdict.word}"
-
-
-def _median(numbers: Sequence[float]) -> float:
-    return sorted(numbers)[len(numbers) // 2]

@@ -11,15 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.assembly import game as games
-from ganlab.assembly import run_data
-from ganlab.config import compose, schema
+from ganlab.assembly import run_data, run_networks
+from ganlab.config import compose
 from ganlab.config.compose import Inherited
 from ganlab.config.configuration import Config
 from ganlab.contracts.plan import Progress, Slot, plan
 from ganlab.contracts.point_set import PointSet
 from ganlab.contracts.regularizer import hooks_of
 from ganlab.contracts.setting import Setting
-from ganlab.core import kinds
 from ganlab.core.errors import GanlabError
 from ganlab.core.randomness import Stream
 from ganlab.dynamics.building import read_defaults
@@ -69,17 +68,15 @@ class Training:
     """
 
     def __init__(self, config: Config) -> None:
-        source = run_data.source(config)
-        makers = {kind: part.maker for kind, part in config.roles(kinds.networks()).items()}
-        sizes = {kind: maker.image_sizes for kind, maker in makers.items() if hasattr(maker, "image_sizes")}
-        self.config = config = run_data.complete(config, source, image_sizes=sizes)
+        config, source = run_networks.completed(config)
+        self.config = config
         assert isinstance(source, PointSet)
         data = run_data.prepared(config, source)
         self.points, self.modes = torch.from_numpy(source.points), source.modes
-        self.game, parts = games.of(config, _networks(config))
-        factories, following = games.optimizers(
-            self.game, config.of("optimizer"), games.images_per_step(self.game, config.data.batch_size)
-        )
+        self.game, parts = games.of(config, run_networks.of(config))
+        images = games.images_per_step(self.game, config.data.batch_size)
+        factories, following = games.optimizers(self.game, config.of("optimizer"), images)
+        self._scheduled = [s for key, part in parts.items() for s in config[key].follow(part, images)]
         regularizers = [parts[part.key] for part in config.regularizers.values()]
         self.prior = parts["prior"]
         self._hooks = hooks_of(self.game, regularizers)
@@ -97,7 +94,7 @@ class Training:
                 self.game,
                 lambda: self.progress,
                 batch_size=config.data.batch_size,
-                accumulate=1,
+                accumulate=config.accumulate,
                 seed=config.seed,
                 rows=data.splits["train"],
             )
@@ -108,19 +105,29 @@ class Training:
         """Play one iteration."""
         before, batch = self.progress, next(self._batches)
         iteration = plan(self.game, before, self.config.data.batch_size)
+        for scheduled in self._scheduled:
+            scheduled.assign(scheduled.schedule(before.images_seen))
         for hook in self._hooks.before_iteration:
             hook(before)
         self._optimizers.follow(before.images_seen, {})
-        RULES[self.game.update](iteration.slots, Reals(batch), self._evaluate, self._optimizers)
+        RULES[self.game.update](
+            iteration.slots, Reals(batch, accumulate=self.config.accumulate), self._evaluate, self._optimizers
+        )
         self.progress = iteration.advance(before)
 
     def _evaluate(self, slot: Slot, reals: Reals) -> None:
         if slot.fresh:
             reals.next()
-        stream = Stream(self.config.seed, self.progress.images_seen, slot.index, 0)
-        points = partial(reals.points, 0, slot.batch, stream, torch.float32) if slot.turn.reals else _none
-        _, objectives = self._turns.objectives(slot.turn, stream, self.progress, batch=slot.batch, reals=points)
-        self._turns.backward(objectives, 1 if self.game.update == "alternating" else slot.turn.repeat)
+        accumulate = self.config.accumulate
+        size = slot.batch // accumulate
+        parts = accumulate * (1 if self.game.update == "alternating" else slot.turn.repeat)
+        for micro in range(accumulate):
+            stream = Stream(self.config.seed, self.progress.images_seen, slot.index, micro)
+            points = partial(reals.points, micro, size, stream, torch.float32) if slot.turn.reals else _none
+            _, objectives = self._turns.objectives(
+                slot.turn, stream, self.progress, batch=size, reals=points, carried=reals.carried[micro]
+            )
+            self._turns.backward(objectives, parts)
 
     @torch.no_grad()
     def samples(self, count: int, seed: int = 0, network: nn.Module | None = None) -> Tensor:
@@ -150,21 +157,6 @@ class Training:
         if not self.has_energy:
             raise GanlabError(f"{self.config['game'].typed} has no discriminator of points: it has no energy to draw.")
         return -_passed(self.game.get_submodule("discriminator"), points[..., None, None])
-
-
-def _networks(config: Config) -> dict[str, Any]:
-    built: dict[str, Any] = {}
-    for kind, part in config.roles(kinds.networks()).items():
-        given = {
-            "image_size": config.data.image_size,
-            "image_channels": config.data.image_channels,
-            "num_classes": 0,
-            "latent_dim": getattr(built.get("generator"), "latent_dim", 0),
-        }
-        taken = schema.takes(part.maker).intersection(kinds.given(kind))
-        made = partial(part.make, **{name: value for name, value in given.items() if name in taken})
-        built[kind] = games.with_seed(config, kind, made)
-    return built
 
 
 def _passed(network: Any, inputs: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from ganlab.assembly import experiment
+from ganlab.assembly import experiment, run_networks
 from ganlab.config import configuration, nearest, schema
 from ganlab.config.command_line import OPEN_NODES
 from ganlab.config.configuration import Config
@@ -70,7 +70,7 @@ def start(config: Config, folder: Path | None = None) -> Outcome:
         run_folder.new(str(given))  # refused before the data is decoded
     messages: list[str] = []
     if config.init is not None:  # refused before the data is decoded
-        messages = inherited.compare(*experiment.completed(config))
+        messages = inherited.compare(*run_networks.completed(config))
     built = experiment.build(config)
     if config.init is not None:
         messages += fine_tuning.start_from(built.module, built.config)
