@@ -210,6 +210,8 @@ class GuardOptions:
         patience: Looks in succession that a sign takes; some signs take several times as many.
         explosion: Times the median of its past that a magnitude may be; null: no such sign, as in all of these.
         growth: Times the least of 200 iterations that the moments of an optimizer may be.
+        unbounded: Times that the discriminator's logits may grow with twice its weights, where its loss is linear in
+            them and no regularizer acts on it.
         step: Share of the norm of its weights that one step of a player may have.
         descent: Share of the effect of a step that must be left where steps go on as before, whatever the gradient.
         won: Share of their first values below which the discriminator's loss and the generator's gradient say that
@@ -230,6 +232,7 @@ class GuardOptions:
     patience: Count = 2
     explosion: Positive | None = 100.0
     growth: Positive | None = 25.0
+    unbounded: Positive | None = 1.5
     step: Positive | None = 0.3
     descent: Positive | None = 0.6
     won: Positive | None = 0.01

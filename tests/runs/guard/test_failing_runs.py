@@ -22,10 +22,11 @@ UNCONSTRAINED = ("loss=wasserstein", "data.batch_size=16", "trainer.max_steps=40
     [
         ((*TINY, *RATES), {"collapse", "frozen", "explosion"}, 100),
         ((*TINY, "optimizer.generator.lr=0"), {"frozen"}, 20),
-        (UNCONSTRAINED, {"explosion"}, 300),
+        (UNCONSTRAINED, {"unbounded"}, 10),
+        ((*UNCONSTRAINED, "guard.unbounded=null"), {"explosion"}, 300),
         (tuple(f"optimizer.{player}.betas=[0.99,0.999]" for player in PLAYERS), {"overshoot"}, 150),
     ],
-    ids=["rates of 0.1", "a frozen generator", "an unconstrained critic", "a momentum of 0.99"],
+    ids=["rates of 0.1", "a frozen generator", "an unconstrained critic", "one that grows", "a momentum of 0.99"],
 )
 def test_a_failing_run_is_stopped_with_exit_code_three(
     words: tuple[str, ...], signs: set[str], latest: int, command: Start, tmp_path: Path

@@ -51,6 +51,7 @@ CASES: dict[str, tuple[Numbers, str, int, int]] = {  # numbers, then name, when 
         {"guard/generator/moments": [5, 60, 150]}, "explosion", 150, 51),
     "moments that grow thirtyfold in 200 iterations": (
         {"guard/generator/moments": [50, 6, 20, 60, 180]}, "explosion", 250, 101),
+    "logits that nothing bounds": ({"guard/discriminator/doubled": [8.0]}, "unbounded", 50, 50),
     "steps that go on as before whatever the gradient": (
         {"guard/generator/descent": [0.2, 0.9, 0.5, 0.3], "guard/generator/turn": [0.1, 0.01, 0.01, 0.01]},
         "overshoot", 200, 150),

@@ -11,6 +11,7 @@ from torch import Tensor
 from ganlab.contracts.callback import RunContext
 from ganlab.engine.module import GameModule
 from ganlab.runs import watched
+from ganlab.runs.guard.bounds import is_free
 from ganlab.runs.guard.gauges import Gauges
 
 
@@ -36,6 +37,11 @@ class Gauging(L.Callback):
     def is_wanted(options: Mapping[str, Any]) -> bool:
         """Tell if a run with these options is guarded."""
         return bool(options["action"] != "off")
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, GameModule)
+        of_players = pl_module.player_optimizers.by_player
+        self.gauges.is_free = is_free(pl_module.game, pl_module.regularizers.values(), of_players)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int

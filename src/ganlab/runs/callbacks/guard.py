@@ -173,7 +173,7 @@ class Guard(L.Callback):
     def _act(self, sign: Sign, module: GameModule, main: bool) -> None:
         iteration, ending = module.progress.iteration, self.run.ending
         done = sum(event["action"] == "rollback" for event in self.run.events)
-        ends = self.action == "rollback" and (done >= self.rollbacks or sign.of_data)
+        ends = self.action == "rollback" and (done >= self.rollbacks or sign.stays)
         action = "stop" if ends else self.action
         event = Event(
             iteration, module.progress.kimg, len(self.run.events), sign.name, action, sign.began, iteration,

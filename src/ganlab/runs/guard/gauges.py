@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganlab.contracts.instrument import Step, Subject
 from ganlab.core import distributed
+from ganlab.runs.guard.bounds import doubled
 from ganlab.runs.guard.reading import Reading, pairs, small
 
 PREFIX = "guard/"
@@ -30,6 +31,8 @@ class Gauges:
                           optimizer without momentum) over 0 (as much up as down) to -1
     PLAYER/turn           how far it turns from the player's step before: 1 less the cosine between them
     PLAYER/moments        largest magnitude of its optimizer's moments
+    discriminator/doubled how many times as far apart its logits are with twice the weights, where its loss is linear in
+                          them and nothing bounds them, see `ganlab.runs.guard.bounds`
     images/diversity      mean distance of two images from fixed latents, over that of real images
     images/class_diversity  the same within a class, in conditional runs
     images/swing          largest distance of the mean image to an earlier one, over the distance of real images
@@ -47,6 +50,9 @@ class Gauges:
         subject: The run.
         samples: Images from fixed latents.
         stage: Returns what images depend on beside the weights: the stage of growth.
+
+    Attributes:
+        is_free: Whether nothing bounds the discriminator.
     """
 
     def __init__(self, subject: Subject, samples: int, stage: Callable[[], Any]) -> None:
@@ -55,6 +61,7 @@ class Gauges:
         self._reals: tuple[Any, Tensor, Reading | None] | None = None
         self.moved: dict[str, list[Tensor]] = {}  # player -> the changes of its weights in its last step
         self.means: list[Tensor] = []
+        self.is_free = False
 
     @contextmanager
     def keep(self, step: Step) -> Iterator[None]:
@@ -104,6 +111,8 @@ class Gauges:
                 found[f"{player}/moments"] = torch.stack(torch._foreach_norm(tensors, float("inf"))).max().float()
         if self._can_make_images():
             found.update(self._of_images())
+        if self.is_free and "train" in self.subject.counts:
+            found["discriminator/doubled"] = doubled(self.subject, *self.subject.reals("train", self.samples))
         return {f"{PREFIX}{name}": value for name, value in found.items()}
 
     def _can_make_images(self) -> bool:

@@ -33,7 +33,7 @@ class Sign:
         began: The first iteration in which it was seen.
         sentence: The evidence.
         sure: Whether it lasts long enough; False: it is only suspected.
-        of_data: Whether it is of the data set, so that it stays whatever is drawn.
+        stays: Whether it is of the data set or the game, so that it stays whatever is drawn.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Sign:
     began: int
     sentence: str
     sure: bool = True
-    of_data: bool = False
+    stays: bool = False
 
 
 def found(history: History, limits: GuardOptions) -> list[Sign]:
@@ -93,6 +93,18 @@ def fast_growth(history: History, limits: GuardOptions) -> Iterator[Sign]:
         if before is not None and math.inf > points[-1][1] > limits.growth * max(before[1], 1.0):
             sentence = f"{name} has grown from {before[1]:.3g} at iteration {before[0]} to {points[-1][1]:.3g}."
             yield Sign("explosion", name, before[0] + 1, sentence)
+
+
+def unbounded(history: History, limits: GuardOptions) -> Iterator[Sign]:
+    """A discriminator whose loss has no least value, and logits that nothing bounds: they grow until they fail."""
+    most, name = limits.unbounded, "guard/discriminator/doubled"
+    part = () if most is None else streak(history[name], lambda value: value > most)
+    sentence = (
+        "the discriminator's loss is linear in its logits and nothing bounds them: they are {now:.3g} times as large "
+        "with twice the weights. It needs a gradient penalty, weight clipping or spectral normalization."
+    )
+    for sign in _sign("unbounded", name, part, 1, sentence):
+        yield replace(sign, stays=True)
 
 
 def large_steps(history: History, limits: GuardOptions) -> Iterator[Sign]:
@@ -201,7 +213,7 @@ def data(history: History, limits: GuardOptions) -> Iterator[Sign]:
     ):  # fmt: skip
         part = streak(history[f"guard/labels/{quantity}"], lambda value, least=least: value < least)  # type: ignore[misc]
         for sign in _sign("data", f"guard/labels/{quantity}", part, needed, sentence):
-            yield replace(sign, of_data=quantity != "classes")
+            yield replace(sign, stays=quantity != "classes")
 
 
 def cycle(history: History, limits: GuardOptions) -> Iterator[Sign]:
@@ -231,8 +243,8 @@ def score(history: History, limits: GuardOptions) -> Iterator[Sign]:
 
 
 SIGNS: Sequence[Callable[[History, GuardOptions], Iterator[Sign]]] = (
-    not_finite, explosion, fast_growth, large_steps, overshoot, frozen, collapse, classes, data, won, jump, cycle,
-    score,
+    not_finite, explosion, fast_growth, unbounded, large_steps, overshoot, frozen, collapse, classes, data, won, jump,
+    cycle, score,
 )  # fmt: skip
 
 
