@@ -177,3 +177,17 @@ def test_sizes_of_layers_have_a_log_scale_and_checkpoints_measured_afterwards_ar
     assert [name for name, logarithmic in drawn.items() if logarithmic] == ["discriminator/layers/sigma0"]
     assert not page.value("document.querySelector('.plots input[type=checkbox]').checked")
     assert page.complaints == []
+
+
+def test_layers_of_both_players_stand_together_by_quantity() -> None:
+    """Figure 3 of Brock et al. 2019: the generator's σ0 beside the discriminator's, before what a page folds."""
+    points = [(1.0, 1.0), (2.0, 2.0)]
+    quantities = ("estimate", "sigma0", "sigma1", "sigma2", "used_sigma0")
+    scalars = {
+        f"spectra/{player}/{layer}/{quantity}": points
+        for player in ("discriminator", "generator")
+        for quantity in quantities
+        for layer in ("a", "b")
+    }
+    (part,) = run_page._grouped(scalars)
+    assert [chart.title for chart in part.charts][2:4] == ["discriminator/layers/sigma0", "generator/layers/sigma0"]

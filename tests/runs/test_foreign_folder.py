@@ -53,13 +53,25 @@ def test_a_folder_with_a_link_in_it_is_refused_and_nothing_is_changed(
 
 
 def test_the_folder_itself_may_be_a_link_and_wandbs_own_links_stay(copied: Path, tmp_path: Path) -> None:
-    (copied / "wandb" / "offline-run-1").mkdir(parents=True)
+    log = copied / "wandb" / "offline-run-1" / "logs" / "debug-core.log"
+    log.parent.mkdir(parents=True)
+    log.symlink_to(tmp_path / "cache of wandb" / "core-debug.log")
     (copied / "wandb" / "latest-run").symlink_to("offline-run-1")
     (tmp_path / "newest").symlink_to(copied)
     assert Run(tmp_path / "newest").iteration == 4
     (copied / "wandb" / "circle").symlink_to("circle")
     with pytest.raises(GanlabError, match="circle is a link"):
         Run(tmp_path / "newest")
+
+
+def test_a_link_that_is_called_as_wandbs_log_elsewhere_is_refused(copied: Path, tmp_path: Path) -> None:
+    for place in ("samples", "wandb/offline-run-1"):
+        log = copied / place / "debug-core.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.symlink_to(tmp_path / "core-debug.log")
+        with pytest.raises(GanlabError, match="log is a link"):
+            Run(copied)
+        log.unlink()
 
 
 @pytest.mark.parametrize("key", ["data.component", "seed", "trainer.max_steps", "run.max_kimg"])

@@ -111,6 +111,16 @@ def test_wandb_without_a_login_is_refused(train: Train, tmp_path: Path, monkeypa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("mode", ["offline", "disabled"])
+def test_wandb_in_a_mode_that_sends_nothing_needs_no_login(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb", reason="wandb is missing")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setattr(wandb, "logged_in", lambda wandb: False)
+    wandb.WeightsAndBiases(RunContext(tmp_path), mode=mode)
+
+
 def test_an_unknown_logger_or_option_is_refused(train: Train, tmp_path: Path) -> None:
     sentences = {
         "logger=tensorbord": r"No logger is called 'tensorbord'. Did you mean 'tensorboard'",

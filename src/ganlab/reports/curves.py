@@ -45,20 +45,21 @@ def charts(found: Mapping[str, Points]) -> list[Chart]:
     drawn = []
     for title, names in together.items():
         title = names[0] if len(names) == 1 else title
-        sizes = _of_layer(names[0]) and all(y > 0 for name in names for _, y in found[name])
+        sizes = of_layer(names[0]) and all(y > 0 for name in names for _, y in found[name])
         lines = [_thinned(name, found[name]) for name in names]
         drawn.append(Chart(title, "kimg", title.rpartition("/")[2], lines, logarithmic=sizes))
     return drawn
 
 
 def _title(name: str) -> str:
-    if _of_layer(name):
+    if of_layer(name):
         instrument, player, _, quantity = name.split("/")
         return f"{instrument}/{player}/layers/{quantity}"
     return re.sub("(real|fake)_", "", name)
 
 
-def _of_layer(name: str) -> bool:
+def of_layer(name: str) -> bool:
+    """Tell if a scalar is of a layer of a player, as ``spectra/generator/LAYER/sigma0`` is."""
     return name.count("/") == _OF_LAYERS
 
 

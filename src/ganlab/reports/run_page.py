@@ -123,8 +123,18 @@ def _grouped(scalars: Mapping[str, curves.Points]) -> list[Part]:
             groups.setdefault(group, {})[name] = points
     ordered = sorted(groups, key=lambda group: group == _OTHERS)
     return [
-        Part(group[:1].upper() + group[1:], charts=_short(curves.charts(groups[group]), group)) for group in ordered
+        Part(group[:1].upper() + group[1:], charts=_short(curves.charts(_side_by_side(groups[group])), group))
+        for group in ordered
     ]
+
+
+def _side_by_side(scalars: Mapping[str, curves.Points]) -> dict[str, curves.Points]:
+    """Return scalars in an order in which what an instrument measured of the layers of each player stands together: the
+    generator's ``sigma0`` beside the discriminator's."""
+    of_layers = [name for name in scalars if curves.of_layer(name)]
+    others = [name for name in scalars if not curves.of_layer(name)]
+    ordered = [*others, *sorted(of_layers, key=lambda name: name.rpartition("/")[2])]
+    return {name: scalars[name] for name in ordered}
 
 
 def _afterwards(measured: Mapping[str, curves.Points]) -> list[Part]:

@@ -90,7 +90,8 @@ def _is_of_a_start(entry: Path) -> bool:
 def refuse_links(folder: Path) -> None:
     """Refuse links: a run folder may come from somebody else, and files written into it must stay in it.
 
-    Links that Weights & Biases makes inside its own folder are allowed.
+    Links that Weights & Biases makes inside its own folder are allowed, and the one to its service's log in its cache,
+    in a folder of a session that has ended: nothing is written there any more.
 
     Raises:
         GanlabError: If an entry of the folder is a link, or a link below leads out of the folder.
@@ -98,11 +99,17 @@ def refuse_links(folder: Path) -> None:
     home = folder.resolve()
     for where, folders, names in os.walk(folder):
         for entry in (Path(where, name) for name in (*folders, *names)):
+            if _is_log_of_wandb(entry.relative_to(folder)):
+                continue
             if entry.is_symlink() and (entry.parent == folder or not _is_below(entry, home)):
                 raise GanlabError(
                     f"{entry} is a link, and a run's files are in its folder: replace it by the file "
                     f"or folder itself if you know where it comes from, or remove it."
                 )
+
+
+def _is_log_of_wandb(path: Path) -> bool:
+    return len(path.parts) == 4 and path.match("wandb/*run-*/logs/debug-core.log")
 
 
 def _is_below(path: Path, home: Path) -> bool:

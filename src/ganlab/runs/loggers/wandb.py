@@ -54,8 +54,8 @@ class WeightsAndBiases(WandbLogger):
             raise GanlabError('logger=wandb needs a package: pip install "ganlab[wandb]".') from error
         if not re.fullmatch(r"[\w-]*", id or ""):
             raise ValueError(f"id must be letters, digits, - and _, got {id!r}")
-        environment = os.environ.get("WANDB_MODE", "").lower()
-        if not offline and environment not in ("offline", "disabled", "dryrun") and not logged_in(wandb):
+        how = "offline" if offline else mode or os.environ.get("WANDB_MODE", "")
+        if how.lower() not in ("offline", "disabled", "dryrun") and not logged_in(wandb):
             raise GanlabError(
                 "logger=wandb, but nobody is logged in to Weights & Biases here: run `wandb login`, "
                 "or keep the log on this machine with logger.wandb.offline=true."
