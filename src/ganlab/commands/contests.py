@@ -22,7 +22,7 @@ class Contests:
 
     Args:
         losses: of the scoreboard: all, or names with commas
-        regs: of the scoreboard: all, or names with commas; sn+r1 is both together
+        regs: of the scoreboard: all, or names with commas; sn+r1 is both together, r1:gamma=0.1 one with its option
         problems: of the scoreboard: data sets of points whose modes are known
         rates: of the scoreboard: learning rates, of which each pair takes its best
         seeds: of the scoreboard: trainings of each pair with that rate

@@ -58,7 +58,7 @@ class Cell:
     Args:
         problem: A data set of points whose modes are known.
         loss: A name, as in ``loss=hinge``.
-        reg: A name, or several joined by ``+``.
+        reg: A name, or several joined by ``+``, each with its options, if any: ``r1:gamma=0.1+sn``.
     """
 
     problem: str
@@ -68,7 +68,11 @@ class Cell:
     @property
     def words(self) -> list[str]:
         """As in ``ganlab train``."""
-        return [f"loss={self.loss}", f"reg=[{self.reg.replace('+', ',')}]" if self.reg != NONE else "reg=none"]
+        if self.reg == NONE:
+            return [f"loss={self.loss}", "reg=none"]
+        parts = [part.split(":") for part in self.reg.split("+")]
+        options = [f"reg.{name}.{option}" for name, *several in parts for option in several]
+        return [f"loss={self.loss}", f"reg=[{','.join(name for name, *_ in parts)}]", *options]
 
     @property
     def name(self) -> str:
