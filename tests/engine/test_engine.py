@@ -81,14 +81,14 @@ def test_only_who_plays_gets_gradients_and_nothing_is_left_over() -> None:
     stepped: list[str] = []
     step = engine.module.player_optimizers.step
 
-    def spy(turn: Turn, final: bool = True) -> None:
+    def spy(turn: Turn, final: bool = True, origin: Any = None) -> None:
         (player,) = turn.players
         for name, other in engine.game.players.items():
             for parameter in other.parameters():
                 assert (parameter.grad is not None) == (name == player)
                 assert parameter.requires_grad == (name == player)
         stepped.append(player)
-        step(turn, final)
+        step(turn, final, origin)
 
     engine.module.player_optimizers.step = spy  # type: ignore[method-assign]
     engine.play(images(), 2)

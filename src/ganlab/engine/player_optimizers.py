@@ -102,15 +102,17 @@ class PlayerOptimizers:
                 if "betas" in schedules:
                     group["betas"] = tuple(beta**share for beta in schedules["betas"](images_seen))
 
-    def step(self, turn: Turn, final: bool = True) -> None:
+    def step(self, turn: Turn, final: bool = True, origin: Mapping[str, Sequence[Tensor]] | None = None) -> None:
         """Average gradients over ranks, let regularizers change them, clip, step the turn's players.
 
         Args:
             final: False: a step that will be taken back, after which regularizers do nothing.
+            origin: Weights of each player from which to step; None: the present ones, at which regularizers change
+                gradients in any case.
         """
         device = next(p.device.type for p in chain.from_iterable(self.parameters.values()))
         with torch.autocast(device, enabled=False):  # gradients and weights are float32, whatever the passes were
-            self._step(turn, final)
+            self._step(turn, final, origin or {})
 
     def gradients(self, turn: Turn) -> dict[str, list[Tensor]]:
         """Average the gradients of the turn's players over ranks and let regularizers change them; return those there
@@ -124,10 +126,12 @@ class PlayerOptimizers:
                     hook.call(hook.player, gradients[hook.player])
         return gradients
 
-    def _step(self, turn: Turn, final: bool) -> None:
+    def _step(self, turn: Turn, final: bool, origin: Mapping[str, Sequence[Tensor]]) -> None:
         if turn.name != MAIN:
             self._complete(turn)
         gradients = self.gradients(turn)
+        for player, weights in origin.items():
+            torch._foreach_copy_([p.detach() for p in self.parameters[player]], list(weights))
         with self._setting.timer("optimizer"):
             for player in turn.players:
                 limit = self._clip.get(player)

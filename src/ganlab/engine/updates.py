@@ -39,14 +39,11 @@ def extragradient(slots: Sequence[Slot], reals: Reals, evaluate: Evaluate, optim
     With Adam this is ExtraAdam (arXiv:1802.10551, algorithm 4): the moments move in both.
     """
     together = _together(slots)
-    weights = {player: [p.detach() for p in optimizers.parameters[player]] for player in together.players}
-    origin = {player: [w.clone() for w in lists] for player, lists in weights.items()}
+    origin = {player: [p.detach().clone() for p in optimizers.parameters[player]] for player in together.players}
     _evaluate_all(slots, reals, evaluate)
     optimizers.step(together, final=False)
     _evaluate_all(slots, reals, evaluate)
-    for player, lists in weights.items():
-        torch._foreach_copy_(lists, origin[player])
-    optimizers.step(together)
+    optimizers.step(together, origin=origin)
 
 
 def optimistic(slots: Sequence[Slot], reals: Reals, evaluate: Evaluate, optimizers: PlayerOptimizers) -> None:

@@ -84,7 +84,7 @@ const Dirac = (() => {
     },
   };
 
-  // --- regularizers: of options -> {gradient, noise, decay, after}
+  // --- regularizers: of options -> {gradient, noise, after}
 
   const slope = (derivative) => ({ gradient: (_, psi) => [derivative(psi), 0] }); // of a penalty on |dD/dx| = |ψ|
   const rothWeight = { // [w, w'] of the logit
@@ -106,7 +106,7 @@ const Dirac = (() => {
     }),
     dragan: ({ weight, center }) => slope((psi) => 2 * weight * (Math.abs(psi) - center) * Math.sign(psi)),
     wgan_div: ({ k, p }) => slope((psi) => k * p * Math.abs(psi) ** (p - 1) * Math.sign(psi)),
-    l2: ({ weight }) => ({ decay: 2 * weight }), // of the weight that steps, also where one looks ahead
+    l2: ({ weight }) => slope((psi) => 2 * weight * psi),
     roth: ({ gamma }) => ({
       gradient: (loss, psi, theta) => {
         const [w, slopeOfW] = rothWeight[loss.divergence](psi * theta);
@@ -142,12 +142,7 @@ const Dirac = (() => {
   }
 
   // Return v (2) at the weights w = [ψ, θ].
-  function field(game, w) {
-    const v = gradient(game, w);
-    return [v[0] + (game.regularizer.decay ?? 0) * w[0], v[1]];
-  }
-
-  function gradient(game, [psi, theta]) { // without decay, which steps have
+  function field(game, [psi, theta]) {
     const { loss, regularizer } = game;
     let v;
     if (regularizer.noise) {
@@ -171,9 +166,8 @@ const Dirac = (() => {
   // Gradient descent with the heavy ball, b <- μ b + g and w <- w - h b, of the players in `who`.
   function stepped(game, { w, b, d }, v, who, final = true) {
     const next = { w: [...w], b: [...b], d };
-    const decay = [game.regularizer.decay ?? 0, 0];
     for (const i of who) {
-      next.b[i] = game.momentum[i] * b[i] + v[i] + decay[i] * w[i];
+      next.b[i] = game.momentum[i] * b[i] + v[i];
       next.w[i] = w[i] - game.rates[i] * next.b[i];
       if (i === 0 && final && game.regularizer.after) next.w[0] = game.regularizer.after(next.w[0]);
     }
@@ -182,16 +176,16 @@ const Dirac = (() => {
 
   const updates = {
     alternating(game, state) {
-      for (let k = 0; k < game.steps; k++) state = stepped(game, state, gradient(game, state.w), [0]);
-      return stepped(game, state, gradient(game, state.w), [1]);
+      for (let k = 0; k < game.steps; k++) state = stepped(game, state, field(game, state.w), [0]);
+      return stepped(game, state, field(game, state.w), [1]);
     },
-    simultaneous: (game, state) => stepped(game, state, gradient(game, state.w), [0, 1]),
+    simultaneous: (game, state) => stepped(game, state, field(game, state.w), [0, 1]),
     extragradient(game, state) {
-      const ahead = stepped(game, state, gradient(game, state.w), [0, 1], false);
-      return stepped(game, { ...ahead, w: state.w }, gradient(game, ahead.w), [0, 1]);
+      const ahead = stepped(game, state, field(game, state.w), [0, 1], false);
+      return stepped(game, { ...ahead, w: state.w }, field(game, ahead.w), [0, 1]);
     },
     optimistic(game, state) { // w <- w + 2Δ - the Δ before
-      const next = stepped(game, state, gradient(game, state.w), [0, 1]);
+      const next = stepped(game, state, field(game, state.w), [0, 1]);
       const step = next.w.map((x, i) => x - state.w[i]);
       const w = next.w.map((x, i) => x + step[i] - (state.d === null ? step : state.d)[i]);
       return { w, b: next.b, d: step };
