@@ -118,6 +118,13 @@ def test_the_page_follows_its_reader(tmp_path: Path) -> None:
         _choose(shown, "regularizer", "roth")
         _choose(shown, "loss", "wasserstein")
         assert "f-divergence" in shown.value("document.getElementById('refused').textContent")
+        assert shown.value("document.querySelectorAll('.film img').length") == 4
+        assert shown.value(
+            "[...document.querySelectorAll('.film img')].every((one) => one.src.startsWith('data:image'))"
+        )
+        shown.value("document.querySelector('[data-momentum=\"0.9\"]').click()")
+        assert "of 1000 samples are in another pit" in shown.value("document.getElementById('pits-says').textContent")
+        assert shown.value("document.querySelector('[data-momentum=\"0.9\"]').ariaPressed") == "true"
         assert shown.complaints == [], shown.complaints
 
 

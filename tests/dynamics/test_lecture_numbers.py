@@ -16,7 +16,7 @@ from support import javascript
 from ganlab.config.component import Component
 from ganlab.config.configuration import Config
 from ganlab.core import registry
-from ganlab.dynamics import building, maps, offers, page
+from ganlab.dynamics import building, maps, offers, page, pits
 from ganlab.dynamics.field import Field
 from ganlab.dynamics.offers import Offer
 from ganlab.dynamics.play import Play
@@ -191,3 +191,20 @@ def test_the_eigenvalues_of_the_page_are_those_of_ganlab(name: str, tmp_path: Pa
     values = torch.view_as_real(torch.linalg.eigvals(maps.iteration(field, rates)[0])).tolist()
     known = sorted(values, key=lambda x: -abs(complex(*x)))[: len(found["map"])]  # the others are 0
     _same(_ordered(found["map"]), _ordered(known), "map")
+
+
+ROLL = """({numbers, momenta}) => {
+  const pits = Pits(numbers);
+  return momenta.map((momentum) => {
+    let last = null;
+    for (const places of pits.roll(momentum)) last = places;
+    return { last, left: pits.left(last) };
+  });
+}"""
+
+
+def test_samples_roll_in_the_browser_as_in_ganlab(tmp_path: Path) -> None:
+    data = {"numbers": page.numbers()["pits"], "momenta": pits.MOMENTA}
+    for one, found in zip(pits.roll(), javascript.evaluate(page.MATHEMATICS, ROLL, data, tmp_path), strict=True):
+        assert found["left"] == one.left
+        torch.testing.assert_close(torch.tensor(found["last"], dtype=torch.float64), one.paths[-1], rtol=0, atol=CLOSE)

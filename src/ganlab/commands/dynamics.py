@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from ganlab.commands.command import PATH, Command, Only, Passed, Word
+from ganlab.commands.command import PATH, Command, Passed, Word
 from ganlab.commands.contests import Contests
+from ganlab.commands.landscapes import Landscapes, write
 from ganlab.core.errors import GanlabError
 from ganlab.core.ranges import at_least
 
 _OF_POINTS = ("data.*", "generator.*", "discriminator.*", "statistics.*", "seed")
-_ENERGY = Only("view", ("energy",))
 _OPTIONS = ("loss", "loss.*", "reg", "reg.*", "game", "game.*", "optimizer/*", "optimizer.*", "prior", "prior.*")
 
 
 @dataclass
-class Dynamics(Contests, Command):
+class Dynamics(Contests, Landscapes, Command):
     """Judge if a small game converges: the eigenvalues of its vector field and its trajectories.
 
       ganlab dynamics loss=non_saturating reg=r1
@@ -26,7 +26,9 @@ class Dynamics(Contests, Command):
       ganlab dynamics table      published methods, and every loss and regularizer that is installed
       ganlab dynamics page       a lecture to play with, in one file
       ganlab dynamics view=energy problem=ring loss=hinge reg=sn out=energy.webp
-      ganlab dynamics view=pits
+      ganlab dynamics view=energy loss=hinge reg=none beside="reg=r1" out=slopes.png
+      ganlab dynamics view=pits out=pits.webp
+      ganlab dynamics view=bounds
       ganlab dynamics scoreboard losses=all regs=all      who finds all modes, with seeds
 
     The last line is "verdict: W": converges, converges sublinearly, cycles, diverges or undecided.
@@ -35,12 +37,13 @@ class Dynamics(Contests, Command):
         problem: dirac, linear_quadratic, gaussian; or points on which networks are trained: ring, grid, gaussians,
             swiss_roll
         view: verdict; or energy: the landscape that a discriminator digs while it is trained, and how samples roll in
-            it; or pits: samples that roll with momentum on a fixed landscape
+            it; or pits: samples that roll with momentum on a fixed landscape; or bounds: slopes, norms and weights of
+            discriminators that are clipped, penalised or normalized
         iterations: most iterations of a trajectory; those of training
-        frames: pictures of a moving landscape
         out: the picture, .png, .svg or .pdf; null: none. Of view=energy: energy.webp, or .png (start, middle, end),
-            .webp, .gif or .mp4 (with ffmpeg); of view=pits .png. Of the page: dynamics.html, or another file. Of the
-            scoreboard: the folder scoreboard, or another one; what it has is kept
+            .webp, .gif or .mp4 (with ffmpeg); of view=pits: pits.png, or a film; of view=bounds: bounds.png. Of the
+            page: dynamics.html, or another file. Of the scoreboard: the folder scoreboard, or another one; what it has
+            is kept
         points: options of the points, of the networks, and the seed, which mean the same
         more: loss, reg, game and optimizer.PLAYER, which mean what they mean in `ganlab train`
 
@@ -50,9 +53,8 @@ class Dynamics(Contests, Command):
 
     what: Annotated[Sequence[str], Word("[table|page|scoreboard]")] = ()
     problem: str = "dirac"
-    view: Literal["verdict", "energy", "pits"] = "verdict"
+    view: Literal["verdict", "energy", "pits", "bounds"] = "verdict"
     iterations: Annotated[int, at_least(100)] = 4000
-    frames: Annotated[int, at_least(2), _ENERGY] = 60
     out: Annotated[str | None, PATH] = "dynamics.png"
     more: Annotated[Sequence[str], Passed(_OPTIONS, "loss=, reg=, game.OPTION=, optimizer.PLAYER.OPTION=")] = ()
     points: Annotated[
@@ -64,10 +66,8 @@ class Dynamics(Contests, Command):
             return self._view(" ".join(self.what))
         if changed := self.changed(Contests.__dataclass_fields__):
             raise GanlabError(f"{changed[0]} goes with `ganlab dynamics scoreboard`.")
-        if self.view == "energy":
-            return self._energy()
-        if self.view == "pits":
-            return self._pits()
+        if self.view != "verdict":
+            return self._look()
         from ganlab.core import registry
         from ganlab.dynamics.problems import PROBLEMS
 
@@ -124,6 +124,8 @@ class Dynamics(Contests, Command):
         return 0
 
     def _trained(self) -> int:
+        import torch
+
         from ganlab.dynamics import trained, training
 
         out = None if self.out is None else Path(self.out)
@@ -138,63 +140,19 @@ class Dynamics(Contests, Command):
         *lines, last = trained.lines(found, played, self.problem)
         print("\n".join(lines))
         if out is not None:
-            self._write(pictures, out)
+            write([torch.cat(pictures, 2)], out)
             print(f"picture: {out}")
         print(last)
         return 0
 
-    def _energy(self) -> int:
-        from ganlab.core import files
-        from ganlab.dynamics import energy, training
-        from ganlab.pictures import animation
-        from ganlab.sampling import scatter
-
-        out = Path(str(self.out) if self.changed(["out"]) else "energy.webp")
-        suffix = out.suffix.lower()
-        if suffix not in (".png", *animation.SUFFIXES):
-            raise GanlabError(f"out must end in .png, {', '.join(animation.SUFFIXES)}, got {self.out!r}.")
-        animation.refuse_without_ffmpeg(out)
-        data = self.problem if self.changed(["problem"]) else None
-        played = training.Training(training.configuration(data, [*self.more, *self.points]))
-        found = []
-        for each in energy.landscapes(played, self.iterations, 3 if suffix == ".png" else self.frames):
-            print(f"iteration {each.iteration:,}: median slope at the samples {each.slope:.3g}", flush=True)
-            found.append(each)
-        reals = played.points[: scatter.REALS]
-        self._write([energy.picture(each, reals) for each in found], out)
-        print(f"to look at: {files.typed(out)}")
-        return 0
-
-    def _pits(self) -> int:
-        from ganlab.core import files
-        from ganlab.dynamics import pits
-
-        if self.more:
-            raise GanlabError(f"{self.more[0]} has no effect: the landscape of view=pits stands still.")
-        out = Path(str(self.out) if self.changed(["out"]) else "pits.png")
-        if out.suffix.lower() != ".png":
-            raise GanlabError(f"out must end in .png, got {self.out!r}.")
-        found = pits.roll()
-        for each in found:
-            print(
-                f"momentum {each.momentum:g}: {each.left:,} of {pits.SAMPLES:,} samples leave the nearest pit, "
-                f"{each.reached} of 25 pits are reached"
-            )
-        self._write([pits.picture(each) for each in found], out)
-        print(f"to look at: {files.typed(out)}")
-        return 0
-
-    def _write(self, pictures: list[Any], out: Path) -> None:
-        """Write pictures side by side, or one after the other."""
-        import torch
-
-        from ganlab.pictures import animation
-        from ganlab.sampling import generation
-
-        try:
-            if out.suffix.lower() == ".png":
-                generation.write_png(torch.cat(pictures, 2), out)
-            else:
-                animation.write(pictures, out, back=False)
-        except OSError as error:
-            raise GanlabError(f"{out} cannot be written: {error.strerror or error}.") from error
+    def _look(self) -> int:
+        """Show what is no verdict."""
+        first = {"energy": "energy.webp", "pits": "pits.png", "bounds": "bounds.png"}[self.view]
+        out = Path(str(self.out) if self.changed(["out"]) else first)
+        words, problem = [*self.more, *self.points], self.problem if self.changed(["problem"]) else None
+        if self.view == "pits":
+            if idle := [*words, *self.changed(["problem", "iterations"])]:
+                raise GanlabError(f"{idle[0]} has no effect: the landscape of view=pits stands still.")
+            return self.show_pits(out)
+        show = self.show_energy if self.view == "energy" else self.show_bounds
+        return show(problem, self.iterations, out, words)

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ganlab.dynamics import behaviour, building, laboratory, offers, theory, tour, trajectories, verdicts
+import yaml
+
+from ganlab.core import files
+from ganlab.dynamics import behaviour, building, laboratory, offers, pits, theory, tour, trajectories, verdicts
 from ganlab.dynamics.quadrature import LEVELS, nodes
 from ganlab.reports import pages
 
@@ -14,8 +17,9 @@ FILE = "dynamics.html"
 TITLE = "Which GANs converge?"
 ITERATIONS = 4000  # most of a trajectory that is judged
 _ASSETS = Path(__file__).with_name("assets")
-MATHEMATICS = tuple(_ASSETS / name for name in ("dirac.js", "eigenvalues.js", "judgement.js", "settings.js"))
-_DRAWING = tuple(_ASSETS / name for name in ("pictures.js", "lecture.js"))
+MATHEMATICS = tuple(_ASSETS / name for name in ("dirac.js", "eigenvalues.js", "judgement.js", "settings.js", "pits.js"))
+_DRAWING = tuple(_ASSETS / name for name in ("pictures.js", "lecture.js", "rolling.js"))
+FILMS = _ASSETS / "films"
 
 
 def write(path: Path) -> Path:
@@ -30,6 +34,10 @@ def write(path: Path) -> Path:
         "dynamics.html",
         title=TITLE,
         problem=building.problem(offers.PROBLEM).about,
+        films=films(),
+        bounds=_embedded("bounds"),
+        rolled=pits.roll(),
+        samples=pits.SAMPLES,
         texts={**texts(), "numbers": json.dumps(numbers())},  # as text, of which no digit is lost
         **pages.with_scripts(["\n".join(scripts)]),
     )
@@ -48,9 +56,23 @@ def numbers() -> dict[str, Any]:
             module.__name__.rpartition(".")[2]: _constants(module)
             for module in (behaviour, theory, trajectories, laboratory)
         },
+        "pits": pits.plain(),
         "words": {name: value for name, value in vars(verdicts).items() if name.isupper() and isinstance(value, str)},
         "iterations": ITERATIONS,
     }
+
+
+def films() -> list[dict[str, str]]:
+    """Return the films of the energy view: ``title``, ``text``, ``look``, ``command`` and ``source``."""
+    known = yaml.safe_load(FILMS.with_suffix(".yaml").read_text(encoding="utf-8"))
+    return [
+        {**one, "command": f"ganlab dynamics view=energy {one['words']}", "source": _embedded(one["name"])}
+        for one in known
+    ]
+
+
+def _embedded(name: str) -> str:
+    return pages.embedded(files.read(FILMS / f"{name}.webp"), name, kind="webp").source
 
 
 def _constants(module: Any) -> dict[str, Any]:

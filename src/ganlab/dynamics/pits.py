@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,6 +37,11 @@ class Rolled:
     reached: int
     paths: Tensor
 
+    def left_at(self, step: int) -> int:
+        """Return how many samples are nearest to another pit than at the start after so many steps."""
+        first, now = (torch.cdist(self.paths[k], _centres()).argmin(1) for k in (0, step))
+        return int((first != now).sum())
+
 
 def roll(momenta: Sequence[float] = MOMENTA, seed: int = 0) -> list[Rolled]:
     """Roll the same samples down U(x) = -Σ_k d_k exp(-||x - c_k||²/2w²), for each momentum.
@@ -44,13 +50,9 @@ def roll(momenta: Sequence[float] = MOMENTA, seed: int = 0) -> list[Rolled]:
 
     v <- m v - a ∇U(x); x <- x + v, a heavy ball of a generator's samples in an energy that stands still
     """
-    modes = Grid(count=_PITS).modes
-    assert modes is not None
-    centres = modes.centres
-    random = randomness.generator("cpu", seed, "pits")
-    start = _SPREAD * torch.randn(SAMPLES, 2, generator=random, dtype=torch.float64)
+    centres, start = _centres(), _starts(seed)
     nearest = torch.cdist(start, centres).argmin(1)
-    found = []
+    found: list[Rolled] = []
     for momentum in momenta:
         x, v, paths = start, torch.zeros_like(start), [start]
         for _ in range(_STEPS):
@@ -81,14 +83,35 @@ def depths() -> Tensor:
     return 0.4 + 1.2 * torch.rand(_PITS, generator=random, dtype=torch.float64)
 
 
-def picture(rolled: Rolled) -> Tensor:
-    """Draw where samples end, and the paths of some: uint8 (3, side, side)."""
+def picture(rolled: Rolled, step: int = _STEPS, side: int = scatter.SIDE) -> Tensor:
+    """Draw where samples are after so many steps, and the paths of some: uint8 (3, side, side)."""
+    bounds = ((-_SHOWN, _SHOWN), (-_SHOWN, _SHOWN))
+    line = torch.linspace(-_SHOWN, _SHOWN, side, dtype=torch.float64)
+    places = torch.stack(torch.meshgrid(line, line.flip(0), indexing="xy"), 2)  # from the upper left corner on
+    height = energy(places.flatten(0, 1), _centres()).view(side, side)
+    below = coloured((height - height.min()).numpy() / float(height.max() - height.min()))
+    canvas = scatter.picture(rolled.paths[step], bounds=bounds, side=side, below=below, colour=SAMPLE)
+    return scatter.lines(canvas, rolled.paths[: step + 1, :_LINES], bounds) if step else canvas
+
+
+def plain() -> dict[str, Any]:
+    """Return the landscape and the starts as the page reads them."""
+    return {
+        "centres": _centres().tolist(),
+        "depths": depths().tolist(),
+        "starts": _starts(0).tolist(),
+        "width": _WIDTH,
+        "rate": _RATE,
+        "steps": _STEPS,
+    }
+
+
+def _starts(seed: int) -> Tensor:
+    random = randomness.generator("cpu", seed, "pits")
+    return _SPREAD * torch.randn(SAMPLES, 2, generator=random, dtype=torch.float64)
+
+
+def _centres() -> Tensor:
     modes = Grid(count=_PITS).modes
     assert modes is not None
-    bounds = ((-_SHOWN, _SHOWN), (-_SHOWN, _SHOWN))
-    line = torch.linspace(-_SHOWN, _SHOWN, scatter.SIDE, dtype=torch.float64)
-    places = torch.stack(torch.meshgrid(line, line.flip(0), indexing="xy"), 2)  # from the upper left corner on
-    height = energy(places.flatten(0, 1), modes.centres).view(scatter.SIDE, scatter.SIDE)
-    below = coloured((height - height.min()).numpy() / float(height.max() - height.min()))
-    canvas = scatter.picture(rolled.paths[-1], bounds=bounds, below=below, colour=SAMPLE)
-    return scatter.lines(canvas, rolled.paths[:, :_LINES], bounds)
+    return modes.centres

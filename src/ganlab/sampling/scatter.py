@@ -16,7 +16,7 @@ MARGIN = 0.15  # around the real points, as a share of their extent
 REAL, FAKE, OUTSIDE, LINE = (165, 165, 165), (30, 96, 190), (205, 50, 45), (255, 255, 255)
 _LEAST, _MOST = 1.5, 2.5  # radius of a point, in pixels
 _BINS = 100  # of a histogram
-_LETTERS = 12
+_LETTERS, _LINE = 12, 18  # height of text, and of a line of it below a picture
 
 Bounds = tuple[tuple[float, float], tuple[float, float]]
 Colour = tuple[int, int, int]
@@ -76,6 +76,16 @@ def lines(canvas: Tensor, paths: Tensor, bounds: Bounds, colour: Colour = LINE) 
         columns = (path[:, 0] - left) / (right - left) * (image.width - 1)
         rows = (top - path[:, 1]) / (top - bottom) * (image.height - 1)
         draw.line(list(zip(columns.tolist(), rows.tolist(), strict=True)), fill=colour, width=1)
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()
+
+
+def captioned(canvas: Tensor, texts: Sequence[str]) -> Tensor:
+    """Return a picture (3, H, W) with lines of text below it, (3, H + 18 a line, W)."""
+    image = Image.new("RGB", (canvas.shape[2], canvas.shape[1] + _LINE * len(texts)), "white")
+    image.paste(Image.fromarray(canvas.permute(1, 2, 0).contiguous().numpy()), (0, 0))
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=_LETTERS)
+    for number, text in enumerate(texts):
+        draw.text((6, canvas.shape[1] + _LINE * (number + 0.5)), text, fill=(40, 40, 40), font=font, anchor="lm")
     return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()
 
 
