@@ -1,16 +1,18 @@
 """Time a training iteration of ganlab against the reference implementation of the same network.
 
     git clone https://github.com/ajbrock/BigGAN-PyTorch && git clone https://github.com/kwotsin/mimicry
+    git clone https://github.com/LMescheder/GAN_stability
     python benchmarks/peers.py biggan_32 BigGAN-PyTorch width=64 batch=50
     OMP_NUM_THREADS=1 python benchmarks/peers.py sngan_32 mimicry width=128 rounds=20 clock=cpu
+    OMP_NUM_THREADS=1 python benchmarks/peers.py gan_stability_64 GAN_stability width=16 batch=16 clock=cpu
 
 Both play whole iterations in turns, in one process: the discriminator's steps, the generator's, optimizers
 and average, as each does them. The reference's iteration is its own code (``train_fns`` of BigGAN-PyTorch,
-``train_step`` of mimicry), imported from the checkout, with its published options. ganlab has the same
-networks (checked by the number of parameters), batch, steps and optimizer, and takes its batches from its
-loader. The last line is JSON.
+``train_step`` of mimicry, the trainer of GAN_stability), imported from the checkout, with its published
+options. ganlab has the same networks (checked by the number of parameters), batch, steps and optimizer, and
+takes its batches from its loader. The last line is JSON.
 
-Options: width (the reference's: ch, or ndf), batch, steps (of the discriminator), rounds, warmup, clock
+Options: width (the reference's: ch, ndf, or nfilter), batch, steps (of the discriminator), rounds, warmup, clock
 (wall, or cpu: time of the process, fair on a busy machine with one thread), threads, and any option of
 ``ganlab train`` with a dot or as +name=value, such as +state_updates=every_forward.
 """
@@ -137,6 +139,10 @@ CASES = {
          "discriminator.wide=false", INPLACE, *CIFAR),
         2, 1, networks=("sagan", "SAGAN"), generator_channels=2,
     ),
+    "gan_stability_64": Case(
+        64, 1, ("model=gan_stability", "loss=r1", "reg.r1.gamma=20", "generator.embedding_dim=1",
+                "discriminator.largest_width=512"), classes=0,
+    ),
     "sagan_128": Case(
         128, 5,
         ("model=sagan", "reg=sn", BOTH, BILINEAR, "discriminator.wide=false", INPLACE),
@@ -237,6 +243,34 @@ def mimicry(case: Case, checkout: Path, settings: Settings) -> Reference:
     return iterate, (generator, discriminator)
 
 
+def gan_stability(case: Case, checkout: Path, settings: Settings) -> Reference:
+    """One iteration of its ``Trainer`` with R1, and of its average, and (G, D)."""
+    sys.modules.setdefault("torchvision", _Absent("torchvision"))  # for its pictures
+    sys.path.insert(0, str(checkout))
+    networks = importlib.import_module("gan_training.models.resnet")
+    training, utils = importlib.import_module("gan_training.train"), importlib.import_module("gan_training.utils")
+    options: dict[str, Any] = {"nlabels": 1, "size": case.image_size, "embed_size": 1, "nfilter": settings.width}
+    generator = networks.Generator(256, nfilter_max=512, **options)
+    discriminator = networks.Discriminator(256, nfilter_max=512, **options)
+    if settings.reference_channels_last:
+        generator.to(memory_format=torch.channels_last), discriminator.to(memory_format=torch.channels_last)
+    averaged = networks.Generator(256, nfilter_max=512, **options)
+    optimizers = [
+        torch.optim.RMSprop(net.parameters(), 1e-4, alpha=0.99, eps=1e-8) for net in (generator, discriminator)
+    ]
+    trainer = training.Trainer(generator, discriminator, *optimizers, "standard", "real", 10.0)
+    images, _ = _data(case, settings, settings.batch)
+    labels = torch.zeros(settings.batch, dtype=torch.long)
+
+    def iterate() -> None:
+        trainer.discriminator_trainstep(images.clone(), labels, torch.randn(settings.batch, 256))
+        trainer.generator_trainstep(labels, torch.randn(settings.batch, 256))
+        with torch.no_grad():
+            utils.update_average(averaged, generator, 0.999)
+
+    return iterate, (generator, discriminator)
+
+
 def _data(case: Case, settings: Settings, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     images = torch.rand(count, 3, case.image_size, case.image_size) * 2 - 1
     if settings.reference_channels_last:
@@ -265,12 +299,18 @@ def ganlab(case: Case, settings: Settings) -> tuple[Callable[[], Any], tuple[nn.
     return Engine(built).iterate, (game.generator, game.discriminator)
 
 
+def _peer(name: str, case: Case) -> Callable[[Case, Path, Settings], Reference]:
+    if name.startswith("gan_stability"):
+        return gan_stability
+    return biggan_pytorch if case.script else mimicry
+
+
 def compare(name: str, checkout: Path, settings: Settings) -> dict[str, Any]:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
     case = CASES[name]
     with contextlib.redirect_stdout(io.StringIO()):
-        reference, theirs = (biggan_pytorch if case.script else mimicry)(case, checkout, settings)
+        reference, theirs = _peer(name, case)(case, checkout, settings)
     ours, networks = ganlab(case, settings)
     counts = [[sum(p.numel() for p in net.parameters()) for net in pair] for pair in (theirs, networks)]
     if counts[0] != counts[1]:

@@ -13,6 +13,7 @@ from ganlab.contracts.points import Points
 from ganlab.contracts.setting import Setting
 from ganlab.contracts.turn import Objectives, Player, Turn
 from ganlab.layers import state
+from ganlab.layers.convolution import differentiated_twice
 
 Kept = TypeVar("Kept")
 
@@ -57,6 +58,7 @@ class Passes:
         part_of: Any = None,
         sizes: Sequence[int] = (),
         role: str = "none",
+        twice: bool = False,
     ) -> Any:
         """Call the game's module ``name``. Its running state moves if its player has this turn and
         this is the module's first pass in the micro-batch (for a discriminator that is the pass
@@ -66,13 +68,15 @@ class Passes:
             part_of: The subject of the pass; calls with the same subject are parts of one pass.
             sizes: Of the batches that the inputs are a concatenation of; none: they are one.
             role: That of the images, if the pass is over some.
+            twice: Gradients by the inputs are to be differentiated again.
         """
         module = self.game.get_submodule(name)
         call = module if method == "forward" else getattr(module, method)
         part_of = object() if part_of is None else part_of
         first = self._first_pass.setdefault(name, part_of) is part_of
         moves = self.setting.every_forward or (self._plays(name) and first)
-        with state.passing(moves=moves, sizes=sizes, role=role), self.setting.timer(f"{name} forward"):
+        again = differentiated_twice(twice or bool(self.hooks.player_gradients))
+        with state.passing(moves=moves, sizes=sizes, role=role), self.setting.timer(f"{name} forward"), again:
             return call(*inputs)
 
     def seen(self, points: Points) -> Tensor:
@@ -110,7 +114,7 @@ class Passes:
         """Return logits of a separate pass, in the precision of the images and never compiled as a whole."""
         discriminator = cast(Any, self.game.get_submodule("discriminator"))
         images = self.seen(points)
-        with state.passing(role=points.role):
+        with state.passing(role=points.role), differentiated_twice():
             if not hasattr(discriminator, "head"):  # ``forward`` itself: a compiled module compiles its call only
                 return self.game.judged(discriminator.forward(images, *points.conditions))
             maps = discriminator.features(images, *points.conditions)
@@ -148,8 +152,9 @@ class Passes:
         return list(_parts(whole.float() if whole.dtype in (torch.bfloat16, torch.float16) else whole, sizes))
 
     def _judge(self, group: Sequence[Points], *inputs: Any, method: str = "forward", sizes: Sequence[int]) -> Any:
-        role = group[-1].role
-        return self.run("discriminator", *inputs, method=method, part_of=group[0], sizes=sizes, role=role)
+        own: dict[str, Any] = {"method": method, "part_of": group[0], "sizes": sizes, "role": group[-1].role}
+        # images that the view itself gave a gradient: a penalty asks for the input gradient there
+        return self.run("discriminator", *inputs, twice=any(map(_is_source, group)), **own)
 
     def _joined(self, group: Sequence[Points]) -> tuple[Tensor | None, list[Tensor | None], list[int]]:
         """Return the images as the discriminator sees them, its other inputs, and the number of images of each kind."""
@@ -165,6 +170,10 @@ class Passes:
 
     def _plays(self, module: str) -> bool:
         return self._owners.get(module) in self.turn.players
+
+
+def _is_source(points: Points) -> bool:
+    return points.images.is_leaf and points.images.requires_grad
 
 
 def _whole(parts: Sequence[Tensor | None]) -> Tensor | None:

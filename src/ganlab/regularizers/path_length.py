@@ -12,6 +12,7 @@ from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
 from ganlab.core.checks import at_least_zero, share
+from ganlab.layers.convolution import differentiated_twice
 from ganlab.regularizers.gradient_norm import power_of_norm
 
 
@@ -72,10 +73,12 @@ def path_lengths(view: View) -> Tensor:
                 steps = view.run("generator", z, labels, method="ws")[:, : generator.used_ws]  # type: ignore[misc]
             else:
                 steps = generator.styles(generator.mapping(z, labels))  # type: ignore[operator]
-            images = generator.synthesis(steps)  # type: ignore[operator]
+            with differentiated_twice():
+                images = generator.synthesis(steps)  # type: ignore[operator]
         else:
             steps = z.requires_grad_()
-            images = generator.forward(steps, labels)  # type: ignore[operator]
+            with differentiated_twice():
+                images = generator.forward(steps, labels)  # type: ignore[operator]
         noise = view.stream.draw_on_rank("path_length", images.shape, "normal").to(images)
         noise = noise / math.sqrt(math.prod(images.shape[2:]))
         (slope,) = torch.autograd.grad((images * noise).sum(), steps, create_graph=True)
