@@ -70,6 +70,14 @@ def test_a_scoreboard_goes_on_where_it_was_killed_and_ends_alike(whole: Path, tm
     assert [one.seed for one in results[0].trained] == [1, 2]
 
 
+def test_regularizers_have_options_of_their_own() -> None:
+    cell = Cell("ring", "hinge", "r1:gamma=0.1:interval_steps=2+sn")
+    assert cell.words == ["loss=hinge", "reg=[r1,sn]", "reg.r1.gamma=0.1", "reg.r1.interval_steps=2"]
+    assert cell.name == "ring_hinge_r1-gamma-0.1-interval_steps-2+sn"
+    assert not scoreboard.check(cell, SETTINGS).refusal
+    assert "'reg.r1.gama' is no option" in scoreboard.check(Cell("ring", "hinge", "r1:gama=0.1"), SETTINGS).refusal
+
+
 def test_other_settings_want_another_folder(whole: Path) -> None:
     with pytest.raises(GanlabError, match="with another kimg: give the same options to go on with it"):
         Board(whole, Settings(1.0, SETTINGS.rates, 2, SMALL))
@@ -135,6 +143,7 @@ def test_the_page_has_a_film_for_each_cell_and_what_was_left_out(whole: Path) ->
         (["scoreboard", "losses=hing"], "No adversarial loss is called 'hing'"),
         (["scoreboard", "losses=all,hinge"], "losses must be all, or a list"),
         (["scoreboard", "regs=r1,r1"], "regs names r1 twice"),
+        (["scoreboard", "losses=hinge", "problems=ring", "regs=r1:gamma"], "gamma"),
         (["scoreboard", "regs="], "regs must be all, or a list"),
         (["scoreboard", "rates=0"], "rates must be different positive numbers"),
         (["scoreboard", "rates=nan,1e-3"], "rates must be different positive numbers"),
