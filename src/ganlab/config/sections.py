@@ -231,7 +231,7 @@ class GuardOptions:
     strength: Annotated[float, at_least(1)] = 1.0
     patience: Count = 2
     explosion: Positive | None = 100.0
-    growth: Positive | None = 25.0
+    growth: Positive | None = 50.0
     unbounded: Positive | None = 1.5
     step: Positive | None = 0.3
     descent: Positive | None = 0.6

@@ -47,10 +47,10 @@ CASES: dict[str, tuple[Numbers, str, int, int]] = {  # numbers, then name, when 
     "a loss beyond float32": ({"discriminator/r1": [2e6]}, "explosion", 50, 50),
     "logits a hundred times as large": (
         {"discriminator/real_logits": [2, 2, 2, 2, 2, 2, 250, -250]}, "explosion", 400, 350),
-    "moments that grow thirtyfold in 100 iterations": (
-        {"guard/generator/moments": [5, 60, 150]}, "explosion", 150, 51),
-    "moments that grow thirtyfold in 200 iterations": (
-        {"guard/generator/moments": [50, 6, 20, 60, 180]}, "explosion", 250, 101),
+    "moments that grow sixtyfold in 100 iterations": (
+        {"guard/generator/moments": [5, 60, 300]}, "explosion", 150, 51),
+    "moments that grow sixtyfold in 200 iterations": (
+        {"guard/generator/moments": [50, 6, 20, 60, 360]}, "explosion", 250, 101),
     "logits that nothing bounds": ({"guard/discriminator/doubled": [8.0]}, "unbounded", 50, 50),
     "steps that go on as before whatever the gradient": (
         {"guard/generator/descent": [0.2, 0.9, 0.5, 0.3], "guard/generator/turn": [0.1, 0.01, 0.01, 0.01]},
@@ -95,6 +95,7 @@ def test_a_sign_is_seen_when_it_lasts_and_its_beginning_is_known(case: str) -> N
     [
         {"discriminator/real_logits": [2, 2, 2, 2, 2, 2, 250, 2, 250, 2]},
         {"guard/generator/moments": [5, 15, 30, 60, 120, 240]},
+        {"guard/discriminator/moments": [0.7, 18.2, 17.8, 17.2, 17.2, 16.6]},
         {"guard/generator/descent": [0.3, 0.3, 0.3], "guard/generator/turn": [0.01, 0.02, 0.01]},
         {"guard/generator/descent": [0.8, 0.5, 0.8, 0.5], "guard/generator/turn": [0.001] * 4},
         {"guard/generator/descent": [0.1] * 4},
