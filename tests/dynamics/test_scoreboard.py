@@ -107,6 +107,21 @@ def test_what_would_take_days_is_refused_with_the_time() -> None:
         scoreboard.refuse_long(3.5 * 86400, 12)
 
 
+def test_what_takes_too_long_is_refused_at_the_first_cell_that_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Cell] = []
+
+    def check(cell: Cell, settings: Settings) -> Checked:
+        looked.append(cell)
+        return Checked(cell, 3600.0)
+
+    monkeypatch.setattr(scoreboard, "check", check)
+    wanted = scoreboard.cells(["ring", "grid"], ["hinge", "minimax"], ["none", "r1", "r2", "sn", "drift"])
+    with pytest.raises(GanlabError, match=r"would take about 10\.0 hours, and hours=3 allows less"):
+        scoreboard.check_all(wanted, SETTINGS, hours=3, jobs=2)
+    assert len(looked) == 7
+    assert len(scoreboard.check_all(wanted, SETTINGS, hours=10, jobs=2)) == 20
+
+
 def test_rows_are_sorted_and_compared_with_the_first() -> None:
     def result(loss: str, values: Sequence[float]) -> Result:
         trained = tuple(Trained(k, 8, value, value, 1.0) for k, value in enumerate(values, 1))

@@ -55,13 +55,12 @@ class Contests:
         wanted = scoreboard.cells(problems, losses, regs)
         missing = board.missing(wanted)
         print(f"{len(wanted) - len(missing)} of {len(wanted)} cells are done; looking at the others", flush=True)
-        found = [scoreboard.check(cell, settings) for cell in missing]
+        found = scoreboard.check_all(missing, settings, self.hours, self.jobs)
         given = {"loss": _listed(self.losses), "reg": _listed(self.regs), "problem": problems}
         named = {part: several for part, several in given.items() if several != [scoreboard.ALL]}
         scoreboard.refuse_named(found, [cell for cell in wanted if cell not in missing], named)
         refused = [one for one in found if one.refusal]
         seconds = sum(one.seconds for one in found) / self.jobs
-        scoreboard.refuse_long(seconds, self.hours)
         todo = len(found) - len(refused)
         print(f"{todo} cells to train, about {scoreboard.duration(seconds)}; {len(refused)} are left out", flush=True)
         draw = partial(animation.write, back=False, quality=_QUALITY)

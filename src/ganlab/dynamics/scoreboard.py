@@ -229,6 +229,21 @@ def check(cell: Cell, settings: Settings) -> Checked:
     return Checked(cell, (built + one * iterations * (1 + _OTHERS)) * settings.trainings)
 
 
+def check_all(wanted: Sequence[Cell], settings: Settings, hours: float, jobs: int) -> list[Checked]:
+    """Look at cells; end where those so far take longer than was allowed.
+
+    Raises:
+        GanlabError: With the time that all of them would take, if it is too long.
+    """
+    found: list[Checked] = []
+    for cell in wanted:
+        found.append(check(cell, settings))
+        seconds = sum(one.seconds for one in found) / jobs
+        if seconds > 3600 * hours:
+            refuse_long(seconds * len(wanted) / len(found), hours)
+    return found
+
+
 def refuse_named(found: Sequence[Checked], done: Sequence[Cell], named: Mapping[str, Sequence[str]]) -> None:
     """Refuse a name that was given and goes with none of the others.
 
