@@ -18,7 +18,7 @@ from PIL import Image
 
 from ganlab import cli, importers
 from ganlab.core.errors import GanlabError
-from ganlab.importers import conversion, huggingface
+from ganlab.importers import conversion, huggingface, reading
 from ganlab.importers.network import Network, Tensors
 from ganlab.layers import spectral_norm
 from ganlab.layers.style_generator import StyleGenerator
@@ -291,7 +291,7 @@ def test_safetensors_are_read_without_a_library(tmp_path: Path) -> None:
         body += data
     header = json.dumps(table).encode()
     (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + body)
-    found = conversion._read(tmp_path / "x.safetensors")
+    found = reading.read(tmp_path / "x.safetensors")
     assert all(torch.equal(found[name], value) for name, value in tensors.items())
 
 

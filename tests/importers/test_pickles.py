@@ -18,7 +18,7 @@ from native import fill, inputs, read, thinned
 
 from ganlab import cli
 from ganlab.core.errors import GanlabError
-from ganlab.importers import conversion, pickles
+from ganlab.importers import conversion, legacy, pickles, reading
 from ganlab.runs.run import Run
 
 PROTO = b"\x80\x04"
@@ -229,3 +229,27 @@ def test_a_pickle_of_stylegan3_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(GanlabError, match="is no pickle of networks"):
         conversion.make_run(str(path), None, str(tmp_path / "run"))
+
+
+def test_hostile_models_in_torchs_older_format_run_nothing_and_are_one_sentence(tmp_path: Path) -> None:
+    """Each of the above behind the three pickles with which such a file begins."""
+    target, path, count = tmp_path / "touched", tmp_path / "model.pth", 0
+    head = b"".join(pickle.dumps(part, 2) for part in (pickles.MAGIC, 1001, {"little_endian": True}))
+    storage = b"(Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI%d\nNtQ"
+    more = [
+        ("a huge storage", PROTO + storage % 2**40 + b".", "larger than the file"),
+        ("numbers cut off", PROTO + storage % 4 + b"." + pickle.dumps(["0"], 2) + struct.pack("<q", 4), "cut off"),
+        ("an unknown key", PROTO + b"N." + pickle.dumps(["0"], 2) + struct.pack("<q", 4), "'0'"),
+        ("a class by its id", PROTO + b"(Vmodule\nVposix\nVa\nVb\ntQ.", "persistent id"),
+    ]
+    for name, content, said in [*((n, c, "") for n, c in hostile(target)), *more]:
+        with pytest.raises(Exception) as caught:
+            legacy.read(head + content)
+        assert said in str(caught.value), name
+        path.write_bytes(head + content)
+        with pytest.raises(GanlabError, match="no plain tensors that torch can read safely") as refused:
+            reading.read(path)
+        assert "\n" not in str(refused.value), name
+        assert not target.exists(), name
+        count += 1
+    assert count > 300

@@ -18,7 +18,7 @@ from ganlab.models import gan_stability, introvae, meg
 BATCH, CLASSES = 3, 5
 SIZE, LATENTS = 16, 6
 STABLE = {"width": 3, "largest_width": 6}
-INTRO = {"width": 3, "largest_width": 6}
+INTRO: dict[str, Any] = {"width": 3, "largest_width": 6}
 # name: ours, and what it takes: z, x, labels
 NETWORKS: dict[str, tuple[Callable[[], Any], str]] = {
     "gan_stability_generator": (

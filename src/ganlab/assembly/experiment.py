@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from ganlab.assembly import game, run_data, run_networks, size_check
+from ganlab.assembly import automatic, game, run_data, run_networks, size_check
 from ganlab.assembly.gan_module import GANModule
 from ganlab.config.configuration import Config
 from ganlab.contracts.dataset import Dataset
@@ -27,12 +27,14 @@ class Experiment:
         module: Plays the game.
         images: The prepared data, all splits; None if only the networks were asked for.
         data: All of them, with the labels that the data has, also where the run is unconditional.
+        automatic: A line about each option that was ``auto``.
     """
 
     config: Config
     module: GANModule
     images: Images | None
     data: RunData | None = None
+    automatic: Sequence[str] = ()
 
 
 def build(config: Config, with_data: bool = True, data: RunData | None = None) -> Experiment:
@@ -46,8 +48,10 @@ def build(config: Config, with_data: bool = True, data: RunData | None = None) -
         GanlabError: With every mistake in options, one sentence each.
     """
     reads = with_data and data is None
+    lines: list[str] = []
     if reads:
         config, source = run_networks.completed(config)
+        config, lines = automatic.filled(config)
     else:
         run_data.refuse_incomplete(config)
     size_check.refuse_batches(config)
@@ -60,7 +64,7 @@ def build(config: Config, with_data: bool = True, data: RunData | None = None) -
     config = _with_length(config, played.growth)
     shares = _label_shares(config, images, {} if data is None else data.splits)
     module = GANModule.assembled(config, played, parts, shares)
-    return Experiment(config, module, images, data)
+    return Experiment(config, module, images, data, lines)
 
 
 def _with_used_labels(images: Images, num_classes: int) -> Images:

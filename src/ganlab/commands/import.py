@@ -24,8 +24,8 @@ class Import(Command):
       ganlab train init=runs/deep data=zip data.path=flowers.zip
 
     Args:
-        format: found out by the tensors' names: biggan_pytorch, gan_zoo, huggingface, mimicry, pggan_tensorflow,
-            r3gan, rosinality, stylegan2_ada, stylegan_tensorflow
+        format: found out by the tensors' names: biggan_pytorch, gan_stability, gan_zoo, huggingface, introvae, meg,
+            mimicry, pggan_tensorflow, r3gan, rosinality, stylegan2_ada, stylegan_tensorflow
         out: the run folder; null: a new one under runs
         truncation: of huggingface: the truncation that the run samples at, for which it has statistics of its own
         overrides: what tensors do not tell, such as generator.norm_eps=1e-4

@@ -3,15 +3,17 @@
 A format's module has
 
 - ``NAME`` and ``ABOUT``: what ``format=`` takes, and what it is in a line;
-- ``role(tensors)``: "generator" or "discriminator" if the tensors' names are this format's, else None;
-- ``generator(tensors, **options)`` and ``discriminator(tensors, image)``: a `Network` each, ``image`` being that of
-  the generator's;
+- ``role(tensors)``: "generator", "discriminator" or another role of a game if the tensors' names are this format's,
+  else None;
+- ``generator(tensors, **options)``, and for each other role a function of its name, such as
+  ``discriminator(tensors, image)``: a `Network` each, ``image`` being that of the generator's;
 
 and, if it needs them,
 
 - ``OPTIONS``: what ``generator`` takes, with defaults; ``ganlab import`` takes it as well;
 - ``networks(content)``: tensors by role, of a file that holds several networks; None if it is not this format's;
 - ``classes(discriminator)``: the number of classes, which generators then find as ``tensors.classes``;
+- ``BESIDE``: the roles that its games have beside the generator, if they are not the discriminator alone;
 - ``AVERAGES``: how files of averaged generators are called, beside those with ``ema`` in their names;
 - ``STAND_INS``: (class, name): what is made of objects of a class that files name, instead of refusing them.
 """

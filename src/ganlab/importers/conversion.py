@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +10,6 @@ from types import ModuleType
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,20 +18,17 @@ from ganlab.assembly import experiment
 from ganlab.assembly.experiment import Experiment
 from ganlab.config import compose
 from ganlab.config.compose import Inherited
+from ganlab.contracts.game import Game
 from ganlab.contracts.plan import Progress
-from ganlab.core.differences import differences, is_plain
+from ganlab.core.differences import differences
 from ganlab.core.errors import GanlabError, few, suggestion
-from ganlab.core.files import unreadable
-from ganlab.importers import pickles
+from ganlab.importers import reading
 from ganlab.importers.network import COUNTERS, Network, Tensors
 from ganlab.runs import checkpoints, run_folder
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 
-SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".npz")
-PICKLES = (".pkl", ".pickle")
 WRAPPINGS = ("model_state_dict", "state_dict")
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-SAFE = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
 
 
 @dataclass(frozen=True)
@@ -84,12 +77,10 @@ def make_run(
     """
     chosen, parts = _chosen(path, format_name, options or {})
     by_role = _assign(parts, path)
-    if "generator" not in by_role and "average" not in by_role:
-        raise GanlabError(f"{path} has a discriminator only; give the folder that its generator is in as well.")
-    messages = []
     part = by_role.get("generator", by_role.get("average"))
-    assert part is not None
-    discriminator = None
+    if part is None:
+        raise GanlabError(f"{path} has a {next(iter(by_role))} only; give the folder that its generator is in as well.")
+    messages = []
     with _of_foreign_shapes(path):
         if "discriminator" in by_role and hasattr(chosen, "classes"):
             classes = chosen.classes(by_role["discriminator"].tensors)
@@ -97,18 +88,23 @@ def make_run(
                 each.tensors.classes = classes
         generator = chosen.generator(part.tensors, **(options or {}))
         average = chosen.generator(by_role["average"].tensors, **(options or {})) if "average" in by_role else generator
-        if "discriminator" in by_role:
-            discriminator = chosen.discriminator(by_role["discriminator"].tensors, generator.image)
-    if discriminator is None:
-        messages.append(f"{path} has no discriminator: the run's has fresh weights.")
+        beside = {
+            role: getattr(chosen, role)(each.tensors, generator.image)
+            for role, each in by_role.items()
+            if role not in ("generator", "average")
+        }
+    wanted = getattr(chosen, "BESIDE", ("discriminator",))
+    messages += [f"{path} has no {role}: the run's has fresh weights." for role in wanted if role not in beside]
     if "generator" not in by_role:
         messages.append(f"{path} has the averaged generator only: the run's generator starts from it.")
-    built = _build(chosen, generator, discriminator, part.iteration, overrides)
+    built = _build(chosen, generator, beside, part.iteration, overrides)
     module: Any = built.module
     _fill(module.game.generator, generator, part.path)
+    for role, network in beside.items():
+        _fill(_own(module.game, role), network, by_role[role].path)
+    for name in module.average:  # others than the generator's are in no file
+        module.average[name].load_state_dict(module.game.get_submodule(name).state_dict())
     _fill(module.average["generator"], average, by_role.get("average", part).path)
-    if discriminator is not None:
-        _fill(module.game.discriminator, discriminator, by_role["discriminator"].path)
     module.progress = Progress(iteration=part.iteration)
     with run_folder.claimed(out, name=chosen.NAME) as folder:
         _write(built, folder)
@@ -122,7 +118,7 @@ def _chosen(path: str, format_name: str | None, options: Mapping[str, Any]) -> t
         raise GanlabError(
             f"format={format_name} is not known.{suggestion(format_name, formats)} Formats: {', '.join(formats)}."
         )
-    files = _files(path)
+    files = reading.files(path)
     with _of_foreign_shapes(path):
         chosen, parts = recognise(files, {format_name: formats[format_name]} if format_name else formats, path)
     for name in options:
@@ -179,71 +175,6 @@ def _parts(module: ModuleType, files: Mapping[Path, Any]) -> list[Part]:
     return parts
 
 
-def _files(given: str) -> dict[Path, Any]:
-    path = Path(os.path.expanduser(given))
-    if os.path.isfile(path):
-        return {path: _read(path)}
-    if not os.path.isdir(path):
-        raise GanlabError(f"There is no file {given}.")
-    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and os.path.isfile(file))
-    pickles = [file for file in path.iterdir() if file.suffix in PICKLES]
-    if not files and pickles:
-        return {pickles[0]: _read(pickles[0])}
-    if not files:
-        raise GanlabError(f"{given} has no checkpoint in it: no file that ends in {', '.join(SUFFIXES)}.")
-    return {file: _read(file) for file in files}
-
-
-def _read(path: Path) -> Any:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if path.suffix in PICKLES:
-        return pickles.read(path.read_bytes(), str(path))
-    try:
-        if path.suffix == ".safetensors":
-            return _read_safetensors(path)
-        if path.suffix == ".npz":
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # numpy leaves a torn one open
-                return {name: torch.from_numpy(np.array(file[name])) for name in file.files}
-        with torch.serialization.safe_globals(importers.stand_ins()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        _refuse_strange(content)
-        return content
-    except Exception as error:  # whatever a torn or foreign file makes pickle, zipfile or torch raise
-        first = (str(error).splitlines() or [""])[0][:120]
-        raise GanlabError(
-            f"{path} holds no plain tensors that torch can read safely ({type(error).__name__}: {first})."
-        ) from error
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The format is a length, a JSON table of types, shapes and offsets, and the bytes."""
-    content = path.read_bytes()
-    (length,) = struct.unpack("<Q", content[:8])
-    table = json.loads(content[8 : 8 + length])
-    body = bytearray(content[8 + length :])
-    tensors = {}
-    for name, entry in table.items():
-        if name != "__metadata__":
-            start, end = entry["data_offsets"]
-            values = torch.frombuffer(body[start:end], dtype=SAFE[entry["dtype"]]) if end > start else torch.empty(0)
-            tensors[name] = values.reshape(entry["shape"])
-    return tensors
-
-
-def _refuse_strange(content: Any) -> None:
-    """Refuse tensors that are sparse, quantized, complex or on no device."""
-    if isinstance(content, Tensor) and (not is_plain(content) or content.is_complex()):
-        raise ValueError("a tensor is sparse, quantized, complex or on no device")
-    if isinstance(content, Mapping):
-        content = list(content.values())
-    if isinstance(content, (list, tuple)):
-        for part in content:
-            _refuse_strange(part)
-
-
 def _unwrapped(content: Any) -> tuple[dict[str, Tensor], int]:
     """Return the tensors of a file's content, and its iterations if it has them."""
     iteration = 0
@@ -275,30 +206,39 @@ def _assign(parts: Sequence[Part], given: str) -> dict[str, Part]:
 
 
 def _build(
-    chosen: ModuleType, generator: Network, discriminator: Network | None, iteration: int, overrides: Sequence[str]
+    chosen: ModuleType, generator: Network, beside: Mapping[str, Network], iteration: int, overrides: Sequence[str]
 ) -> Experiment:
+    """Build the run of a generator and of what its format has beside it, by role."""
     size, channels, classes = generator.image
-    choices: dict[str, str] = {"model": generator.component, "generator": generator.component, "data": "folder"}
+    choices: dict[str, Any] = {"model": generator.component, "generator": generator.component, "data": "folder"}
     # batch statistics of a channels-last map are summed plainly by torch on a CPU, and then 1e-5 off what others have
     values: dict[str, Any] = {"state_updates": "every_forward", "channels_last": False}
     values |= {"data.image_size": size, "data.image_channels": channels, "data.num_classes": classes}
     values |= {f"generator.{name}": value for name, value in generator.options.items()}
-    if discriminator is not None:
-        choices["discriminator"] = discriminator.component
-        values |= {f"discriminator.{name}": value for name, value in discriminator.options.items()}
-    else:
-        values |= {f"discriminator.{name}": generator.options[name] for name in generator.common}
-    networks = {"generator": generator, "discriminator": discriminator}
+    for role in getattr(chosen, "BESIDE", ("discriminator",)):
+        if role in beside:
+            choices[role] = beside[role].component
+            values |= {f"{role}.{name}": value for name, value in beside[role].options.items()}
+        else:
+            values |= {f"{role}.{name}": generator.options[name] for name in generator.common}
+    networks = {"generator": generator, "discriminator": beside.get("discriminator")}
     players = [name for name, network in networks.items() if (generator if network is None else network).normalized]
     if players:
         choices["reg"] = "sn"
         values |= {"reg.sn.players": players, "reg.sn.eps": chosen.SN_EPS}
         if any(network is not None and network.stored for network in networks.values()):
             values["reg.sn.evaluation"] = "stored"
-    for key, value in generator.settings.items():
-        (values if "." in key else choices)[key] = value
+    for network in (generator, *beside.values()):
+        for key, value in network.settings.items():
+            (values if "." in key else choices)[key] = value
     values["trainer.max_steps"] = iteration
     return experiment.build(compose.read(overrides, Inherited(choices, values)), with_data=False)
+
+
+def _own(game: Game, role: str) -> nn.Module:
+    """The network of a role: a module of a player, or the encoder inside of the one that judges."""
+    roles = {name: module for player in game.players.values() for name, module in player.modules.items()}
+    return roles[role] if role in roles else roles["discriminator"].get_submodule(role)
 
 
 def _fill(ours: nn.Module, network: Network, path: Path) -> None:

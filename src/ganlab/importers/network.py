@@ -173,6 +173,21 @@ def side(area: int, what: str) -> int:
     return root
 
 
+def largest_width(channels: Sequence[int], source: str) -> int:
+    """The bound B with which maps that are 2^i times smaller than the image have min(width·2^i, B) channels.
+
+    Args:
+        channels: Of the maps, the largest map first.
+
+    Raises:
+        GanlabError: If there is none.
+    """
+    most = max(channels)
+    if list(channels) != [min(channels[0] * 2**i, most) for i in range(len(channels))]:
+        raise GanlabError(f"{source} has maps of {list(channels)} channels, which do not double up to a largest width.")
+    return most
+
+
 def one_or_several(places: Sequence[int]) -> int | tuple[int, ...]:
     """Heights as the option ``attention`` takes them."""
     if not places:

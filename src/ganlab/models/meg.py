@@ -25,12 +25,18 @@ def _initialize(network: nn.Module) -> None:
             nn.init.normal_(module.weight, 1.0, 0.02)
 
 
+def _widths(count: int, width: int, largest_width: int | None) -> list[int]:
+    """Channels of the maps that are 1, 2, 4, ... times smaller than the image."""
+    check_positive(width=width, largest_width=1 if largest_width is None else largest_width)
+    return [min(width * 2**i, largest_width or width * 2**i) for i in range(count + 1)]
+
+
 class Generator(nn.Module):
     """The generator of MEG.
 
     z -> linear -> [4×4 transposed convolution of stride 2, BN, relu] for each doubling -> 3×3 convolution -> tanh
 
-    Channels halve with each doubling, down to ``width``.
+    A map that is 2ⁱ times smaller than the image has min(width·2ⁱ, largest_width) channels.
 
     Source: Kumar et al. 2019 (arXiv:1901.08508), with the layers of the authors' code at 32 pixels, for any size.
 
@@ -39,6 +45,7 @@ class Generator(nn.Module):
         image_channels: C.
         latent_dim: Length of z.
         width: Channels of the largest map.
+        largest_width: Most channels that a map has; null: no bound. The authors have 512 for CelebA at 64 pixels.
 
     Shape: z (B, latent_dim) -> (B, C, H, W). Labels are ignored.
 
@@ -50,18 +57,24 @@ class Generator(nn.Module):
     num_classes = 0
 
     def __init__(
-        self, image_size: Size = 32, image_channels: int = 3, *, latent_dim: int = 128, width: int = 64
+        self,
+        image_size: Size = 32,
+        image_channels: int = 3,
+        *,
+        latent_dim: int = 128,
+        width: int = 64,
+        largest_width: int | None = None,
     ) -> None:
         super().__init__()
         check_positive(width=width, latent_dim=latent_dim, image_channels=image_channels)
         self.base, count = doublings(image_size)
         height, breadth = (side * 2**count for side in self.base)
         self.image_shape, self.latent_dim = (image_channels, height, breadth), latent_dim
-        widths = [width * 2**i for i in reversed(range(count + 1))]
+        widths = _widths(count, width, largest_width)[::-1]
         self.linear = nn.Linear(latent_dim, widths[0] * math.prod(self.base))
         self.convs = nn.ModuleList([nn.ConvTranspose2d(n, m, 4, stride=2, padding=1) for n, m in pairwise(widths)])
         self.norms = nn.ModuleList([BatchNorm(m) for m in widths[1:]])
-        self.output = nn.ConvTranspose2d(width, image_channels, 3, padding=1)
+        self.output = nn.ConvTranspose2d(widths[-1], image_channels, 3, padding=1)
         _initialize(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -75,13 +88,13 @@ class Generator(nn.Module):
 class _Body(nn.Module):
     """[3×3 convolution, 4×4 convolution of stride 2] for each halving -> 3×3 convolution, all with leaky relus."""
 
-    def __init__(self, image_size: Size, image_channels: int, width: int) -> None:
+    def __init__(self, image_size: Size, image_channels: int, width: int, largest_width: int | None) -> None:
         super().__init__()
         check_positive(width=width, image_channels=image_channels)
         base, count = doublings(image_size)
         height, breadth = (side * 2**count for side in base)
         self.image_shape = (image_channels, height, breadth)
-        widths = [image_channels, *(width * 2**i for i in range(count + 1))]
+        widths = [image_channels, *_widths(count, width, largest_width)]
         convs: list[nn.Module] = []
         for i, (n, m) in enumerate(pairwise(widths)):
             convs.append(nn.Conv2d(n, m, 3, padding=1))
@@ -107,6 +120,7 @@ class Discriminator(nn.Module):
         image_size: H, or (H, W): a base of 4 to 15 pixels doubled at least once.
         image_channels: C.
         width: Channels of the largest map.
+        largest_width: Most channels that a map has; null: no bound. The authors have 512 for CelebA at 64 pixels.
 
     Shape: x (B, C, H, W) -> features (B, feature_channels, h, w), logits (B,). Labels are ignored.
 
@@ -117,9 +131,11 @@ class Discriminator(nn.Module):
     image_sizes = Doublings()
     num_classes = 0
 
-    def __init__(self, image_size: Size = 32, image_channels: int = 3, *, width: int = 64) -> None:
+    def __init__(
+        self, image_size: Size = 32, image_channels: int = 3, *, width: int = 64, largest_width: int | None = None
+    ) -> None:
         super().__init__()
-        self.body = _Body(image_size, image_channels, width)
+        self.body = _Body(image_size, image_channels, width, largest_width)
         self.image_shape, self.feature_channels = self.body.image_shape, self.body.channels
         self.linear = nn.Linear(self.body.length, 1)
         _initialize(self)
@@ -146,6 +162,7 @@ class Statistics(nn.Module):
         image_channels: C.
         latent_dim: Length of z.
         width: Channels of the largest map.
+        largest_width: Most channels that a map has; null: no bound. The authors have 512 for CelebA at 64 pixels.
 
     Shape: x (B, C, H, W), z (B, latent_dim) -> (B,). Labels are ignored.
 
@@ -156,11 +173,17 @@ class Statistics(nn.Module):
     image_sizes = Doublings()
 
     def __init__(
-        self, image_size: Size = 32, image_channels: int = 3, latent_dim: int = 128, *, width: int = 64
+        self,
+        image_size: Size = 32,
+        image_channels: int = 3,
+        latent_dim: int = 128,
+        *,
+        width: int = 64,
+        largest_width: int | None = None,
     ) -> None:
         super().__init__()
         check_positive(latent_dim=latent_dim)
-        self.body = _Body(image_size, image_channels, width)
+        self.body = _Body(image_size, image_channels, width, largest_width)
         self.image_shape, self.latent_dim = self.body.image_shape, latent_dim
         self.image = nn.Linear(self.body.length, latent_dim)
         self.both = nn.Linear(2 * latent_dim, self.body.channels)

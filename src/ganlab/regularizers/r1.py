@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
 from torch import Tensor
 
 from ganlab.core.checks import at_least_zero
+from ganlab.regularizers import automatic_gamma
 from ganlab.regularizers.finite_difference import Slopes
 from ganlab.regularizers.input_penalty import InputPenalty
 
@@ -18,7 +22,8 @@ class R1(InputPenalty):
     It shares the main forward pass, in float32 and eagerly; in turns of its own it makes its own.
 
     Args:
-        gamma: Strength in the gamma/2 convention, at least 0.
+        gamma: Strength in the gamma/2 convention, at least 0. ``auto``: from the images' size and the batch of a run,
+            see `ganlab.regularizers.automatic_gamma`, which the run says when it begins.
         interval_steps: 1: in every turn of the discriminator; k > 1: every k-th iteration, k times as
             strong (StyleGAN2: 16).
         estimator: ``exact``, or ``finite_difference``: E[(D(x + eps n) - D(x))^2] / eps^2 for E||dD/dx||^2, with
@@ -32,16 +37,19 @@ class R1(InputPenalty):
         ValueError: If an option is out of range.
     """
 
+    penalizes = "real"
+    automatic: ClassVar[Mapping[str, Any]] = {"gamma": automatic_gamma.gamma}
+
     def __init__(
         self,
-        gamma: float = 10.0,
+        gamma: float | Literal["auto"] = 10.0,
         interval_steps: int = 1,
         estimator: str = "exact",
         eps: float = 0.01,
         share: float = 0.25,
     ) -> None:
         super().__init__("r1", "real", interval_steps, Slopes(estimator, eps, share))
-        self.gamma = at_least_zero("gamma", gamma)
+        self.gamma = at_least_zero("gamma", automatic_gamma.known(gamma))
 
     def penalty(self, squared: Tensor) -> Tensor:
         return self.gamma / 2 * squared

@@ -1,4 +1,4 @@
-"""The three lines with which a run begins: its data, its networks, its length."""
+"""The lines with which a run begins: its data, its networks, its length, and what ``auto`` came to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ WIDTH = 100
 
 
 def lines(built: Experiment, world_size: int, progress: Progress) -> list[str]:
-    """Return three lines: the data, the networks, the length; details are left out of a line wider than `WIDTH`.
+    """Return three lines, the data, the networks, the length, and one for each option that was ``auto``.
+
+    Details are left out of a line wider than `WIDTH`.
 
     Args:
         built: With data.
@@ -30,7 +32,8 @@ def lines(built: Experiment, world_size: int, progress: Progress) -> list[str]:
         progress: The progress of a resumed run; zero for a new one.
     """
     assert built.data is not None
-    return [_data(built.config, built.data), _networks(built), _length(built, built.data, world_size, progress)]
+    length = _length(built, built.data, world_size, progress)
+    return [_data(built.config, built.data), _networks(built), length, *built.automatic]
 
 
 def _data(config: Config, data: RunData) -> str:
