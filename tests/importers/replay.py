@@ -62,7 +62,11 @@ BOTH = {player: term(player) for player in ("discriminator", "generator")}
 
 
 def play(
-    case: str, chosen: Case, about: About, monkeypatch: pytest.MonkeyPatch
+    case: str,
+    chosen: Case,
+    about: About,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: torch.dtype = torch.float64,
 ) -> tuple[GameModule, list[Terms], dict[str, Translated]]:
     networks = {name: chosen.translated(case, about, name) for name in about["shapes"]}
     composed = compose.composed([*chosen.words, "data=digits", "data.image_channels=3"])
@@ -78,7 +82,7 @@ def play(
     # the recipe's half-life in iterations stays what it is, though an iteration shows fewer images
     if isinstance(composed["ema"]["half_life_kimg"], float):
         composed["ema"]["half_life_kimg"] *= composed["data"]["batch_size"] / recipes_batch
-    module = experiment.build(configuration.checked(composed), with_data=False).module.double()
+    module = experiment.build(configuration.checked(composed), with_data=False).module.to(precision)
     for name, network in networks.items():
         load(parts(module, name), network.state)
     load([("", module.average["generator"])], networks["G"].state)
@@ -88,7 +92,7 @@ def play(
     module.begin()
     draws = Draws(case)
     for name in ("draw", "draw_on_rank", "draw_shared"):
-        monkeypatch.setattr(Stream, name, drawing(draws, composed["data"]["num_classes"]))
+        monkeypatch.setattr(Stream, name, drawing(draws, composed["data"]["num_classes"], precision))
     terms: list[Terms] = []
     objectives = View.objectives
 
@@ -126,19 +130,19 @@ def tensors_of(modules: list[tuple[str, nn.Module]]) -> dict[str, Tensor]:
     return {prefix + name: value for prefix, module in modules for name, value in module.state_dict().items()}
 
 
-def drawing(draws: Draws, classes: int) -> Callable[..., Tensor]:
+def drawing(draws: Draws, classes: int, precision: torch.dtype) -> Callable[..., Tensor]:
     def draw(self: Stream, purpose: str, shape: Sequence[int], distribution: str = "normal") -> Tensor:
         if purpose == "labels":
             return (draws.labels(shape[0], classes).double().add(0.5) / classes).float()
         if purpose == "order of codes":  # the order in which uniform numbers stand
             return torch.empty(shape).scatter_(0, draws.order(shape[0]), torch.arange(shape[0]) / shape[0])
         if purpose.startswith("vib"):
-            return draws.noise(*shape)
+            return draws.noise(*shape).to(precision)
         if purpose == "dequantization":
-            return draws.dequantization(*shape)
+            return draws.dequantization(*shape).to(precision)
         if purpose.startswith("dropout"):
-            return draws.mask(purpose, *shape)
-        return draws.uniform(*shape) if distribution == "uniform" else draws.normal(*shape)
+            return draws.mask(purpose, *shape).to(precision)
+        return (draws.uniform(*shape) if distribution == "uniform" else draws.normal(*shape)).to(precision)
 
     return draw
 

@@ -76,7 +76,7 @@ def read(path: Path) -> Any:
 
 
 def _of_torch(path: Path) -> Any:
-    """What torch.save wrote; a whole model of the older format is read by `legacy`."""
+    """Return what torch.save wrote; a whole model of the older format is read by `legacy`."""
     try:
         with torch.serialization.safe_globals(importers.stand_ins()):
             return torch.load(path, map_location="cpu", weights_only=True)
