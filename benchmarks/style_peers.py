@@ -4,11 +4,11 @@
     OMP_NUM_THREADS=1 python benchmarks/style_peers.py stylegan2_32 stylegan2-ada-pytorch
     OMP_NUM_THREADS=1 python benchmarks/style_peers.py r3gan_32 R3GAN rounds=20
 
-Both play in turns, in one process, on one thread; times are the processor's. A round is 16 iterations of StyleGAN2, with
-its lazy turns of R1 and path length, or one of R3GAN. The reference is the checkout's networks and loss, and the loop of
-its training/training_loop.py, in single precision, without custom kernels (its path for a CPU), augmentation and data
-loading; ganlab takes its batches from its loader. The networks have the same number of parameters. Memory is the most
-that a process of its own holds in its first two rounds, beyond what it holds before. The last line is JSON.
+Both play in turns, in one process, on one thread; times are the processor's. A round is 16 iterations of StyleGAN2,
+with its lazy turns of R1 and path length, or one of R3GAN. The reference is the checkout's networks and loss, and the
+loop of its training/training_loop.py, in single precision, without custom kernels (its path for a CPU), augmentation
+and data loading; ganlab takes its batches from its loader. The networks have the same number of parameters. Memory is
+the most that a process of its own holds in its first iterations, beyond what it holds before. The last line is JSON.
 
 Options: batch (16), rounds (8), warmup (1).
 """
@@ -164,9 +164,9 @@ def memory(words: list[str], side: str) -> float:
     return float(told.stdout.split()[-1])
 
 
-def measure_memory(cycle: Callable[[], Any]) -> float:
+def measure_memory(cycle: Callable[[], Any], iterations: int) -> float:
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    for _ in range(2):
+    for _ in range(2 if iterations == 1 else 1):  # optimizers have their state from the first step on
         cycle()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before / 2**20
 
@@ -182,7 +182,12 @@ def main(words: list[str]) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if "only" in options:
-        print(measure_memory((theirs(name, checkout, batch) if options["only"] == "theirs" else ours(name, batch))[0]))
+        print(
+            measure_memory(
+                (theirs(name, checkout, batch) if options["only"] == "theirs" else ours(name, batch))[0],
+                1 if name.startswith("r3gan") else CYCLE,
+            )
+        )
         return
     sides = theirs(name, checkout, batch), ours(name, batch)
     counts = [[sum(p.numel() for p in net.parameters()) for net in networks] for _, networks in sides]
