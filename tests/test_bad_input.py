@@ -111,7 +111,7 @@ WRONG = {
     "train ema.half_life_kimg=inf": "ema.half_life_kimg must be a finite number, got inf.",
     "train clip=3": "clip must be a limit for each player, such as clip.generator=1.0, got 3.",
     "train clip.generator=nan": "clip.generator must be a finite number or null, got nan.",
-    "train reg=r1 reg.r1.gamma=nan": "reg.r1.gamma must be a finite number, got nan.",
+    "train reg=r1 reg.r1.gamma=nan": "reg.r1.gamma must be a finite number or auto, got nan.",
     "train optimizer.generator.lr=inf": "optimizer.generator.lr must be a finite number, got inf.",
     f"train seed={'9' * 5000}": "cannot be read: its value is too long.",
     f"train seed={'[' * 2000}{']' * 2000}": "cannot be read: its value is too long.",

@@ -61,5 +61,5 @@ def test_auto_without_images_or_a_run_is_refused_in_a_sentence() -> None:
         automatic.filled(read(*ONE, "data.image_size=1"))
     with pytest.raises(ValueError, match=r"gamma=auto follows from .* give a number here"):
         R1(gamma="auto")
-    with pytest.raises(GanlabError, match=r"reg\.r1\.gamma must be a number or one of auto, got 'aut'"):
+    with pytest.raises(GanlabError, match=r"reg\.r1\.gamma must be a number or auto, got 'aut'"):
         read("loss=r1", "reg.r1.gamma=aut")

@@ -195,7 +195,8 @@ def convert(value: Any, annotation: Any) -> Any:
     if origin is Literal:
         found = [choice for choice in args if choice == value and isinstance(choice, bool) == isinstance(value, bool)]
         if not found:
-            raise ValueError(f"must be one of {', '.join(map(str, args))}, got {shown(value)}{_near(value, args)}")
+            choices = f"{'one of ' * (len(args) > 1)}{', '.join(map(str, args))}"
+            raise ValueError(f"must be {choices}, got {shown(value)}{_near(value, args)}")
         return found[0]
     if annotation in _SIMPLE:
         words, types_of_values = _SIMPLE[annotation]
