@@ -74,11 +74,38 @@ def test_w_and_its_layers_come_near_a_picture_and_the_path_there_is_kept(styled:
                                   style=styles.Style(noise="fixed"))  # fmt: skip
     distance = projection.distance_to(targets, "none")
     for space, shape in (("w", (2, 8)), ("w+", (2, 4, 8))):
-        found = projection.project(styled, targets, None, space, distance, iterations=120)
+        found = projection.project(styled, targets, None, space, distance, iterations=120, noise="fixed")
         assert found.codes.shape == shape
         first = (found.path[0] - targets).square().mean().sqrt()
         assert float(found.errors.max()) < 0.5 * float(first)
         assert torch.equal(found.path[-1], found.images)
+
+
+def test_noise_that_is_optimized_comes_nearer_to_a_picture_with_noise_and_stays_noise(
+    styled: Run, tmp_path: Path
+) -> None:
+    for layer in styled.generator.synthesis.noises:
+        torch.nn.init.constant_(layer.weight, 0.5)
+    targets = styled.sample(2, seed=1, noise="random")
+    distance = projection.distance_to(targets, "none")
+    fixed, found = (
+        projection.project(styled, targets, None, "w", distance, iterations=100, noise=noise)
+        for noise in ("fixed", "optimized")
+    )
+    assert fixed.noise is None
+    assert found.noise is not None
+    assert bool((found.errors < 0.7 * fixed.errors).all()), (found.errors, fixed.errors)
+    synthesis = styled.generator.synthesis
+    with torch.no_grad():
+        again = synthesis(styled.generator.styles(found.codes), found.noise)
+    torch.testing.assert_close(again.clamp(-1, 1), found.images, atol=1e-5, rtol=0)
+    for part in found.noise.split([height * width for height, width in synthesis.noise_sizes], 1):
+        torch.testing.assert_close(part.mean(1), torch.zeros(2), atol=1e-4, rtol=0)
+        torch.testing.assert_close(part.square().mean(1), torch.ones(2), atol=1e-3, rtol=0)
+    projection.save([found], tmp_path / "p.npz")
+    with np.load(tmp_path / "p.npz") as arrays:
+        assert sorted(arrays) == ["noise_w", "w"]
+    assert projection.load(styled, tmp_path / "p.npz")[0] == "w"
 
 
 @pytest.mark.slow
@@ -127,6 +154,8 @@ WRONG = {
     "kind=projection images={tmp}/good": "The model has 10 classes",
     "kind=projection images={tmp}/good labels=0 space=w": "space=w needs a generator with a w space",
     "kind=projection images={tmp}/good labels=0 features=clasifier": "Did you mean 'classifier'?",
+    "kind=projection images={tmp}/good labels=0 noise=fixed": "noise=fixed needs a generator with a w space",
+    "noise=optimized": "noise=optimized goes with kind=projection.",
     "kind=interpolation between=seeds": "between=seeds takes seeds=, what it goes between.",
     "kind=interpolation seeds=[1,2]": "seeds goes with between=seeds, not with between=latents.",
     "kind=interpolation between=seeds seeds=[1]": "A path goes between two ends at least, got 1",

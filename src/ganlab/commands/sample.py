@@ -60,7 +60,8 @@ class Sample(Coded, Command):
         psi: truncation in w: w_avg + psi*(w - w_avg)
         cutoff: how many layers psi truncates, from the first on; null: all
         psis: rows, by psi: [1.0,0.7,0.5,0.0,-0.5,-1.0]
-        noise: random (the rule in a grid), fixed (the rule elsewhere: the same in every image) or off
+        noise: random (the rule in a grid), fixed (the rule elsewhere: the same in every image) or off; of a projection
+            optimized (the rule: found with the codes) or fixed
         layers: ranges of layers that are exchanged, as [[0,4],[4,8]]; null: coarse, middle and fine ones
         rows: for each range of layers
         checkpoint: last, best, an iteration, or the name or path of a file; RUN may be such a file itself
@@ -87,7 +88,7 @@ class Sample(Coded, Command):
     psi: Annotated[float | None, _of("grid", "interpolation", "mixing")] = None
     cutoff: int | None = None
     psis: Annotated[Numbers | None, _of("truncation")] = None
-    noise: Literal["random", "fixed", "off"] | None = None
+    noise: Literal["random", "fixed", "off", "optimized"] | None = None
     layers: Annotated[list[list[int]], Filled("a list of at least one range"), _of("mixing")] | None = None
     rows: Annotated[int, at_least(1), _of("mixing")] = 2
     images: Annotated[str | None, PATH, _of("reconstruction", "projection", "interpolation")] = None
@@ -169,6 +170,8 @@ class Sample(Coded, Command):
         """Refuse kinds without what they begin with, and that of others."""
         if self.kind in ("reconstruction", "projection") and not self.images:
             raise GanlabError(f"kind={self.kind} takes images=FOLDER: the images to make again.")
+        if self.noise == "optimized" and self.kind != "projection":
+            raise GanlabError("noise=optimized goes with kind=projection.")
         if self.kind != "interpolation":
             return
         for ends in ("seeds", "images"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -108,7 +109,8 @@ def _journey(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
 
 def _projection(run: Sampler, count: int, chosen: Mapping[str, Any]) -> Picture:
     """Show each image beside what its codes make, or, of a moving picture, the path there; keep the codes."""
-    found = projection.of_folder(run, chosen["images"], count, chosen["labels"], _projecting(chosen))
+    options = dataclasses.replace(_projecting(chosen), noise=chosen["noise"])
+    found = projection.of_folder(run, chosen["images"], count, chosen["labels"], options)
     for each in found:
         errors = ", ".join(f"{error:.3f}" for error in each.errors[:8].tolist())
         print(f"{each.space}: root mean square error of pixels, of a range of 2: {errors}")

@@ -16,6 +16,7 @@ from ganlab.core import files
 from ganlab.core.errors import GanlabError
 from ganlab.data.progress import Progress
 from ganlab.evaluation import protocol
+from ganlab.pictures.optimized_noise import OptimizedNoise
 from ganlab.pictures.reconstruction import read_folder
 from ganlab.runs.sampler import Sampler
 from ganlab.sampling import generation, styles
@@ -42,6 +43,7 @@ class Projected:
         images: (N, C, H, W), in [-1, 1].
         path: (frames, N, C, H, W): from the start on.
         targets: The images that were projected.
+        noise: The numbers of the layers' noise that were found with the codes, (N, positions); None: the stored maps.
     """
 
     space: str
@@ -50,6 +52,7 @@ class Projected:
     images: Tensor
     path: Tensor
     targets: Tensor
+    noise: Tensor | None = None
 
     @property
     def errors(self) -> Tensor:
@@ -65,13 +68,16 @@ class Options:
         space: ``w``, ``w+`` or ``z``; None: w and w+ where there is a w space, or else z.
         iterations: Of the optimizer.
         features: The extractor of the distance; None: that of the protocol ``fast``; ``none``: pixels alone.
-        seed: Of the noise on codes and of the first latents.
+        seed: Of the noise on codes, of the first latents and of the layers' first noise.
+        noise: ``optimized``, where layers have noise, or ``fixed``: the stored maps; None: optimized, or what an export
+            has fixed.
     """
 
     space: str | None = None
     iterations: int = 500
     features: str | None = None
     seed: int = 0
+    noise: str | None = None
 
 
 def spaces_of(run: Sampler, space: str | None) -> list[str]:
@@ -105,6 +111,7 @@ def of_folder(
         GanlabError: If the images do not fit, or the space or the features are not there.
     """
     spaces = spaces_of(run, options.space)
+    noise = noise_of(run, options.noise)
     targets, own = read_folder(run, folder, count, exact=True)
     chosen = own if labels is None else labels
     if run.num_classes and chosen is None:
@@ -114,7 +121,27 @@ def of_folder(
         )
     y = run.labels(chosen, len(targets), options.seed)
     distance = distance_to(targets, options.features)
-    return [project(run, targets, y, each, distance, options.iterations, options.seed) for each in spaces]
+    return [project(run, targets, y, each, distance, options.iterations, options.seed, noise) for each in spaces]
+
+
+def noise_of(run: Sampler, noise: str | None) -> str:
+    """Return where the layers' noise comes from: ``optimized``, ``fixed`` or, of an export, ``off``.
+
+    Raises:
+        GanlabError: If there is none, or an export has fixed another one.
+    """
+    if noise not in (None, "optimized", "fixed"):
+        raise GanlabError(f"noise must be optimized or fixed for kind=projection, got {noise}.")
+    if not styles.has_styles(run.generator):
+        run.style(noise=noise)
+        return "off"
+    of_export = run.style(usual="random")
+    assert of_export is not None
+    if of_export.noise == "random":  # nothing is fixed
+        return noise or "optimized"
+    if noise is not None:
+        run.style(noise=noise)
+    return of_export.noise
 
 
 def distance_to(targets: Tensor, features: str | None) -> Distance:
@@ -161,18 +188,23 @@ def project(
     distance: Distance,
     iterations: int = 500,
     seed: int = 0,
+    noise: str = "optimized",
 ) -> Projected:
     """Find the codes whose images are nearest to ``targets``, by Adam from the mean of w, or the nearest of some z.
 
     Rate at share t: 0.1·min(1, (1 − t)/0.25 as half a cosine)·min(1, t/0.05). Codes get noise of their deviation
-    times 0.05·max(0, 1 − t/0.75)². Layers' noise is the fixed one, and is not optimized.
+    times 0.05·max(0, 1 − t/0.75)². The layers' noise is the fixed one, or is optimized with the codes: its penalty
+    keeps the picture out of it, so that the codes have to make the picture, and it has what is random in it.
 
     Source: Karras et al. 2020 (arXiv:1912.04958), app. D; w+ as in Abdal et al. 2019 (arXiv:1904.03189).
     """
-    start, deviation = _start(run, targets, labels, space, distance, seed)
+    stored = "fixed" if noise == "optimized" else noise
+    start, deviation = _start(run, targets, labels, space, distance, seed, stored)
     code = start.clone().requires_grad_()
-    optimizer = torch.optim.Adam([code], lr=RATE, betas=(0.9, 0.999))
     random = torch.Generator().manual_seed(seed)
+    maps = _noise(run, len(targets), random) if noise == "optimized" else None
+    parameters = [code] if maps is None else [code, maps.numbers]
+    optimizer = torch.optim.Adam(parameters, lr=RATE, betas=(0.9, 0.999))
     kept: list[Tensor] = []
     marks = {round(i * (iterations - 1) / (FRAMES - 1)) for i in range(FRAMES)}
     with Progress(f"projecting into {space}", iterations * len(targets)) as progress:
@@ -182,38 +214,52 @@ def project(
             optimizer.param_groups[0]["lr"] = RATE * down * min(1.0, t / RAMP_UP)
             strength = NOISE * max(0.0, 1 - t / NOISE_RAMP) ** 2
             shift = deviation * strength * torch.randn(code.shape, generator=random)
-            images = made(run, code + shift, labels, space)
-            (code.grad,) = torch.autograd.grad(distance(images).sum(), [code])
+            images = made(run, code + shift, labels, space, stored if maps is None else maps.numbers)
+            loss = distance(images).sum() if maps is None else (distance(images) + maps.penalty()).sum()
+            for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+                parameter.grad = slope
             if i in marks:
                 kept.append(images.detach())
             optimizer.step()
+            if maps is not None:
+                maps.normalize()
             progress.update(len(targets))
     with torch.no_grad():
-        found = made(run, code, labels, space)
+        found = made(run, code, labels, space, stored if maps is None else maps.numbers)
     if not torch.isfinite(found).all():
         raise GanlabError("The projection has diverged: the generator makes NaN or infinite pixels.")
     path = torch.stack([*kept, found]).clamp(-1, 1)
-    return Projected(space, code.detach(), labels, found.clamp(-1, 1), path, targets)
+    numbers = None if maps is None else maps.numbers.detach()
+    return Projected(space, code.detach(), labels, found.clamp(-1, 1), path, targets, numbers)
 
 
-def made(run: Sampler, codes: Tensor, labels: Tensor | None, space: str) -> Tensor:
-    """Images of codes, with gradients; the layers' noise is fixed."""
+def _noise(run: Sampler, count: int, random: torch.Generator) -> OptimizedNoise | None:
+    """Return noise to optimize, or None where layers have none."""
+    if not styles.has_styles(run.generator) or not run.generator.synthesis.noise_positions:
+        return None
+    return OptimizedNoise(run.generator.synthesis.noise_sizes, count, random)
+
+
+def made(run: Sampler, codes: Tensor, labels: Tensor | None, space: str, noise: str | Tensor = "fixed") -> Tensor:
+    """Images of codes, with gradients; ``noise`` is that of layers, as of their synthesis network."""
     generator = run.generator
     parameter = next(generator.parameters())
     codes = codes.to(parameter.device, parameter.dtype)
     y = None if labels is None else labels.to(parameter.device)
+    if isinstance(noise, Tensor):
+        noise = noise.to(parameter.device, parameter.dtype)
     if space == "z":
-        options: dict[str, Any] = {"noise": "fixed"} if styles.has_styles(generator) else {}
+        options: dict[str, Any] = {"noise": noise} if styles.has_styles(generator) else {}
         images: Tensor = generator(codes, y, **options)
     else:
         ws = codes if space == "w+" else generator.styles(codes)
-        images = generator.synthesis(ws, "fixed")
+        images = generator.synthesis(ws, noise)
     return images.float().cpu()
 
 
 @torch.no_grad()
 def _start(
-    run: Sampler, targets: Tensor, labels: Tensor | None, space: str, distance: Distance, seed: int
+    run: Sampler, targets: Tensor, labels: Tensor | None, space: str, distance: Distance, seed: int, noise: str
 ) -> tuple[Tensor, Tensor]:
     """Return first codes, and the deviation of codes."""
     generator, prior = run.generator, run.prior(None)
@@ -233,15 +279,17 @@ def _start(
     z = generation.latents(prior, seed, CANDIDATES, generator.latent_dim)
     far = []
     for candidate in z:
-        images = made(run, candidate.expand(len(targets), -1), labels, "z")
+        images = made(run, candidate.expand(len(targets), -1), labels, "z", noise)
         far.append(distance(images))
     nearest = torch.stack(far).argmin(0)
     return z[nearest], z.std().expand(1)
 
 
 def save(found: Sequence[Projected], path: Path) -> None:
-    """Write codes as arrays, by the names of their spaces, with ``labels`` where there are classes."""
+    """Write codes as arrays by the names of their spaces, ``noise_`` and the name for noise that was found with them,
+    and ``labels`` where there are classes."""
     arrays: dict[str, Any] = {each.space: each.codes.numpy() for each in found}
+    arrays |= {f"noise_{each.space}": each.noise.numpy() for each in found if each.noise is not None}
     if found[0].labels is not None:
         arrays["labels"] = found[0].labels.numpy()
     with files.whole(path) as file:
