@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import socket
 import subprocess
@@ -9,16 +11,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from urllib.request import urlopen
 
+import numpy as np
 import pytest
 import unfinished
+from PIL import Image, ImageSequence
 from support import browser
 from support.browser import Page
 
 from ganlab.exporters import demo, portable
 from ganlab.exporters.portable import Fixed
-from ganlab.runs.run import Run
 
 SECONDS = 120.0
 IMAGES = "[...document.querySelectorAll('.image-frame img')].filter(one => one.offsetParent)"
@@ -57,6 +62,26 @@ def click(page: Page, role: str, name: str) -> None:
     page.value(f"[...document.querySelectorAll({role!r})].find(one => one.innerText.trim() === {name!r}).click()")
 
 
+def press(page: Page, element: str) -> None:
+    """Click an element with the mouse."""
+    page.until(f"!!{element}")
+    x, y = page.value(f"(box => [box.x + box.width / 2, box.y + box.height / 2])({element}.getBoundingClientRect())")
+    for kind in ("mousePressed", "mouseReleased"):
+        page.mouse(kind, x, y, button="left", clickCount=1)
+
+
+def choose(page: Page, name: str, option: str) -> None:
+    """Click an option of a list of classes."""
+    press(page, f"document.querySelector('input[role=combobox][aria-label={json.dumps(name)}]')")
+    press(page, f"document.querySelector('[role=option][aria-label={json.dumps(option)}]')")
+
+
+def frames(page: Page) -> list[np.ndarray]:
+    """The frames of the film that is shown."""
+    with urlopen(sources(page)[0]) as answer, Image.open(io.BytesIO(answer.read())) as film:
+        return [np.asarray(frame.convert("L"), dtype=float) for frame in ImageSequence.Iterator(film)]
+
+
 def sources(page: Page) -> list[str]:
     found: list[str] = page.value(f"{IMAGES}.map(one => one.src)")
     return found
@@ -75,8 +100,9 @@ def sizes(page: Page) -> list[list[int]]:
     return found
 
 
-def walk_through(page: Page, address: str, classes: bool, shots: Path) -> None:
-    """Images of a seed, another seed, a truncation, and the way from one seed to another."""
+def walk_through(page: Page, address: str, classes: bool, shots: Path) -> list[np.ndarray]:
+    """Images of a seed, another seed, a truncation, a class, and the way from one seed and class to others, whose film
+    is returned."""
     page.resize(1200, 900)
     page.call("Page.navigate", url=address)
     first = changed(page, [])
@@ -87,9 +113,16 @@ def walk_through(page: Page, address: str, classes: bool, shots: Path) -> None:
     page.value(f"{SLIDER}.value = 0.5; {SLIDER}.dispatchEvent(new Event('input', {{bubbles: true}})); "
                f"{SLIDER}.dispatchEvent(new Event('pointerup', {{bubbles: true}}))")  # fmt: skip
     changed(page, second)
-    shown = page.value("/\\bclass\\b/.test(document.body.innerText)")
-    assert shown == classes
+    assert page.value("!!document.querySelector('[aria-label=class]')") == classes
+    if classes:
+        third = sources(page)
+        choose(page, "class", "3")
+        changed(page, third)
+        page.screenshot(shots / "class.png")
     click(page, "button[role=tab]", "From one to another")
+    if classes:
+        choose(page, "from class", "1")
+        choose(page, "to class", "2")
     click(page, "button", "go")
     page.until(f"{IMAGES}.length === 2")
     changed(page, [])
@@ -98,14 +131,23 @@ def walk_through(page: Page, address: str, classes: bool, shots: Path) -> None:
     assert film[0] >= 288
     assert strip == [9 * 100 + 4, 104]
     page.screenshot(shots / "film.png")
+    return frames(page)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["dcgan", "stylegan"])
-def test_the_app_shows_images_of_seeds_and_the_way_between_them(family: str, finished: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("family", "classes"), [("biggan", 4), ("stylegan", 0)])
+def test_the_app_shows_images_of_seeds_and_the_way_between_them(family: str, classes: int, tmp_path: Path) -> None:
     """A family with classes and truncation of z, and one with psi and without classes."""
     pytest.importorskip("gradio")
-    run = Run(finished) if family == "dcgan" else unfinished.run(tmp_path, family, 0)
+    run = unfinished.run(tmp_path, family, classes)
     demo.write(portable.make(run, Fixed()), tmp_path / "demo")
     with browser.running() as chromium, started(tmp_path / "demo") as address:
-        walk_through(chromium.page(), address, family == "dcgan", tmp_path)
+        page = chromium.page()
+        film = walk_through(page, address, bool(classes), tmp_path)
+        assert page.complaints == []
+    assert len(film) == 2 * 24 - 2  # there and back
+    steps = [float(np.abs(one - other).mean()) for one, other in pairwise(film)]
+    assert min(steps) > 0
+    np.testing.assert_array_equal(film[10], film[-10])
+    if classes:  # the class changes half way
+        assert max(steps) == steps[11]

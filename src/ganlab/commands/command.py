@@ -230,6 +230,8 @@ class Command:
                 found[key] = text
             elif key in own:
                 is_list, names_file = "list[" in str(own[key]), key in paths
+                if names_file and "\0" in text:
+                    raise GanlabError(f"{key} is the name of a file or a folder, and none has a NUL: got {text!r}.")
                 found[key] = _converted(key, _single(word, is_list, names_file), own[key])
             elif taker is not None:
                 if not passed[taker].several:

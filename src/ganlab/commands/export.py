@@ -73,7 +73,7 @@ class Export(Coded, Command):
             path = path.with_name(form.NAME)
         output.refuse_occupied(path, form)
         fixed = portable.Fixed(self.truncation, self.standing_statistics, self.psi, self.cutoff, self.noise)
-        made = portable.make(run, fixed, self.license, self.data_license)
+        made = portable.make(run, fixed, license=self.license, data_license=self.data_license, hub_name=self.push)
         with output.whole(path) as temporary:
             form.write(made, temporary)
         print(f"generator of iteration {run.iteration}: {files.typed(path)}")

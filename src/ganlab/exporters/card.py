@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,8 @@ from omegaconf import OmegaConf
 
 from ganlab.core import files
 from ganlab.core.errors import GanlabError
-from ganlab.evaluation import scores
+from ganlab.exporters import card_scores, markdown
+from ganlab.exporters.markdown import plain
 from ganlab.exporters.portable import Made
 from ganlab.runs import run_folder
 
@@ -45,25 +45,19 @@ def text(made: Made, front: Mapping[str, Any], load: str) -> str:
     kind = "grey" if about.image_shape[0] == 1 else "colour"
     matter = {"license": made.license or "unknown", "tags": ["gan", "ganlab", about.generator["component"]], **front}
     lines = [
-        "---", OmegaConf.to_yaml(OmegaConf.create(matter)).strip(), "---", "", f"# {_plain(about.name)}", "",
-        f"A generator of {width} × {height} {kind} images ({_plain(about.generator['component'])}), the average of "
+        "---", OmegaConf.to_yaml(OmegaConf.create(matter)).strip(), "---", "", f"# {plain(about.name)}", "",
+        f"A generator of {width} × {height} {kind} images ({plain(about.generator['component'])}), the average of "
         f"{about.iteration:,} iterations, trained with ganlab {about.ganlab}.", "",
         f"![samples]({PICTURE})", "", _of_samples(made), "",
         "## Load", "", load.strip(), "",
         "## Inputs", "", *_inputs(made), "",
         "## Recipe", "", *_recipe(made), "",
         "## Data", "", *_data(made), "",
-        "## Scores", "", *_scores(made), "",
+        "## Scores", "", *card_scores.lines(made), "",
         "## Licence", "",
         f"Weights: {made.license or 'not stated'}. Data: {made.data_license or 'not stated'}.", "",
     ]  # fmt: skip
     return "\n".join(lines)
-
-
-def _plain(value: Any) -> str:
-    """A text that is neither Markdown, HTML nor the end of a table's cell."""
-    line = html.escape(" ".join(str(value).split()), quote=False)
-    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", line)
 
 
 def _of_samples(made: Made) -> str:
@@ -103,7 +97,7 @@ def _inputs(made: Made) -> Iterator[str]:
     yield f"Output: `images` (batch, {pixels}), float32, pixels from -1 to 1."
     if about.class_names:
         yield ""
-        yield "Classes: " + ", ".join(f"{i} {_plain(name)}" for i, name in enumerate(about.class_names)) + "."
+        yield "Classes: " + ", ".join(f"{i} {plain(name)}" for i, name in enumerate(about.class_names)) + "."
 
 
 def _recipe(made: Made) -> Iterator[str]:
@@ -115,17 +109,11 @@ def _recipe(made: Made) -> Iterator[str]:
     parts["average"] = f"half-life {config.ema.half_life_kimg} kimg"
     parts["seed"] = str(config.seed)
     for name, value in parts.items():
-        yield f"- {name}: {_plain(value)}"
+        yield f"- {name}: {plain(value)}"
     yield ""
-    yield "<details><summary>All options</summary>"
-    yield ""
-    yield "```yaml"
-    plain = {name: node for name, node in config.plain().items() if name not in _ELSEWHERE}
-    plain["data"] = {name: value for name, value in plain["data"].items() if name != "path"}
-    yield OmegaConf.to_yaml(OmegaConf.create(plain)).strip().replace("```", "'''")
-    yield "```"
-    yield ""
-    yield "</details>"
+    options = {name: node for name, node in config.plain().items() if name not in _ELSEWHERE and node != {}}
+    options["data"] = {name: value for name, value in options["data"].items() if name != "path"}
+    yield from markdown.folded("All options", markdown.code("yaml", OmegaConf.to_yaml(OmegaConf.create(options))))
 
 
 def _data(made: Made) -> Iterator[str]:
@@ -135,52 +123,11 @@ def _data(made: Made) -> Iterator[str]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         known = None
     known = known if isinstance(known, dict) else {}
-    yield f"- data: {_plain(config['data'].name)}"
-    for name, what in (("images", "images"), ("found_size", "size as found (height, width)")):
-        if name in known:
-            yield f"- {what}: {_plain(known[name])}"
+    yield f"- data: {plain(config['data'].name)}"
+    if "images" in known:
+        yield f"- images: {plain(known['images'])}"
+    if isinstance(size := known.get("found_size"), list):
+        yield f"- size as found (height, width): {plain(' × '.join(map(str, size)))}"
     yield f"- shown to the networks as: {' × '.join(map(str, config.data.shape))} (channels, height, width)"
     if config.data.classes:
         yield f"- classes: {config.data.classes}"
-
-
-def _scores(made: Made) -> Iterator[str]:
-    records = [
-        record for record in scores.read(made.run.folder)
-        if record["subject"]["kind"] == "run" and record["subject"]["iteration"] == made.run.iteration
-    ]  # fmt: skip
-    newest = {record["protocol_hash"]: record for record in records}
-    if not newest:
-        yield "This checkpoint was not scored: `ganlab evaluate RUN` does it."
-        return
-    if len(newest) > 1:
-        yield "Numbers of different protocols are not comparable."
-        yield ""
-    for record in newest.values():
-        yield _protocol(record)
-        yield ""
-        yield "| metric | value | 95 % interval | better |"
-        yield "| --- | --- | --- | --- |"
-        for name, value in record["values"].items():
-            yield _score(name, value)
-        yield ""
-
-
-def _protocol(record: Mapping[str, Any]) -> str:
-    """Say from what the numbers of one protocol were computed."""
-    protocol = record["protocol"]
-    reference, truncation = protocol["reference"], record["subject"].get("truncation")
-    features = (protocol.get("features") or {}).get("component", "none")
-    drawn = "without truncation" if truncation is None else f"of truncation {truncation:g}"
-    return _plain(
-        f"Protocol {protocol.get('name', '')} ({record['protocol_hash']}): {protocol['samples']} images {drawn}, "
-        f"against {reference.get('count', '')} of the data ({reference.get('split', '')}); features: {features}."
-    )
-
-
-def _score(name: str, value: Mapping[str, Any]) -> str:
-    low, high = value["low"], value["high"]
-    interval = "" if low is None or high is None else f"{low:.4g} to {high:.4g}"
-    number = "" if value["value"] is None else f"{value['value']:.4g}"
-    better = {"none": "", "real": "as of real images"}.get(value.get("better", ""), value.get("better", ""))
-    return f"| {' | '.join(_plain(cell) for cell in (name, number, interval, better))} |"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.core.errors import GanlabError
-from ganlab.exporters import card, portable, safetensors
+from ganlab.exporters import card, safetensors
 from ganlab.exporters import torch as programs
 from ganlab.exporters.portable import Made
 from ganlab.runs import exported
@@ -44,7 +44,7 @@ images = Generator().sample(16)
 def write(made: Made, path: Path) -> None:
     """Write the folder."""
     write_parts(made, path, NAME)
-    load = _LOAD
+    load = _LOAD.replace("OWNER/NAME", made.hub_name or "OWNER/NAME")
     if made.about.latents is None:  # of a prior that config.json cannot describe
         load = load.replace("Generator().sample(16)", "Generator().images(z)  # of your own z")
     front = {"library_name": "ganlab", "pipeline_tag": "unconditional-image-generation"}
@@ -64,7 +64,7 @@ def write_parts(made: Made, path: Path, form: str) -> None:
     path.mkdir()
     (path / exported.CONFIG).write_text(made.about.json(), encoding="utf-8")
     safetensors.write_weights(made, path / exported.WEIGHTS, {})
-    programs.save(programs.without_weights(portable.program(made)), path / GRAPH, made)
+    programs.save_without_weights(made, path / GRAPH)
     shutil.copyfile(ASSETS / LOADER, path / LOADER)
     _write_samples(made, path / card.PICTURE)
     network = loader(path).Generator(path).network

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganlab.exporters import portable
 from ganlab.exporters.portable import Made
 from ganlab.runs import exported
 
@@ -22,13 +21,12 @@ PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 def write(made: Made, path: Path) -> None:
     """Write the graph, and compare what onnxruntime makes of it."""
-    program = portable.program(made)
     level = logging.getLogger("torch.onnx").level
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            graph = torch.onnx.export(program, dynamo=True, verbose=False, output_names=["images"])
+            graph = torch.onnx.export(made.program, dynamo=True, verbose=False, output_names=["images"])
     finally:
         logging.getLogger("torch.onnx").setLevel(level)
     assert graph is not None

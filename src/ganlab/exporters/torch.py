@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 import zipfile
@@ -10,9 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.export import ExportedProgram
 
-from ganlab.exporters import portable
 from ganlab.exporters.portable import Made
 from ganlab.runs import exported
 
@@ -25,16 +24,30 @@ DESCRIPTION = "ganlab.json"  # beside the program, in its archive
 
 def write(made: Made, path: Path) -> None:
     """Write the program, and compare what it makes."""
-    save(portable.program(made), path, made)
+    save(made, path)
     made.refuse_other_images(lambda given: run(load(path), given), f"The torch.export program of {made.about.name}")
 
 
-def save(program: ExportedProgram, path: Path, made: Made) -> None:
-    """Write a program with its description."""
+def save(made: Made, path: Path) -> None:
+    """Write the program with its description."""
+    buffer = io.BytesIO()  # the writer in C++ ends the process where a file of Python's raises, as on a full disk
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, about tensors that share memory
-        with path.open("wb") as file:
-            torch.export.save(program, file, extra_files={DESCRIPTION: made.about.json()})
+        torch.export.save(made.program, buffer, extra_files={DESCRIPTION: made.about.json()})
+    path.write_bytes(buffer.getbuffer())
+
+
+def save_without_weights(made: Made, path: Path) -> None:
+    """Write the program with zeros that take no room for weights; it computes nothing until others are loaded."""
+    state = made.program.state_dict
+    weights = dict(state)
+    try:
+        for name, tensor in weights.items():
+            nothing = torch.zeros((), dtype=tensor.dtype).expand(tensor.shape)
+            state[name] = nn.Parameter(nothing, requires_grad=False) if isinstance(tensor, nn.Parameter) else nothing
+        save(made, path)
+    finally:
+        state.update(weights)
 
 
 def load(path: Path) -> nn.Module:
@@ -48,15 +61,6 @@ def run(module: nn.Module, given: Mapping[str, Tensor]) -> Tensor:
     """Images of a program."""
     images: Tensor = module(**given)
     return images
-
-
-def without_weights(program: ExportedProgram) -> ExportedProgram:
-    """Replace the weights of a program by zeros that take no room; it computes nothing until others are loaded."""
-    state = program.state_dict
-    for name, tensor in list(state.items()):
-        nothing = torch.zeros((), dtype=tensor.dtype).expand(tensor.shape)
-        state[name] = nn.Parameter(nothing, requires_grad=False) if isinstance(tensor, nn.Parameter) else nothing
-    return program
 
 
 def is_own(path: Path) -> bool:

@@ -11,11 +11,11 @@ from typing import Any
 from ganlab.contracts.figures import Chart, Table
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import figures, scores
-from ganlab.reports import curves, pages
+from ganlab.reports import curves, pages, words
 from ganlab.reports.headline import Headline, headline
 from ganlab.reports.pages import Part, Picture
 from ganlab.reports.run_facts import run_facts
-from ganlab.reports.words import counted, judged, things, written
+from ganlab.reports.words import judged, things, written
 
 FILE = "evaluation.html"
 LISTED = 40  # evaluations of a protocol that are listed, the newest ones
@@ -58,7 +58,7 @@ def by_protocol(records: Sequence[Record]) -> list[list[Record]]:
 def headline_of(group: Sequence[Record]) -> Headline | None:
     """Return the headline of the newest evaluation of a protocol; None where no score has a better and a worse."""
     latest = _latest(group)
-    return headline(latest, _held_out(group, latest), group)
+    return headline(latest, held_out(group, latest), group)
 
 
 def details(group: Sequence[Record]) -> Part:
@@ -79,16 +79,16 @@ def _of_generated(group: Sequence[Record]) -> tuple[bool, str]:
 def _section(group: Sequence[Record], folder: Path) -> dict[str, Any]:
     """Return the section of one protocol, about its newest evaluation."""
     latest = _latest(group)
-    held_out = _held_out(group, latest)
+    real = held_out(group, latest)
     shown = [figures.parsed(node) for nodes in latest["figures"].values() for node in nodes]
     had = {name: value for name, value in latest["values"].items() if value["value"] is not None}
     first = judged(latest)
     return {
-        "summary": _in_words(latest),
+        "summary": words.under(latest),
         "things": things(latest),
         "whole_protocol": json.dumps(latest["protocol"], indent=2),
         "latest": latest,
-        "held_out": held_out["values"] if held_out else {},
+        "held_out": real["values"] if real else {},
         "judged": {name: had[name] for name in first},
         "further": {name: value for name, value in had.items() if name not in first},
         "parts": [
@@ -114,7 +114,7 @@ def _latest(group: Sequence[Record]) -> Record:
     return whole[0] if swept and whole else newest_first[0]
 
 
-def _held_out(group: Sequence[Record], latest: Record) -> Record | None:
+def held_out(group: Sequence[Record], latest: Record) -> Record | None:
     """Return the newest evaluation of real images that were scored like generated ones."""
     return next((r for r in reversed(group) if r["subject"]["kind"] == "real" and r is not latest), None)
 
@@ -140,20 +140,3 @@ def _different(group: Sequence[Record], names: Sequence[str]) -> list[Record]:
         values = tuple(written(record["values"].get(name)) for name in names)
         found.setdefault((scores.title(record), record["selected_on"], values), record)
     return list(found.values())
-
-
-def _in_words(record: Record) -> str:
-    protocol, one = record["protocol"], things(record).removesuffix("s")
-    features, reference = protocol.get("features") or {}, protocol["reference"]
-    real = reference.get("statistics") or counted(reference.get("count", 0), f"{reference.get('split')} {one}")
-    words = [
-        f"features {features['component']}" if "component" in features else "no features",
-        f"{counted(protocol['samples'], 'sample')} against {real}",
-        "averaged weights" if protocol.get("ema") else "raw weights",
-        f"labels: {protocol.get('labels')}",
-        f"seed {protocol.get('seed')}",
-    ]
-    accuracy = features.get("held_out_accuracy")
-    if isinstance(accuracy, float):
-        words.insert(1, f"classifier's held-out accuracy {100 * accuracy:.1f} %")
-    return " · ".join(words)

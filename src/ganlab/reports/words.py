@@ -35,8 +35,13 @@ def written(value: Value | None) -> str:
 
 def explained(value: Value) -> str:
     """Return what a number says, which end is better, and how it was taken."""
-    more = "; ".join(filter(None, [BETTER.get(value.get("better", "none"), ""), value.get("about", "")]))
+    more = taken(value)
     return " ".join(filter(None, [value.get("meaning", ""), f"{more[:1].upper()}{more[1:]}." if more else ""]))
+
+
+def taken(value: Value) -> str:
+    """Return which end of a number is better, and how it was taken; empty if neither is known."""
+    return "; ".join(filter(None, [BETTER.get(value.get("better", "none"), ""), value.get("about", "")]))
 
 
 def things(record: Mapping[str, Any]) -> str:
@@ -47,3 +52,21 @@ def things(record: Mapping[str, Any]) -> str:
 def counted(count: int, what: str) -> str:
     """Return a number of things: ``1 sample``, ``2,000 samples``."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def under(record: Mapping[str, Any]) -> str:
+    """Return the protocol of an evaluation in a line: features, numbers of images, weights, labels and seed."""
+    protocol, one = record["protocol"], things(record).removesuffix("s")
+    features, reference = protocol.get("features") or {}, protocol["reference"]
+    real = reference.get("statistics") or counted(reference.get("count", 0), f"{reference.get('split')} {one}")
+    words = [
+        f"features {features['component']}" if "component" in features else "no features",
+        f"{counted(protocol['samples'], 'sample')} against {real}",
+        "averaged weights" if protocol.get("ema") else "raw weights",
+        f"labels: {protocol.get('labels')}",
+        f"seed {protocol.get('seed')}",
+    ]
+    accuracy = features.get("held_out_accuracy")
+    if isinstance(accuracy, float):
+        words.insert(1, f"classifier's held-out accuracy {100 * accuracy:.1f} %")
+    return " · ".join(words)

@@ -165,6 +165,7 @@ class Exported(Sampler):
         where = choice.device(device)
         self.folder, self.checkpoint, self.description, weights = _read(path)
         try:
+            rebuilt.refuse_other_weights(self.description, weights, self.checkpoint)
             self._generator = rebuilt.generator(self.description)
             self._prior = component.checked("prior", "prior", self.description.prior).make()
         except GanlabError as error:

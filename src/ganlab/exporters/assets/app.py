@@ -92,7 +92,7 @@ with gr.Blocks(title=about["name"]) as demo:
         given: list[Any] = [seed, label, count, amount]
         for part in given:
             part.change(sample, given, images, show_progress="hidden")
-        another.click(lambda seed: int(seed) + 1, seed, seed)
+        another.click(lambda seed: (int(seed) + 1) % (LAST_SEED + 1), seed, seed)
         demo.load(sample, given, images)
     with gr.Tab("From one to another"):
         with gr.Row():
