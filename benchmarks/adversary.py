@@ -1,11 +1,15 @@
-"""Cost of `ganlab.Adversary` against the same lines by hand, interleaved, in processor time.
+"""Cost of `ganlab.Adversary` against the same lines by hand, in processor time.
 
-python benchmarks/adversary.py [batch] [iterations]
+Iterations of both are made in pairs, in turn one and the other first. The median of the pairs' ratios, and its
+interval, are little changed by what else the machine does.
+
+python benchmarks/adversary.py [batch] [iterations] [image size]
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import statistics
 import sys
 import time
@@ -74,24 +78,38 @@ def by_hand(judge: nn.Module, model: nn.Sequential, adaptive: bool) -> Callable[
     return iterate
 
 
-def main(batch: int, iterations: int) -> None:
+def main(batch: int, iterations: int, size: int) -> None:
     for adaptive in (True, False):
         torch.manual_seed(0)
         networks = discriminator(), generator()
         loops = with_ganlab(*copy.deepcopy(networks), adaptive), by_hand(*networks, adaptive)
-        seconds: tuple[list[float], list[float]] = ([], [])
+        pairs: list[list[float]] = []
         for index in range(WARM + iterations):
-            x = torch.randn(batch, 3, 64, 64)
+            x, pair = torch.randn(batch, 3, size, size), [0.0, 0.0]
             for which in (index % 2, 1 - index % 2):
                 start = time.process_time()
                 loops[which](x)
-                if index >= WARM:
-                    seconds[which].append(time.process_time() - start)
-        ours, theirs = (1000 * statistics.median(one) for one in seconds)
+                pair[which] = time.process_time() - start
+            pairs.append(pair)
+        ratio, low, high = median([ours / theirs for ours, theirs in pairs[WARM:]])
+        more, *between = (1000 * x for x in median([ours - theirs for ours, theirs in pairs[WARM:]]))
+        theirs = 1000 * statistics.median(theirs for _, theirs in pairs[WARM:])
         kind = "adaptive" if adaptive else "constant"
-        print(f"{kind} weight: ganlab {ours:.1f} ms, by hand {theirs:.1f} ms, ratio {ours / theirs:.3f}", flush=True)
+        print(
+            f"{kind} weight: by hand {theirs:.2f} ms, ratio {ratio:.3f} [{low:.3f}, {high:.3f}], difference "
+            f"{more:.2f} ms [{between[0]:.2f}, {between[1]:.2f}]",
+            flush=True,
+        )
+
+
+def median(values: list[float]) -> tuple[float, float, float]:
+    """Return the median and its 95 % interval by order statistics: about n/2 +- sqrt(n)."""
+    ordered, half = sorted(values), math.sqrt(len(values))
+    low, high = (round(len(values) / 2 + sign * half) for sign in (-1, 1))
+    return statistics.median(ordered), ordered[max(low, 0)], ordered[min(high, len(ordered) - 1)]
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 8, int(sys.argv[2]) if len(sys.argv) > 2 else 50)
+    given = [int(word) for word in sys.argv[1:]]
+    main(*given, *(8, 200, 64)[len(given) :])

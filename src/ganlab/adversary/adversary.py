@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ganlab.adversary import inputs, loop, numbers
+from ganlab.adversary import inputs, numbers
 from ganlab.adversary.guard import Guard
-from ganlab.adversary.loop import Given, Loop
-from ganlab.adversary.opponent import DISCRIMINATOR, GENERATOR, Opponent
+from ganlab.adversary.loop import Loop, detached
+from ganlab.adversary.opponent import DISCRIMINATOR, Opponent
 from ganlab.adversary.optimizer import factory_of
 from ganlab.adversary.parts import parts_of
 from ganlab.adversary.slopes import GradientNormalization, Known, adaptive_weight, finite_or_zero
-from ganlab.contracts.plan import Progress, Slot, plan
+from ganlab.contracts.plan import Progress
 from ganlab.contracts.regularizer import hooks_of
 from ganlab.contracts.setting import Setting
 from ganlab.core import distributed, kinds
@@ -25,7 +25,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.core.ranges import NotNegative, Positive, Range, at_least
 from ganlab.engine.compilation import compile_networks, refuse_double_backward
 from ganlab.engine.player_optimizers import PlayerOptimizers
-from ganlab.engine.turns import Kept, Turns, summed
+from ganlab.engine.turns import Turns
 
 LOSS, OPTIMIZER = (kinds.KINDS[kind].default for kind in ("loss", "optimizer"))
 
@@ -71,9 +71,6 @@ class Adversary(nn.Module):
     Schedules are ``{"from": 2e-4, "to": 0, "end_steps": 50000, "shape": "cosine"}``, for options of components too;
     they count calls of `step`.
 
-    Attributes:
-        scalars: The numbers of the last calls of `step` and `generator_loss` by name, on the device.
-
     Raises:
         GanlabError: If a name or an option is wrong, or parts do not go together.
     """
@@ -112,7 +109,6 @@ class Adversary(nn.Module):
         of_game = {"reduction": reduction, "feature_matching": feature_matching, "image_shape": image_shape}
         checked = inputs.check_options(Adversary, {**given, **of_game})
         self.start_step, self.ramp_steps = checked["start_step"], checked["ramp_steps"]
-        self.accumulate, self.seed = checked["accumulate"], checked["seed"]
         decay, total_steps = checked["gradient_normalization"], checked["total_steps"]
         self.normalization = None if decay is None else GradientNormalization(decay)
         self._weight = numbers.scheduled(weight, "weight", total_steps)
@@ -121,36 +117,34 @@ class Adversary(nn.Module):
         self.regularizers = nn.ModuleDict(parts.regularizers)
         self._scheduled, self._sharded = parts.scheduled, parts.sharded
         self.register_buffer("adaptive", torch.ones(()))  # the last adaptive weight
-        clips = {} if checked["clip"] is None else {DISCRIMINATOR: checked["clip"]}
-        self._prepare(optimizer, lr, total_steps, clips, checked["compile"] or parts.compiled, checked["guard"])
+        self._prepare(optimizer, lr, {**checked, "compile": checked["compile"] or parts.compiled})
 
-    def _prepare(
-        self, optimizer: Any, lr: Any, total_steps: int | None, clip: dict[str, float], compiled: bool, guard: bool
-    ) -> None:
+    def _prepare(self, optimizer: Any, lr: Any, options: Mapping[str, Any]) -> None:
         """Make what plays the game."""
         regularizers: dict[str, Any] = dict(self.regularizers.items())
         self._hooks = hooks_of(self.game, list(regularizers.values()))
         self._setting = Setting(prior=_no_latents, latent_dim=0)
-        factory, rate = factory_of(optimizer, lr, total_steps, self.game.players[DISCRIMINATOR])
+        factory, rate = factory_of(optimizer, lr, options["total_steps"], self.game.players[DISCRIMINATOR])
         rates = {} if rate is None else {DISCRIMINATOR: {"lr": rate}}
+        clip = {} if options["clip"] is None else {DISCRIMINATOR: options["clip"]}
         self.player_optimizers = PlayerOptimizers(
             self.game, {DISCRIMINATOR: factory}, self._hooks, self._setting, rates, clip, averages=not self._sharded
         )
         self.player_optimizers.take(self.player_optimizers.make())
-        self.guard = Guard(self.player_optimizers) if guard else None
-        if compiled:
+        self.guard = Guard(self.player_optimizers) if options["guard"] else None
+        if options["compile"]:
             refuse_double_backward(regularizers)
             compile_networks(self.game, self._setting)
         turns = Turns(
-            self.game, self._hooks, self._setting, self.player_optimizers, compiled=compiled, sharded=self._sharded
+            self.game,
+            self._hooks,
+            self._setting,
+            self.player_optimizers,
+            compiled=options["compile"],
+            sharded=self._sharded,
         )
-        self._loop = Loop(self.game, turns, self.seed)
-        self.calls = 0
-        self.progress = self._shown = Progress()
-        self._generator_calls, self._began = 0, False
-        self._slots: tuple[Slot, ...] = ()
-        self._lazy: list[Given] = []  # the samples of an iteration, which turns of regularizers want at its end
-        self.scalars: dict[str, Tensor] = {}
+        self._loop = Loop(self.game, turns, self.player_optimizers, options["seed"], options["accumulate"])
+        self.calls, self._began = 0, False
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -160,7 +154,12 @@ class Adversary(nn.Module):
     @property
     def device(self) -> torch.device:
         """The discriminator's device."""
-        return next(self.game.discriminator.parameters()).device
+        return self.player_optimizers.parameters[DISCRIMINATOR][0].device
+
+    @property
+    def scalars(self) -> dict[str, Tensor]:
+        """The numbers of the last calls of `step` and `generator_loss` by name, on the device."""
+        return self._loop.scalars
 
     # --- the discriminator
 
@@ -188,27 +187,10 @@ class Adversary(nn.Module):
         call, self.calls = self.calls, self.calls + 1
         if call < self.start_step:
             return {}
-        micro = (call - self.start_step) % self.accumulate
+        micro = (call - self.start_step) % self._loop.accumulate
         if micro == 0:
-            self._begin(call, len(fake) * self.accumulate * distributed.world_size())
-        kept = Kept(set())
-        main, *lazy = (slot for slot in self._slots if slot.turn.has(DISCRIMINATOR))
-        given = loop.given(fake, real, condition)
-        self._add_gradients(main, micro, given, kept)
-        if lazy:
-            self._lazy.append(given)
-        if micro == self.accumulate - 1:
-            self.player_optimizers.step(main.turn)
-            for slot in lazy:
-                for index, one in enumerate(self._lazy):
-                    self._add_gradients(slot, index, one, kept)
-                self.player_optimizers.step(slot.turn)
-            self._lazy.clear()
-            self.progress = self._plan.advance(self.progress)
-        self.game.forget()
-        found = kept.means()
-        self.scalars = {**{n: v for n, v in self.scalars.items() if n.startswith(GENERATOR)}, **found}
-        return found
+            self._begin(call, len(fake) * self._loop.accumulate * distributed.world_size())
+        return self._loop.play(micro, (fake.detach(), real.detach(), detached(condition)))
 
     def _begin(self, call: int, batch: int) -> None:
         """Begin an iteration."""
@@ -216,18 +198,12 @@ class Adversary(nn.Module):
             self._began = True
             if not self._sharded:
                 distributed.broadcast(self)
-        self._shown, self._generator_calls = self.progress, 0
-        self._plan = plan(self.game, self.progress, batch)
-        self._slots = self._plan.slots
+        self._loop.begin(batch)
         for number in self._scheduled:
             number.assign(number.schedule(call))
         for hook in self._hooks.before_iteration:
-            hook(self.progress)
+            hook(self._loop.progress)
         self.player_optimizers.follow(call, {})
-
-    def _add_gradients(self, slot: Slot, micro: int, given: Given, kept: Kept) -> None:
-        objectives = self._loop.objectives(slot, micro, given, self.progress, kept)
-        self._loop.turns.backward(objectives, self.accumulate)
 
     # --- the generator
 
@@ -265,7 +241,7 @@ class Adversary(nn.Module):
             return fake.new_zeros((), dtype=torch.float32)
         with torch.enable_grad():
             shown = fake.detach().requires_grad_()
-            value = self._value(shown, real, condition)
+            value = self._loop.term((shown, detached(real), detached(condition)))
         if not torch.is_grad_enabled():
             return factor * value.detach() * (1 if last_layer is None else self.adaptive)
         (slope,) = torch.autograd.grad(value, shown)
@@ -278,23 +254,9 @@ class Adversary(nn.Module):
         if last_layer is not None and reconstruction is not None:
             self.adaptive.copy_(adaptive_weight(reconstruction, fake, slope, last_layer))
             weight = factor * self.adaptive
-            self.scalars["generator/adaptive_weight"] = self.adaptive.clone()
-        term: Tensor = Known.apply(fake, value * weight, slope * weight)
+            self._loop.scalars["generator/adaptive_weight"] = self.adaptive.clone()
+        term: Tensor = Known.apply(fake, value, slope, weight)
         return term
-
-    def _value(self, shown: Tensor, real: Tensor | None, condition: Any) -> Tensor:
-        """Return the sum of the generator's terms."""
-        micro, self._generator_calls = self._generator_calls, self._generator_calls + 1
-        kept, total = Kept(set()), []
-        given = (shown, *loop.given(shown, real, condition)[1:])
-        for slot in self._slots or plan(self.game, self._shown, len(shown)).slots:
-            if slot.turn.has(GENERATOR):
-                objectives = self._loop.objectives(slot, micro, given, self._shown, kept)
-                total += [summed(terms.values()) for terms in objectives.values()]
-        self.game.forget()
-        self._loop.turns.release()
-        self.scalars = {**self.scalars, **kept.means()}
-        return torch.stack(total).sum() if len(total) > 1 else total[0]
 
     def _factor(self) -> float:
         """Return the weight of the generator's term after the last call of `step`."""
@@ -310,19 +272,17 @@ class Adversary(nn.Module):
         """Return what `state_dict` holds beside weights and buffers."""
         return {
             "calls": self.calls,
-            "progress": dataclasses.asdict(self.progress),
+            "progress": dataclasses.asdict(self._loop.progress),
             "optimizer": self.optimizer.state_dict(),
         }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take what `get_extra_state` gave; an iteration that accumulates begins anew."""
-        self.calls, self.progress = state["calls"], Progress(**state["progress"])
-        self.calls -= (self.calls - self.start_step) % self.accumulate if self.calls > self.start_step else 0
-        self._shown = self.progress
+        since = max(state["calls"] - self.start_step, 0)
+        self.calls = state["calls"] - since % self._loop.accumulate
+        self._loop.restart(Progress(**state["progress"]))
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # which takes tensors as they are
         self.optimizer.zero_grad(set_to_none=True)
-        self._lazy.clear()
-        self._loop.turns.forget()
 
     def _apply(self, fn: Any, recurse: bool = True) -> Adversary:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

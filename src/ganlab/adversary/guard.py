@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -33,19 +33,25 @@ class Guard(nn.Module):
         super().__init__()
         self.register_buffer("skipped", torch.zeros((), dtype=torch.int64))
         self._optimizers = optimizers
+        self._fused: bool | None = None  # gradients are checked in one operation; None: not known yet
         optimizers.observers.append(self.around)
 
     @contextmanager
     def around(self, step: Step) -> Iterator[None]:
         """Surround a step."""
         gradients = [p.grad for p in step.parameters if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
-        broken = ~(norm.full_tensor() if isinstance(norm, DTensor) else norm).isfinite()
-        self.skipped += broken
+        if not gradients:
+            yield
+            return
+        if self._fused is None:
+            self._fused = len({(type(g), g.device) for g in gradients}) == 1 and not isinstance(gradients[0], DTensor)
+        found = _found(gradients) if self._fused else _found_by_norm(gradients)
+        broken = found != 0
+        self.skipped.add_(broken)
         self._optimizers.pending.dropped = broken
         optimizer = self._optimizers.by_player[step.player]
-        if getattr(optimizer, "_step_supports_amp_scaling", False) and not isinstance(norm, DTensor):
-            optimizer.found_inf = broken.float()  # type: ignore[attr-defined]
+        if self._fused and getattr(optimizer, "_step_supports_amp_scaling", False):
+            optimizer.found_inf = found  # type: ignore[attr-defined]
             yield
             del optimizer.found_inf  # type: ignore[attr-defined]
             return
@@ -55,6 +61,20 @@ class Guard(nn.Module):
             now = _shard(tensor)
             _, value = kept.get(id(tensor), (tensor, torch.zeros_like(now)))
             now.copy_(torch.where(broken.to(now.device), value, now))
+
+
+def _found(gradients: Sequence[Tensor]) -> Tensor:
+    """Return 1 if a number in gradients of one device is not finite, or else 0; it is what a gradient scaler asks."""
+    found = torch.zeros((), device=gradients[0].device)
+    torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, torch.ones_like(found))
+    return found
+
+
+def _found_by_norm(gradients: Sequence[Tensor]) -> Tensor:
+    """Return the same for gradients of several devices, or of which each rank has a shard."""
+    norm = nn.utils.get_total_norm(gradients)
+    whole = norm.full_tensor() if isinstance(norm, DTensor) else norm
+    return (~whole.isfinite()).float()
 
 
 def _changed(optimizer: Optimizer) -> list[Tensor]:

@@ -32,13 +32,13 @@ def check_samples(samples: Mapping[str, Any], device: torch.device, where: str) 
             raise GanlabError(
                 f"{where}: {name} must be floats, as the networks see them, got {kind}: convert it first."
             )
-        if x.ndim < 2 or len(x) == 0:
+        if x.ndim < 2 or x.shape[0] == 0:
             raise GanlabError(f"{where}: {name} must be a batch (B, ...), got the shape {tuple(x.shape)}.")
         _check_device(name, x, device, where)
-    shapes = {name: tuple(x.shape) for name, x in samples.items()}
-    if len(set(shapes.values())) > 1:
+    real, fake = samples.get("real"), samples["fake"]
+    if real is not None and real.shape != fake.shape:
         raise GanlabError(
-            f"{where}: real has the shape {shapes['real']} and fake {shapes['fake']}: they must be the same."
+            f"{where}: real has the shape {tuple(real.shape)} and fake {tuple(fake.shape)}: they must be the same."
         )
 
 
@@ -56,12 +56,13 @@ def check_condition(condition: Any, game: Opponent, fake: Tensor, where: str) ->
     Raises:
         GanlabError: If the discriminator takes none, or needs one, or it is of other samples or on another device.
     """
-    name = type(game.discriminator).__name__
     if condition is None:
         if game.needs_condition:
+            name = type(game.discriminator).__name__
             raise GanlabError(f"{where}: {name}.forward takes (x, condition), and no condition is given: give it.")
         return
     if not game.takes_condition:
+        name = type(game.discriminator).__name__
         raise GanlabError(
             f"{where}: a condition is given, but {name}.forward takes samples only: let it take (x, condition)."
         )

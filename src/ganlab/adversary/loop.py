@@ -8,30 +8,94 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlab.adversary.opponent import Opponent
-from ganlab.contracts.plan import Progress, Slot
+from ganlab.adversary.opponent import DISCRIMINATOR, GENERATOR, Opponent
+from ganlab.contracts.plan import Progress, Slot, plan
 from ganlab.contracts.points import Points, mapped
 from ganlab.contracts.turn import Objectives
 from ganlab.core.randomness import Stream
-from ganlab.engine.turns import Kept, Turns
+from ganlab.engine.player_optimizers import PlayerOptimizers
+from ganlab.engine.turns import Kept, Turns, summed
 
 Given = tuple[Tensor, Tensor | None, Any]
-"""Fake samples, real ones, and the condition of both, without graphs."""
+"""Fake samples, real ones, and the condition of both; of what no gradient goes through, without a graph."""
 
 
 class Loop:
-    """Evaluates turns on given samples.
+    """Plays iterations a call at a time, and counts them.
 
     Args:
         game: The game.
         turns: The engine.
+        optimizers: The discriminator's.
         seed: First part of every key of randomness.
+        accumulate: Micro-batches of an iteration, one a call.
+
+    Attributes:
+        progress: That of the next iteration.
+        scalars: Those of the last calls by name.
     """
 
-    def __init__(self, game: Opponent, turns: Turns, seed: int) -> None:
-        self.game, self.turns, self.seed = game, turns, seed
+    def __init__(self, game: Opponent, turns: Turns, optimizers: PlayerOptimizers, seed: int, accumulate: int) -> None:
+        self.game, self.turns, self.optimizers, self.seed, self.accumulate = game, turns, optimizers, seed, accumulate
+        self.scalars: dict[str, Tensor] = {}
+        self.progress = Progress()
+        self.begin(accumulate)
+        self._lazy: list[Given] = []  # the samples of an iteration, which turns of regularizers want at its end
 
-    def objectives(self, slot: Slot, micro: int, given: Given, progress: Progress, kept: Kept) -> Objectives:
+    def begin(self, batch: int) -> None:
+        """Begin an iteration.
+
+        Args:
+            batch: Samples of all its micro-batches, of all ranks.
+        """
+        self._shown = self.progress  # by the generator's terms, of which there are so many
+        self._terms = 0
+        self._plan = plan(self.game, self.progress, batch)
+
+    def restart(self, progress: Progress) -> None:
+        """Go on from another progress, with a new iteration."""
+        self.progress = progress
+        self.begin(self.accumulate)
+        self._lazy.clear()
+        self.turns.forget()
+
+    def play(self, micro: int, given: Given) -> dict[str, Tensor]:
+        """Add a micro-batch to the discriminator's gradients, step after the last one, and return scalars."""
+        kept = Kept(set())
+        main, *lazy = (slot for slot in self._plan.slots if slot.turn.has(DISCRIMINATOR))
+        self._add_gradients(main, micro, given, kept)
+        if lazy:
+            self._lazy.append(given)
+        if micro == self.accumulate - 1:
+            self.optimizers.step(main.turn)
+            for slot in lazy:
+                for index, one in enumerate(self._lazy):
+                    self._add_gradients(slot, index, one, kept)
+                self.optimizers.step(slot.turn)
+            self._lazy.clear()
+            self.progress = self._plan.advance(self.progress)
+        self.game.forget()
+        found = kept.means()
+        self.scalars = {**{n: v for n, v in self.scalars.items() if n.startswith(GENERATOR)}, **found}
+        return found
+
+    def term(self, given: Given) -> Tensor:
+        """Return the sum of the generator's terms in the iteration of the last call of `play`."""
+        micro, self._terms = self._terms, self._terms + 1
+        kept, total = Kept(set()), []
+        for slot in self._plan.slots:
+            if slot.turn.has(GENERATOR):
+                objectives = self._objectives(slot, micro, given, self._shown, kept)
+                total += [summed(terms.values()) for terms in objectives.values()]
+        self.game.forget()
+        self.turns.release()
+        self.scalars = {**self.scalars, **kept.means()}
+        return torch.stack(total).sum() if len(total) > 1 else total[0]
+
+    def _add_gradients(self, slot: Slot, micro: int, given: Given, kept: Kept) -> None:
+        self.turns.backward(self._objectives(slot, micro, given, self.progress, kept), self.accumulate)
+
+    def _objectives(self, slot: Slot, micro: int, given: Given, progress: Progress, kept: Kept) -> Objectives:
         """Return what the players of a turn minimise on one micro-batch.
 
         Args:
@@ -50,7 +114,7 @@ class Loop:
             slot.turn,
             stream,
             progress,
-            batch=len(fake),
+            batch=fake.shape[0],
             reals=partial(_same, reals),
             fakes=self.game.samples(fake, condition, "fake"),
         )
@@ -58,10 +122,9 @@ class Loop:
         return objectives
 
 
-def given(fake: Tensor, real: Tensor | None, condition: Any) -> Given:
-    """Return samples and their condition without graphs."""
-    found: Given = mapped((fake, real, condition), torch.Tensor.detach)
-    return found
+def detached(given: Any) -> Any:
+    """Return samples or a condition of them without graphs."""
+    return None if given is None else mapped(given, Tensor.detach)
 
 
 def _same(points: Points | None) -> Points | None:

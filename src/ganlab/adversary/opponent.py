@@ -75,9 +75,9 @@ class Opponent(Standard):
         self._sizes: tuple[int, ...] = (1,)
         self._layers: dict[str, list[Tensor]] = {}
 
-    @property
+    @functools.cached_property
     def compares(self) -> bool:
-        """Tell if the generator's term needs real samples."""
+        """Tell if the generator's term needs real samples, once all regularizers are attached."""
         return any(t.reals is not None for t in self.all_turns() if t.has(GENERATOR) and t.name == MAIN)
 
     def samples(self, images: Tensor, condition: Any, role: str) -> Samples:
@@ -93,12 +93,14 @@ class Opponent(Standard):
         if points is None:
             flat = [one.flatten(1) if one.ndim > 1 else one[:, None] for one in maps]
         else:
-            flat = outputs.logits_of(maps, len(points.images))
-            self._sizes = tuple(one.shape[1] for one in flat)
+            flat = outputs.logits_of(maps, points.images.shape[0])
+            sizes = tuple(one.shape[1] for one in flat)
+            if sizes != self._sizes:
+                self._sizes = sizes
             if self.feature_matching:
                 self._layers[points.role] = layers
         whole = flat[0] if len(flat) == 1 else torch.cat(flat, 1)
-        return whole[:, 0] if whole.shape[1] == 1 else whole
+        return whole.squeeze(1) if whole.shape[1] == 1 else whole
 
     def per_image(self, logits: Tensor) -> Tensor:
         """Return one logit a sample, (B,): the mean over a map's positions, then over the maps."""

@@ -54,7 +54,7 @@ def logits_of(maps: Sequence[Tensor], count: int) -> list[Tensor]:
     for one in maps:
         if not one.is_floating_point():
             raise GanlabError(f"The discriminator gave {str(one.dtype).removeprefix('torch.')}, which are no logits.")
-        if one.ndim == 0 or len(one) != count:
+        if one.ndim == 0 or one.shape[0] != count:
             raise GanlabError(
                 f"The discriminator gave logits of shape {tuple(one.shape)} for {count} samples: their first dimension "
                 f"must be the batch."

@@ -15,17 +15,18 @@ EPS, MOST = 1e-4, 1e4  # of the adaptive weight
 
 
 class Known(torch.autograd.Function):
-    """A scalar whose gradient by ``fake`` was found before, so that nothing of the discriminator is kept."""
+    """weight·value, whose gradient by ``fake`` is weight·slope, found before: nothing of the discriminator is kept."""
 
     @staticmethod
-    def forward(ctx: Any, fake: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+    def forward(ctx: Any, fake: Tensor, value: Tensor, slope: Tensor, weight: float | Tensor) -> Tensor:
         ctx.save_for_backward(slope)
-        return value.clone()
+        ctx.weight = weight
+        return value * weight
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
         (slope,) = ctx.saved_tensors
-        return gradient.to(slope.dtype) * slope, None, None
+        return (gradient * ctx.weight).to(slope.dtype) * slope, None, None, None
 
 
 class GradientNormalization(nn.Module):
@@ -96,10 +97,12 @@ def _gradient(output: Tensor, direction: Tensor | None, last_layer: Tensor, what
     return found.detach()
 
 
-@torch.no_grad()
-def finite_or_zero(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Return the tensors, or zeros of all ranks' if one number anywhere in them is not finite."""
-    finite = torch.stack([t.isfinite().all() for t in tensors]).all()
+def finite_or_zero(value: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a scalar and its slope, without graphs, or zeros on all ranks if a number of them is not finite.
+
+    A sum in float32 is finite if and only if its numbers are, and do not add up to more than 3e38.
+    """
+    finite = (slope.sum(dtype=torch.float32) + value).isfinite()
     if distributed.world_size() > 1:
         finite = distributed.mean((~finite).float()) == 0
-    return tuple(torch.where(finite, t, torch.zeros_like(t)) for t in tensors)
+    return torch.where(finite, value, 0.0), torch.where(finite, slope, 0.0)

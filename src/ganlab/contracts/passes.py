@@ -145,7 +145,7 @@ class Passes:
             images, conditions, sizes = self._joined(group)
             whole = self._judge(group, images, *conditions, sizes=sizes)
         else:
-            sizes = [len(points.images) for points in group]
+            sizes = [points.images.shape[0] for points in group]
             labels = _whole([points.labels for points in group])
             whole = self._judge(group, _whole(maps), labels, method="head", sizes=sizes)
         whole = self.game.judged(whole, group[-1])
@@ -160,7 +160,7 @@ class Passes:
         """Return the images as the discriminator sees them, its other inputs, and the number of images of each kind."""
         images = _whole([self.seen(points) for points in group])
         conditions = [_whole(given) for given in zip(*(points.conditions for points in group), strict=True)]
-        return images, conditions, [len(points.images) for points in group]
+        return images, conditions, [points.images.shape[0] for points in group]
 
     def _once(self, what: Any, compute: Callable[[], Kept]) -> Kept:
         if what not in self._cache:

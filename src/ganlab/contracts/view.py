@@ -173,6 +173,8 @@ class View(Passes):
         made: Points | None = self._cache.get("fakes with graph")
         if made is not None:
             images = made.images.detach()
+        elif self._given is not None:
+            images = self._given.images.detach()
         else:
             with torch.no_grad():
                 images = self._generate().detach()
@@ -180,7 +182,8 @@ class View(Passes):
 
     def _fakes(self, images: Tensor) -> Points:
         if self._given is not None:
-            return self.game.complete(replace(self._given, images=images), self)
+            own = self._given if images is self._given.images else replace(self._given, images=images)
+            return self.game.complete(own, self)
         return self.game.complete(Points(images, self.fake_labels, "fake"), self)
 
     def _generate(self) -> Tensor:

@@ -15,15 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+_AVAILABLE = dist.is_available()
 _alone = False
 
 
 def world_size() -> int:
-    return dist.get_world_size() if not _alone and dist.is_available() and dist.is_initialized() else 1
+    return dist.get_world_size() if _AVAILABLE and not _alone and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    return dist.get_rank() if not _alone and dist.is_available() and dist.is_initialized() else 0
+    return dist.get_rank() if _AVAILABLE and not _alone and dist.is_initialized() else 0
 
 
 @contextmanager

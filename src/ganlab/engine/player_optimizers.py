@@ -111,6 +111,9 @@ class PlayerOptimizers:
                 gradients in any case.
         """
         device = next(p.device.type for p in chain.from_iterable(self.parameters.values()))
+        if not torch.is_autocast_enabled(device):
+            self._step(turn, final)
+            return
         with torch.autocast(device, enabled=False):  # gradients and weights are float32, whatever the passes were
             self._step(turn, final, origin or {})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -113,12 +113,12 @@ class Turns:
                     inputs = None if plain else self.optimizers.parameters[player]
                     total.backward(inputs=inputs, retain_graph=i < last)
 
-    @contextmanager
-    def _weights_held(self, turn: Turn) -> Iterator[None]:
+    def _weights_held(self, turn: Turn) -> AbstractContextManager[None]:
         """Compute parametrized weights once: within a micro-batch they do not change."""
-        if not self._holds or self.setting.every_forward:
-            yield
-            return
+        return self._holding(turn) if self._holds and not self.setting.every_forward else nullcontext()
+
+    @contextmanager
+    def _holding(self, turn: Turn) -> Iterator[None]:
         with ExitStack() as stack:
             for during in self.hooks.during:
                 stack.enter_context(during(turn, self._previous))

@@ -10,8 +10,7 @@ its state moves on every forward pass in training mode.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -20,10 +19,7 @@ _sizes: tuple[int, ...] = ()
 _role = "none"
 
 
-@contextmanager
-def passing(
-    *, moves: bool | None = None, sizes: Sequence[int] | None = None, role: str | None = None
-) -> Iterator[None]:
+class passing:  # a class, since it surrounds every pass and a generator takes twice the calls
     """Set what layers ask for during passes inside the block; None leaves it as it is.
 
     Args:
@@ -31,15 +27,23 @@ def passing(
         sizes: Of the batches that the inputs are a concatenation of.
         role: That of the images.
     """
-    global _moves, _sizes, _role
-    before = _moves, _sizes, _role
-    _moves = _moves if moves is None else moves
-    _sizes = _sizes if sizes is None else tuple(sizes)
-    _role = _role if role is None else role
-    try:
-        yield
-    finally:
-        _moves, _sizes, _role = before
+
+    def __init__(
+        self, *, moves: bool | None = None, sizes: Sequence[int] | None = None, role: str | None = None
+    ) -> None:
+        self._set = moves, sizes, role
+
+    def __enter__(self) -> None:
+        global _moves, _sizes, _role
+        moves, sizes, role = self._set
+        self._before = _moves, _sizes, _role
+        _moves = _moves if moves is None else moves
+        _sizes = _sizes if sizes is None else tuple(sizes)
+        _role = _role if role is None else role
+
+    def __exit__(self, *error: object) -> None:
+        global _moves, _sizes, _role
+        _moves, _sizes, _role = self._before
 
 
 def moves() -> bool:
