@@ -49,13 +49,18 @@ def state(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
-def test_the_command_line_and_a_plain_trainer_end_with_the_same_weights(tmp_path: Path) -> None:
-    """Of one seed and one order of images: the networks' first weights, those of the regularizers, every draw."""
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_command_line_and_a_plain_trainer_end_with_the_same_weights(accumulate: int, tmp_path: Path) -> None:
+    """Of one seed and one order of images: the networks' first weights, those of the regularizers, every draw.
+
+    What the command line cuts into two micro-batches are two batches of the loader here.
+    """
     words = ["model=dcgan", "data.batch_size=32", "reg=[sn,r1]", "reg.r1.gamma=2", "loss=non_saturating", "seed=3"]
     words += ["game.discriminator_steps=2", "optimizer.generator.lr=1e-3", "clip.generator=1", "generator.width=4"]
-    run = ganlab.train([*words, "discriminator.width=4", "trainer.max_steps=4", f"run.dir={tmp_path / 'run'}"])
-    networks: dict[str, Any] = run_networks.opened(compose.read([*words, "discriminator.width=4"]))
-    data = ganlab.DataModule("digits", batch_size=32, as_bytes=True, seed=3)
+    words += ["discriminator.width=4", f"accumulate={accumulate}"]
+    run = ganlab.train([*words, "trainer.max_steps=4", f"run.dir={tmp_path / 'run'}"])
+    networks: dict[str, Any] = run_networks.opened(compose.read(words))
+    data = ganlab.DataModule("digits", batch_size=32 // accumulate, as_bytes=True, seed=3)
     counts = torch.bincount(torch.cat([y for _, y in data.train_dataloader()]))
     optimizers = {player: run.config[f"optimizer.{player}"] for player in ("generator", "discriminator")}
     module = ganlab.GANModule.of(
@@ -69,6 +74,7 @@ def test_the_command_line_and_a_plain_trainer_end_with_the_same_weights(tmp_path
         },
         clip={"generator": 1.0},
         label_shares=(counts / counts.sum()).tolist(),
+        accumulate=accumulate,
         seed=3,
     )
     fitted(module, tmp_path, data.train_dataloader(), steps=4)
@@ -104,6 +110,12 @@ def test_a_short_batch_is_whole_and_two_turns_take_two_batches(tmp_path: Path) -
     assert sizes == [[4, 4], [2, 4], [4, 2]]
     assert trainer.global_step == module.progress.iteration == 3
     assert module.progress.images_seen == module.progress.images_consumed == 20
+
+
+def test_accumulated_batches_of_which_one_is_short_are_cut_alike(tmp_path: Path) -> None:
+    """Seven images in batches of four: 4 + 3 are two micro-batches of three, and one image is left out."""
+    module = fitted(made(accumulate=2), tmp_path, DataLoader(TensorDataset(images(7)), batch_size=4), steps=1)
+    assert module.progress.images_seen == 6
 
 
 def test_presets_mean_what_they_mean_on_the_command_line(tmp_path: Path) -> None:
@@ -249,7 +261,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"label_shares": [1.0]}, "the networks take no labels"),
     ({"ema": {"half_life": 3}}, "ema.half_life is no option"),
     ({"clip": {"critic": 1.0}}, "the game has no such player"),
-    ({"accumulate": 2}, "accumulate: a step takes the loader's batch whole"),
+    ({"accumulate": 0}, "accumulate must be at least 1"),
     ({"clip": 1.0}, "clip must be a mapping of players"),
     ({"ema": 0.999}, "ema must be a mapping"),
     ({"latent_dim": "wide"}, "latent_dim must be a whole number or null, got 'wide'"),
@@ -303,7 +315,7 @@ def test_a_trainer_that_cannot_train_two_players_is_refused(tmp_path: Path) -> N
         half.fit(made(), batches(images(8)))
 
     for option, words in (
-        ("accumulate_grad_batches", "let the DataLoader give 2 times"),
+        ("accumulate_grad_batches", r"write GANModule.of\(..., accumulate=2\)"),
         ("gradient_clip_val", "clip="),
     ):
         with pytest.raises(ganlab.GanlabError, match=words):

@@ -63,7 +63,7 @@ class Guard(nn.Module):
             now.copy_(torch.where(broken.to(now.device), value, now))
 
 
-def _found(gradients: Sequence[Tensor]) -> Tensor:
+def _found(gradients: list[Tensor]) -> Tensor:
     """Return 1 if a number in gradients of one device is not finite, or else 0; it is what a gradient scaler asks."""
     found = torch.zeros((), device=gradients[0].device)
     torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, torch.ones_like(found))

@@ -78,9 +78,10 @@ class GANModule(engine.GameModule):
             seed: Of all that is random.
             options: Options of the game, such as ``discriminator_steps=2``; its other networks, such as ``encoder``; a
                 ``prior``; ``label_shares``, the share of each class among generated images; ``clip``, the largest
-                gradient norm by player; ``ema``, options of the averaged generator; ``mirror``, ``dequantize``,
-                ``state_updates``, ``channels_last``, ``compile``, and ``batch_size`` for schedules in steps; for
-                `validate`, ``metrics`` and their ``features``, see `ganlab.metrics.as_torchmetric`.
+                gradient norm by player; ``accumulate``, the batches of the loader whose mean gradient is one step;
+                ``ema``, options of the averaged generator; ``mirror``, ``dequantize``, ``state_updates``,
+                ``channels_last``, ``compile``, and ``batch_size`` for schedules in steps; for `validate`, ``metrics``
+                and their ``features``, see `ganlab.metrics.as_torchmetric`.
 
         Raises:
             GanlabError: With what is wrong, in one sentence.
@@ -171,10 +172,11 @@ class GANModule(engine.GameModule):
         if self.reading is None:
             super().training_step(batch, batch_idx)
             return
-        needed = plan(self.game, self.progress, self.training_options.batch_size).taken
-        batches = self.reading.take(batch, needed)
+        options = self.training_options
+        turns = plan(self.game, self.progress, options.batch_size).taken
+        batches = self.reading.take(batch, turns * options.accumulate)
         if batches is not None:
-            self.iterate(*own_loader.iteration(batches, cast(torch.dtype, self.dtype)))
+            self.iterate(*own_loader.iteration(batches, cast(torch.dtype, self.dtype), options.accumulate))
             self._count_iteration()
             self._log()
 

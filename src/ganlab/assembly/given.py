@@ -21,7 +21,7 @@ from ganlab.core import kinds, schedules
 from ganlab.core.errors import GanlabError, shown, suggestion
 from ganlab.core.ranges import at_least
 
-GENERAL = ("seed", "state_updates", "sync_batch_norm", "channels_last", "compile")
+GENERAL = ("seed", "accumulate", "state_updates", "sync_batch_norm", "channels_last", "compile")
 DATA = ("batch_size", "mirror", "dequantize")
 SINGLE = ("loss", "augment", "game", "prior")
 OBJECTS = ("generator", "discriminator", *SINGLE, "reg", "optimizer")
@@ -33,11 +33,6 @@ def read(**arguments: Any) -> tuple[Config, dict[str, nn.Module]]:
     Raises:
         GanlabError: With what is wrong.
     """
-    if "accumulate" in arguments:
-        raise GanlabError(
-            "accumulate: a step takes the loader's batch whole, so let the DataLoader give more images, or train by "
-            "`ganlab train accumulate=4`, which cuts batches."
-        )
     given = {**arguments, **checked(_numbers, {n: arguments.get(n) for n in ("latent_dim", "num_classes")})}
     reg = given.pop("reg", None)
     given["loss"], reg = parts.unbundled(given.get("loss"), () if reg is None else reg)

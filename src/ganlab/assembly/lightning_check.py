@@ -57,8 +57,8 @@ def options(trainer: L.Trainer) -> None:
     """
     if (batches := trainer.accumulate_grad_batches) != 1:
         raise GanlabError(
-            f"accumulate_grad_batches={batches}: a step takes the loader's batch whole, so let the DataLoader give "
-            f"{batches} times as many, or train by `ganlab train accumulate={batches}`, which cuts batches."
+            f"accumulate_grad_batches={batches} is for modules with one optimizer: write GANModule.of(..., "
+            f"accumulate={batches})."
         )
     if trainer.gradient_clip_val:
         raise GanlabError(

@@ -101,20 +101,30 @@ class Reading:
             )
 
 
-def iteration(batches: Sequence[Read], dtype: torch.dtype) -> tuple[dict[str, list[Tensor | None]], list[int]]:
+def iteration(
+    batches: Sequence[Read], dtype: torch.dtype, accumulate: int = 1
+) -> tuple[dict[str, list[Tensor | None]], list[int]]:
     """Return the batches of one iteration as the engine reads them, and their global sizes.
 
     Args:
         dtype: Of images that are floats.
+        accumulate: Batches of the loader that are micro-batches of one. If one of them is short, all are cut alike, and
+            the images that are left over, fewer than ``accumulate``, are left out.
     """
-    images: list[Tensor | None] = []
+    groups = [batches[at : at + accumulate] for at in range(0, len(batches), accumulate)]
+    images = [_joined([batch["images"] for batch in group]) for group in groups]
+    labels = [_joined([batch["labels"] for batch in group]) for group in groups]
+    found: dict[str, list[Tensor | None]] = {"images": [], "labels": labels}
     sizes = []
-    for batch in batches:
-        x = batch["images"]
+    for x in images:
         assert x is not None
-        images.append(x if x.dtype is torch.uint8 else x.to(dtype))
-        sizes.append(len(x) * distributed.world_size())
-    return {"images": images, "labels": [batch["labels"] for batch in batches]}, sizes
+        found["images"].append(x if x.dtype is torch.uint8 else x.to(dtype))
+        sizes.append((len(x) - len(x) % accumulate) * distributed.world_size())
+    return found, sizes
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    return parts[0] if len(parts) == 1 or parts[0] is None else torch.cat([x for x in parts if x is not None])
 
 
 def _is(found: Any) -> str:
