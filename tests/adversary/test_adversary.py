@@ -341,6 +341,18 @@ def test_a_compiled_discriminator_takes_the_same_steps() -> None:
 
 # --- bad input
 
+
+class Blind(nn.Module):
+    """Says the same of all samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bias.expand(len(x))
+
+
 GRAPH = FAKE.clone().requires_grad_()
 BAD: dict[str, tuple[Any, str]] = {
     "an unknown loss": (lambda: adversary(loss="hindge"), "Did you mean 'hinge'"),
@@ -369,6 +381,14 @@ BAD: dict[str, tuple[Any, str]] = {
     "no logits": (lambda: adversary(Says(lambda x: "real")).step(REAL, FAKE), "logits are a tensor"),
     "whole numbers": (lambda: adversary(Says(lambda x: x.flatten(1).argmax(1))).step(REAL, FAKE), "are no logits"),
     "another batch": (lambda: adversary(Says(lambda x: x[:3].mean((1, 2, 3)))).step(REAL, FAKE), "for 8 samples"),
+    "logits without a graph": (lambda: adversary(Says(lambda x: x.detach().mean((1, 2, 3)))).step(REAL, FAKE), "have no graph"),
+    "logits of nothing": (
+        lambda: (lambda a: (a.step(REAL, FAKE), a.generator_loss(GRAPH)))(adversary(Blind())), "do not depend on fake"
+    ),
+    "doubles": (lambda: adversary().step(REAL, FAKE.double()), "fake is float64 and the discriminator is not"),
+    "a state of others": (
+        lambda: adversary().load_state_dict(adversary(Blind()).state_dict()), "another discriminator or optimizer"
+    ),
     "no graph": (lambda: adversary().generator_loss(FAKE), "fake has no graph"),
     "a ratio alone": (lambda: adversary().generator_loss(GRAPH, last_layer=GRAPH), "give reconstruction"),
     "reals that are needed": (lambda: adversary(loss="relativistic").generator_loss(GRAPH), "give real"),

@@ -21,7 +21,7 @@ from ganlab.contracts.plan import Progress
 from ganlab.contracts.regularizer import hooks_of
 from ganlab.contracts.setting import Setting
 from ganlab.core import distributed, kinds
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, sentence
 from ganlab.core.ranges import NotNegative, Positive, Range, at_least
 from ganlab.engine.compilation import compile_networks, refuse_double_backward
 from ganlab.engine.player_optimizers import PlayerOptimizers
@@ -154,7 +154,11 @@ class Adversary(nn.Module):
     @property
     def device(self) -> torch.device:
         """The discriminator's device."""
-        return self.player_optimizers.parameters[DISCRIMINATOR][0].device
+        return self._like.device
+
+    @property
+    def _like(self) -> Tensor:
+        return self.player_optimizers.parameters[DISCRIMINATOR][0]
 
     @property
     def scalars(self) -> dict[str, Tensor]:
@@ -182,7 +186,7 @@ class Adversary(nn.Module):
         Raises:
             GanlabError: If samples are not what the discriminator can judge.
         """
-        inputs.check_samples({"fake": fake, "real": real}, self.device, "step")
+        inputs.check_samples({"fake": fake, "real": real}, self._like, "step")
         inputs.check_condition(condition, self.game, fake, "step")
         call, self.calls = self.calls, self.calls + 1
         if call < self.start_step:
@@ -233,7 +237,7 @@ class Adversary(nn.Module):
             GanlabError: If something that is needed is not given, or has no graph.
         """
         samples = {"fake": fake} if real is None else {"fake": fake, "real": real}
-        inputs.check_samples(samples, self.device, "generator_loss")
+        inputs.check_samples(samples, self._like, "generator_loss")
         inputs.check_condition(condition, self.game, fake, "generator_loss")
         inputs.check_term(self.game, fake, real, reconstruction, last_layer)
         factor = self._factor()
@@ -244,7 +248,8 @@ class Adversary(nn.Module):
             value = self._loop.term((shown, detached(real), detached(condition)))
         if not torch.is_grad_enabled():
             return factor * value.detach() * (1 if last_layer is None else self.adaptive)
-        (slope,) = torch.autograd.grad(value, shown)
+        slopes = torch.autograd.grad(value, shown, allow_unused=True) if value.requires_grad else (None,)
+        slope = inputs.check_slope(*slopes)
         value = value.detach()
         if self.guard is not None:
             value, slope = finite_or_zero(value, slope)
@@ -281,7 +286,10 @@ class Adversary(nn.Module):
         since = max(state["calls"] - self.start_step, 0)
         self.calls = state["calls"] - since % self._loop.accumulate
         self._loop.restart(Progress(**state["progress"]))
-        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # which takes tensors as they are
+        try:
+            self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # which takes tensors as they are
+        except (ValueError, KeyError) as error:
+            raise GanlabError(f"The state is that of another discriminator or optimizer: {sentence(error)}") from error
         self.optimizer.zero_grad(set_to_none=True)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Adversary:

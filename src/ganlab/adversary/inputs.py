@@ -11,18 +11,19 @@ from torch import Tensor
 from ganlab.adversary import outputs
 from ganlab.adversary.opponent import Opponent
 from ganlab.config import arguments
+from ganlab.contracts.turn import Objectives
 from ganlab.core.errors import GanlabError
 
 
-def check_samples(samples: Mapping[str, Any], device: torch.device, where: str) -> None:
+def check_samples(samples: Mapping[str, Any], like: Tensor, where: str) -> None:
     """Check samples by their names: ``fake``, and ``real`` where there are any.
 
     Args:
-        device: The discriminator's.
+        like: A weight of the discriminator.
         where: The method, for messages.
 
     Raises:
-        GanlabError: If they are no batches of floats of one shape on the discriminator's device.
+        GanlabError: If they are no batches of floats of one shape on the discriminator's device, which it can take.
     """
     for name, x in samples.items():
         if not isinstance(x, Tensor):
@@ -34,7 +35,9 @@ def check_samples(samples: Mapping[str, Any], device: torch.device, where: str) 
             )
         if x.ndim < 2 or x.shape[0] == 0:
             raise GanlabError(f"{where}: {name} must be a batch (B, ...), got the shape {tuple(x.shape)}.")
-        _check_device(name, x, device, where)
+        _check_device(name, x, like.device, where)
+        if x.dtype is torch.float64 and like.dtype is not torch.float64:
+            raise GanlabError(f"{where}: {name} is float64 and the discriminator is not: give {name}.float().")
     real, fake = samples.get("real"), samples["fake"]
     if real is not None and real.shape != fake.shape:
         raise GanlabError(
@@ -105,6 +108,34 @@ def check_term(
         raise GanlabError(
             "generator_loss: the loss, feature_matching or a regularizer compares with real samples: give real."
         )
+
+
+def check_graph(objectives: Objectives) -> None:
+    """Check that what the discriminator minimises depends on its weights.
+
+    Raises:
+        GanlabError: If it does not.
+    """
+    for terms in objectives.values():
+        if not any(term.requires_grad for term in terms.values()):
+            raise GanlabError(
+                "step: the discriminator's logits have no graph, so it would learn nothing: let it not detach them nor "
+                "judge under torch.no_grad, and let its weights require a gradient."
+            )
+
+
+def check_slope(slope: Tensor | None) -> Tensor:
+    """Return the gradient of the generator's term by the fakes.
+
+    Raises:
+        GanlabError: If there is none.
+    """
+    if slope is None:
+        raise GanlabError(
+            "generator_loss: the discriminator's logits do not depend on fake, so the generator would learn nothing: "
+            "let it not detach what it is given nor judge under torch.no_grad."
+        )
+    return slope
 
 
 def check_options(called: Any, given: Mapping[str, Any]) -> dict[str, Any]:

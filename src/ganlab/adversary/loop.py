@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlab.adversary import inputs
 from ganlab.adversary.opponent import DISCRIMINATOR, GENERATOR, Opponent
 from ganlab.contracts.plan import Progress, Slot, plan
 from ganlab.contracts.points import Points, mapped
@@ -93,7 +94,9 @@ class Loop:
         return torch.stack(total).sum() if len(total) > 1 else total[0]
 
     def _add_gradients(self, slot: Slot, micro: int, given: Given, kept: Kept) -> None:
-        self.turns.backward(self._objectives(slot, micro, given, self.progress, kept), self.accumulate)
+        objectives = self._objectives(slot, micro, given, self.progress, kept)
+        inputs.check_graph(objectives)
+        self.turns.backward(objectives, self.accumulate)
 
     def _objectives(self, slot: Slot, micro: int, given: Given, progress: Progress, kept: Kept) -> Objectives:
         """Return what the players of a turn minimise on one micro-batch.
