@@ -381,7 +381,11 @@ BAD: dict[str, tuple[Any, str]] = {
     "no logits": (lambda: adversary(Says(lambda x: "real")).step(REAL, FAKE), "logits are a tensor"),
     "whole numbers": (lambda: adversary(Says(lambda x: x.flatten(1).argmax(1))).step(REAL, FAKE), "are no logits"),
     "another batch": (lambda: adversary(Says(lambda x: x[:3].mean((1, 2, 3)))).step(REAL, FAKE), "for 8 samples"),
-    "logits without a graph": (lambda: adversary(Says(lambda x: x.detach().mean((1, 2, 3)))).step(REAL, FAKE), "have no graph"),
+    "logits without a graph": (
+        lambda: adversary(Says(lambda x: x.detach().mean((1, 2, 3)))).step(REAL, FAKE), "have no graph"
+    ),
+    "half weights": (lambda: adversary(Patches().bfloat16(), reg="r1"), "reg=r1 .* weights are bfloat16"),
+    "halved weights": (lambda: adversary(reg="r1").half(), "reg=r1 .* weights are float16"),
     "logits of nothing": (
         lambda: (lambda a: (a.step(REAL, FAKE), a.generator_loss(GRAPH)))(adversary(Blind())), "do not depend on fake"
     ),

@@ -49,7 +49,12 @@ def test_networks_of_packages_give_four_scales(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("features", "words"), [("resnet18", "torchvision:NAME"), ("torchvision:no_such_net", "cannot make it")]
+    ("features", "words"),
+    [
+        ("resnet18", "torchvision:NAME"),
+        ("torchvision:no_such_net", "cannot make it"),
+        (nn.Linear(5, 5), "Linear gives no maps of images"),
+    ],
 )
 def test_a_wrong_network_is_refused(features: Any, words: str) -> None:
     with pytest.raises(GanlabError, match=words):

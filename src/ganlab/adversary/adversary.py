@@ -131,6 +131,7 @@ class Adversary(nn.Module):
             self.game, {DISCRIMINATOR: factory}, self._hooks, self._setting, rates, clip, averages=not self._sharded
         )
         self.player_optimizers.take(self.player_optimizers.make())
+        inputs.check_precision(regularizers, self._like)
         self.guard = Guard(self.player_optimizers) if options["guard"] else None
         if options["compile"]:
             refuse_double_backward(regularizers)
@@ -294,6 +295,7 @@ class Adversary(nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Adversary:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        inputs.check_precision(dict(self.regularizers.items()), self._like)
         if self.optimizer.state:  # moments follow their weights
             self.optimizer.load_state_dict(self.optimizer.state_dict())
         return self

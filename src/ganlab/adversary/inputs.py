@@ -110,6 +110,22 @@ def check_term(
         )
 
 
+def check_precision(regularizers: Mapping[str, Any], weight: Tensor) -> None:
+    """Check that weights are as precise as penalties on slopes need.
+
+    Raises:
+        GanlabError: If they have 16 bits.
+    """
+    if weight.dtype not in (torch.bfloat16, torch.float16):
+        return
+    for name, one in regularizers.items():
+        if hasattr(one, "slopes") or one.input_gradients:
+            raise GanlabError(
+                f"reg={name} measures slopes in float32, and the discriminator's weights are "
+                f"{str(weight.dtype).removeprefix('torch.')}: keep them in float32, and judge under torch.autocast."
+            )
+
+
 def check_graph(objectives: Objectives) -> None:
     """Check that what the discriminator minimises depends on its weights.
 

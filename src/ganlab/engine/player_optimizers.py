@@ -112,7 +112,7 @@ class PlayerOptimizers:
         """
         device = next(p.device.type for p in chain.from_iterable(self.parameters.values()))
         if not torch.is_autocast_enabled(device):
-            self._step(turn, final)
+            self._step(turn, final, origin or {})
             return
         with torch.autocast(device, enabled=False):  # gradients and weights are float32, whatever the passes were
             self._step(turn, final, origin or {})

@@ -70,7 +70,8 @@ class StreamMetric(torchmetrics.Metric):
 
     It keeps the features of each image, float32, and the images themselves where the metric looks at them: both are
     needed once all are counted. `compute` returns a dictionary: each number under its name, and the ends of its 95 %
-    interval, where it has one, under ``NAME_low`` and ``NAME_high``.
+    interval, where it has one, under ``NAME_low`` and ``NAME_high``; of ``spectrum``, which has a number
+    ``spectrum_high``, under ``NAME_lower`` and ``NAME_upper``.
 
     Attributes:
         last_score: The whole score of the last `compute`, with its figures and warnings; None before.
@@ -149,8 +150,11 @@ class StreamMetric(torchmetrics.Metric):
         self.metric.prepare(streams["fake"], Context(own_classifier=own))
         self.last_score = self.metric.score(kept, Context(own_classifier=own))
         found: dict[str, float] = {}
-        for name, value in self.last_score.values.items():
-            ends = {"": value.value, "_low": value.low, "_high": value.high}
+        values = self.last_score.values
+        taken = any(f"{name}{end}" in values for name in values for end in ("_low", "_high"))
+        low, high = ("_lower", "_upper") if taken else ("_low", "_high")
+        for name, value in values.items():
+            ends = {"": value.value, low: value.low, high: value.high}
             found.update({name + end: number for end, number in ends.items() if number is not None})
         return {name: torch.tensor(number, device=self.device) for name, number in found.items()}
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganlab.core.checks import at_least
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, sentence
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for images in [0, 1]
 SCALES = 4
@@ -53,7 +53,13 @@ class ProjectedDiscriminator(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
         side = 64 if image_size is None else image_size
-        channels = [one.shape[1] for one in self._maps(torch.zeros(1, 3, side, side))]
+        try:
+            channels = [one.shape[1] for one in self._maps(torch.zeros(1, 3, side, side))]
+        except (AssertionError, AttributeError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            what = type(features).__name__ if isinstance(features, nn.Module) else features
+            raise GanlabError(
+                f"features: {what} gives no maps of images, as a convolutional network does: {sentence(error)}"
+            ) from error
         self.mixers = nn.ModuleList([nn.Conv2d(count, width, 1, bias=False) for count in channels])
         self.crossings = nn.ModuleList([nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in channels[1:]])
         for fixed in (*self.mixers, *self.crossings):
