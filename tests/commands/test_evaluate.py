@@ -372,6 +372,15 @@ def test_values_of_a_sweep() -> None:
     assert scoring.sweep_values("[0.5,2]") == [0.5, 2.0]
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("0.1:1:1e-12", "more than 1,000 thresholds"), ("0.1:inf:1", "all positive"), ("nan", "all positive")],
+)
+def test_values_of_a_sweep_that_no_machine_can_serve(text: str, message: str) -> None:
+    with pytest.raises(GanlabError, match=message):
+        scoring.sweep_values(text)
+
+
 def test_a_score_on_some_of_the_images_that_chose_a_checkpoint_is_marked_too() -> None:
     def of(split: str, count: int, during_training: bool) -> dict[str, Any]:
         reference = {"split": split, "count": count, "data": "d"}

@@ -182,6 +182,12 @@ def test_more_images_than_the_disk_holds_are_refused_before_the_second_batch(run
     assert not list(tmp_path.iterdir())
 
 
+def test_more_images_than_the_disk_holds_are_refused_before_a_folder_is_made(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(GanlabError, match=r"1,000,000,000,000 images take 67,000\.0 GB, and "):
+        sample(run, f"{tmp_path}/new/", "count=1000000000000")
+    assert not list(tmp_path.iterdir())
+
+
 def samples(count: int, interrupted_at: int) -> export.Samples:
     def images(start: int, stop: int) -> torch.Tensor:
         if start >= interrupted_at:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from ganlab.core.ranges import at_least
+from ganlab.core.ranges import Range, at_least
+
+_MOST = 100_000
 
 
 @dataclass
@@ -21,8 +23,8 @@ class Settings:
             regularizer of the run against the same run without it
     """
 
-    warmup: Annotated[int, at_least(0)] = 10
-    iterations: Annotated[int, at_least(1)] = 10
-    repeats: Annotated[int, at_least(1)] = 5
+    warmup: Annotated[int, Range(least=0, most=_MOST)] = 10
+    iterations: Annotated[int, Range(least=1, most=_MOST)] = 10
+    repeats: Annotated[int, Range(least=1, most=_MOST)] = 5
     kimg: Annotated[float, at_least(0)] = 0.0
     compare: Literal["plain", "reg"] | None = None

@@ -11,7 +11,7 @@ from ganlab.commands.command import PATH, Command, Passed, Word
 from ganlab.commands.contests import Contests
 from ganlab.commands.landscapes import Landscapes, write
 from ganlab.core.errors import GanlabError
-from ganlab.core.ranges import at_least
+from ganlab.core.ranges import Range
 
 _OF_POINTS = ("data.*", "generator.*", "discriminator.*", "statistics.*", "seed")
 _OPTIONS = ("loss", "loss.*", "reg", "reg.*", "game", "game.*", "optimizer/*", "optimizer.*", "prior", "prior.*")
@@ -54,7 +54,7 @@ class Dynamics(Contests, Landscapes, Command):
     what: Annotated[Sequence[str], Word("[table|page|scoreboard]")] = ()
     problem: str = "dirac"
     view: Literal["verdict", "energy", "pits", "bounds"] = "verdict"
-    iterations: Annotated[int, at_least(100)] = 4000
+    iterations: Annotated[int, Range(least=100, most=10_000_000)] = 4000
     out: Annotated[str | None, PATH] = "dynamics.png"
     more: Annotated[Sequence[str], Passed(_OPTIONS, "loss=, reg=, game.OPTION=, optimizer.PLAYER.OPTION=")] = ()
     points: Annotated[

@@ -10,7 +10,7 @@ from ganlab.commands.coded import Coded
 from ganlab.commands.command import PATH, RUN, Command, Only
 from ganlab.core import code_files
 from ganlab.core.errors import GanlabError
-from ganlab.core.ranges import at_least
+from ganlab.core.ranges import Range
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Export(Coded, Command):
     checkpoint: Annotated[int | str, PATH] = "last"
     out: Annotated[str | None, PATH] = None
     truncation: float | None = None
-    standing_statistics: Annotated[int | None, at_least(1)] = None
+    standing_statistics: Annotated[int | None, Range(least=1, most=10_000)] = None
     psi: float | None = None
     cutoff: int | None = None
     noise: Literal["input", "fixed", "off"] | None = None

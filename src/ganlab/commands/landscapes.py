@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from ganlab.commands.command import AS_TYPED, Only
 from ganlab.core.errors import GanlabError
-from ganlab.core.ranges import at_least
+from ganlab.core.ranges import Range
 
 _SIDE = 320  # of pictures that are side by side
 _QUALITY = 80  # of the films
@@ -27,7 +27,7 @@ class Landscapes:
             view=bounds these are the games, unless you leave it out
     """
 
-    frames: Annotated[int, at_least(2), Only("view", ("energy",))] = field(default=60, kw_only=True)
+    frames: Annotated[int, Range(least=2, most=10_000), Only("view", ("energy",))] = field(default=60, kw_only=True)
     beside: Annotated[str | None, AS_TYPED, Only("view", ("energy", "bounds"))] = field(default=None, kw_only=True)
 
     def show_energy(self, problem: str | None, iterations: int, out: Path, words: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from ganlab.commands.coded import Coded
 from ganlab.commands.command import PATH, RUN, Command, Only
 from ganlab.core import code_files
 from ganlab.core.errors import GanlabError
-from ganlab.core.ranges import Filled, at_least
+from ganlab.core.ranges import Filled, Range, at_least
 
 MOVING = (".png", ".webp", ".gif", ".mp4")
 PICTURES = {"interpolation": MOVING, "projection": MOVING}  # and of every other kind
@@ -84,7 +84,9 @@ class Sample(Coded, Command):
     between: Annotated[Literal["latents", "classes", "w", "seeds", "images"], _of("interpolation")] = "latents"
     path: Annotated[Literal["linear", "spherical"], _of("interpolation")] = "spherical"
     thresholds: Annotated[Numbers | None, _of("truncation")] = None
-    standing_statistics: Annotated[int | None, at_least(1), _of("grid", "interpolation", "truncation")] = None
+    standing_statistics: Annotated[
+        int | None, Range(least=1, most=10_000), _of("grid", "interpolation", "truncation")
+    ] = None
     psi: Annotated[float | None, _of("grid", "interpolation", "mixing")] = None
     cutoff: int | None = None
     psis: Annotated[Numbers | None, _of("truncation")] = None
@@ -93,7 +95,7 @@ class Sample(Coded, Command):
     rows: Annotated[int, at_least(1), _of("mixing")] = 2
     images: Annotated[str | None, PATH, _of("reconstruction", "projection", "interpolation")] = None
     space: Annotated[Literal["w", "w+", "z"] | None, _of("projection", "interpolation")] = None
-    iterations: Annotated[int, at_least(1), _of("projection", "interpolation")] = 500
+    iterations: Annotated[int, Range(least=1, most=1_000_000), _of("projection", "interpolation")] = 500
     features: Annotated[str | None, _of("projection", "interpolation")] = None
     checkpoint: Annotated[int | str, PATH] = "last"
     device: str = "auto"

@@ -120,6 +120,8 @@ def read(word: str, names_file: bool = False) -> Override:
         return read(f"{SHORT[key]}={value}", names_file)
     if not equals and not word.startswith("~"):
         raise GanlabError(f"{word!r} is no option: options are written key=value, see `ganlab train --help`.")
+    if "\0" in word:
+        raise GanlabError(f"{word!r} holds a null character, which no value and no name of a file has: leave it out.")
     found = _parsed(word)
     if found is not None and not (_has_several(found) and (names_file or ("/" in value and _exists(value)))):
         return found

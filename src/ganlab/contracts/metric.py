@@ -99,6 +99,10 @@ class Summary(ABC):
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
         """Return the summary that one process would have made, from those of the ranks in order."""
 
+    def memory(self, stream: Stream) -> float:
+        """Return the bytes that it allocates at the least: what no machine has is refused before the first image."""
+        return 0.0
+
 
 @dataclass(frozen=True)
 class Value:
@@ -214,6 +218,11 @@ class Metric(ABC):
         Raises:
             GanlabError: If there can be no score of this stream, in a sentence that says what to do.
         """
+
+    def memory(self, fake: Stream) -> float:
+        """Return the bytes that a score of a stream allocates at the least; 0: they are not known."""
+        summaries = self.summaries("fake").values() if "fake" in self.roles else ()
+        return 8.0 * self.own_samples + sum(summary.memory(fake) for summary in summaries)
 
     def measure(self, start: int, stop: int, context: Context) -> Tensor:
         """A number or a row of numbers for each of its own samples ``start`` to ``stop``, which depend on the number of

@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from ganlab.core.errors import GanlabError, shown
 
@@ -45,6 +45,8 @@ def named(path: object, what: str) -> Path:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise GanlabError(f"{what[:1].upper()}{what[1:]} is named by its path, and {shown(path)} is none.")
+    if "\0" in str(path):
+        raise GanlabError(f"{str(path)!r} holds a null character, which no name of a file has: leave it out.")
     return Path(os.path.expanduser(path))
 
 
@@ -74,6 +76,20 @@ def whole(path: Path, flush: bool = False) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def for_torch(file: BinaryIO) -> Iterator[IO[bytes]]:
+    """Give torch a file to write, whose first error is raised when the block ends.
+
+    torch turns errors of a file into a RuntimeError without an errno, or reports an unexpected position.
+
+    Raises:
+        OSError: If it could not be written.
+    """
+    target = _RemembersFailure(file)
+    yield cast(IO[bytes], target)
+    target.raise_failure()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -197,6 +213,33 @@ def unwritable(path: Path, error: OSError) -> GanlabError:
 def unreadable(path: Path, error: OSError) -> GanlabError:
     """The sentence for a file that cannot be read."""
     return GanlabError(f"{path} cannot be read: {error.strerror or error}.")
+
+
+class _RemembersFailure:
+    """A file that keeps its first error instead of raising it, and writes nothing more after it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        self._try(lambda: self._file.write(data))
+        return len(data)
+
+    def flush(self) -> None:
+        self._try(self._file.flush)
+
+    def _try(self, act: Callable[[], Any]) -> None:
+        if self._failure is None:
+            try:
+                act()
+            except OSError as error:
+                self._failure = error
+
+    def raise_failure(self) -> None:
+        """Raise the failure, if there was one."""
+        if self._failure is not None:
+            raise self._failure
 
 
 def _open_no_link(path: Any, flags: int) -> int:

@@ -325,7 +325,8 @@ def _trained(wanted: Sequence[Cell], settings: Settings, jobs: int) -> Iterator[
             torch.set_num_threads(threads)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    most = max(1, min(jobs, len(wanted)))
+    with ProcessPoolExecutor(most, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             for future in as_completed([pool.submit(train, cell, settings) for cell in wanted]):
                 yield future.result()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.assembly import game as games
-from ganlab.assembly import run_data, run_networks
+from ganlab.assembly import run_data, run_networks, size_check
 from ganlab.config import compose
 from ganlab.config.compose import Inherited
 from ganlab.config.configuration import Config
@@ -70,6 +70,7 @@ class Training:
     def __init__(self, config: Config) -> None:
         config, source = run_networks.completed(config)
         self.config = config
+        size_check.refuse_batches(config)
         assert isinstance(source, PointSet)
         data = run_data.prepared(config, source)
         self.points, self.modes = torch.from_numpy(source.points), source.modes

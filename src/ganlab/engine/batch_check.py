@@ -8,6 +8,8 @@ from ganlab.contracts import plan
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GameModule
 
+_MOST_PARTS = 1000  # times a batch
+
 
 def check(module: GameModule, world_size: int) -> None:
     """Check that every turn's batch divides over ranks and accumulations.
@@ -18,6 +20,11 @@ def check(module: GameModule, world_size: int) -> None:
     options = module.training_options
     parts = options.accumulate * world_size
     for key, batch, progress in _batches(module):
+        if parts > _MOST_PARTS * batch:  # no size near it divides
+            raise GanlabError(
+                f"accumulate={options.accumulate} cuts {key}={batch} into parts of less than an image: take "
+                f"accumulate={max(1, batch // world_size)} at most."
+            )
         slots = plan.plan(module.game, progress, options.batch_size).slots
         for slot in slots:
             if not _divides(batch, slot.turn.batch, parts):

@@ -15,7 +15,7 @@ from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, 
 from ganlab.core import code_files, distributed, randomness
 from ganlab.core.errors import GanlabError
 from ganlab.data.run_images import RunData
-from ganlab.evaluation import one_pass, points, reference
+from ganlab.evaluation import large, one_pass, points, reference
 from ganlab.evaluation.extraction import prepared
 from ganlab.evaluation.protocol import Protocol, asks, digest
 from ganlab.evaluation.result import Result
@@ -58,6 +58,7 @@ class Evaluator:
         if not self.metrics:
             raise GanlabError("metrics= is empty: name at least one, as metrics=fid,kid.")
         points.refuse(self.protocol, self.metrics, real)
+        large.refuse(self.protocol, self.metrics, self._expected(protocol.samples))
         self._cache = reference.Cache(cache / "statistics")
         self._rows = self._rows_of_roles()
         self._refuse_labels()
@@ -211,6 +212,7 @@ class Evaluator:
         # images that no networks come with: held-out real ones, scored beside those of a run
         metrics = {name: m for name, m in self.metrics.items() if context is not None or not m.needs_run}
         context = replace(context or Context(), modes=points.modes_of(self.real))
+        large.refuse(self.protocol, metrics, stream)
         for metric in metrics.values():
             metric.prepare(stream, context)
         return stream, metrics
@@ -265,6 +267,11 @@ class Evaluator:
 
     def _asks(self, *needs: str) -> bool:
         return any(asks(metric, need) for metric in self.metrics.values() for need in needs)
+
+    def _expected(self, samples: int) -> Stream:
+        """Return what is known of the stream before the extractor is."""
+        channels, height, width = self.real.images.pixels.shape[1:]
+        return Stream(samples, 0, 0, (channels, height, width), self.real.images.num_classes)
 
     def _stream(self, source: Source) -> Stream:
         extractor = self.extractor

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,8 @@ from types import ModuleType
 
 from ganlab.core import files
 from ganlab.core.errors import GanlabError
+
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE
 
 
 def refuse_occupied(path: Path, form: ModuleType) -> None:
@@ -53,10 +57,7 @@ def whole(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if os.path.isdir(temporary) and os.path.isdir(path):
-            old = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-            os.replace(path, old)
-            os.replace(temporary, path)
-            shutil.rmtree(old)
+            _replace_folder(path, temporary)
         else:
             os.replace(temporary, path)
     except OSError as error:
@@ -66,3 +67,22 @@ def whole(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         elif os.path.lexists(temporary):
             temporary.unlink()
+
+
+def _replace_folder(path: Path, new: Path) -> None:
+    """Put a folder into the place of another one, in one step where the system can: there is always one."""
+    old = new
+    if not _exchanged(path, new):
+        old = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+        os.replace(path, old)
+        os.replace(new, path)
+    shutil.rmtree(old)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange the names of two folders, by Linux's renameat2; return False where there is none."""
+    exchange = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    if exchange is None:
+        return False
+    done: int = exchange(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE)
+    return done == 0  # else a file system that cannot

@@ -122,8 +122,8 @@ class Classifier(Extractor):
 
     def _save(self, path: Path) -> None:
         # a cache that cannot be written costs time, not the evaluation
-        with suppress(OSError, RuntimeError), files.whole(path) as file:
-            torch.save({"network": self.network.state_dict(), "accuracy": self.accuracy}, file)
+        with suppress(OSError), files.whole(path) as file, files.for_torch(file) as target:
+            torch.save({"network": self.network.state_dict(), "accuracy": self.accuracy}, target)
 
 
 class _Network(nn.Module):

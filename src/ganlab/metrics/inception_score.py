@@ -27,6 +27,7 @@ from ganlab.contracts.metric import (
 )
 from ganlab.core.checks import at_least
 from ganlab.metrics import intervals
+from ganlab.metrics.stored import in_random_order
 
 SPREAD = (1, 2, 5, 10, 20)  # numbers of splits whose spread is shown
 _MOST_PREDICTED = 10
@@ -56,6 +57,9 @@ class Predictions(Summary):
 
     def begin(self, stream: Stream) -> Accumulator:
         return _Predictions(self, stream)
+
+    def memory(self, stream: Stream) -> float:
+        return in_random_order(stream) + 8.0 * self.cells * (2 + stream.logits_dim)
 
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
         return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}

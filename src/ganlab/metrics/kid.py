@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Value
+from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, Summary, Value
 from ganlab.core import randomness
 from ganlab.core.checks import at_least
 from ganlab.core.errors import GanlabError
@@ -59,6 +59,9 @@ class KID(Metric):
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:
         return {"features": StoredFeatures(self.limit)}
+
+    def memory(self, fake: Stream) -> float:
+        return super().memory(fake) + 16.0 * self.subsets * min(self.subset_size, fake.count)  # places, of both sets
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
         fake, real = (kept[role]["features"]["features"] for role in ("fake", "real"))  # type: ignore[index]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganlab.contracts.metric import Accumulator, Batch, Stream, Summary, Tensors
-from ganlab.metrics.stored import dealt
+from ganlab.metrics.stored import dealt, in_random_order
 
 _ROWS = 2048  # merged at once: with fewer, passing over the scatter costs more than the product
 _COLUMNS = 512  # of a piece of the scatter: above the diagonal pieces are not computed
@@ -38,6 +38,9 @@ class Moments(Summary):
 
     def begin(self, stream: Stream) -> Accumulator:
         return _Moments(self.blocks, stream)
+
+    def memory(self, stream: Stream) -> float:
+        return in_random_order(stream) + 8.0 * self.blocks * (1 + stream.feature_dim + stream.feature_dim**2)
 
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
         if len(parts) == 1:

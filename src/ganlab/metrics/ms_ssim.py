@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Tensors, Value
+from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, Summary, Tensors, Value
 from ganlab.core import randomness
 from ganlab.core.checks import at_least
 from ganlab.core.errors import GanlabError
@@ -50,6 +50,9 @@ class MSSSIM(Metric):
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:
         return {"images": StoredImages(self.limit)}
+
+    def memory(self, fake: Stream) -> float:
+        return super().memory(fake) + 16.0 * self.pairs  # the members of each
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
         rows = {role: dict(kept[role]["images"]) for role in ("fake", "real")}  # type: ignore[index]

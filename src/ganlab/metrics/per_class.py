@@ -29,7 +29,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.metrics import intervals
 from ganlab.metrics.frechet import Frechet
 from ganlab.metrics.moments import ClassMoments, covariance, part_of
-from ganlab.metrics.stored import StoredFeatures, dealt
+from ganlab.metrics.stored import StoredFeatures, dealt, in_random_order
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,9 @@ class ClassPredictions(Summary):
 
     def begin(self, stream: Stream) -> Accumulator:
         return _ClassPredictions(stream, self.blocks)
+
+    def memory(self, stream: Stream) -> float:
+        return in_random_order(stream) + 8.0 * self.blocks * max(1, stream.num_classes) * (2 + stream.logits_dim)
 
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
         return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}

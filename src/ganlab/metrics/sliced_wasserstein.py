@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Summary, Value
+from ganlab.contracts.metric import Context, Kept, Metric, Role, Score, Stream, Summary, Value
 from ganlab.core import randomness
 from ganlab.core.checks import at_least
 from ganlab.metrics import intervals
@@ -49,6 +49,9 @@ class SlicedWasserstein(Metric):
 
     def summaries(self, role: Role) -> Mapping[str, Summary]:
         return {"points": StoredImages(self.limit)}
+
+    def memory(self, fake: Stream) -> float:
+        return super().memory(fake) + 8.0 * self.directions * min(self.limit, fake.count)
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
         fake, real = (kept[role]["points"]["images"].flatten(1).double() for role in ("fake", "real"))  # type: ignore[index]

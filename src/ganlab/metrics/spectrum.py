@@ -26,7 +26,7 @@ from ganlab.contracts.metric import (
 )
 from ganlab.core.checks import at_least
 from ganlab.metrics import intervals
-from ganlab.metrics.stored import dealt
+from ganlab.metrics.stored import dealt, in_random_order
 
 _DECIBEL = 10 / math.log(10)
 
@@ -46,6 +46,9 @@ class Spectrum(Summary):
 
     def begin(self, stream: Stream) -> Accumulator:
         return _Spectrum(stream, self.blocks)
+
+    def memory(self, stream: Stream) -> float:
+        return in_random_order(stream) + 8.0 * self.blocks * (1 + min(stream.image_shape[1:]))
 
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
         return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,6 +32,9 @@ class StoredFeatures(Summary):
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
         return in_order(parts)
 
+    def memory(self, stream: Stream) -> float:
+        return in_random_order(stream) + 4.0 * min(self.limit, stream.count) * stream.feature_dim
+
 
 @dataclass(frozen=True)
 class StoredImages(Summary):
@@ -43,6 +47,9 @@ class StoredImages(Summary):
 
     def merge(self, parts: Sequence[Tensors]) -> Tensors:
         return in_order(parts)
+
+    def memory(self, stream: Stream) -> float:
+        return in_random_order(stream) + float(min(self.limit, stream.count)) * math.prod(stream.image_shape)
 
 
 def chosen(stream: Stream, limit: int) -> Tensor | None:
@@ -63,6 +70,11 @@ def dealt(stream: Stream, blocks: int) -> Tensor:
     """
     generator = randomness.generator("cpu", stream.seed, "blocks", stream.count)
     return torch.randperm(stream.count, generator=generator) % blocks
+
+
+def in_random_order(stream: Stream) -> float:
+    """Return the bytes of a random order of all images of a stream, which `chosen` and `dealt` make."""
+    return 8.0 * stream.count
 
 
 def in_order(parts: Sequence[Tensors]) -> Tensors:

@@ -24,6 +24,7 @@ from ganlab.data.progress import Progress
 from ganlab.sampling import generation
 
 BATCH = 64  # images made at a time, as in a grid
+_SMALLEST_PNG = 67  # bytes of one pixel
 MARK, MADE_BY = "samples.json", "ganlab sample"
 _IMAGE = re.compile(r"\d{6,}\.png")
 _CLASS = re.compile(r"\d+")
@@ -100,10 +101,11 @@ def _begin(member: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
 
 
 def _refuse_without_room(path: Path, count: int, bytes_each: int) -> None:
-    needed, free = count * bytes_each, shutil.disk_usage(path.parent).free
+    folder = next(parent for parent in path.absolute().parents if os.path.isdir(parent))
+    needed, free = count * bytes_each, shutil.disk_usage(folder).free
     if needed > free:
         raise GanlabError(
-            f"{count:,} images take {needed / 1e9:,.1f} GB, and {path.parent} has {free / 1e9:,.1f} GB free: give a "
+            f"{count:,} images take {needed / 1e9:,.1f} GB, and {folder} has {free / 1e9:,.1f} GB free: give a "
             f"smaller count, or another out."
         )
 
@@ -120,6 +122,7 @@ def write_folder(samples: Samples, folder: Path) -> None:
         OSError: If it cannot be written.
     """
     old = _own_files(folder)
+    _refuse_without_room(folder, samples.count, _SMALLEST_PNG)
     batches = samples.batches()
     first = next(batches)  # what cannot be made is refused before anything is touched
     _make_anew(folder, old)

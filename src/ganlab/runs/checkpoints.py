@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import Any
 
 import lightning as L
 import torch
@@ -33,10 +32,8 @@ class AtomicCheckpointIO(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         self.failure = None
         try:
-            with files.whole(Path(path), flush=True) as file:
-                target = _RemembersFailure(file)
-                torch.save(checkpoint, cast(IO[bytes], target))
-                target.raise_failure()
+            with files.whole(Path(path), flush=True) as file, files.for_torch(file) as target:
+                torch.save(checkpoint, target)
         except OSError as error:
             self.failure = error
 
@@ -49,36 +46,6 @@ class AtomicCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
-
-
-class _RemembersFailure:
-    """A file for `torch.save` that keeps its first error instead of raising it, and writes nothing more after it.
-
-    torch turns errors of its file into a RuntimeError without an errno, or reports an unexpected position.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._failure: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        self._try(lambda: self._file.write(data))
-        return len(data)
-
-    def flush(self) -> None:
-        self._try(self._file.flush)
-
-    def _try(self, act: Callable[[], Any]) -> None:
-        if self._failure is None:
-            try:
-                act()
-            except OSError as error:
-                self._failure = error
-
-    def raise_failure(self) -> None:
-        """Raise the failure, if there was one."""
-        if self._failure is not None:
-            raise self._failure
 
 
 def failure(trainer: L.Trainer) -> OSError | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from ganlab.runs.run import Run
 from ganlab.sampling import generation, scatter
 
 PICTURES = "evaluation"
+_MOST_VALUES = 1_000
 
 
 def evaluate_run(
@@ -206,15 +208,20 @@ def sweep_values(text: str) -> list[float]:
     try:
         if ":" in text:
             low, high, step = (float(part) for part in text.split(":"))
-            if step <= 0 or high < low:
+            if not 0 < low <= high < math.inf or not step > 0:
                 raise ValueError
-            values = [low + i * step for i in range(int((high - low) / step + 1e-9) + 1)]
+            count = int(min((high - low) / step + 1e-9, _MOST_VALUES)) + 1
+            values = [low + i * step for i in range(count)]
         else:
             values = [float(part) for part in text.strip("[]").split(",")]
-        if not values or any(v <= 0 for v in values):
+        if not values or not all(0 < v < math.inf for v in values):
             raise ValueError
     except ValueError as error:
         raise GanlabError(f"values={text} must be LOW:HIGH:STEP or numbers such as 0.3,0.5,1, all positive.") from error
+    if len(values) > _MOST_VALUES:
+        raise GanlabError(
+            f"values={text} are more than {_MOST_VALUES:,} thresholds, with a score for each: take fewer."
+        )
     return [round(v, 10) for v in values]
 
 
