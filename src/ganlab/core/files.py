@@ -205,6 +205,11 @@ def is_part(name: str) -> bool:
     return _PART.fullmatch(name) is not None
 
 
+def is_full(error: OSError) -> bool:
+    """Tell if there is no room for a file: on the disk, in a quota, or under a limit of its size."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 def unwritable(path: Path, error: OSError) -> GanlabError:
     """The sentence for a file that cannot be written."""
     return GanlabError(f"{path} cannot be written: {error.strerror or error}.")

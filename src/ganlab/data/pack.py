@@ -292,7 +292,7 @@ def _remove_stale(folder: Path, own_key: str) -> None:
 
 def _explain(error: OSError, folder: Path, what: str) -> str:
     other = "set the environment variable GANLAB_CACHE to a folder"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if files.is_full(error):
         detail = f" ({error.strerror})" if error.strerror else ""
         return f"The disk of {folder} is full while {what}{detail}; free some space, or {other} on a larger disk."
     return f"The cache {folder} cannot be written ({error.strerror or error}); {other} that can."

@@ -212,7 +212,11 @@ class Board:
         """Train cells, and yield the result of each when it is in its file."""
         files.write_text(self.folder / SETTINGS, json.dumps(self._described))
         for result, pictures in _trained([one.cell for one in wanted if not one.refusal], self.settings, jobs):
-            draw(pictures, self.path(result.cell, ".webp"))
+            film = self.path(result.cell, ".webp")
+            try:
+                draw(pictures, film)
+            except OSError as error:
+                raise files.unwritable(film, error) from error
             self.keep(result)
             yield result
 

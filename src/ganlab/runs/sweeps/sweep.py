@@ -114,6 +114,8 @@ def _run(sweep: Sweep) -> int:
     except HydraException as error:
         raise GanlabError(f"The sweep cannot be run: {sentence(error)}") from error
     except Exception as error:
+        if isinstance(error, OSError) and files.is_full(error):  # of a file that Hydra writes
+            raise files.unwritable(sweep.folder, error) from error
         if parsed.launcher == plugins.OWN or isinstance(error, GanlabError):
             raise
         lost = f"hydra/launcher={parsed.launcher} has failed: {sentence(error)}"
