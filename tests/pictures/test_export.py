@@ -182,6 +182,13 @@ def test_more_images_than_the_disk_holds_are_refused_before_the_second_batch(run
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_of_a_command_that_was_killed_before_its_first_mark_is_taken(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / ".samples.json.0123456789ab.part").touch()
+    sample(run, f"{tmp_path}/new/", "count=3")
+    assert not [name for name in in_folder(tmp_path / "new") if name.endswith(".part")]
+
+
 def test_more_images_than_the_disk_holds_are_refused_before_a_folder_is_made(run: Run, tmp_path: Path) -> None:
     with pytest.raises(GanlabError, match=r"1,000,000,000,000 images take 67,000\.0 GB, and "):
         sample(run, f"{tmp_path}/new/", "count=1000000000000")

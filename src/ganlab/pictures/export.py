@@ -167,8 +167,8 @@ def _own_files(folder: Path) -> list[str]:
     own = [*images, *(entry.path for entry in classes)]
     known = {*own, str(folder / MARK)}
     foreign = [entry.path for entry in everything if entry.path not in known]
-    if there and not _is_marked(folder):
-        foreign = foreign or [there[0].path]
+    if not _is_marked(folder):  # a command that was killed before the first mark leaves a part of it
+        foreign = foreign or [entry.path for entry in there if not files.is_part(entry.name)][:1]
     if foreign:
         raise GanlabError(
             f"out={folder} is not empty, and {os.path.relpath(foreign[0], folder)} in it is not of `{MADE_BY}`: give a "
