@@ -146,7 +146,7 @@ def test_rows_of_an_interpolation_have_the_class_that_they_are_of(big: Run, tmp_
         (["labels=[]"], "labels must be a list of at least one class, got []"),
         (["kind=truncation", "thresholds=[]"], "thresholds must be a list of at least one number"),
         (["kind=truncation", "thresholds=[1,-2]"], "truncation must be a positive number, got -2"),
-        (["standing_statistics=0"], "standing_statistics must be at least 1"),
+        (["standing_statistics=0"], "standing_statistics must be in [1, 10000], got 0"),
         (["out=x.webp"], "out must end in .png"),
         (["truncation=-1"], "truncation must be a positive number"),
     ],
