@@ -256,6 +256,21 @@ def test_runs_of_other_data_are_refused(tmp_path: Path) -> None:
     assert "one and other are of other data (digits, zip)" in refusal(one, other)
 
 
+@pytest.mark.parametrize("scores", [{"none": [10.0, 11.0], "sn": [8.0, 9.5]}, {"sn": [8.0, 9.5]}])
+def test_a_run_that_ended_before_it_read_its_data_is_with_the_others(tmp_path: Path, scores: dict[str, Any]) -> None:
+    folder = compared.sweep(tmp_path / "sweep", scores)
+    *others, early = sorted(folder.glob("*_*"))
+    (early / "config.yaml").write_text((early / "config.yaml").read_text().replace("image_size: 8", "image_size: null"))
+    (early / "evaluation.jsonl").unlink()
+    for other in others:
+        (other / "environment.json").write_text('{"data": {"contents": {"images": "5f2c"}}}')
+    *jobs, last = (folder / "sweep.jsonl").read_text().splitlines()
+    (folder / "sweep.jsonl").write_text("\n".join([*jobs, last.replace('"done"', '"failed"')]) + "\n")
+    rows = compare.compare([folder]).rows
+    assert [len(row.runs) for row in rows] == [2] * len(scores)
+    assert sum(len(row.failures) for row in rows) == 1
+
+
 def test_runs_that_share_no_number_are_refused(tmp_path: Path) -> None:
     one = compared.run(tmp_path / "one", during={500: 5.0, 1000: 4.0})
     other = compared.run(tmp_path / "other", during={500: 5.0, 1000: 4.0}, reg=["sn"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from ganlab.comparisons import answering, collected, scored, studies, varied
 from ganlab.comparisons.answer import Answer
 from ganlab.comparisons.collected import RunFacts
-from ganlab.comparisons.groups import Group, Wanted, groups
+from ganlab.comparisons.groups import Group, Wanted, complete, groups
 from ganlab.comparisons.varied import Varied
 from ganlab.core.errors import GanlabError
 from ganlab.reports.words import counted
@@ -54,6 +54,7 @@ def _sorted(runs: Sequence[RunFacts], by: Sequence[str]) -> tuple[dict[str, str]
     Raises:
         GanlabError: If runs are of several data sets and no two configurations share one; or see `varied.find`.
     """
+    complete(runs)
     of_data = groups([run for run in runs if run.config])
     if len(of_data) < 2:
         return {run.name: "" for run in runs}, varied.find(runs, by)

@@ -45,6 +45,17 @@ class Group:
     records: dict[tuple[str, str], Record] = field(default_factory=dict)
 
 
+def complete(runs: Sequence[RunFacts]) -> None:
+    """Fill in what follows from the data, for runs that ended before they had read it: from a run of the same data."""
+    early = [run for run in runs if run.config and not _contents(run) and run.config.get("data.image_size") is None]
+    for run in early:
+        alike = (other for other in runs if other.config and other not in early and _may_be_of(run, other))
+        if (other := next(alike, None)) is not None:
+            empty = [key for key, value in run.config.items() if value is None and key not in run.swept]
+            run.config.update({key: other.config[key] for key in empty if key in other.config})
+            run.environment = {**run.environment, "data": other.environment.get("data")}
+
+
 def groups(runs: Sequence[RunFacts]) -> list[Group]:
     """Sort runs by their images."""
     found: dict[tuple[str, ...], Group] = {}
@@ -55,11 +66,25 @@ def groups(runs: Sequence[RunFacts]) -> list[Group]:
 
 def _images(run: RunFacts) -> tuple[str, ...]:
     """Return what tells a run's images from those of others: their digest, or else the options of the data set."""
+    contents = _contents(run)
+    keys = _OF_IMAGES if contents else _of_data(run)
+    return (str(contents), *(f"{key}={run.config.get(key)}" for key in sorted(keys)))
+
+
+def _contents(run: RunFacts) -> Any:
     described = run.environment.get("data")
-    contents = described.get("contents") if isinstance(described, dict) else None
-    keys = [*_OF_IMAGES] if contents else [key for key in run.config if key.partition(".")[0] == "data"]
-    keys = [key for key in sorted(keys) if key.partition(".")[2] not in _OF_TRAINING]
-    return (str(contents), *(f"{key}={run.config.get(key)}" for key in keys))
+    return described.get("contents") if isinstance(described, dict) else None
+
+
+def _of_data(run: RunFacts) -> list[str]:
+    """Return the options that tell which images there are."""
+    parts = ((key, *key.partition(".")) for key in run.config)
+    return [key for key, first, _, option in parts if first == "data" and option not in _OF_TRAINING]
+
+
+def _may_be_of(early: RunFacts, other: RunFacts) -> bool:
+    """Tell if a run has the data options of another one, as far as its own are filled in."""
+    return all(early.config[key] in (None, other.config.get(key)) for key in _of_data(early))
 
 
 def key(record: Record) -> Key:
