@@ -48,9 +48,9 @@ CASES: dict[str, tuple[Numbers, str, int, int]] = {  # numbers, then name, when 
     "logits a hundred times as large": (
         {"discriminator/real_logits": [2, 2, 2, 2, 2, 2, 250, -250]}, "explosion", 400, 350),
     "moments that grow sixtyfold in 100 iterations": (
-        {"guard/generator/moments": [5, 60, 300]}, "explosion", 150, 51),
+        {"guard/generator/moments": [5, 60, 300, 400]}, "explosion", 200, 51),
     "moments that grow sixtyfold in 200 iterations": (
-        {"guard/generator/moments": [50, 6, 20, 60, 360]}, "explosion", 250, 101),
+        {"guard/generator/moments": [50, 6, 20, 60, 360, 400]}, "explosion", 300, 101),
     "logits that nothing bounds": ({"guard/discriminator/doubled": [8.0]}, "unbounded", 50, 50),
     "steps that go on as before whatever the gradient": (
         {"guard/generator/descent": [0.2, 0.9, 0.5, 0.3], "guard/generator/turn": [0.1, 0.01, 0.01, 0.01]},
@@ -95,7 +95,8 @@ def test_a_sign_is_seen_when_it_lasts_and_its_beginning_is_known(case: str) -> N
     [
         {"discriminator/real_logits": [2, 2, 2, 2, 2, 2, 250, 2, 250, 2]},
         {"guard/generator/moments": [5, 15, 30, 60, 120, 240]},
-        {"guard/discriminator/moments": [0.7, 18.2, 17.8, 17.2, 17.2, 16.6]},
+        {"guard/discriminator/moments": [0.7, 18.2, 17.8, 17.2, 17.2, 16.6]},  # digits_introvae
+        {"guard/discriminator/moments": [2.7, 5.8, 6.3, 2.2, 2.8, 9.1, 25.9, 29.5, 201, 72, 60.9, 17.5]},  # digits_meg
         {"guard/generator/descent": [0.3, 0.3, 0.3], "guard/generator/turn": [0.01, 0.02, 0.01]},
         {"guard/generator/descent": [0.8, 0.5, 0.8, 0.5], "guard/generator/turn": [0.001] * 4},
         {"guard/generator/descent": [0.1] * 4},
@@ -151,5 +152,6 @@ def test_the_trace_of_a_failing_run_has_its_sign_in_time(name: str) -> None:
     """The first entry of a trace is the first iteration whose numbers leave the range of a healthy run's beginning."""
     trace = TRACES["failing"][name]
     at, sign = seen(trace["numbers"])[0]
-    assert at <= trace["outside"] + 100
+    # a run without a constraint is seen by `unbounded` at its first look now, which these traces do not have
+    assert at <= trace["outside"] + (150 if name.startswith("wasserstein") else 100)
     assert sign.name == trace["sign"]

@@ -83,16 +83,27 @@ def explosion(history: History, limits: GuardOptions) -> Iterator[Sign]:
 
 
 def fast_growth(history: History, limits: GuardOptions) -> Iterator[Sign]:
-    """Moments, which are means over many steps, that grow as means cannot."""
+    """Moments, which are means over many steps, that grow as means cannot, and stay so."""
     if limits.growth is None:
         return
     for name in history.names(lambda name: name.startswith("guard/") and name.endswith("/moments")):
         points = history[name]
-        since = max(FILLED, points[-1][0] - GROWN)
-        before = min((point for point in points if point[0] >= since), key=lambda point: point[1], default=None)
-        if before is not None and math.inf > points[-1][1] > limits.growth * max(before[1], 1.0):
-            sentence = f"{name} has grown from {before[1]:.3g} at iteration {before[0]} to {points[-1][1]:.3g}."
-            yield Sign("explosion", name, before[0] + 1, sentence)
+        grown: list[Point] = []  # of the looks in succession up to the last one: the least moment before each
+        for end in range(len(points), 0, -1):
+            least = _least(points[:end])
+            if least is None or not math.inf > points[end - 1][1] > limits.growth * max(least[1], 1.0):
+                break
+            grown.append(least)
+        if grown:
+            began, before = grown[-1]
+            sentence = f"{name} has grown from {before:.3g} at iteration {began} to {points[-1][1]:.3g}."
+            yield Sign("explosion", name, began + 1, sentence, len(grown) >= limits.patience)
+
+
+def _least(points: Sequence[Point]) -> Point | None:
+    """Return the least of the points from `GROWN` iterations before the last one on."""
+    since = max(FILLED, points[-1][0] - GROWN)
+    return min((point for point in points if point[0] >= since), key=lambda point: point[1], default=None)
 
 
 def unbounded(history: History, limits: GuardOptions) -> Iterator[Sign]:
