@@ -15,8 +15,7 @@ does the same for cuDNN.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -37,8 +36,7 @@ class _Geometry(NamedTuple):
     groups: int
 
 
-@contextmanager
-def differentiated_twice(wanted: bool = True) -> Iterator[None]:
+def differentiated_twice(wanted: bool = True) -> AbstractContextManager[Any]:
     """Have the convolutions of passes inside use cheap second derivatives.
 
     Values and gradients are torch's own up to rounding, for whatever calls ``F.conv2d``, ``F.conv_transpose2d`` and
@@ -48,11 +46,7 @@ def differentiated_twice(wanted: bool = True) -> Iterator[None]:
     Args:
         wanted: False: nothing changes.
     """
-    if not wanted or torch.compiler.is_compiling():
-        yield
-        return
-    with _Mode():
-        yield
+    return _Mode() if wanted and not torch.compiler.is_compiling() else nullcontext()
 
 
 class _Mode(TorchFunctionMode):
