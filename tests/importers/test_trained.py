@@ -50,14 +50,14 @@ def test_ten_iterations_equal_those_of_the_published_code(case: str, monkeypatch
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("case", "tolerance"), [
-    ("stylegan2", 1e-4), ("stylegan2_cifar10", 1e-4), ("r3gan_ffhq", 1e-4), ("r3gan_cifar10", 3e-4),
+    ("stylegan2", 1e-4), ("stylegan2_cifar10", 1e-4), ("r3gan_ffhq", 3e-4), ("r3gan_cifar10", 3e-4),
 ])  # fmt: skip
 def test_ten_iterations_in_single_precision_stay_close_to_the_published_code_in_double(
     case: str, tolerance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Losses, and the weights and averages of each network as one vector.
 
-    Adam without a first moment makes whole steps of the rounding of small gradients: 2.2e-4 in R1 of `r3gan_cifar10`.
+    Adam without a first moment makes whole steps of the rounding of small gradients: 2.2e-4 in R1 of R3GAN's two.
     """
     about, losses, expected = read(case)
     module, terms, networks = play(case, CASE[case], about, monkeypatch, torch.float32)
