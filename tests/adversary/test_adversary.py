@@ -461,3 +461,27 @@ def test_two_wrappers_that_both_average_are_refused(monkeypatch: pytest.MonkeyPa
     assert Adversary(Wrapper(Patches()), optimizer="sgd").game.discriminator.__class__ is Patches
     with pytest.raises(GanlabError, match="would both average"):
         Adversary(Wrapper(Wrapper(Patches())))
+
+
+@pytest.mark.parametrize(("reg", "cheap"), [(None, set()), ("r1", {"real"}), ("r2", {"fake"})])
+def test_cheap_second_derivatives_are_made_where_a_penalty_differentiates(reg: Any, cheap: set[str]) -> None:
+    """They cost a little Python: `ganlab.layers.convolution`."""
+
+    class Recorded(Patches):
+        def forward(self, x: Tensor) -> Tensor:
+            found = super().forward(x)
+            nodes: list[Any] = [found.grad_fn]
+            names: set[str] = set()
+            while nodes:
+                node = nodes.pop()
+                names.add(type(node).__name__)
+                nodes.extend(after for after, _ in node.next_functions if after is not None)
+            seen.append("_ConvolutionBackward" in names)
+            return found
+
+    seen: list[bool] = []
+    own = adversary(seeded(Recorded), reg=reg)
+    own.step(real=REAL, fake=FAKE)
+    assert seen == [role in cheap for role in ("real", "fake")]
+    own.generator_loss(fake=FAKE.clone().requires_grad_())
+    assert seen[2:] == [False]

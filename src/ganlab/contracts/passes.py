@@ -153,8 +153,11 @@ class Passes:
 
     def _judge(self, group: Sequence[Points], *inputs: Any, method: str = "forward", sizes: Sequence[int]) -> Any:
         own: dict[str, Any] = {"method": method, "part_of": group[0], "sizes": sizes, "role": group[-1].role}
-        # images that the view itself gave a gradient: a penalty asks for the input gradient there
-        return self.run("discriminator", *inputs, twice=any(map(_is_source, group)), **own)
+        return self.run("discriminator", *inputs, twice=any(map(self._is_source, group)), **own)
+
+    def _is_source(self, points: Points) -> bool:
+        """Tell if a penalty asks for the input gradient at these images: then they have no graph behind them."""
+        return points.images.is_leaf and points.images.requires_grad
 
     def _joined(self, group: Sequence[Points]) -> tuple[Tensor | None, list[Tensor | None], list[int]]:
         """Return the images as the discriminator sees them, its other inputs, and the number of images of each kind."""
@@ -170,10 +173,6 @@ class Passes:
 
     def _plays(self, module: str) -> bool:
         return self._owners.get(module) in self.turn.players
-
-
-def _is_source(points: Points) -> bool:
-    return points.images.is_leaf and points.images.requires_grad
 
 
 def _whole(parts: Sequence[Tensor | None]) -> Tensor | None:

@@ -284,6 +284,11 @@ class View(Passes):
         device = self._reals.images.device.type if self._reals is not None else self.stream.device.type
         return self.setting.double_backward and not torch.is_autocast_enabled(device)
 
+    def _is_source(self, points: Points) -> bool:
+        # fakes that somebody else made may end their graph here, without a penalty
+        given = None if self._given is None else self._given.images
+        return points.images is not given and super()._is_source(points)
+
     def _shares_pass(self, role: str) -> bool:
         wanted = role in self.hooks.input_gradients or role in self.game.input_gradients
         return wanted and self._plays("discriminator") and self._serves_twice()
