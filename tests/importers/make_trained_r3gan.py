@@ -5,6 +5,7 @@ python tests/importers/make_trained_r3gan.py R3GAN
 
 As in `make_trained.py`: its networks, losses and schedules run as they are, in the order of
 training/training_loop.py:287-357, whose loop needs a GPU; augmentation is off. Schedules end with the tenth iteration.
+It also prints how far the losses of the same iterations in single precision are from those.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from foreign import commit, fill, stub
+from replay import error
 from torch import Tensor, nn
-from trained import ITERATIONS, Draws, images, save
+from trained import ITERATIONS, Draws, save
 
 BATCH, LATENTS = 4, 6
 SCHEDULES = {"lr": (2e-4, 5e-5), "beta2": (0.9, 0.99), "gamma": (2.0, 0.2), "ema": (0.0, 40.0)}
@@ -44,13 +46,14 @@ def prepared(checkout: Path) -> None:
     stub("legacy", "metrics", "metrics.metric_main", "psutil")
 
 
-def in_double(network: nn.Module) -> None:
-    """Its stages compute in double; its filters stay in single precision, which is what that code asks of them."""
+def compute_in(dtype: torch.dtype, network: nn.Module) -> None:
+    """Let a network's stages compute in ``dtype``; its filters are in single precision, as that code asks of them."""
+    network.to(dtype)
     for module in network.modules():
         if hasattr(module, "Kernel"):
             module.Kernel = module.Kernel.float()
         if hasattr(module, "DataType"):
-            module.DataType = torch.float64
+            module.DataType = dtype
 
 
 def networks(case: str) -> dict[str, nn.Module]:
@@ -74,14 +77,18 @@ def state(network: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in network.state_dict().items() if not name.endswith("Kernel")}
 
 
-def train(case: str, checkout: Path) -> None:
+Played = tuple[dict[str, Any], dict[str, list[float]], dict[str, dict[str, Tensor]]]
+
+
+def train(case: str, checkout: Path, dtype: torch.dtype = torch.float64) -> Played:
+    """Return facts of ten iterations, their losses, and the states that they end with."""
     loop = importlib.import_module("training.training_loop")
     trainer, given = importlib.import_module("R3GAN.Trainer").AdversarialTraining, CASES[case]
     nets = networks(case)
     shapes = {}
     for name, net in nets.items():
         shapes[name] = fill(f"{case}/{name}", net)
-        in_double(net)
+        compute_in(dtype, net)
         net.requires_grad_(False)
     average, draws = copy.deepcopy(nets["G"]), Draws(case)
     adams = {name: torch.optim.Adam(net.parameters(), lr=1.0, betas=(0.0, 0.0), eps=1e-8) for name, net in nets.items()}
@@ -94,9 +101,10 @@ def train(case: str, checkout: Path) -> None:
             for name, (first, last) in SCHEDULES.items()
         }
         batches = [draws.reals(BATCH, size, given["classes"]) for _ in nets]
-        latents = [draws.normal(BATCH, LATENTS) for _ in nets]
+        latents = [draws.normal(BATCH, LATENTS).to(dtype) for _ in nets]
         for name, (pixels, labels), z in zip(("D", "G"), batches, latents, strict=True):
-            real, y = images(pixels), F.one_hot(labels, given["classes"]).double() if given["classes"] else None
+            real = pixels.to(dtype) / 127.5 - 1
+            y = F.one_hot(labels, given["classes"]).to(dtype) if given["classes"] else None
             adams[name].zero_grad(set_to_none=True)
             nets[name].requires_grad_(True)
             if name == "D":
@@ -115,7 +123,7 @@ def train(case: str, checkout: Path) -> None:
             mine.copy_(own.lerp(mine, beta))
     about = {"source": f"R3GAN {commit(checkout)}", "format": "r3gan", "shapes": shapes, "batch": BATCH, "size": size,
              "classes": given["classes"], "schedules": SCHEDULES}  # fmt: skip
-    save(case, about, found, {**{name: state(net) for name, net in nets.items()}, "average": state(average)})
+    return about, found, {**{name: state(net) for name, net in nets.items()}, "average": state(average)}
 
 
 if __name__ == "__main__":
@@ -124,4 +132,8 @@ if __name__ == "__main__":
     torch.set_default_dtype(torch.float64)
     prepared(Path(sys.argv[1]).resolve())
     for case in CASES:
-        train(case, Path(sys.argv[1]).resolve())
+        about, found, states = train(case, Path(sys.argv[1]).resolve())
+        save(case, about, found, states)
+        _, single, _ = train(case, Path(sys.argv[1]).resolve(), torch.float32)
+        far = {name: error(torch.tensor(single[name]), torch.tensor(values)) for name, values in found.items()}
+        print("in single precision", {name: f"{value:.2g}" for name, value in far.items()})
