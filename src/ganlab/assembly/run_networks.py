@@ -12,7 +12,7 @@ from ganlab.config import schema
 from ganlab.config.component import Component
 from ganlab.config.configuration import Config
 from ganlab.contracts.dataset import Dataset
-from ganlab.core import code_file, kinds
+from ganlab.core import code_files, kinds
 from ganlab.core.errors import GanlabError
 
 
@@ -49,7 +49,7 @@ def of(config: Config) -> dict[str, Any]:
     for kind, part in config.roles(kinds.networks()).items():
         given = _given(part, config, getattr(built.get("generator"), "latent_dim", 0))
         built[kind] = game.with_seed(config, kind, partial(part.make, **given))
-    of_files = {kind for kind in built if code_file.split(config[kind].name) is not None}
+    of_files = {kind for kind in built if code_files.split(config[kind].name) is not None}
     return own_networks.fitted(built, of_files, config.data.shape, config.data.classes) if of_files else built
 
 

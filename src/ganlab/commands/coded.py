@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from ganlab.commands.command import AS_TYPED, PATH, Passed
 from ganlab.config import code_words
-from ganlab.core import code_file, code_files
+from ganlab.core import code_files
 from ganlab.core.errors import GanlabError
 
 
@@ -39,6 +39,6 @@ class Coded:
             raise GanlabError("code= wants a file: code=my_file.py.")
         paths = code_words.paths(self.code) if self.code else []
         for path in paths:
-            if code_file.split(path.rpartition("/")[2]) is not None:
+            if code_files.split(path.rpartition("/")[2]) is not None:
                 raise GanlabError(f"code={path}: it takes the file alone, code={path.rpartition(':')[0]}.")
         code_files.allow(paths, alone=not self.several_runs, accepting=bool(self.accepted))

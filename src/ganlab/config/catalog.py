@@ -15,7 +15,7 @@ from typing import Any
 from ganlab.config import option_table, sections
 from ganlab.config.option_table import OWN
 from ganlab.config.schema import Option
-from ganlab.core import code_file, kinds, registry
+from ganlab.core import code_files, kinds, registry
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.core.kinds import NONE, Kind
 
@@ -86,7 +86,7 @@ class Group:
         if name in self.kind.always:
             return self.kind.always[name]
         if self.kind.many:  # fid.blocks=20, and not metric.fid.blocks=20
-            key = code_file.short(name)
+            key = code_files.short(name)
             return f"{self.address}.{key}" if self.kind.of_run else key
         return self.address.replace("/", ".")
 
@@ -124,7 +124,7 @@ class Group:
             import yaml  # here, since `ganlab list` needs none
 
             return None, yaml.safe_load(shared[name].read_text(encoding="utf-8"))
-        key = code_file.short(name)
+        key = code_files.short(name)
         return f"{self.name}.{key}" if self.kind.many else None, option_table.node(self.name, name)
 
 
@@ -234,11 +234,8 @@ def run_defaults() -> dict[str, str]:
 @cache
 def run_keys() -> tuple[Option, ...]:
     """Return the options that every run has, by their keys."""
-    found = []
-    for name, section in {"": sections.GeneralOptions, **sections.SECTIONS}.items():
-        found += [option.at(name) for option in option_table.describe(section).options]
-    limits = (Option(f"clip.{player}", "float | None", limit) for player, limit in sections.CLIP.items())
-    return (*found, *limits)
+    described = ((name, option_table.describe(section)) for name, section in sections.DECLARED.items())
+    return tuple(option.at(name) for name, of in described for option in of.options)
 
 
 @cache

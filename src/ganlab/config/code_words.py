@@ -84,7 +84,7 @@ def _named(key: str, kind: str, path: str, name: str) -> str:
         of = f", of {', '.join(code_file.read(f'{stem}.py').classes)}" if os.path.isfile(f"{stem}.py") else ""
         raise GanlabError(f"{key}={path} names no class of the file: write {key}={stem}.py:CLASS{of}.")
     (file,) = code_files.allow([path])
-    if code_file.split(f"{file.name}:{name}") is None:
+    if code_files.split(f"{file.name}:{name}") is None:
         raise GanlabError(f"{key}={path}:{name}: {name!r} is no name of a class. {file.offers}")
     code_files.choose([(kind, f"{file.name}:{name}")])
     return f"{file.name}:{name}"

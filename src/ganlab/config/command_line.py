@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from ganlab.config import schema
-from ganlab.core import code_file, kinds
+from ganlab.core import code_files, kinds
 from ganlab.core.errors import GanlabError, shown
 
 OPEN_NODES = ("trainer", "clip")  # any key may be set here; who reads them checks them
@@ -64,7 +64,7 @@ def words(options: Mapping[str, Any]) -> list[str]:
             names = ",".join(_spelled(name, key) for name in value)
             found.append(f"{key}=[{names}]" if kind.many else f"{key}={names}")
             for name, inner in value.items():
-                found += _options(f"{key}.{code_file.short(os.path.basename(name))}" if kind.many else key, inner)
+                found += _options(f"{key}.{code_files.short(os.path.basename(name))}" if kind.many else key, inner)
         else:
             found += _options(key, value)
     return found

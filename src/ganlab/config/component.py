@@ -11,7 +11,7 @@ import torch
 
 from ganlab.config import option_table, schema
 from ganlab.config.schema import COMPONENT
-from ganlab.core import code_file, kinds, registry, schedules
+from ganlab.core import code_files, kinds, registry, schedules
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.core.schedules import Scheduled
 
@@ -130,7 +130,7 @@ def read(kind: str, key: str, node: Any) -> tuple[Component, list[str]]:
     """
     if not isinstance(node, Mapping) or not isinstance(node.get(COMPONENT), str):
         raise GanlabError(f"The configuration has no {kind}: choose one as {key}=NAME, see `ganlab list`.")
-    if code_file.split(node[COMPONENT]) is not None:
+    if code_files.split(node[COMPONENT]) is not None:
         option_table.at_hand(kind, node[COMPONENT])  # a file that ends Python must not do so here
     maker = registry.load(kind, node[COMPONENT])
     options = {name: value for name, value in node.items() if name != COMPONENT}

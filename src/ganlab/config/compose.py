@@ -25,7 +25,7 @@ from yaml import YAMLError
 from ganlab.config import catalog, command_line, component_source, configuration, nearest, resolvers, schema
 from ganlab.config.companions import companions
 from ganlab.config.configuration import Config
-from ganlab.core import code_file, code_files, kinds, registry
+from ganlab.core import code_files, kinds, registry
 from ganlab.core.errors import GanlabError, sentence, suggestion
 
 Offer = Callable[[str], list[str]]  # the names that a group takes
@@ -126,7 +126,7 @@ def _check_name(group: str, kind: str, name: Any, options: Sequence[str]) -> lis
     needless = named_needlessly(kind, str(name))
     if needless is not None:
         return [needless]
-    if code_file.split(str(name)) is not None:
+    if code_files.split(str(name)) is not None:
         code_files.point(kind, str(name))  # refuses one of a file that is not named
         return []
     known = sorted(options)

@@ -9,24 +9,13 @@ from typing import Any
 from ganlab.config import component, schema, sections
 from ganlab.config.component import Component
 from ganlab.config.schema import COMPONENT
-from ganlab.config.sections import (
-    SECTIONS,
-    CheckpointOptions,
-    DataOptions,
-    EmaOptions,
-    EvaluateOptions,
-    GeneralOptions,
-    GuardOptions,
-    RunOptions,
-    SampleOptions,
-    WatchOptions,
-)
+from ganlab.config.sections import SECTIONS, GeneralOptions, Sections
 from ganlab.core import code_files, kinds, schedules
 from ganlab.core.errors import GanlabError, suggestion
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(GeneralOptions):
+class Config(GeneralOptions, Sections):
     """The configuration of a run.
 
     Args:
@@ -37,15 +26,7 @@ class Config(GeneralOptions):
         components: The components by their keys: ``loss``, ``reg.sn``, ``optimizer.generator``.
     """
 
-    run: RunOptions
-    data: DataOptions
-    ema: EmaOptions
-    clip: Mapping[str, Any]
-    checkpoint: CheckpointOptions
-    sample: SampleOptions
-    evaluate: EvaluateOptions
-    watch: WatchOptions
-    guard: GuardOptions
+    clip: Mapping[str, float | None]
     around: Mapping[str, Mapping[str, Mapping[str, Any]]]
     trainer: Mapping[str, Any]
     components: Mapping[str, Component]
@@ -92,7 +73,7 @@ class Config(GeneralOptions):
             elif of.of_run:
                 node = self.components[kind].plain() if kind in self.components else {}
                 found[kind] = {**found.get(kind, {}), **node}
-        if hashes := code_files.used(name for _, name in component_names(found)):
+        if hashes := code_files.used([name for _, name in component_names(found)]):
             found[code_files.OPTION] = hashes
         return found
 
@@ -114,7 +95,7 @@ def checked(plain: Mapping[str, Any]) -> Config:
     for kind, key, node in _nodes(plain):
         components[key], wrong = component.read(kind, key, node)
         problems += wrong
-        if kind != "data":  # networks can be sampled without data; opening it checks the rest
+        if kinds.KINDS[kind].place != "images":  # networks can be sampled without data; opening it checks the rest
             problems += components[key].missing
     problems += [
         f"The configuration has no {kind}: choose one as {kind}=NAME, see `ganlab list {kind}`."
@@ -196,12 +177,11 @@ def _sections(plain: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         problems += wrong
         if not wrong:
             values[name] = section(**found)
-    values["clip"] = {**sections.CLIP, **(plain.get("clip") or {})}
-    for player, limit in values["clip"].items():
-        try:
-            schema.convert(limit, sections.Positive | None)
-        except ValueError as error:
-            problems.append(f"clip.{player} {error}.")
+    limits = plain.get("clip") or {}
+    players = {**dict.fromkeys(limits, known["clip"]["generator"]), **known["clip"]}
+    found, wrong = schema.check(players, limits, "clip")
+    values["clip"] = {**dict.fromkeys(known["clip"]), **found}
+    problems += wrong
     return values, problems
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 from ganlab.config import schema
 from ganlab.core.ranges import Filled, NotNegative, Positive, Range, at_least
@@ -243,27 +243,45 @@ class GuardOptions:
     score: Positive | None = 2.0
 
 
-SECTIONS: dict[str, type] = {
-    "run": RunOptions,
-    "data": DataOptions,
-    "ema": EmaOptions,
-    "checkpoint": CheckpointOptions,
-    "sample": SampleOptions,
-    "evaluate": EvaluateOptions,
-    "watch": WatchOptions,
-    "guard": GuardOptions,
-}
+@dataclass(frozen=True)
+class ClipOptions:
+    """Largest norm of the gradients of each player, to which longer ones are scaled; of other players clip.PLAYER.
+
+    Args:
+        generator: Largest norm of its gradients; null: no limit.
+        discriminator: Largest norm of its gradients; null: no limit.
+    """
+
+    generator: Positive | None = None
+    discriminator: Positive | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sections:
+    """The sections that every run has, each a field of its name."""
+
+    run: RunOptions
+    data: DataOptions
+    ema: EmaOptions
+    checkpoint: CheckpointOptions
+    sample: SampleOptions
+    evaluate: EvaluateOptions
+    watch: WatchOptions
+    guard: GuardOptions
+
+
+SECTIONS: dict[str, type] = get_type_hints(Sections)
+DECLARED = {"": GeneralOptions, **SECTIONS, "clip": ClipOptions}  # all options of a run, by section
 SCHEDULED = ("ema",)  # sections whose numbers may follow schedules
-CLIP: dict[str, float | None] = {"generator": None, "discriminator": None}  # maximal gradient norm, a player
 
 
 @cache
 def options() -> dict[str, dict[str, schema.Option]]:
     """The options of each section, and those outside of sections under an empty name."""
-    return {name: schema.options(section) for name, section in {"": GeneralOptions, **SECTIONS}.items()}
+    return {name: schema.options(section) for name, section in DECLARED.items()}
 
 
 def defaults() -> dict[str, Any]:
     """The sections of a configuration that says nothing, as plain containers."""
     found = {name: {o.name: o.default for o in section.values()} for name, section in options().items()}
-    return {**found.pop(""), **found, "clip": dict(CLIP)}
+    return {**found.pop(""), **found}

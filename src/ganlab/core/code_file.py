@@ -1,4 +1,4 @@
-"""A Python file of a user's own whose classes are components, and the names of those: ``my_file.py:MyGenerator``."""
+"""A Python file of a user's own whose classes are components."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from typing import Any
 from ganlab.core import files, kinds
 from ganlab.core.errors import GanlabError, few, sentence, suggestion
 
-_NAME = re.compile(r"([A-Za-z0-9_-]+\.py):([A-Za-z]\w*)")
 _MODULE = "ganlab_code_"  # under which a file is imported, with its hash
 
 
@@ -165,15 +164,3 @@ def read(path: str | os.PathLike[str]) -> CodeFile:
         why = error.msg if isinstance(error, SyntaxError) else str(error)
         raise GanlabError(f"{path}{line} is no Python: {sentence(why)}") from error
     return found
-
-
-def split(name: str) -> tuple[str, str] | None:
-    """The file and the class of a component's name; None for one that is installed."""
-    found = _NAME.fullmatch(name)
-    return None if found is None else (found[1], found[2])
-
-
-def short(name: str) -> str:
-    """The name of a component as the key of its options: the class of a file, or the name itself."""
-    parts = split(name)
-    return name if parts is None else parts[1]

@@ -1,11 +1,13 @@
 """The Python files of a user's own that the command that runs may run: those that it names itself.
 
+A component of one is called ``my_file.py:MyGenerator``.
 What a run folder has of a file is its name and its hash, with which `refuse_changed` compares the one that is named.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ganlab.core import files
-from ganlab.core.code_file import CodeFile, read, short, split
+from ganlab.core.code_file import CodeFile, read
 from ganlab.core.errors import GanlabError, sentence
 
 OPTION, CHANGED, ACCEPT = "code", "code.changed", "accept"
+_NAME = re.compile(r"([A-Za-z0-9_-]+\.py):([A-Za-z]\w*)")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,18 @@ class Allowed:
 
 
 _now = Allowed()
+
+
+def split(name: str) -> tuple[str, str] | None:
+    """The file and the class of a component's name; None for one that is installed."""
+    found = _NAME.fullmatch(name)
+    return None if found is None else (found[1], found[2])
+
+
+def short(name: str) -> str:
+    """The name of a component as the key of its options: the class of a file, or the name itself."""
+    parts = split(name)
+    return name if parts is None else parts[1]
 
 
 def allow(paths: Iterable[str | os.PathLike[str]], alone: bool = False, accepting: bool = False) -> list[CodeFile]:

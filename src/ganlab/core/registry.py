@@ -44,14 +44,15 @@ def register(kind: str, name: str) -> Callable[[T], T]:
 
 def names(kind: str) -> list[str]:
     """Names of all components of a kind, installed, registered or of a file that is named; nothing is imported."""
-    return sorted({*_installed(kind), *(name for of, name in _registered if of == kind), *code_files.names(kind)})
+    return list(owners(kind))
 
 
 def owners(kind: str) -> dict[str, list[str]]:
     """The distributions that provide each component of a kind, by name in order; several are an error."""
-    installed = _installed(kind)
-    homes = {n: sorted({distribution(point) for point in installed.get(n, ())}) or [HERE] for n in names(kind)}
-    return homes | {n: [n.partition(":")[0]] for n in code_files.names(kind)}
+    installed = {name: sorted({distribution(point) for point in found}) for name, found in _installed(kind).items()}
+    registered = {name: [HERE] for of, name in _registered if of == kind and name not in installed}
+    of_files = {name: [name.partition(":")[0]] for name in code_files.names(kind)}
+    return dict(sorted((installed | registered | of_files).items()))
 
 
 def find(kind: str, name: str) -> EntryPoint | code_files.Point | None:

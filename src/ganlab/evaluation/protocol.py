@@ -16,7 +16,7 @@ from ganlab.config.configuration import Config
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.extractor import Extractor
 from ganlab.contracts.metric import Metric
-from ganlab.core import code_file, registry
+from ganlab.core import code_files, registry
 from ganlab.core.errors import GanlabError, one_of, suggestion
 from ganlab.data.splits import SPLITS
 
@@ -81,7 +81,7 @@ class Protocol:
             owner, _, option = key.partition(".")
             if owner == "features" and "." not in option:
                 changed = replace(changed, features={**changed.features, option: values[key]})
-            elif owner in (keys := {code_file.short(name): name for name in changed.metrics}):
+            elif owner in (keys := {code_files.short(name): name for name in changed.metrics}):
                 options = {**changed.metrics[keys[owner]], option: values[key]}
                 changed = replace(changed, metrics={**changed.metrics, keys[owner]: options})
             else:
@@ -115,7 +115,7 @@ class Protocol:
             GanlabError: With every mistake in their options.
         """
         return {
-            name: _made("metric", _component(name), code_file.short(name), {**_of_family(name), **options})
+            name: _made("metric", _component(name), code_files.short(name), {**_of_family(name), **options})
             for name, options in self.metrics.items()
         }
 
@@ -247,7 +247,7 @@ def _of_family(name: str) -> dict[str, str]:
 
 def _component(name: str) -> str:
     """The component of a metric that is one of many, FAMILY:NAME; that of a file is FILE.py:NAME itself."""
-    return name if code_file.split(name) is not None else name.partition(":")[0]
+    return name if code_files.split(name) is not None else name.partition(":")[0]
 
 
 def _node_of_metric(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:

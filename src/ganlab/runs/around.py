@@ -15,7 +15,7 @@ from ganlab.config.configuration import Config
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.callback import RunContext
 from ganlab.contracts.instrument import Instrument
-from ganlab.core import code_file, kinds, registry
+from ganlab.core import code_files, kinds, registry
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.runs import part_failures
 
@@ -60,7 +60,7 @@ def chosen(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
         of_section = {name: value for name, value in node.items() if name not in before}
         value = overrides.get(kind, list(before))
         names = [str(name) for name in (value if isinstance(value, list) else [value]) if name not in (None, "none")]
-        keys = [code_file.short(name) for name in names]
+        keys = [code_files.short(name) for name in names]
         for name, key in zip(names, keys, strict=True):
             refuse_always(kind, name)
             if keys.count(key) > 1:

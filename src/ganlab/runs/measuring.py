@@ -16,7 +16,7 @@ from ganlab.config import option_table
 from ganlab.config.configuration import Config
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.instrument import Instrument, Subject
-from ganlab.core import code_file, files, json_lines
+from ganlab.core import code_files, files, json_lines
 from ganlab.core.errors import GanlabError
 from ganlab.engine import field
 from ganlab.engine.module import GameModule
@@ -79,7 +79,7 @@ def _with_instruments(
     before = config.around.get("watch", {})
     components = {key: node.get(COMPONENT, key) for key, node in before.items()}
     if names is not None:
-        components = {code_file.short(name): name for name in names}
+        components = {code_files.short(name): name for name in names}
     chosen = list(components)
     if not chosen:
         raise GanlabError(f"{files.typed(folder)} was trained without instruments: name some, as what=spectra.")

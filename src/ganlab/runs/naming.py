@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from ganlab.config.configuration import Config
-from ganlab.core import code_file, kinds
+from ganlab.core import code_files, kinds
 
 LONGEST_PART = 24
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+-]+")
@@ -17,8 +17,8 @@ def name(config: Config) -> str:
 
     Each part is of ASCII letters, digits and ``.+-``, and at most `LONGEST_PART` characters long.
     """
-    loss = code_file.short(config["loss" if "loss" in config else "game"].name)
-    networks = [code_file.short(part.name) for part in config.roles(kinds.networks()).values()]
+    loss = code_files.short(config["loss" if "loss" in config else "game"].name)
+    networks = [code_files.short(part.name) for part in config.roles(kinds.networks()).values()]
     parts = [*networks[:1], data_name(config), loss, str(config.seed)]
     return "_".join(filter(None, map(_safe, parts)))
 
@@ -28,7 +28,9 @@ def data_name(config: Config) -> str:
     options = config["data"].options
     path = options.get("path")
     given = (options.get("name"), Path(path).absolute().stem if isinstance(path, str) else None)
-    return next((word for word in given if isinstance(word, str) and _safe(word)), code_file.short(config["data"].name))
+    return next(
+        (word for word in given if isinstance(word, str) and _safe(word)), code_files.short(config["data"].name)
+    )
 
 
 def _safe(part: str) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganlab.assembly import own_networks
 from ganlab.config import component, schema
-from ganlab.core import code_file
+from ganlab.core import code_files
 from ganlab.core.errors import GanlabError
 from ganlab.layers.folding import fold
 
@@ -31,7 +31,7 @@ def generator(about: Any) -> Any:
     taken = schema.takes(part.maker)
     with torch.random.fork_rng(devices=[]):
         network = part.make(**{name: value for name, value in values.items() if name in taken})
-    if code_file.split(part.name) is not None:  # it may be called as (z)
+    if code_files.split(part.name) is not None:  # it may be called as (z)
         network = own_networks.generator(network, None, about.num_classes)
         if isinstance(network, own_networks.OwnGenerator):
             network.image_shape = tuple(about.image_shape)
