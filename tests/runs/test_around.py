@@ -380,7 +380,7 @@ def lightnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     callbacks, loggers = "lightning.pytorch.callbacks", "lightning.pytorch.loggers"
     install(
         tmp_path / "site", "lightnings", {},
-        f"[ganlab.callbacks]\nrates = {callbacks}:LearningRateMonitor\nbar = {callbacks}:TQDMProgressBar\n"
+        f"[ganlab.callbacks]\nrates = {callbacks}:LearningRateMonitor\nbar = {callbacks}:RichProgressBar\n"
         f"keeping = {callbacks}:ModelCheckpoint\n[ganlab.loggers]\ntable = {loggers}:CSVLogger\n",
     )  # fmt: skip
     registry.forget()
@@ -396,13 +396,16 @@ def test_lightnings_own_work_by_an_entry_point(
     words = [
         "callback=[rates,bar,keeping]",
         "callback.rates.logging_interval=step",
-        "callback.keeping.every_n_train_steps=2",
+        "callback.keeping.every_n_train_steps=1",
+        "callback.keeping.monitor=generator/adversarial",
     ]
     folder = train(*words, "logger=table", "logger.table.name=tables", "logger.table.flush_logs_every_n_steps=1")
     with (folder / "tables/version_0/metrics.csv").open() as file:
         columns = set(csv.DictReader(file).fieldnames or ())
     assert {"generator/adversarial", "lr-Adam", "lr-Adam-1"} <= columns
-    assert list((folder / "keeping").glob("*.ckpt"))
+    values = {line["iteration"]: line["generator/adversarial"] for line in metrics(folder)}
+    kept = [path.stem.rpartition("=")[2] for path in (folder / "keeping").glob("*.ckpt")]
+    assert kept == [str(min(values, key=lambda iteration: values[iteration]))]
     assert {path.name for path in tmp_path.iterdir()} == {"run", "site"}
     session.resume(folder, {"trainer.max_steps": 6})
     assert state(folder)["ganlab"]["progress"]["iteration"] == 6
@@ -411,6 +414,10 @@ def test_lightnings_own_work_by_an_entry_point(
     out = capfd.readouterr().out
     assert "callback.rates.logging_interval=null" in out
     assert "cost: not stated" in out
+    assert cli.dispatch(["show", "callback", "bar"]) == 0
+    out = capfd.readouterr().out
+    assert "callback.bar.refresh_rate=1" in out
+    assert "theme" not in out.partition("Options")[2]
     with pytest.raises(GanlabError, match=r"'logger\.table\.save_dir' is no option"):
         train("logger=table", "logger.table.save_dir=/tmp", name="other")
     with pytest.raises(GanlabError, match=r"logger\.table: its options lead to"):

@@ -134,7 +134,7 @@ def read(kind: str, key: str, node: Any) -> tuple[Component, list[str]]:
         option_table.at_hand(kind, node[COMPONENT])  # a file that ends Python must not do so here
     maker = registry.load(kind, node[COMPONENT])
     options = {name: value for name, value in node.items() if name != COMPONENT}
-    known = schema.options(maker, kinds.given(kind))
+    known = schema.options(maker, kinds.given(kind), kinds.of(kind).foreign)
     arguments, problems = schema.check(known, options, key, schedules.among(options))
     missing = schema.missing(known, options, key)
     tables = [

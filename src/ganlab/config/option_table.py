@@ -78,12 +78,15 @@ class Described:
         return cls(**{**row, "options": schema.rows(row["options"]), "takes": tuple(row["takes"])})
 
 
-def describe(component: Any, given: Collection[str] = (), shown: Iterable[str] = ()) -> Described:
+def describe(
+    component: Any, given: Collection[str] = (), shown: Iterable[str] = (), foreign: bool = False
+) -> Described:
     """Describe a class or function.
 
     Args:
         given: Arguments that are no options.
         shown: Attributes that belong to the description.
+        foreign: See `ganlab.config.schema.options`.
 
     Raises:
         GanlabError: If it has no signature, or a default that a configuration cannot hold.
@@ -91,7 +94,7 @@ def describe(component: Any, given: Collection[str] = (), shown: Iterable[str] =
     doc = inspect.getdoc(component) or ""
     return Described(
         doc,
-        schema.in_words(schema.options(component, given), docstrings.arguments(doc)),
+        schema.in_words(schema.options(component, given, foreign), docstrings.arguments(doc)),
         tuple(sorted(schema.takes(component))),
         dict(getattr(component, "companions", {})),
         {name: schema.plain(getattr(component, name, None)) for name in shown},
@@ -106,7 +109,8 @@ def live(kind: str, name: str) -> Described:
     """
     if (kind, name) == TRAINER:
         return describe(*(EntryPoint("", value, "").load() for value in (_TRAINER, _OWNED)))
-    return describe(registry.load(kind, name), kinds.given(kind), kinds.of(kind).shown)
+    of = kinds.of(kind)
+    return describe(registry.load(kind, name), kinds.given(kind), of.shown, of.foreign)
 
 
 def read(kind: str, name: str) -> Described:

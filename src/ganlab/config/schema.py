@@ -55,12 +55,13 @@ def rows(written: Iterable[Mapping[str, Any]]) -> tuple[Option, ...]:
     return tuple(Option(**option) for option in written)
 
 
-def options(component: Any, given: Collection[str] = ()) -> dict[str, Option]:
+def options(component: Any, given: Collection[str] = (), foreign: bool = False) -> dict[str, Option]:
     """The options of a component or of a section: the parameters of its constructor.
 
     Args:
         component: A class or a function.
         given: Parameters that are no options, since ganlab supplies them.
+        foreign: It was not written for ganlab: a parameter is no option if a configuration cannot hold its default.
 
     Raises:
         GanlabError: If it has no signature, or a default that a configuration cannot hold.
@@ -80,6 +81,8 @@ def options(component: Any, given: Collection[str] = ()) -> dict[str, Option]:
         try:
             default = REQUIRED if value is parameter.empty else plain(value)
         except TypeError as error:
+            if foreign:
+                continue
             raise GanlabError(f"{component!r}, {parameter.name}: {error}.") from error
         found[parameter.name] = Option(parameter.name, hints.get(parameter.name, Any), default)
     return found

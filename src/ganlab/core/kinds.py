@@ -38,6 +38,7 @@ class Kind:
         always: Those that every run has without naming them, and the section of the configuration that holds the
             options of each ("": it has none).
         shown: Attributes of the class that `ganlab show` prints.
+        foreign: Whether classes of Lightning are of it, which were not written for ganlab.
     """
 
     group: str
@@ -57,6 +58,7 @@ class Kind:
     has: tuple[str, ...] = ()
     always: Mapping[str, str] = field(default_factory=dict)
     shown: tuple[str, ...] = ()
+    foreign: bool = False
 
     @cached_property
     def of_run(self) -> bool:
@@ -129,11 +131,11 @@ KINDS = {
             "scoring": "evaluate",
             "saving": "checkpoint", "stopping": "",
         },
-        methods=("on_fit_start", "on_train_batch_end"), shown=("order", "cost"),
+        methods=("on_fit_start", "on_train_batch_end"), shown=("order", "cost"), foreign=True,
     ),
     "logger": Kind(
         "ganlab.loggers", "logger", "around", NONE, given=("run", "save_dir", "root_dir", "dir"), many=True,
-        optional=True, methods=("log_metrics", "log_hyperparams"),
+        optional=True, methods=("log_metrics", "log_hyperparams"), foreign=True,
     ),
     "watch": Kind(
         "ganlab.instruments", "instrument", "around", NONE, many=True, optional=True, methods=("measure",),

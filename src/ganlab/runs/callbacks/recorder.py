@@ -80,6 +80,8 @@ class Recorder(L.Callback):
         latest = dict(zip(scalars, numbers, strict=False))
         self.run.scalars.clear()
         self.run.scalars.update(zip([*scalars, *measured], numbers, strict=True))
+        # where callbacks of Lightning's look for what they monitor
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self.run.scalars.items()})
         self._measure_speed(module.progress.images_seen)
         if trainer.is_global_zero:
             self._write(trainer, module)
