@@ -345,9 +345,8 @@ def test_the_command_line_names_what_does_not_fit(files: Path) -> None:
 def test_a_file_of_unknown_make_is_answered_with_the_formats(tmp_path: Path) -> None:
     torch.save({"layer.weight": torch.zeros(2)}, tmp_path / "x.pth")
     sentence = refused(tmp_path / "x.pth")
-    assert "is of unknown make. Formats: biggan_pytorch (" in sentence
-    assert "huggingface (" in sentence
-    assert "mimicry (" in sentence
+    assert "is of unknown make. Formats: biggan_pytorch, gan_stability, gan_zoo, " in sentence
+    assert sentence.endswith("stylegan_tensorflow; docs/import.md says what they are.")
     torch.save([1, 2], tmp_path / "x.pth")
     assert "unknown make" in refused(tmp_path / "x.pth")
 
@@ -355,7 +354,10 @@ def test_a_file_of_unknown_make_is_answered_with_the_formats(tmp_path: Path) -> 
 def test_what_cannot_be_imported_is_one_sentence(files: Path, tmp_path: Path) -> None:
     assert "There is no file" in refused(tmp_path / "nowhere.pth")
     assert "format=biggan is not known. Did you mean 'biggan_pytorch'" in refused(files, "format=biggan")
-    assert "is no checkpoint of this format" in refused(files, "format=mimicry")
+    assert "of format=biggan_pytorch, not of format=mimicry: leave format=mimicry out" in refused(
+        files, "format=mimicry"
+    )
+    assert "'x\\x00.pth' holds a null character" in refused(Path("x\0.pth"))
     assert "no option 'fromat'. Did you mean 'format'" in refused(files, "fromat=mimicry")
     assert "generator.widht" in refused(files, "generator.widht=3")
     assert "has a discriminator only" in refused(files / "D.pth")
@@ -370,7 +372,9 @@ def test_what_cannot_be_imported_is_one_sentence(files: Path, tmp_path: Path) ->
         "empty.pth": b"",
     }.items():
         (tmp_path / name).write_bytes(content)
-        assert "no plain tensors" in refused(tmp_path / name)
+        sentence = refused(tmp_path / name)
+        assert "no plain tensors" in sentence
+        assert ": if it is cut short, copy it again; " in sentence
     for words, sentence in {
         "truncation=0.5": "format=biggan_pytorch, which has no option truncation: leave it out",
         "truncation=half": "truncation must be a number, got 'half'",
@@ -381,6 +385,17 @@ def test_what_cannot_be_imported_is_one_sentence(files: Path, tmp_path: Path) ->
     assert "holds several of one network, G.pth and G_old.pth" in refused(files)
     with pytest.raises(GanlabError, match="takes one file or folder, got 0"):
         cli.dispatch(["import"])
+
+
+def test_a_checkpoint_of_ganlab_is_named_with_its_run(imported: Imported, tmp_path: Path) -> None:
+    folder = imported("biggan_cifar")[2].folder
+    last = folder / "checkpoints/last.ckpt"
+    for given in (folder, last.parent, last):
+        with pytest.raises(GanlabError) as caught:
+            cli.dispatch(["import", str(given), f"out={tmp_path / 'run'}"])
+        assert str(caught.value).startswith(f"{given} is a checkpoint of ganlab: use its run {folder} itself, ")
+    shutil.copy(last, tmp_path / "copy.ckpt")
+    assert "use its run folder itself" in refused(tmp_path / "copy.ckpt")
 
 
 def test_a_file_cannot_run_code(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ganlab.config.configuration import Config
-from ganlab.contracts.automatic import AUTO, RunFacts
+from ganlab.contracts.automatic import AUTO, RunOutline
 from ganlab.contracts.dataset import Dataset
 from ganlab.core.errors import GanlabError, sentence
 
@@ -21,7 +21,7 @@ def filled(config: Config) -> tuple[Config, list[str]]:
         GanlabError: If there is no value for one.
     """
     regularizers = tuple(part.maker for part in config.regularizers.values())
-    run = RunFacts(config.data.shape, config.data.batch_size, regularizers, _end(config))
+    run = RunOutline(config.data.shape, config.data.batch_size, regularizers, _end(config))
     components, lines = dict(config.components), []
     for key, part in config.components.items():
         for name, rule in getattr(part.maker, "automatic", {}).items():

@@ -10,8 +10,8 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True)
-class RunFacts:
-    """The facts of a run from which options follow.
+class RunOutline:
+    """The outline of a run, from which options follow.
 
     A component's class names such options in ``automatic``, a mapping to functions: ``{"gamma": rule}``. ``rule(run)``
     returns the value, a number or a schedule, and a few words on where it comes from; it raises a ``ValueError`` where

@@ -2,7 +2,7 @@
 
 A format's module has
 
-- ``NAME`` and ``ABOUT``: what ``format=`` takes, and what it is in a line;
+- ``NAME``: what ``format=`` takes;
 - ``role(tensors)``: "generator", "discriminator" or another role of a game if the tensors' names are this format's,
   else None;
 - ``generator(tensors, **options)``, and for each other role a function of its name, such as

@@ -15,7 +15,6 @@ from ganlab.importers.network import Network, Table, Tensors, back, one_or_sever
 from ganlab.models.biggan import FEWEST_DOUBLINGS, discriminator_multiples, generator_multiples
 
 NAME = "biggan_pytorch"
-ABOUT = "BigGAN-PyTorch: G.pth, D.pth and G_ema.pth of BigGAN or BigGAN-deep"
 SN_EPS = 1e-6
 
 VECTORS = {"weight": "weight", "u": "u0"}

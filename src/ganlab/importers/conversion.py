@@ -22,9 +22,10 @@ from ganlab.contracts.game import Game
 from ganlab.contracts.plan import Progress
 from ganlab.core.differences import differences
 from ganlab.core.errors import GanlabError, few, suggestion
+from ganlab.core.files import named, typed
 from ganlab.importers import reading
 from ganlab.importers.network import COUNTERS, Network, Tensors
-from ganlab.runs import checkpoints, run_folder
+from ganlab.runs import checkpoint_check, checkpoints, run_folder
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 
 WRAPPINGS = ("model_state_dict", "state_dict")
@@ -118,15 +119,36 @@ def _chosen(path: str, format_name: str | None, options: Mapping[str, Any]) -> t
         raise GanlabError(
             f"format={format_name} is not known.{suggestion(format_name, formats)} Formats: {', '.join(formats)}."
         )
-    files = reading.files(path)
+    files = _read(path)
     with _of_foreign_shapes(path):
-        chosen, parts = recognise(files, {format_name: formats[format_name]} if format_name else formats, path)
+        chosen, parts = recognise(files, formats, path, format_name)
     for name in options:
         if name not in dict(importers.options(chosen)):
             raise GanlabError(
                 f"{path} is a checkpoint of format={chosen.NAME}, which has no option {name}: leave it out."
             )
     return chosen, parts
+
+
+def _read(path: str) -> dict[Path, Any]:
+    """Read the files, unless they are those of a run of ganlab."""
+    folder = named(path, "a checkpoint")
+    if run_folder.has_checkpoint(folder):
+        raise _own_checkpoint(path, typed(folder))
+    found = reading.files(path)
+    for file, content in found.items():
+        if checkpoint_check.is_ours(content):
+            inside = file.absolute().parent
+            raise _own_checkpoint(path, typed(inside.parent) if inside.name == run_folder.CHECKPOINTS else "folder")
+    return found
+
+
+def _own_checkpoint(path: str, run: str) -> GanlabError:
+    """Return the sentence for what needs no import."""
+    return GanlabError(
+        f"{path} is a checkpoint of ganlab: use its run {run} itself, with `ganlab sample`, or as init= of "
+        f"`ganlab train`."
+    )
 
 
 @contextmanager
@@ -142,20 +164,25 @@ def _of_foreign_shapes(path: str) -> Iterator[None]:
 
 
 def recognise(
-    files: Mapping[Path, Any], formats: Mapping[str, ModuleType], given: str
+    files: Mapping[Path, Any], formats: Mapping[str, ModuleType], given: str, wanted: str | None = None
 ) -> tuple[ModuleType, list[Part]]:
     """Return the format that fits the names of the files' tensors, and the files that it reads.
 
+    Args:
+        given: What the user typed, for messages.
+        wanted: The format that the user typed; None: the one that knows most of the files.
+
     Raises:
-        GanlabError: With the formats that are known, if it is none of them.
+        GanlabError: With the formats that are known, if it is none of them, or is another one than was named.
     """
-    found = [(module, _parts(module, files)) for module in formats.values()]
-    module, parts = max(found, key=lambda pair: len(pair[1]))  # the first one that knows most
-    if parts:
-        return module, parts
-    known = "; ".join(f"{name} ({module.ABOUT})" for name, module in formats.items())
-    what = "is no checkpoint of this format" if len(formats) == 1 else "is of unknown make"
-    raise GanlabError(f"{given} {what}. Formats: {known}.")
+    found = {name: _parts(module, files) for name, module in formats.items()}
+    best = max(found, key=lambda name: len(found[name]))  # the first one that knows most
+    name = wanted or best
+    if found[name]:
+        return formats[name], found[name]
+    if found[best]:
+        raise GanlabError(f"{given} is a checkpoint of format={best}, not of format={name}: leave format={name} out.")
+    raise GanlabError(f"{given} is of unknown make. Formats: {', '.join(formats)}; docs/import.md says what they are.")
 
 
 def _parts(module: ModuleType, files: Mapping[Path, Any]) -> list[Part]:

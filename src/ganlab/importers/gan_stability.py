@@ -16,7 +16,6 @@ from ganlab.importers.growing import Renaming
 from ganlab.importers.network import Network, Tensors, largest_width
 
 NAME = "gan_stability"
-ABOUT = "GAN_stability's or VGAN's: model.pt with generator, discriminator and generator_test"
 ROLES = {"generator": "generator", "discriminator": "discriminator", "generator_test": "average"}
 BOTTLENECK = {"mean_fn": "mean", "logstd_fn": "log_std"}
 BASE = 4

@@ -16,7 +16,6 @@ from ganlab.importers.growing import Renaming, widths
 from ganlab.importers.network import Network, Tensors, side
 
 NAME = "gan_zoo"
-ABOUT = "pytorch_GAN_zoo's Progressive GAN: one .pt file"
 ROLES = {"netG": "generator", "netD": "discriminator", "avgG": "average"}
 ALPHA = "config.alpha"
 # What ours has no option for: configuration -> the value that it has to have.

@@ -21,7 +21,6 @@ from ganlab.importers.network import Network, Table, Tensors, back, one_or_sever
 from ganlab.models.biggan import generator_multiples
 
 NAME = "huggingface"
-ABOUT = "Hugging Face's BigGAN-deep: pytorch_model.bin"
 SN_EPS = 1e-4
 
 VECTORS = {"weight": "weight_orig", "u": "weight_u", "v": "weight_v"}

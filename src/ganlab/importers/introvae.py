@@ -16,7 +16,6 @@ from ganlab.importers.network import Network, Tensors, largest_width, side
 from ganlab.importers.records import Record
 
 NAME = "introvae"
-ABOUT = "IntroVAE's model_epoch_*.pth"
 BESIDE = ("encoder",)
 PARTS = {"decoder": "generator", "encoder": "encoder"}
 BLOCK = {"conv1": "conv1", "conv2": "conv2", "bn1": "norm1", "bn2": "norm2"}

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlab.importers.pickles import MAGIC, MAKERS, STORAGES, _Class, _Maker, _Reader, _Storage
+from ganlab.importers.pickles import MAGIC, MAKERS, STORAGES, Maker, NamedClass, NamedStorage, Reader
 
 NAMES = ("networks",)  # modules whose classes become records, beside those that pickles know
 IGNORED = ("torch.nn.backends.thnn", "_get_thnn_function_backend")  # an object that each module had
@@ -53,7 +53,7 @@ def _part(content: bytes, position: int, needed: dict[str, Any], storages: Any =
     return reader.load(), position + reader.file.tell()
 
 
-class _Whole(_Reader):
+class _Whole(Reader):
     """Reads the pickle of a model whose numbers come after it.
 
     Args:
@@ -67,20 +67,20 @@ class _Whole(_Reader):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == IGNORED:
-            return _Maker(lambda: None)
+            return Maker(lambda: None)
         if module == "torch" and name in STORAGES:
-            return _Storage(STORAGES[name])
+            return NamedStorage(STORAGES[name])
         if module in NAMES and name.isidentifier():
-            return _Class(name)
+            return NamedClass(name)
         if self.numbers is None and MAKERS.get((module, name)) is MAKERS["torch._utils", "_rebuild_tensor_v2"]:
-            return _Maker(lambda *rest: torch.empty(0))
+            return Maker(lambda *rest: torch.empty(0))
         return super().find_class(module, name)
 
     def persistent_load(self, pid: Any) -> Any:
         kind, *rest = pid if isinstance(pid, tuple) and len(pid) >= 2 else ("",)
-        if kind == "module" and isinstance(rest[0], _Class):
+        if kind == "module" and isinstance(rest[0], NamedClass):
             return rest[0]
-        if kind != "storage" or len(rest) < 4 or not isinstance(rest[0], _Storage) or rest[4:] not in ([], [None]):
+        if kind != "storage" or len(rest) < 4 or not isinstance(rest[0], NamedStorage) or rest[4:] not in ([], [None]):
             raise ValueError("it has a persistent id that is no storage")
         storage, key, count = rest[0], rest[1], rest[3]
         if not isinstance(key, str) or not isinstance(count, int) or not 0 <= count <= self.bytes:

@@ -14,7 +14,6 @@ from ganlab.importers.growing import Renaming
 from ganlab.importers.network import Network, Tensors, largest_width, side
 
 NAME = "meg"
-ABOUT = "MEG (energy_based_generative_models): netG.pt, netE.pt and netH.pt"
 BESIDE = ("discriminator", "statistics")
 COMMON = ("width", "largest_width")
 SETTINGS = {"game": "meg", "statistics": "meg", "loss": "none"}

@@ -13,7 +13,6 @@ from torch import Tensor
 from ganlab.importers.network import SN_FIELDS, Network, Table, Tensors, back, side, translate
 
 NAME = "mimicry"
-ABOUT = "mimicry: netG_*.pth and netD_*.pth of SNGAN, SAGAN, cGAN-PD or WGAN-GP"
 SN_EPS = 1e-12
 
 VECTORS = {"weight": "weight_orig", "u": "weight_u", "v": "weight_v"}

@@ -41,7 +41,7 @@ def read(content: bytes, source: str) -> Any:
             sentence.
     """
     try:
-        return _Reader(content).load()
+        return Reader(content).load()
     except _TensorFlowError as error:
         raise GanlabError(
             f"{source} is a pickle with TensorFlow's objects: in the environment that it comes from, load it as its "
@@ -52,7 +52,8 @@ def read(content: bytes, source: str) -> Any:
         first = (str(error).splitlines() or [""])[0][:120]
         raise GanlabError(
             f"{source} is no pickle of networks of StyleGAN2-ADA, StyleGAN3's repository or R3GAN that can be read "
-            f"safely ({type(error).__name__}: {first})."
+            f"safely ({type(error).__name__}: {first}): if it is cut short, copy it again; if another code wrote it, "
+            f"save the state_dict() of each network with torch.save there."
         ) from error
 
 
@@ -69,7 +70,7 @@ REFUSED = (
 _Unpickler: Any = pickle._Unpickler  # type: ignore[attr-defined]  # Python's own, whose operations are methods
 
 
-class _Reader(_Unpickler):  # type: ignore[misc]
+class Reader(_Unpickler):  # type: ignore[misc]
     """Python's own unpickler, whose operations are those of a table: those that build plain values stay in it."""
 
     stack: list[Any]
@@ -97,7 +98,7 @@ class _Reader(_Unpickler):  # type: ignore[misc]
     def find_class(self, module: str, name: str) -> Any:
         if self.storages:
             if module == "torch" and name in STORAGES:
-                return _Storage(STORAGES[name])
+                return NamedStorage(STORAGES[name])
             raise ValueError(f"it names {module}.{name}")
         if TENSORFLOW.match(module):
             raise _TensorFlowError(module)
@@ -107,11 +108,11 @@ class _Reader(_Unpickler):  # type: ignore[misc]
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
             return name
         if MODULES.fullmatch(module) and name.isidentifier() and hasattr(nn, name) | (not module.startswith("torch.")):
-            return _Class(name)
+            return NamedClass(name)
         raise ValueError(f"it names {module}.{name}")
 
     def persistent_load(self, pid: Any) -> Any:
-        if self.storages and isinstance(pid, tuple) and len(pid) >= 5 and isinstance(pid[1], _Storage):
+        if self.storages and isinstance(pid, tuple) and len(pid) >= 5 and isinstance(pid[1], NamedStorage):
             return pid[1].dtype, pid[4]
         raise ValueError("it has a persistent id")
 
@@ -119,13 +120,13 @@ class _Reader(_Unpickler):  # type: ignore[misc]
 
     def load_reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack[-1]
-        if not isinstance(function, _Maker) or not isinstance(arguments, tuple):
+        if not isinstance(function, Maker) or not isinstance(arguments, tuple):
             raise ValueError(f"it calls {type(function).__name__}")
         self.stack[-1] = function.make(*arguments)
 
     def load_newobj(self) -> None:
         arguments, made = self.stack.pop(), self.stack.pop()
-        if not isinstance(made, _Class) or arguments:
+        if not isinstance(made, NamedClass) or arguments:
             raise ValueError(f"it makes an object of {type(made).__name__}")
         self.append(made.new())
 
@@ -194,14 +195,14 @@ def _plain_keys(given: dict[Any, Any]) -> dict[str, Any]:
 # --- what the names of a pickle stand for
 
 
-class _Maker:
+class Maker:
     """Takes the place of a function: ``make`` gets its arguments."""
 
     def __init__(self, make: Any) -> None:
         self.make = make
 
 
-class _Class(_Maker):
+class NamedClass(Maker):
     """Takes the place of a class of modules."""
 
     def __init__(self, name: str) -> None:
@@ -228,7 +229,7 @@ class _Dtype:
         self.kind = kind
 
 
-class _Storage:
+class NamedStorage:
     """Takes the place of a class of storages."""
 
     def __init__(self, dtype: torch.dtype) -> None:
@@ -238,7 +239,7 @@ class _Storage:
 def _persistent(meta: Any) -> Record:
     """A module of StyleGAN's, which carries its source: that is left out."""
     meta = _of_type(meta, dict)
-    record = _Class(str(meta.get("class_name"))).new()
+    record = NamedClass(str(meta.get("class_name"))).new()
     record.content.update(_plain_keys(_of_type(meta.get("state"), dict)))
     return record
 
@@ -259,13 +260,13 @@ def _parameter(data: Any, *rest: Any) -> Tensor:
 
 def _from_bytes(content: Any) -> Tensor:
     """The numbers of a storage that torch.save wrote in its older format."""
-    reader = _Reader(_of_type(content, bytes), storages=True)
+    reader = Reader(_of_type(content, bytes), storages=True)
     if reader.load() != MAGIC:
         raise ValueError("the bytes of a tensor are of no known format")
     position = reader.file.tell()
     parts = []
     for _ in range(4):  # version, machine, the storage, its key
-        part = _Reader(content[position:], storages=True)
+        part = Reader(content[position:], storages=True)
         parts.append(part.load())
         position += part.file.tell()
     dtype, count = parts[2]
@@ -294,30 +295,30 @@ def _set(items: Any = ()) -> set[Any]:
 
 
 def _reconstructed(made: Any, base: Any, state: Any) -> Record:
-    return _of_type(made, _Class).new()
+    return _of_type(made, NamedClass).new()
 
 
-class _EasyDictClass(_Class):
+class _EasyDictClass(NamedClass):
     def new(self) -> Any:
         return _EasyDict()
 
 
 MAKERS: dict[tuple[str, str], Any] = {
-    ("torch_utils.persistence", "_reconstruct_persistent_obj"): _Maker(_persistent),
-    ("torch._utils", "_rebuild_tensor_v2"): _Maker(_tensor),
-    ("torch._utils", "_rebuild_parameter"): _Maker(_parameter),
-    ("torch.storage", "_load_from_bytes"): _Maker(_from_bytes),
-    ("torch", "Size"): _Maker(lambda *sizes: tuple(sizes[0]) if sizes else ()),
-    ("torch", "device"): _Maker(lambda *place: "cpu"),
-    ("numpy.core.multiarray", "scalar"): _Maker(_scalar),
-    ("numpy", "dtype"): _Maker(lambda kind, *rest: _Dtype(kind)),
-    ("collections", "OrderedDict"): _Maker(_ordered),
-    ("builtins", "set"): _Maker(_set),
-    ("__builtin__", "set"): _Maker(_set),
+    ("torch_utils.persistence", "_reconstruct_persistent_obj"): Maker(_persistent),
+    ("torch._utils", "_rebuild_tensor_v2"): Maker(_tensor),
+    ("torch._utils", "_rebuild_parameter"): Maker(_parameter),
+    ("torch.storage", "_load_from_bytes"): Maker(_from_bytes),
+    ("torch", "Size"): Maker(lambda *sizes: tuple(sizes[0]) if sizes else ()),
+    ("torch", "device"): Maker(lambda *place: "cpu"),
+    ("numpy.core.multiarray", "scalar"): Maker(_scalar),
+    ("numpy", "dtype"): Maker(lambda kind, *rest: _Dtype(kind)),
+    ("collections", "OrderedDict"): Maker(_ordered),
+    ("builtins", "set"): Maker(_set),
+    ("__builtin__", "set"): Maker(_set),
     ("builtins", "object"): "object",
     ("__builtin__", "object"): "object",
-    ("copyreg", "_reconstructor"): _Maker(_reconstructed),
-    ("copy_reg", "_reconstructor"): _Maker(_reconstructed),
-    ("_codecs", "encode"): _Maker(lambda text, *rest: _of_type(text, str).encode("latin1")),
+    ("copyreg", "_reconstructor"): Maker(_reconstructed),
+    ("copy_reg", "_reconstructor"): Maker(_reconstructed),
+    ("_codecs", "encode"): Maker(lambda text, *rest: _of_type(text, str).encode("latin1")),
     ("dnnlib.util", "EasyDict"): _EasyDictClass("EasyDict"),
 }

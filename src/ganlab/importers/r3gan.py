@@ -13,7 +13,6 @@ from ganlab.importers.growing import Renaming, taps, widths
 from ganlab.importers.network import Network, Tensors
 
 NAME = "r3gan"
-ABOUT = "R3GAN: network-snapshot-*.pkl, or state dictionaries of its generator and discriminator"
 COMMON = ("width", "max_width", "blocks", "expansion", "group_width", "taps")
 BLOCK = (
     ("LinearLayer1.Layer.weight", "conv1.weight"), ("NonLinearity1.Bias", "conv1.bias"),

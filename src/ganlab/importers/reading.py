@@ -18,7 +18,7 @@ from torch import Tensor
 from ganlab import importers
 from ganlab.core.differences import is_plain
 from ganlab.core.errors import GanlabError
-from ganlab.core.files import unreadable
+from ganlab.core.files import named, unreadable
 from ganlab.importers import legacy, pickles
 from ganlab.importers.records import Record
 
@@ -33,7 +33,7 @@ def files(given: str) -> dict[Path, Any]:
     Raises:
         GanlabError: If there is none, or one cannot be read safely.
     """
-    path = Path(os.path.expanduser(given))
+    path = named(given, "a checkpoint")
     if os.path.isfile(path):
         return {path: read(path)}
     if not os.path.isdir(path):
@@ -71,7 +71,8 @@ def read(path: Path) -> Any:
     except Exception as error:  # whatever a torn or foreign file makes pickle, zipfile or torch raise
         first = (str(error).splitlines() or [""])[0][:120]
         raise GanlabError(
-            f"{path} holds no plain tensors that torch can read safely ({type(error).__name__}: {first})."
+            f"{path} holds no plain tensors that torch can read safely ({type(error).__name__}: {first}): if it is cut "
+            f"short, copy it again; if it holds other objects, save the state_dict() of each network with its own code."
         ) from error
 
 

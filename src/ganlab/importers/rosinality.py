@@ -15,7 +15,6 @@ from ganlab.importers.network import Network, Tensors
 from ganlab.layers.mapping import MappingNetwork
 
 NAME = "rosinality"
-ABOUT = "rosinality's StyleGAN2: one .pt file with g, d and g_ema"
 ROLES = {"g": "generator", "d": "discriminator", "g_ema": "average"}
 MEAN = "latent_avg"
 COMMON = ("width", "max_width", "taps")

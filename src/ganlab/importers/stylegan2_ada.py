@@ -20,7 +20,6 @@ from ganlab.importers.network import Network, Tensors
 from ganlab.importers.records import Record
 
 NAME = "stylegan2_ada"
-ABOUT = "NVIDIA's StyleGAN2 in PyTorch: network-snapshot-*.pkl, or state dictionaries of its G and D"
 COMMON = ("width", "max_width", "taps", "clamp")
 CONFIG = "config."  # before the names of numbers that a pickle has beside its tensors
 WHOLE_BATCH = 2**20  # a group that no batch is as large as

@@ -17,7 +17,6 @@ from ganlab.importers.growing import Renaming, widths
 from ganlab.importers.network import Network, Tensors
 
 NAME = "stylegan_tensorflow"
-ABOUT = "the original StyleGAN: its variables as Gs.npz or G.npz, and D.npz"
 AVERAGES = ("gs",)
 FUSED_FROM = 128  # pixels
 

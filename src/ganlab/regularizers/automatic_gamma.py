@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ganlab.contracts.automatic import RunFacts
+from ganlab.contracts.automatic import RunOutline
 
 EXPONENT = math.log(150 / 2) / math.log(256 / 64)  # 3.11
 
 
-def gamma(run: RunFacts) -> tuple[float | dict[str, Any], str]:
+def gamma(run: RunOutline) -> tuple[float | dict[str, Any], str]:
     """Return gamma for a run, or a schedule of it, and the rule that gives it in a few words.
 
     With one of the penalties gamma = 0.0002·H·W/B, B being the batch. Source: StyleGAN2-ADA (arXiv:2006.06676), whose
