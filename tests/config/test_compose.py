@@ -70,6 +70,8 @@ REFUSED = {
     "an option of a logger that is not used": (["logger.wandb.project=x"], "add it as logger=wandb"),
     "several values without -m": (["loss=hinge,wasserstein"], "sweep over them with `ganlab train -m`"),
     "an open bracket": (["reg=[sn"], "cannot be read: brackets and quotes must be closed"),
+    "an option behind a regularizer": (["reg=r1:gamma=1"], "are words of their own, reg=r1 reg.r1.gamma=1."),
+    "an option behind a loss": (["loss=hinge:margin=2"], "are words of their own, loss=hinge loss.margin=2."),
     "a sign in a value": (["run.dir=a=b"], 'run.dir="a=b"'),
     "a word": (["hinge"], "options are written key=value"),
     "OmegaConf's mark of no value": (

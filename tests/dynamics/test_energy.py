@@ -72,5 +72,5 @@ def test_a_discriminator_of_pairs_has_no_energy() -> None:
 
 
 def test_data_that_are_no_points_are_refused() -> None:
-    with pytest.raises(GanlabError, match="problem=digits must be a data set of points"):
+    with pytest.raises(GanlabError, match="digits is no data set of points"):
         training.configuration("digits", [])

@@ -36,6 +36,11 @@ def test_other_numbers_are_named_too(key: str) -> None:
         refuse({"metrics": [key.split(".")[0]], key: HUGE}, 50)
 
 
+def test_numbers_with_an_exponent_are_named_too() -> None:
+    with pytest.raises(GanlabError, match=r"from 50 samples and kid\.subsets=1e\+12 need "):
+        refuse({"metrics": ["kid"], "kid.subsets": 1e12}, 50)
+
+
 def test_samples_of_a_metrics_own_count() -> None:
     with pytest.raises(GanlabError, match=f"ppl.samples={HUGE} need "):
         refuse(OWN, 50)

@@ -110,6 +110,8 @@ class Dynamics(Contests, Landscapes, Command):
         from ganlab.dynamics import page
 
         path = Path(self.out or page.FILE) if self.changed(["out"]) else Path(page.FILE)
+        if not path.is_dir() and path.suffix.lower() != ".html":
+            raise GanlabError(f"out={self.out} must end in .html, or be a folder: the lecture is a page.")
         print(page.write(path / page.FILE if path.is_dir() else path))
         return 0
 

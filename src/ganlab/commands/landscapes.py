@@ -42,7 +42,8 @@ class Landscapes:
         variants = [list(words), *(_changed(words, changes) for changes in self._variants())]
         played = [training.Training(training.configuration(problem, each)) for each in variants]
         reals, side = played[0].points[: scatter.REALS], scatter.SIDE if len(played) == 1 else _SIDE
-        labels = [_said(each) for each in variants]
+        labels = _labels(variants)
+        print(played[0].config["data"].typed, flush=True)
         pictures = []
         moments = [energy.landscapes(one, iterations, self.frames if film else 3) for one in played]
         for found in zip(*moments, strict=True):
@@ -94,11 +95,13 @@ class Landscapes:
         base = [*([] if any(word.startswith("loss=") for word in words) else [bounds.LOSS]), *words]
         found: list[bounds.Bounded] = []
         powers: dict[str, list[float]] = {}
-        for changes in self._variants() or [each.split() for each in bounds.METHODS]:
+        variants = self._variants() or [each.split() for each in bounds.METHODS]
+        for label, changes in zip(_labels(variants), variants, strict=True):
             played = training.Training(training.configuration(problem, _changed(base, changes)))
             if not powers:
+                print(played.config["data"].typed, flush=True)
                 powers["first weights"] = bounds.iterated(bounds.largest(played))
-            found.append(bounds.watch(_said(changes), played, iterations))
+            found.append(bounds.watch(label, played, iterations))
             print(found[-1], flush=True)
             if len(powers) == 1:
                 powers[f"weights after {iterations:,} iterations"] = bounds.iterated(bounds.largest(played))
@@ -115,8 +118,9 @@ class Landscapes:
             raise GanlabError(f'beside={self.beside} is no list of options: {error}. Type beside="reg=r1".') from error
         if self.beside is not None and not all(found):
             raise GanlabError('beside wants options of a second game, such as beside="reg=r1 reg.r1.gamma=0.1".')
-        if wrong := next((word for each in found for word in each if "=" not in word), None):
-            raise GanlabError(f'beside wants options such as beside="reg=r1", got {wrong!r}.')
+        for word in (word for each in found for word in each):
+            if "=" not in word:
+                raise GanlabError(f'beside wants options such as beside="reg=r1", got {word!r}.')
         return [each for each in found if each]
 
 
@@ -127,8 +131,10 @@ def _changed(words: Sequence[str], changes: Sequence[str]) -> list[str]:
     return [*kept, *changes]
 
 
-def _said(words: Sequence[str]) -> str:
-    return " ".join(word.rpartition("/")[2] for word in words) or "as it is"
+def _labels(games: Sequence[Sequence[str]]) -> list[str]:
+    """Return the words of each game that not all of them have."""
+    common = set(games[0]).intersection(*games[1:]) if len(games) > 1 else set()
+    return [" ".join(word for word in words if word not in common) or "by default" for words in games]
 
 
 def _film(out: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -18,6 +19,7 @@ from ganlab.core.errors import GanlabError, shown
 
 OPEN_NODES = ("trainer", "clip")  # any key may be set here; who reads them checks them
 SHORT = {"guard": "guard.action"}  # a section's name alone sets its first option
+_INNER = re.compile(r"(\w+):(\w+=[^:\s]+)")  # a name with an option behind it
 SYNTAX = frozenset("[]{}(),:=\"'\\$")  # signs with a meaning in Hydra's grammar, which refuses others, as ~ # ä, too
 
 
@@ -135,10 +137,26 @@ def read(word: str, names_file: bool = False) -> Override:
         return as_typed
     if _parsed(line) is None:
         raise GanlabError(f"{word!r} is no option: {key!r} cannot be a key, see `ganlab train --help`.")
+    _refuse_inner(key, value)
     raise GanlabError(
         f"{word!r} cannot be read: brackets and quotes must be closed, and a value that holds signs such as [ or = "
         f"stands in quotes of its own: {shlex.quote(line)}."
     )
+
+
+def _refuse_inner(key: str, value: str) -> None:
+    """Refuse a component that is typed with its option: ``reg=r1:gamma=1``.
+
+    Raises:
+        GanlabError: With the words to type.
+    """
+    kind, found = kinds.KINDS.get(key), _INNER.fullmatch(value)
+    if kind is not None and found is not None:
+        name, option = found.groups()
+        path = f"{key}.{name}" if kind.many else key
+        raise GanlabError(
+            f"'{key}={value}' cannot be read: options of {name} are words of their own, {key}={name} {path}.{option}."
+        )
 
 
 def open_line(override: Override) -> str:

@@ -134,7 +134,6 @@ def iterated(weight: Tensor, rounds: int = ROUNDS) -> list[float]:
     for _ in range(rounds):
         with spectral_norm.held([found]):
             errors.append(abs(float(norm.sigma) - exact) / exact)
-        norm.u.copy_(norm.left)
     return errors
 
 

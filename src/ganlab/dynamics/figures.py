@@ -80,6 +80,7 @@ def _draw_flow(axes: Any, values: Any) -> None:
     axes.plot(*np.array(values).T, "o", color=_COLOURS[1])
     axes.set(title="eigenvalues of the flow: left of 0", xlabel="real", ylabel="imaginary")
     axes.margins(0.3)
+    axes.locator_params(axis="x", nbins=5)
 
 
 def _draw_map(axes: Any, values: Any) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 
 from ganlab.dynamics.laboratory import Findings
+from ganlab.dynamics.verdicts import CYCLES
 
 _SIDE, _REACH = 17, 2.5  # of the grid of a field: points a side, and radii that it reaches
+_AROUND = 1.1  # times the distance of a cycle, as far as which it reaches
 
 
 def of(found: Findings, points: int = 400) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def of(found: Findings, points: int = 400) -> dict[str, Any]:
 
 def _plane(found: Findings, across: int, up: int) -> dict[str, Any]:
     problem = found.field.play.problem
-    line = torch.linspace(-1, 1, _SIDE, dtype=torch.float64) * _REACH * problem.radius
+    line = torch.linspace(-1, 1, _SIDE, dtype=torch.float64) * _reach(found)
     y, x = torch.meshgrid(line, line, indexing="ij")
     weights = problem.rest.repeat(_SIDE * _SIDE, 1)
     weights[:, across] += x.reshape(-1)
@@ -50,6 +52,12 @@ def _plane(found: Findings, across: int, up: int) -> dict[str, Any]:
     v = found.field(weights)
     at, arrows = weights[:, [across, up]], -v[:, [across, up]]
     return {"weights": [across, up], "at": at.tolist(), "arrows": _finite(arrows.tolist())}
+
+
+def _reach(found: Findings) -> float:
+    """Return the distance to the equilibrium that a picture shows: the cycles of its trajectories lie inside."""
+    cycles = (_AROUND * one.last for one in found.behaviours if one.word == CYCLES)
+    return max(_REACH * found.field.play.problem.radius, *cycles)
 
 
 def _complex(values: torch.Tensor | None) -> list[list[float]] | None:

@@ -17,12 +17,14 @@ import torch
 from torch import Tensor
 
 from ganlab.core import files, registry
-from ganlab.core.errors import GanlabError
+from ganlab.core.errors import GanlabError, few
 from ganlab.dynamics.contest import Contestant
 
 SETTINGS, CELLS = "scoreboard.json", "cells"
 ALL, NONE = "all", "none"
 FRAMES = 14  # of the animation of a cell
+_PART = r"[^:+]+(:[^:=]+=[^:]+)*"  # a name with its options
+_CELL = re.compile(rf"{_PART}(\+{_PART})*")
 _SEARCH_SEED = 0  # those that are reported begin after it
 _OTHERS = 0.15  # of the time of the iterations, that samples and pictures take
 
@@ -140,10 +142,16 @@ def names(kind: str, given: Sequence[str]) -> list[str]:
     key = "losses" if kind == "loss" else "regs"
     if list(given) == [ALL]:
         return [*([NONE] if kind == "reg" else []), *registry.names(kind)]
-    if not given or ALL in given:
-        raise GanlabError(
-            f"{key} must be {ALL}, or a list of names such as {key}=[{','.join(registry.names(kind)[:2])}]."
-        )
+    if not given:
+        raise GanlabError(f"{key} must be {ALL}, or names with commas: {', '.join(registry.names(kind))}.")
+    if ALL in given:
+        raise GanlabError(f"{key}={ALL} has every name: leave {few([n for n in given if n != ALL])} out, or {ALL}.")
+    for name in given:
+        if not _CELL.fullmatch(name):
+            raise GanlabError(
+                f"{key}: {name!r} must be a name, with options behind colons, or several of these joined by +: "
+                f"NAME, NAME:OPTION=VALUE, NAME+NAME."
+            )
     if len(set(given)) < len(given):
         twice = next(name for name in given if list(given).count(name) > 1)
         raise GanlabError(f"{key} names {twice} twice: leave one out.")

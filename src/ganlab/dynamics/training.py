@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganlab.assembly import automatic, run_data, run_networks, size_check
 from ganlab.assembly import game as games
-from ganlab.assembly import run_data, run_networks, size_check
 from ganlab.config import compose
 from ganlab.config.compose import Inherited
 from ganlab.config.configuration import Config
@@ -19,6 +19,7 @@ from ganlab.contracts.plan import Progress, Slot, plan
 from ganlab.contracts.point_set import PointSet
 from ganlab.contracts.regularizer import hooks_of
 from ganlab.contracts.setting import Setting
+from ganlab.core import registry
 from ganlab.core.errors import GanlabError
 from ganlab.core.randomness import Stream
 from ganlab.dynamics.building import read_defaults
@@ -45,10 +46,18 @@ def configuration(data: str | None, words: Sequence[str]) -> Config:
     """
     defaults = read_defaults()
     data = data or defaults["points"]
+    known = registry.names("data")
+    if ":" not in data and not (data in known and _is_of_points(registry.load("data", data))):
+        of_points = [name for name in known if _is_of_points(registry.load("data", name))]
+        raise GanlabError(f"{data} is no data set of points. Those are {', '.join(of_points)}.")
     config = compose.read([f"data={data}", *words], Inherited({"model": defaults["model"]}, {}))
-    if not issubclass(config["data"].maker, PointSet):
-        raise GanlabError(f"problem={data} must be a data set of points.")
+    if not _is_of_points(config["data"].maker):
+        raise GanlabError(f"{data} is no data set of points.")
     return config
+
+
+def _is_of_points(maker: Any) -> bool:
+    return isinstance(maker, type) and issubclass(maker, PointSet)
 
 
 class Training:
@@ -69,6 +78,7 @@ class Training:
 
     def __init__(self, config: Config) -> None:
         config, source = run_networks.completed(config)
+        config, _ = automatic.filled(config)
         self.config = config
         size_check.refuse_batches(config)
         assert isinstance(source, PointSet)

@@ -21,9 +21,13 @@ def refuse(protocol: Protocol, metrics: Mapping[str, Metric], stream: Stream) ->
     for name, metric in metrics.items():
         options = protocol.metrics.get(name, {})
         named = [f"samples={stream.count}" if stream.count >= _LARGE else f"{stream.count:,} samples"]
-        named += [f"{name}.{key}={value}" for key, value in options.items() if _is_large(value)]
+        named += [f"{name}.{key}={_typed(value)}" for key, value in options.items() if _is_large(value)]
         memory.refuse(metric.memory(stream), f"The numbers of {name} from {' and '.join(named)}", "take fewer")
 
 
+def _typed(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _is_large(value: Any) -> bool:
-    return isinstance(value, int) and value >= _LARGE
+    return isinstance(value, (int, float)) and value >= _LARGE
