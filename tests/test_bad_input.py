@@ -64,6 +64,8 @@ WRONG = {
     "train sync_batch_norm=3": "sync_batch_norm must be true or false, got 3.",
     "train channels_last=maybe": "channels_last must be true or false",
     "train compile=2": "compile must be true or false",
+    "train recorded=maybe": "recorded must be true or false or auto, got 'maybe'",
+    "train recorded=true trainer.accelerator=cpu": "this run is on the cpu: take recorded=auto",
     "train state_updates=never": "state_updates must be one of own_turn, every_forward, got 'never'.",
     "train data.batch_size=0": "data.batch_size must be at least 1, got 0.",
     "train data.batch_size=many": "data.batch_size must be a whole number",

@@ -10,36 +10,22 @@ import re
 import types
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from support.distributed import cases
-from support.distributed.cases import Case
 from support.host_reads import NoHostReads
+from support.recorded import CASES, QUICK, READS, engine_of
 from torch import Tensor
 
-from ganlab.contracts.game import UPDATES
 from ganlab.core.randomness import Stream
 from ganlab.engine.module import GameModule
 
 WARM_UP = 4  # iterations: optimizers make their state, and lazy turns come by
 PLAYED = 3
-CASES = {**cases.EQUAL, **{f"update={rule}": Case(update=rule) for rule in UPDATES}}
-QUICK = (
-    "loss=hinge",
-    "reg=lecam",
-    "reg=dropout",
-    "everything at once",
-    "game=introvae",
-    "update=optimistic",
-    "growing",
-)
-READS = {"ada with all transformations": "how far to mirror at the border depends on what was drawn"}
 # the calls that this test watches; of the engine: what it logs, whose weights have gradients, and new values between an
 # evaluation and its step
-OWN = re.compile(r"^\._evaluate|^\._kept|^\.turns\._playing|^\.turns\._previous|pending\._values|\.grad\b")
+OWN = re.compile(r"^\._evaluate|^\._kept|^\.turns\._playing|^\.turns\.previous|pending\._values|\.grad\b")
 
 
 def attributes(root: object) -> dict[str, object]:
@@ -121,11 +107,7 @@ def watch(module: GameModule, monkeypatch: pytest.MonkeyPatch, reads: bool) -> d
 
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES])
 def test_a_turn_can_be_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    case = replace(CASES[name], double=False)
-    engine, data = cases.engine_of(case)
-    for optimizer in engine.module.player_optimizers.by_player.values():
-        optimizer._optimizer_step_pre_hooks.clear()  # the test's own record of gradients
-    engine.module._evaluate = GameModule._evaluate.__get__(engine.module)  # type: ignore[method-assign]  # and of turns
+    engine, data = engine_of(name)
     engine.play(data, WARM_UP)
     drawn = watch(engine.module, monkeypatch, reads=name in READS)
     engine.play(data, PLAYED)

@@ -147,6 +147,7 @@ class GANModule(engine.GameModule):
             dequantize=config.data.dequantize,
             clip=clipping.limits(config.clip, game),
             compile=config.compile,
+            recorded=config.recorded is True,  # auto: off until it has been seen to work on a GPU
             max_steps=config.max_steps,
             max_kimg=config.run.max_kimg,
             scheduled=scheduled,

@@ -102,6 +102,8 @@ class ADA(Regularizer):
         self.register_buffer("adapted", torch.tensor(float(p)))
         self.register_buffer("signs", torch.zeros(2))  # the sum since the last change, and how many
         self.register_buffer("since", torch.zeros((), dtype=torch.int64))  # images seen at the last change
+        if any(name in self.multipliers for name in GEOMETRY):
+            self.unrecordable = "how far its warps mirror at the border depends on what was drawn"
         if target is None:
             self.idle_hooks = ("before_iteration", "terms")
         else:

@@ -24,7 +24,7 @@ from ganlab.contracts.callback import RunContext
 from ganlab.contracts.plan import Progress
 from ganlab.core import kinds, memory
 from ganlab.core.errors import GanlabError
-from ganlab.engine import batch_check
+from ganlab.engine import batch_check, record_check
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GameModule
 from ganlab.runs import trainer
@@ -139,6 +139,7 @@ def run(config: Config, settings: Settings) -> dict[str, Any]:
         options = {**config.trainer, "max_steps": steps}
         lightning_trainer = trainer.make(options, [Recorder(RunContext(Path(folder))), meter], [], AtomicCheckpointIO())
         batch_check.check(module, lightning_trainer.world_size)
+        record_check.check(module, lightning_trainer.strategy.root_device, lightning_trainer.world_size)
         if lightning_trainer.world_size > 1:
             raise GanlabError("`ganlab bench` measures one process: take trainer.devices=1.")
         loader = experiment.loader(built, lightning_trainer.strategy.root_device)

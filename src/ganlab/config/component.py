@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ganlab.config import option_table, schema
+from ganlab.config import option_table, schema, sections
 from ganlab.config.schema import COMPONENT
 from ganlab.core import code_files, kinds, registry, schedules
 from ganlab.core.errors import GanlabError, sentence
@@ -98,7 +98,8 @@ class Component:
                     f"{self.key}.{name} cannot follow a schedule: {type(built).__name__} does not keep it as a "
                     f"number of that name. Give one number."
                 )
-            found.append(Scheduled(schedule, partial(object.__setattr__, built, name)))
+            assign = partial(object.__setattr__, built, name)
+            found.append(Scheduled(schedule, assign, between=self.key in sections.SCHEDULED))
         return found
 
     def schedule(self, name: str, images_per_step: int | None) -> schedules.Schedule | schedules.Schedules:

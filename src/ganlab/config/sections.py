@@ -31,6 +31,8 @@ class GeneralOptions:
         sync_batch_norm: Batch statistics are taken across ranks.
         channels_last: Memory format of images and convolutions.
         compile: Compile the networks with torch.compile.
+        recorded: Record turns on the GPU as CUDA graphs and replay them. It has not been tried on a GPU yet: until then
+            auto means false.
     """
 
     seed: Whole = 0
@@ -41,6 +43,7 @@ class GeneralOptions:
     sync_batch_norm: bool = True
     channels_last: bool = True
     compile: bool = False
+    recorded: bool | Literal["auto"] = "auto"
 
 
 @dataclass(frozen=True)

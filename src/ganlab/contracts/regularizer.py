@@ -42,6 +42,9 @@ class Regularizer(nn.Module):
         player_gradients: Players by whose parameters `terms` differentiates (`View.player_gradient`),
             in the turns of others too. Their graphs are then made in every turn.
         reads_features: `terms` reads features. Logits are then made of them, in one pass.
+        unrecordable: Why turns with it cannot be recorded and replayed: it reads a value on the host in a turn, or a
+            number that changes between iterations and is no tensor. Empty: they can. Games, losses and networks
+            declare it likewise.
     """
 
     addresses: tuple[Address, ...] = ()
@@ -52,6 +55,7 @@ class Regularizer(nn.Module):
     idle_hooks: tuple[str, ...] = ()
     player_gradients: tuple[str, ...] = ()
     reads_features: bool = False
+    unrecordable: str = ""
 
     def attach(self, game: Game) -> None:
         """Add the turns of the addresses to the game; a method of your own calls this one.

@@ -90,7 +90,7 @@ class View(Passes):
         Dropout's masks and augmentations are then the same in two passes that are to be compared.
         """
         before = self.stream
-        self.stream = Stream(*before.parts, purpose, device=before.device)
+        self.stream = before.within(purpose)
         try:
             with using(self.stream):
                 yield

@@ -38,18 +38,52 @@ def sample(generator: torch.Generator, shape: Sequence[int], distribution: Distr
     return draw(tuple(shape), generator=generator, device=generator.device)
 
 
+class Generators:
+    """The generators of streams: for each key a new one."""
+
+    def of(self, device: torch.device, *parts: int | str) -> torch.Generator:
+        """Return the generator of a key."""
+        return generator(device, *parts)
+
+    @contextmanager
+    def default(self, device: torch.device, *parts: int | str) -> Iterator[None]:
+        """Have torch's global generators follow a key inside the block; they are left as they were found."""
+        # not torch.manual_seed and fork_rng: where CUDA is not in use those queue a call with a formatted
+        # stack for every backend, which takes a millisecond and is kept for ever
+        generators = [torch.default_generator]
+        if device.type == "cuda":
+            generators.append(torch.cuda.default_generators[device.index or 0])
+        states = [generator.get_state() for generator in generators]
+        for each in generators:
+            each.manual_seed(key(*parts))
+        try:
+            yield
+        finally:
+            for each, state in zip(generators, states, strict=True):
+                each.set_state(state)
+
+
+NEW = Generators()
+
+
 class Stream:
     """All draws of one micro-batch of one turn.
 
     Args:
         parts: What the key starts with: seed, images seen, turn, micro-batch.
         device: Where numbers are made.
+        generators: Gives the generator of each key.
     """
 
-    def __init__(self, *parts: int | str, device: torch.device | str = "cpu") -> None:
+    def __init__(self, *parts: int | str, device: torch.device | str = "cpu", generators: Generators = NEW) -> None:
         self.parts = parts
         self.device = torch.device(device)
+        self.generators = generators
         self._counts: dict[str, int] = {}
+
+    def within(self, purpose: str) -> Stream:
+        """Return a stream of the same micro-batch with keys of its own, which begins anew each time."""
+        return Stream(*self.parts, purpose, device=self.device, generators=self.generators)
 
     def draw(self, purpose: str, shape: Sequence[int], distribution: Distribution = "normal") -> Tensor:
         """Float32 numbers of shape ``shape``: this rank's slice of a draw for the global batch.
@@ -72,7 +106,7 @@ class Stream:
     def _generator(self, purpose: str, *more: int) -> torch.Generator:
         count = self._counts.get(purpose, 0)
         self._counts[purpose] = count + 1
-        return generator(self.device, *self.parts, purpose, count, *more)
+        return self.generators.of(self.device, *self.parts, purpose, count, *more)
 
 
 _current: list[Stream] = []
@@ -84,21 +118,12 @@ def using(stream: Stream) -> Iterator[Stream]:
 
     torch's global generators are left as they were found.
     """
-    # not torch.manual_seed and fork_rng: where CUDA is not in use those queue a call with a formatted
-    # stack for every backend, which takes a millisecond and is kept for ever
-    generators = [torch.default_generator]
-    if stream.device.type == "cuda":
-        generators.append(torch.cuda.default_generators[stream.device.index or 0])
-    states = [generator.get_state() for generator in generators]
-    for generator in generators:
-        generator.manual_seed(key(*stream.parts, "torch", distributed.rank()))
-    _current.append(stream)
-    try:
-        yield stream
-    finally:
-        _current.pop()
-        for generator, state in zip(generators, states, strict=True):
-            generator.set_state(state)
+    with stream.generators.default(stream.device, *stream.parts, "torch", distributed.rank()):
+        _current.append(stream)
+        try:
+            yield stream
+        finally:
+            _current.pop()
 
 
 def current() -> Stream | None:

@@ -70,10 +70,17 @@ class Schedules:
 
 @dataclass
 class Scheduled:
-    """A number of a component that follows a schedule."""
+    """A number of a component that follows a schedule.
+
+    Args:
+        schedule: The schedule.
+        assign: Gives the component a value.
+        between: The component reads it between iterations only, and not in turns.
+    """
 
     schedule: Schedule
-    assign: Callable[[float], None]
+    assign: Callable[[Any], Any]
+    between: bool = False
 
 
 def is_schedule(value: Any) -> bool:

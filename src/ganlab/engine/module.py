@@ -19,12 +19,14 @@ from ganlab.contracts.plan import Progress, Slot, plan
 from ganlab.contracts.regularizer import Regularizer, hooks_of
 from ganlab.contracts.setting import Setting
 from ganlab.core import distributed, randomness
-from ganlab.core.randomness import Stream
+from ganlab.core.randomness import NEW, Stream
 from ganlab.core.schedules import Scheduled
 from ganlab.engine.averaging import Average
 from ganlab.engine.compilation import compile_networks, refuse_double_backward
+from ganlab.engine.cuda_graphs import CudaGraphs
 from ganlab.engine.player_optimizers import OptimizerFactory, PlayerOptimizers
 from ganlab.engine.reals import Batch, Reals
+from ganlab.engine.recording import Graphs, Recordings
 from ganlab.engine.turns import Kept, Turns
 from ganlab.engine.updates import RULES
 
@@ -42,6 +44,7 @@ class Training:
         dequantize: Add uniform noise of one grey level to real pixels.
         clip: Maximal gradient norm of a player, by name.
         compile: Compile networks and input gradients.
+        recorded: Record turns and play them again, see `ganlab.engine.recording`.
         max_steps: Iterations of the run; below 0: unlimited.
         max_kimg: Its images, in thousands, or None.
         scheduled: Numbers of losses, regularizers and so on that follow schedules.
@@ -55,6 +58,7 @@ class Training:
     dequantize: bool = False
     clip: Mapping[str, float] = field(default_factory=dict)
     compile: bool = False
+    recorded: bool = False
     max_steps: int = -1
     max_kimg: float | None = None
     scheduled: Sequence[Scheduled] = ()
@@ -112,6 +116,7 @@ class GameModule(L.LightningModule):
             refuse_double_backward(regularizers)
             compile_networks(game, setting)
         self.turns = Turns(game, self._hooks, setting, self.player_optimizers, compiled=training.compile)
+        self.recordings: Recordings | None = None
 
     # --- Lightning's hooks
 
@@ -123,6 +128,8 @@ class GameModule(L.LightningModule):
 
     def on_train_start(self) -> None:
         self.player_optimizers.start(self.device)
+        if self.recordings is not None:
+            self.player_optimizers.record(grows=self.game.growth is not None)
 
     @property
     def stage(self) -> Stage | None:
@@ -154,6 +161,18 @@ class GameModule(L.LightningModule):
         if self.setting.label_shares is not None:
             self.setting.label_shares = self.setting.label_shares.to(self.device)
         self.player_optimizers.take(self.configure_optimizers() if optimizers is None else optimizers)
+        if self.training_options.recorded and self.device.type == "cuda":
+            self.record(CudaGraphs(self.device))
+
+    def record(self, graphs: Graphs) -> None:
+        """Have turns recorded from the next iteration on."""
+        self.recordings = Recordings(graphs, self._play, self.turns, self.player_optimizers)
+        for scheduled in self.training_options.scheduled:
+            if not scheduled.between:  # a recording reads a tensor anew
+                number = torch.zeros((), dtype=cast(torch.dtype, self.dtype), device=self.device)
+                scheduled.assign(number)
+                scheduled.assign = number.fill_
+        self.player_optimizers.record(grows=self.game.growth is not None)
 
     def iterate(self, batch: Batch, sizes: Sequence[int] = ()) -> None:
         """Play one iteration, without counting it for Lightning.
@@ -172,8 +191,9 @@ class GameModule(L.LightningModule):
         if self.rate_factor != 1:
             factors = {player: self.rate_factor * factors.get(player, 1.0) for player in self.game.players}
         self.player_optimizers.follow(before.images_seen, factors)
-        self._kept = Kept(self.objective_names)
-        RULES[self.game.update](iteration.slots, self.reals(batch), self._evaluate, self.player_optimizers)
+        kept = Kept(self.objective_names)
+        self._play_all(iteration.slots, self.reals(batch), kept)
+        self._kept = kept
         with self.setting.timer("EMA"):
             self.average.follow(before.images_seen, iteration.counted)
         self.progress = iteration.advance(before)
@@ -212,6 +232,8 @@ class GameModule(L.LightningModule):
         self.progress = Progress(**stored["progress"])
         self._phase = stored["phase"]
         self.turns.forget()
+        if self.recordings is not None:
+            self.recordings.forget()
         self.player_optimizers.last_steps = dict(stored["optimistic"])
         if stored.get("stage") is not None:
             self.grow_to(Stage(**{**stored["stage"], "image_size": tuple(stored["stage"]["image_size"])}))
@@ -229,17 +251,33 @@ class GameModule(L.LightningModule):
 
     # --- one turn
 
+    def _play_all(self, slots: Sequence[Slot], reals: Reals, kept: Kept) -> None:
+        """Play the turns of an iteration."""
+        if self.recordings is None:
+            self._play(slots, reals, kept)
+            return
+        # other rules step once, after the last turn
+        together = [(slot,) for slot in slots] if self.game.update == "alternating" else [slots]
+        for part in together:
+            self.recordings.play(part, reals, kept, seed=self.draw_seed, images_seen=self.progress.images_seen)
+
+    def _play(self, slots: Sequence[Slot], reals: Reals, kept: Kept) -> None:
+        """Play turns, of which `kept` keeps the scalars."""
+        self._kept = kept
+        RULES[self.game.update](slots, reals, self._evaluate, self.player_optimizers)
+
     def _evaluate(self, slot: Slot, reals: Reals) -> None:
         """Add the gradients of a turn's players to their parameters' ``.grad``."""
         options, turn = self.training_options, slot.turn
         if slot.fresh:
             reals.next()
+        generators = NEW if self.recordings is None else self.recordings.generators
         local = slot.batch // (options.accumulate * distributed.world_size())
         # repetitions of a turn that are evaluated at one point are one larger batch, not a larger rate
         parts = options.accumulate * (1 if self.game.update == "alternating" else turn.repeat)
         for micro in range(options.accumulate):
             key = (self.draw_seed, self.progress.images_seen, slot.index, micro)
-            stream = Stream(*key, device=self.device)
+            stream = Stream(*key, device=self.device, generators=generators)
             dtype = cast(torch.dtype, self.dtype)
             points = partial(reals.points, micro, local, stream, dtype) if turn.reals else _none
             view, objectives = self.turns.objectives(
@@ -254,6 +292,8 @@ class GameModule(L.LightningModule):
         stage = self.game.stage(images_seen)
         if stage is None or stage == self._stage:
             return
+        if self.recordings is not None and self._stage is not None and _other_tensors(self._stage, stage):
+            self.recordings.forget()
         if self._phase is not None and stage.phase != self._phase:
             self.player_optimizers.forget()
         self._phase = stage.phase
@@ -277,6 +317,11 @@ class GameModule(L.LightningModule):
 def _way(stage: Stage) -> tuple[int, bool]:
     """Return a key of the layers that are evaluated."""
     return stage.level, stage.alpha < 1
+
+
+def _other_tensors(before: Stage, stage: Stage) -> bool:
+    """Tell if turns of a stage read or write other tensors than those of the stage before."""
+    return (*_way(before), before.phase) != (*_way(stage), stage.phase)
 
 
 def _none() -> None:

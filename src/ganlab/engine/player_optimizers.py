@@ -92,13 +92,51 @@ class PlayerOptimizers:
             optimizer.state.clear()
         self.last_steps.clear()
 
+    def unrecordable(self) -> Iterator[str]:
+        """Yield what steps cannot be recorded, and why, in words that follow ``with``."""
+        for player, schedules in self._following.items():
+            if "betas" in schedules:
+                yield f"optimizer.{player}.betas as a schedule, because fused optimizers read them on the host"
+        for player, optimizer in zip(self._stepped(), self.make(), strict=True):
+            if not all("capturable" in group or "fused" in group for group in optimizer.param_groups):
+                name = type(optimizer).__name__
+                yield f"the optimizer {name} of the {player}, because it has no option capturable and no fused form"
+
+    def record(self, grows: bool) -> None:
+        """Have steps read nothing on the host, so that they can be recorded.
+
+        Rates that change become tensors, which `follow` fills.
+
+        Args:
+            grows: Rates of all players change, with the stage of growth.
+        """
+        moving = set(self.by_player) if grows else {p for p, s in self._following.items() if "lr" in s}
+        for player, optimizer in self.by_player.items():
+            for group in optimizer.param_groups:
+                device = group["params"][0].device
+                if "capturable" in group:
+                    group["capturable"] = device.type == "cuda"  # torch knows it on accelerators alone
+                if player in moving and not isinstance(group["lr"], Tensor):
+                    # fused forms alone read such a rate on the device, on CUDA one in float32
+                    dtype = torch.float32 if device.type == "cuda" else torch.float64
+                    group["lr"] = torch.tensor(group["lr"], dtype=dtype, device=device)
+                    if "fused" in group:
+                        group["fused"], group["foreach"] = True, False
+            for state in optimizer.state.values():
+                if isinstance(state.get("step"), Tensor):  # of a checkpoint whose steps were counted on the host
+                    state["step"] = state["step"].to(device)
+
     def follow(self, images_seen: int, factors: Mapping[str, float]) -> None:
         """Set what follows schedules, and the rates times a stage's factors by player."""
         for player in {*self._following, *factors}:
             schedules, factor = self._following.get(player, {}), factors.get(player, 1.0)
             share = _lazy_share(self._players[player])
             for group, rate in zip(self.by_player[player].param_groups, self._rates[player], strict=True):
-                group["lr"] = factor * (share * schedules["lr"](images_seen) if "lr" in schedules else rate)
+                rate = factor * (share * schedules["lr"](images_seen) if "lr" in schedules else rate)
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = rate
                 if "betas" in schedules:
                     group["betas"] = tuple(beta**share for beta in schedules["betas"](images_seen))
 

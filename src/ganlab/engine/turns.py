@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 import torch
@@ -31,6 +31,10 @@ class Turns:
         optimizers: Their parameters are what players train; `View.update` goes to their pending values.
         compiled: Networks are compiled: parametrized weights are then not held.
         sharded: FSDP holds the weights: a pass is then made with others, whose gradients it hands on.
+
+    Attributes:
+        previous: The turn evaluated last, if only its players have stepped since and weights are held; None: any player
+            may have.
     """
 
     def __init__(
@@ -46,12 +50,12 @@ class Turns:
         self._sharded = sharded
         self.game, self.hooks, self.setting, self.optimizers = game, hooks, setting, optimizers
         self._playing: tuple[str, ...] | None = None
-        self._previous: Turn | None = None  # the last one evaluated, if only its players have stepped since
+        self.previous: Turn | None = None
         self._holds = any(parametrize.is_parametrized(m) for m in game.modules()) and not compiled
 
     def forget(self) -> None:
         """Assume that any player may have stepped since the last turn."""
-        self._previous = None
+        self.previous = None
 
     def objectives(
         self,
@@ -117,13 +121,18 @@ class Turns:
         """Compute parametrized weights once: within a micro-batch they do not change."""
         return self._holding(turn) if self._holds and not self.setting.every_forward else nullcontext()
 
+    def stepped(self, turn: Turn) -> None:
+        """Take it that a turn was evaluated and its players have stepped, as a recording has them do."""
+        if self._holds and not self.setting.every_forward:
+            # with other update rules all step together after the last turn
+            self.previous = turn if self.game.update == "alternating" else None
+
     @contextmanager
     def _holding(self, turn: Turn) -> Iterator[None]:
         with ExitStack() as stack:
             for during in self.hooks.during:
-                stack.enter_context(during(turn, self._previous))
-            # with other update rules all step together after the last turn
-            self._previous = turn if self.game.update == "alternating" else None
+                stack.enter_context(during(turn, self.previous))
+            self.stepped(turn)
             stack.enter_context(parametrize.cached())
             yield
 
@@ -164,6 +173,11 @@ class Kept:
                 self.values.setdefault(f"{prefix}/{name}", []).append(value.detach().float())
         for name, value in notes.items():
             self.values.setdefault(name, []).append(value.float())
+
+    def add_all(self, names: Sequence[str], values: Tensor) -> None:
+        """Keep one value (N,) of each name, of objectives that are known already."""
+        for name, value in zip(names, values.unbind(), strict=True):
+            self.values.setdefault(name, []).append(value)
 
     def means(self) -> dict[str, Tensor]:
         """Return the mean of each over turns and micro-batches."""

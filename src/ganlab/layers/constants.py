@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -13,11 +14,28 @@ from ganlab.core.uncompiled import uncompiled
 Rows = Sequence[Sequence[float]]
 
 
+_holders: list[list[Tensor]] = []
+
+
+@contextmanager
+def held() -> Iterator[list[Tensor]]:
+    """Give a list of the constants that a block asks for, which are kept as long as the list is."""
+    found: list[Tensor] = []
+    _holders.append(found)
+    try:
+        yield found
+    finally:
+        _holders.pop()
+
+
 @uncompiled  # the compiler warns of functions that remember
 def constant(numbers: Sequence[float] | Rows, like: Tensor) -> Tensor:
     """A tensor of these numbers, of the dtype and on the device of ``like``; it is shared and must not be changed."""
     frozen = tuple(tuple(row) if isinstance(row, Sequence) else row for row in numbers)
-    return _made(frozen, like.dtype, like.device)
+    made = _made(frozen, like.dtype, like.device)
+    for holder in _holders:
+        holder.append(made)
+    return made
 
 
 @lru_cache(maxsize=256)

@@ -53,6 +53,8 @@ class LeCam(Regularizer):
         self.weight, self.decay = at_least_zero("weight", weight), share("decay", decay, one=False)
         self.one_sided = one_sided
         self.start_kimg = at_least_zero("start_kimg", start_kimg)
+        if start_kimg:
+            self.unrecordable = "its term begins with start_kimg, at an iteration that the host chooses"
         self.register_buffer("anchors", torch.zeros(2))  # a_R, a_F
         self.register_buffer("started", torch.zeros(()))
 

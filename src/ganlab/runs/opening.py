@@ -16,13 +16,15 @@ from ganlab.core import kinds, sizes
 from ganlab.data.headers import look
 from ganlab.data.prepare import Images
 from ganlab.data.run_images import RunData
+from ganlab.engine import record_check
 from ganlab.runs import naming
 
 WIDTH = 100
 
 
 def lines(built: Experiment, world_size: int, progress: Progress) -> list[str]:
-    """Return three lines, the data, the networks, the length, and one for each option that was ``auto``.
+    """Return three lines, the data, the networks, the length, one for each option that was ``auto``, and one on what is
+    recorded.
 
     Details are left out of a line wider than `WIDTH`.
 
@@ -33,7 +35,13 @@ def lines(built: Experiment, world_size: int, progress: Progress) -> list[str]:
     """
     assert built.data is not None
     length = _length(built, built.data, world_size, progress)
-    return [_data(built.config, built.data), _networks(built), length, *built.automatic]
+    return [
+        _data(built.config, built.data),
+        _networks(built),
+        length,
+        *built.automatic,
+        *record_check.said(built.module),
+    ]
 
 
 def _data(config: Config, data: RunData) -> str:

@@ -25,7 +25,7 @@ from ganlab.contracts.callback import RunContext
 from ganlab.contracts.plan import Progress
 from ganlab.core import files, kinds, stop_signals, streams, terminal
 from ganlab.core.errors import GanlabError, sentence, suggestion
-from ganlab.engine import batch_check
+from ganlab.engine import batch_check, record_check
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GameModule
 from ganlab.runs import (
@@ -256,6 +256,7 @@ def _attempt(
     loggers = around.loggers(run, named["logger"], main)
     lightning_trainer = trainer.make(dict(config.trainer), callbacks, loggers, io, folder)
     batch_check.check(module, lightning_trainer.world_size)
+    record_check.check(module, lightning_trainer.strategy.root_device, lightning_trainer.world_size)
     if checkpoint is not None:
         keys = {callback.state_key for callback in callbacks}
         io.checked = checkpoint_check.taken(module, stored, checkpoint, lightning_trainer.fit_loop.state_dict(), keys)

@@ -96,7 +96,8 @@ class Recorder(L.Callback):
 
     def _write(self, trainer: L.Trainer, module: GameModule) -> None:
         progress = module.progress
-        rates = {f"{p}/learning_rate": o.param_groups[0]["lr"] for p, o in module.player_optimizers.by_player.items()}
+        optimizers = module.player_optimizers.by_player
+        rates = {f"{player}/learning_rate": float(o.param_groups[0]["lr"]) for player, o in optimizers.items()}
         mib = memory.peak(module.device.type == "cuda") / 2**20
         scalars = {**self.run.scalars, **rates, "images_per_second": self.images_per_second, "memory_mib": mib}
         position = {"iteration": progress.iteration, "kimg": progress.kimg}
