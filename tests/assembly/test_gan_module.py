@@ -321,6 +321,9 @@ def test_a_trainer_that_cannot_train_two_players_is_refused(tmp_path: Path) -> N
         with pytest.raises(ganlab.GanlabError, match=words):
             quiet(tmp_path, 1, **{option: 2}).fit(made(), batches(images(8)))
 
+    with pytest.raises(ganlab.GanlabError, match=r"recorded=true .* on the cpu"):
+        quiet(tmp_path, 1).fit(made(recorded=True), batches(images(8)))
+
     sharded = SimpleNamespace(strategy=SimpleNamespace(), precision="32-true")
     with pytest.raises(ganlab.GanlabError, match=r"SimpleNamespace shards or wraps .* write strategy='ddp'"):
         lightning_check.fit(sharded)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from support.engine import BATCH, Engine, pair
-from support.recorded import CASES, QUICK, READS, differences, engine_of, played, trained
+from support.recorded import CASES, READS, differences, engine_of, played, trained
 from torch import Tensor
 
 from ganlab import GanlabError
@@ -34,18 +34,31 @@ from ganlab.losses.hinge import Hinge
 from ganlab.testing.tape import Tape
 
 ITERATIONS = 10
+FEW = ("loss=hinge", "reg=lecam", "game=introvae", "update=optimistic", "growing")
 RECORDABLE = [name for name in CASES if name not in READS]
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in RECORDABLE])
+@pytest.mark.parametrize("name", [n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in RECORDABLE])
 def test_a_recorded_run_equals_one_that_is_played_bit_by_bit(name: str) -> None:
+    assert list(record_check.refusals(engine_of(name)[0].module)) == []
     tape = Tape()
     (found, scalars), (expected, others) = played(name, ITERATIONS, tape), played(name, ITERATIONS)
     assert tape.recorded >= 1
     assert tape.replayed >= ITERATIONS - 4
     assert differences(found, expected) == []
     assert [differences(*pair) for pair in zip(scalars, others, strict=True)] == [[]] * ITERATIONS
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_part_that_cannot_be_recorded_says_so(name: str) -> None:
+    assert list(record_check.refusals(engine_of(name)[0].module)) != []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READS)
+def test_the_stand_in_finds_a_part_that_cannot_be_recorded(name: str) -> None:
+    assert differences(played(name, 4, Tape())[0], played(name, 4)[0]) != []
 
 
 @GPU
@@ -65,10 +78,10 @@ def test_a_recorded_run_on_a_gpu_equals_one_that_is_played(name: str) -> None:
         torch.use_deterministic_algorithms(False)
 
 
-@pytest.mark.parametrize("resumed_by_tape", [True, False])
+@pytest.mark.parametrize("resumed_by_tape", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_run_that_is_resumed_equals_one_that_goes_on(resumed_by_tape: bool) -> None:
     """Four iterations with a tape, six from its checkpoint with another, or as they are."""
-    name = "everything at once"
+    name = "reg=lecam"  # which has state of its own
     expected, _ = played(name, ITERATIONS)
     first, data = engine_of(name)
     first.module.record(Tape())
@@ -228,7 +241,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 REFUSED: dict[str, tuple[list[str], torch.device, int, str]] = {
     "cpu": ([], CPU, 1, "this run is on the cpu: take recorded=auto, or trainer.accelerator=gpu"),
     "ranks": ([], CUDA, 2, "recorded=true is for one process, and this run has 2: take recorded=auto"),
-    "ada": (["augment=ada"], CUDA, 1, "does not go with reg=ada, because how far its warps mirror"),
+    "ada": (["augment=ada"], CUDA, 1, "does not go with augment, because how far its warps mirror"),
     "lecam": (["reg=lecam", "reg.lecam.start_kimg=1"], CUDA, 1, "reg=lecam, because its term begins with start_kimg"),
     "betas": (
         ["optimizer.generator.betas=[0.0,{from:0.9,to:0.99,end_kimg:1}]"], CUDA, 1,

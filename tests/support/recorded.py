@@ -49,7 +49,7 @@ def trained(module: GameModule) -> dict[str, Tensor]:
 def played(
     name: str, iterations: int, graphs: Graphs | None = None
 ) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
-    """What is trained after some iterations, and the scalars of each."""
+    """Return what is trained after some iterations, and the scalars of each."""
     engine, data = engine_of(name)
     if graphs is not None:
         engine.module.to(graphs.device)

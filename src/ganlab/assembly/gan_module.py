@@ -24,6 +24,7 @@ from ganlab.contracts.setting import Setting
 from ganlab.core import files
 from ganlab.core.errors import GanlabError, sentence, shown
 from ganlab.engine import module as engine
+from ganlab.engine import record_check
 from ganlab.sampling import generation
 
 
@@ -80,8 +81,8 @@ class GANModule(engine.GameModule):
                 ``prior``; ``label_shares``, the share of each class among generated images; ``clip``, the largest
                 gradient norm by player; ``accumulate``, the batches of the loader whose mean gradient is one step;
                 ``ema``, options of the averaged generator; ``mirror``, ``dequantize``, ``state_updates``,
-                ``channels_last``, ``compile``, and ``batch_size`` for schedules in steps; for `validate`, ``metrics``
-                and their ``features``, see `ganlab.metrics.as_torchmetric`.
+                ``channels_last``, ``compile``, ``recorded``, and ``batch_size`` for schedules in steps; for `validate`,
+                ``metrics`` and their ``features``, see `ganlab.metrics.as_torchmetric`.
 
         Raises:
             GanlabError: With what is wrong, in one sentence.
@@ -165,6 +166,7 @@ class GANModule(engine.GameModule):
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.reading is not None:
             lightning_check.fit(self.trainer)
+            record_check.check(self, self.trainer.strategy.root_device, self.trainer.world_size)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         return batch if self.reading is None or self.trainer.predicting else self.reading.read(batch)

@@ -21,7 +21,7 @@ from ganlab.core import kinds, schedules
 from ganlab.core.errors import GanlabError, shown, suggestion
 from ganlab.core.ranges import at_least
 
-GENERAL = ("seed", "accumulate", "state_updates", "sync_batch_norm", "channels_last", "compile")
+GENERAL = ("seed", "accumulate", "state_updates", "sync_batch_norm", "channels_last", "compile", "recorded")
 DATA = ("batch_size", "mirror", "dequantize")
 SINGLE = ("loss", "augment", "game", "prior")
 OBJECTS = ("generator", "discriminator", *SINGLE, "reg", "optimizer")

@@ -166,9 +166,10 @@ class GameModule(L.LightningModule):
 
     def record(self, graphs: Graphs) -> None:
         """Have turns recorded from the next iteration on."""
+        again = self.recordings is not None
         self.recordings = Recordings(graphs, self._play, self.turns, self.player_optimizers)
         for scheduled in self.training_options.scheduled:
-            if not scheduled.between:  # a recording reads a tensor anew
+            if not scheduled.between and not again:  # a recording reads a tensor anew
                 number = torch.zeros((), dtype=cast(torch.dtype, self.dtype), device=self.device)
                 scheduled.assign(number)
                 scheduled.assign = number.fill_

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from ganlab.core import kinds
 from ganlab.core.errors import GanlabError
 from ganlab.engine.module import GameModule
 
@@ -38,11 +39,10 @@ def check(module: GameModule, device: torch.device, world_size: int) -> None:
 def refusals(module: GameModule) -> Iterator[str]:
     """Yield what cannot be recorded, and why, in words that follow ``with``."""
     yield from module.player_optimizers.unrecordable()
-    named = {**{f"reg={name}": part for name, part in module.regularizers.items()}, "the game": module.game}
-    loss = getattr(module.game, "loss", None)
-    parts = [*named.items(), ("the loss", loss)]
-    parts += [(name, network) for name, network in module.game.named_children() if network not in named.values()]
-    for name, part in parts:
+    own = kinds.single_hooks()
+    parts = [(name if name in own else f"reg={name}", part) for name, part in module.regularizers.items()]
+    parts += [("the game", module.game), *((f"the {name}", part) for name, part in module.game.named_children())]
+    for name, part in [*parts, ("the loss", getattr(module.game, "loss", None))]:
         reason = getattr(part, "unrecordable", "")
         if reason:
             yield f"{name}, because {reason}"

@@ -28,11 +28,11 @@ from ganlab.layers import constants
 WARM_UP = 2  # plays of a turn before it is recorded: optimizers make their state, libraries choose their kernels
 
 Play = Callable[[Sequence[Slot], Reals, Kept], None]
-"""Plays slots, which may be a whole iteration, and keeps their scalars."""
+"""Play slots, which may be a whole iteration, and keep their scalars."""
 
 
 class Graphs(Protocol):
-    """What records work on one kind of device.
+    """A recorder of work on one kind of device.
 
     Attributes:
         device: The device.
