@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ganlab.contracts.game import UPDATES
 from ganlab.data.prepare import Images
+from ganlab.engine.loader import Loader
 from ganlab.engine.module import GameModule
 from ganlab.engine.recording import Graphs
 from support.distributed import cases
@@ -47,18 +48,31 @@ def trained(module: GameModule) -> dict[str, Tensor]:
 
 
 def played(
-    name: str, iterations: int, graphs: Graphs | None = None
+    name: str, iterations: int, graphs: Graphs | None = None, device: torch.device | str = "cpu"
 ) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
     """Return what is trained after some iterations, and the scalars of each."""
     engine, data = engine_of(name)
-    if graphs is not None:
-        engine.module.to(graphs.device)
-        engine.module.record(graphs)
+    module, options = engine.module, engine.module.training_options
+    module.to(device)
+    module.begin()
+    if graphs is None:
+        module.player_optimizers.record(grows=module.game.growth is not None)  # the same optimizers as with graphs
+    else:
+        module.record(graphs)
+    loader = Loader(
+        data,
+        module.game,
+        lambda: module.progress,
+        batch_size=options.batch_size,
+        accumulate=options.accumulate,
+        seed=options.seed,
+        device=device,
+    )
     scalars = []
-    for _ in range(iterations):
-        engine.play(data)
-        scalars.append({each: value.clone() for each, value in engine.module.scalars.items()})
-    return trained(engine.module), scalars
+    for _, batch in zip(range(iterations), loader, strict=False):
+        module.iterate(batch)
+        scalars.append({each: value.clone() for each, value in module.scalars.items()})
+    return trained(module), scalars
 
 
 def differences(found: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:

@@ -54,6 +54,11 @@ class CudaGraphs:
         self._graphs.append(graph)
         return graph.replay
 
+    @property
+    def count(self) -> int:
+        """The number of recordings that can be played."""
+        return len(self._graphs)
+
     def forget(self) -> None:
         for graph in self._graphs:
             graph.reset()
