@@ -108,5 +108,5 @@ def test_betas_and_the_average_follow_their_schedules() -> None:
         (group,) = module.player_optimizers.by_player["discriminator"].param_groups
         assert group["betas"] == pytest.approx((0.5**0.75, (0.9 - 0.4 * share) ** 0.75))
         for scheduled in module.training_options.scheduled:
-            scheduled.assign(scheduled.schedule(shown))
+            scheduled.follow(shown)
         assert module.average.half_life_kimg == pytest.approx(4 * share)

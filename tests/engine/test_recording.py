@@ -6,6 +6,7 @@ reads on the host has the value that it had when the turn was recorded.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -19,13 +20,15 @@ from torch import Tensor
 
 from ganlab import GanlabError
 from ganlab.assembly import experiment
-from ganlab.config import compose
+from ganlab.config import compose, schema
 from ganlab.contracts.address import Address
 from ganlab.contracts.plan import plan
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
+from ganlab.core import registry
 from ganlab.core.randomness import NEW, Stream
+from ganlab.core.schedules import Schedule, Scheduled
 from ganlab.engine import record_check
 from ganlab.engine.cuda_graphs import CudaGraphs
 from ganlab.engine.recording import KeptGenerators
@@ -133,6 +136,52 @@ def test_rates_and_numbers_that_follow_schedules_reach_a_recording(optimizer: st
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     else:
         assert differences(found, expected) == []
+
+
+OF_PARTS = [name for name in CASES if re.match("reg=|loss=|game=[^,]*$|ada of colours, held", name)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OF_PARTS)
+def test_each_number_that_follows_a_schedule_reaches_a_recording_or_is_refused(name: str) -> None:
+    """Of every component: from its value to half of it. A number of the host and a tensor may round differently."""
+    component = name.partition("=")[2] or "ada"
+    for option in numbers_of(name, component):
+        refused = scheduled(name, component, option)
+        if list(record_check.refusals(refused.module)):
+            assert option in type(part_of(refused, component)).host_options
+            continue
+        tape = Tape()
+        found, expected = (trained(scheduled(name, component, option, *given).module) for given in ([tape], []))
+        assert tape.replayed > ITERATIONS
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def part_of(engine: Engine, component: str) -> Any:
+    """Return the regularizer of this name, or else the loss, or else the game."""
+    game: Any = engine.game
+    if component in engine.module.regularizers:
+        return engine.module.regularizers[component]
+    return game.loss if component in registry.names("loss") else game
+
+
+def numbers_of(name: str, component: str) -> list[str]:
+    part = part_of(engine_of(name)[0], component)
+    known = schema.options(type(part)).values()
+    floats = [o.name for o in known if schema.takes_float(o.annotation)]
+    return [each for each in floats if isinstance(getattr(part, each, None), float) and getattr(part, each) > 0]
+
+
+def scheduled(name: str, component: str, option: str, tape: Tape | None = None) -> Engine:
+    engine, data = engine_of(name)
+    part = part_of(engine, component)
+    value = getattr(part, option)
+    schedule = Schedule(value, value / 2, 0, BATCH * ITERATIONS)
+    engine.module.training_options.scheduled = [Scheduled(schedule, part, option, option)]
+    if tape is not None:
+        engine.module.record(tape)
+    engine.play(data, ITERATIONS)
+    return engine
 
 
 class Reading(Regularizer):
@@ -244,6 +293,10 @@ REFUSED: dict[str, tuple[list[str], torch.device, int, str]] = {
     "ranks": ([], CUDA, 2, "recorded=true is for one process, and this run has 2: take recorded=auto"),
     "ada": (["augment=ada"], CUDA, 1, "does not go with augment, because how far its warps mirror"),
     "lecam": (["reg=lecam", "reg.lecam.start_kimg=1"], CUDA, 1, "reg=lecam, because its term begins with start_kimg"),
+    "a schedule": (
+        ["reg=ortho", "reg.ortho.weight={from:1e-4,to:0,end_kimg:1}"], CUDA, 1,
+        "reg.ortho.weight as a schedule, because turns read it on the host",
+    ),
     "betas": (
         ["optimizer.generator.betas=[0.0,{from:0.9,to:0.99,end_kimg:1}]"], CUDA, 1,
         "optimizer.generator.betas as a schedule",

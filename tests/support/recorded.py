@@ -16,7 +16,13 @@ from support.distributed import cases
 from support.distributed.cases import Case
 from support.engine import Engine
 
-CASES = {**cases.EQUAL, **{f"update={rule}": Case(update=rule) for rule in UPDATES}}
+_ADA = {"policy": "color", "p": 0.5, "interval_steps": 2, "kimg": 0.05}
+CASES = {
+    **cases.EQUAL,
+    **{f"update={rule}": Case(update=rule) for rule in UPDATES},
+    "ada of colours": Case(augment={"ada": _ADA}),
+    "ada of colours, held": Case(augment={"ada": {**_ADA, "target": None}}),
+}
 QUICK = (
     "loss=hinge",
     "reg=lecam",

@@ -205,7 +205,7 @@ class Adversary(nn.Module):
                 distributed.broadcast(self)
         self._loop.begin(batch)
         for number in self._scheduled:
-            number.assign(number.schedule(call))
+            number.follow(call)
         for hook in self._hooks.before_iteration:
             hook(self._loop.progress)
         self.player_optimizers.follow(call, {})

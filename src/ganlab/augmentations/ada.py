@@ -97,7 +97,8 @@ class ADA(Regularizer):
             checked("target", target, Range(least=-1, most=1))
         factors = {**dict.fromkeys(POLICIES[policy], 1.0), **given}
         self.multipliers = {name: factors[name] for name in TRANSFORMS if factors.get(name)}
-        self.p, self.target, self.kimg = share("p", p), target, positive("kimg", kimg)
+        self.p: float | Tensor = share("p", p)
+        self.target, self.kimg = target, positive("kimg", kimg)
         self.interval_steps = at_least("interval_steps", interval_steps, 1)
         self.register_buffer("adapted", torch.tensor(float(p)))
         self.register_buffer("signs", torch.zeros(2))  # the sum since the last change, and how many
@@ -127,7 +128,9 @@ class ADA(Regularizer):
     def images(self, images: Tensor, role: str, view: View) -> Tensor:
         require_batch(images, "ada")
         dtype = torch.promote_types(images.dtype, torch.float32)
-        p = torch.as_tensor(self.p) if self.target is None else self.adapted
+        p = self.adapted
+        if self.target is None:  # no copy of a number of the host, which would make it wait
+            p = self.p if isinstance(self.p, Tensor) else images.new_full((), self.p, dtype=dtype)
         with torch.autocast(images.device.type, enabled=False):
             images = images.to(dtype)
             uniform = view.draw(f"ada uniform of {role}", (len(images), UNIFORMS), "uniform").to(images)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -98,8 +98,8 @@ class Component:
                     f"{self.key}.{name} cannot follow a schedule: {type(built).__name__} does not keep it as a "
                     f"number of that name. Give one number."
                 )
-            assign = partial(object.__setattr__, built, name)
-            found.append(Scheduled(schedule, assign, between=self.key in sections.SCHEDULED))
+            key, between = f"{self.key}.{name}", self.key in sections.SCHEDULED
+            found.append(Scheduled(schedule, built, name, key, between))
         return found
 
     def schedule(self, name: str, images_per_step: int | None) -> schedules.Schedule | schedules.Schedules:

@@ -45,6 +45,8 @@ class Regularizer(nn.Module):
         unrecordable: Why turns with it cannot be recorded and replayed: it reads a value on the host in a turn, or a
             number that changes between iterations and is no tensor. Empty: they can. Games, losses and networks
             declare it likewise.
+        host_options: Options that turns read on the host, as in ``if self.weight``. In recorded turns numbers that
+            follow schedules are tensors, so these cannot. Games and losses declare it likewise.
     """
 
     addresses: tuple[Address, ...] = ()
@@ -56,6 +58,7 @@ class Regularizer(nn.Module):
     player_gradients: tuple[str, ...] = ()
     reads_features: bool = False
     unrecordable: str = ""
+    host_options: tuple[str, ...] = ()
 
     def attach(self, game: Game) -> None:
         """Add the turns of the addresses to the game; a method of your own calls this one.

@@ -14,7 +14,7 @@ Units are kimg (thousands of real images shown in the discriminator's turns) or 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,13 +74,31 @@ class Scheduled:
 
     Args:
         schedule: The schedule.
-        assign: Gives the component a value.
+        part: The component.
+        name: Its attribute.
+        key: Key of the option, for messages.
         between: The component reads it between iterations only, and not in turns.
     """
 
     schedule: Schedule
-    assign: Callable[[Any], Any]
+    part: Any
+    name: str
+    key: str
     between: bool = False
+    _tensor: Any = None
+
+    def follow(self, images_seen: float) -> None:
+        """Give the component the value after so many images."""
+        value = self.schedule(images_seen)
+        if self._tensor is None:
+            object.__setattr__(self.part, self.name, value)  # components may be frozen
+        else:
+            self._tensor.fill_(value)
+
+    def hold(self, tensor: Any) -> None:
+        """Have the component keep the number as a tensor without dimensions, which `follow` fills."""
+        self._tensor = tensor
+        object.__setattr__(self.part, self.name, tensor)
 
 
 def is_schedule(value: Any) -> bool:

@@ -117,7 +117,7 @@ class Training:
         before, batch = self.progress, next(self._batches)
         iteration = plan(self.game, before, self.config.data.batch_size)
         for scheduled in self._scheduled:
-            scheduled.assign(scheduled.schedule(before.images_seen))
+            scheduled.follow(before.images_seen)
         for hook in self._hooks.before_iteration:
             hook(before)
         self._optimizers.follow(before.images_seen, {})

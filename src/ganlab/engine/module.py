@@ -166,13 +166,10 @@ class GameModule(L.LightningModule):
 
     def record(self, graphs: Graphs) -> None:
         """Have turns recorded from the next iteration on."""
-        again = self.recordings is not None
         self.recordings = Recordings(graphs, self._play, self.turns, self.player_optimizers)
         for scheduled in self.training_options.scheduled:
-            if not scheduled.between and not again:  # a recording reads a tensor anew
-                number = torch.zeros((), dtype=cast(torch.dtype, self.dtype), device=self.device)
-                scheduled.assign(number)
-                scheduled.assign = number.fill_
+            if not scheduled.between:  # a recording reads a tensor anew
+                scheduled.hold(torch.zeros((), dtype=cast(torch.dtype, self.dtype), device=self.device))
         self.player_optimizers.record(grows=self.game.growth is not None)
 
     def iterate(self, batch: Batch, sizes: Sequence[int] = ()) -> None:
@@ -202,7 +199,7 @@ class GameModule(L.LightningModule):
     def prepare(self, progress: Progress) -> None:
         """Set numbers that follow schedules, and have regularizers change their state, before an iteration."""
         for scheduled in self.training_options.scheduled:
-            scheduled.assign(scheduled.schedule(progress.images_seen))
+            scheduled.follow(progress.images_seen)
         for before_iteration in self._hooks.before_iteration:
             before_iteration(progress)
 

@@ -39,6 +39,9 @@ def check(module: GameModule, device: torch.device, world_size: int) -> None:
 def refusals(module: GameModule) -> Iterator[str]:
     """Yield what cannot be recorded, and why, in words that follow ``with``."""
     yield from module.player_optimizers.unrecordable()
+    for scheduled in module.training_options.scheduled:
+        if scheduled.name in getattr(scheduled.part, "host_options", ()):
+            yield f"{scheduled.key} as a schedule, because turns read it on the host"
     own = kinds.single_hooks()
     parts = [(name if name in own else f"reg={name}", part) for name, part in module.regularizers.items()]
     parts += [("the game", module.game), *((f"the {name}", part) for name, part in module.game.named_children())]

@@ -50,6 +50,7 @@ class Consistency(Regularizer):
 
     addresses = (Address("discriminator"), Address("generator"))
     needs: tuple[str, ...] = ("discriminator",)
+    host_options = ("real", "fake", "latent", "diversity")
 
     def __init__(
         self,

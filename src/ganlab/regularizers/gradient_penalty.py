@@ -42,6 +42,8 @@ class GradientPenalty(InputPenalty):
         ValueError: If an option is out of range, or ``one_sided`` is set with finite differences.
     """
 
+    host_options = ("center",)
+
     def __init__(
         self,
         weight: float = 10.0,

@@ -31,9 +31,9 @@ class InstanceNoise(Regularizer):
 
     def __init__(self, std: float = 0.1) -> None:
         super().__init__()
-        self.std = at_least_zero("std", std)
+        self.std: float | Tensor = at_least_zero("std", std)
 
     def images(self, images: Tensor, role: str, view: View) -> Tensor:
-        if self.std == 0:
+        if not isinstance(self.std, Tensor) and self.std == 0:
             return images
         return images + self.std * view.draw(f"instance noise on {role}", images.shape).to(images)

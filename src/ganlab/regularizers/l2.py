@@ -35,6 +35,8 @@ class L2(Regularizer):
         ValueError: If an option is out of range.
     """
 
+    host_options = ("weight",)
+
     def __init__(
         self, weight: float = 1e-4, players: tuple[str, ...] = ("discriminator",), vectors: bool = False
     ) -> None:

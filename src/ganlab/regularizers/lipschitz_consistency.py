@@ -49,6 +49,7 @@ class LipschitzConsistency(Regularizer):
     """
 
     addresses = (Address("discriminator"),)
+    host_options = ("feature_weight",)
 
     def __init__(
         self,

@@ -76,6 +76,8 @@ class Ortho(Regularizer):
         ValueError: If an option is out of range.
     """
 
+    host_options = ("weight",)
+
     def __init__(
         self,
         weight: float = 1e-4,

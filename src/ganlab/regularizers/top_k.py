@@ -36,6 +36,7 @@ class TopK(Regularizer):
     refuses = {  # noqa: RUF012
         "player_gradient": "what is left of a batch after top_k is no batch of the discriminator's own objective"
     }
+    host_options = ("share",)
 
     def __init__(self, share: float = 0.5) -> None:
         super().__init__()

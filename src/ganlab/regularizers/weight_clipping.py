@@ -31,6 +31,7 @@ class WeightClipping(Regularizer):
     refuses = {  # noqa: RUF012
         "spectral_norm": "spectral normalization divides a weight by its norm, which undoes what clipping limits"
     }
+    host_options = ("limit",)
 
     def __init__(self, limit: float = 0.01, players: tuple[str, ...] = ("discriminator",)) -> None:
         super().__init__()
