@@ -104,19 +104,39 @@ def test_a_run_that_is_resumed_equals_one_that_goes_on(resumed_by_tape: bool) ->
 
 
 def build(*words: str) -> Any:
-    small = ["model=dcgan", "generator.width=8", "discriminator.width=8", "data.batch_size=8"]
+    small = ["generator.width=8", "discriminator.width=8", "data.batch_size=8"]
     return experiment.build(compose.read([*small, *words]))
 
 
-def run(built: Any, tape: Tape | None = None) -> dict[str, Tensor]:
+def run(built: Any, tape: Tape | None = None, iterations: int = ITERATIONS) -> dict[str, Tensor]:
     module = built.module
     module.begin()
     if tape is not None:
         module.record(tape)
     loader = experiment.loader(built, torch.device("cpu"))
-    for _, batch in zip(range(ITERATIONS), loader, strict=False):
+    for _, batch in zip(range(iterations), loader, strict=False):
         module.iterate(batch)
     return trained(module)
+
+
+@pytest.mark.slow
+def test_a_recorded_run_in_bfloat16_equals_one_that_is_played() -> None:
+    tape = Tape()
+    with torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False):  # as Lightning has it
+        found, expected = run(build("reg=[r1,sn]"), tape), run(build("reg=[r1,sn]"))
+    assert tape.replayed > ITERATIONS
+    assert differences(found, expected) == []
+
+
+@pytest.mark.slow
+def test_a_recorded_run_of_a_recipe_that_grows_equals_one_that_is_played() -> None:
+    """Five iterations at 4 pixels, seven while 8 fade in, and two of them alone, with Adam, averages and rates."""
+    grows = ["growth.stable_kimg=0.04", "growth.fade_kimg=0.056", "growth.batch_sizes=null"]
+    words = ["experiment=digits_pggan", *grows, "growth.learning_rate_factors={8:0.5}"]
+    tape = Tape()
+    found, expected = run(build(*words), tape, 14), run(build(*words), iterations=14)
+    assert tape.recorded == 4
+    assert differences(found, expected) == []
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])

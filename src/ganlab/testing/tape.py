@@ -122,7 +122,7 @@ class Operations(TorchDispatchMode):
 
     def replay(self) -> None:
         """Carry all operations out again, on the same tensors."""
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):  # casts are among the operations
             for step in self.steps:
                 step()
 
