@@ -15,7 +15,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from ganlab.config import compose
 LEVELS, SIZE = 3, 32
 
 
-def reference(checkout: str, width: int, batch: int) -> tuple[Any, Callable[[], Any]]:
+def reference(checkout: str, width: int, batch: int, device: str = "cpu") -> tuple[Any, Callable[[], Any]]:
     sys.path.insert(0, checkout)
     from models.progressive_gan import ProgressiveGAN
 
@@ -37,23 +37,26 @@ def reference(checkout: str, width: int, batch: int) -> tuple[Any, Callable[[], 
     ProgressiveGAN.getOptimizerD = lambda self: adam(self.netD)
     ProgressiveGAN.getOptimizerG = lambda self: adam(self.netG)
     made = ProgressiveGAN(
-        dimLatentVector=width, depthScale0=width, miniBatchStdDev=True, lambdaGP=10.0, epsilonD=0.001, useGPU=False
-    )
+        dimLatentVector=width, depthScale0=width, miniBatchStdDev=True, lambdaGP=10.0, epsilonD=0.001,
+        useGPU=device != "cpu",
+    )  # fmt: skip
     for _ in range(LEVELS):
         made.addScale(width)
-    images = torch.rand(batch, 3, SIZE, SIZE) * 2 - 1
+    images = torch.rand(batch, 3, SIZE, SIZE, device=device) * 2 - 1
     return made, lambda: made.optimizeParameters(images)
 
 
-def ours(width: int, batch: int, variant: str) -> tuple[Any, Callable[[], Any]]:
+def ours(
+    width: int, batch: int, variant: str, device: str = "cpu", more: Sequence[str] = ()
+) -> tuple[Any, Callable[[], Any]]:
     words = ["model=pggan", "loss=wasserstein", "reg=[gradient_penalty,drift]", "reg.gradient_penalty.weight=10"]
     words += ["reg.drift.weight=0.001", f"generator.latent_dim={width}", "game.discriminator_steps=1"]
     for network in ("generator", "discriminator"):
         words += [f"{network}.max_width={width}", f"{network}.width={width * 2 ** (LEVELS + 1)}"]
         words += [f"{network}.variant={variant}"]
     words += [f"data.image_size={SIZE}", "data.image_channels=3", "data.num_classes=0", f"data.batch_size={batch}"]
-    built = experiment.build(compose.read(words))
-    return built.module, Engine(built).iterate
+    built = experiment.build(compose.read([*words, *more]))
+    return built.module, Engine(built, device).iterate
 
 
 def main(checkout: str, *words: str) -> None:

@@ -13,8 +13,9 @@ options. ganlab has the same networks (checked by the number of parameters), bat
 takes its batches from its loader. The last line is JSON.
 
 Options: width (the reference's: ch, ndf, or nfilter), batch, steps (of the discriminator), rounds, warmup, clock
-(wall, or cpu: time of the process, fair on a busy machine with one thread), threads, and any option of
-``ganlab train`` with a dot or as +name=value, such as +state_updates=every_forward.
+(wall, or cpu: time of the process, fair on a busy machine with one thread), threads, device (cpu or cuda),
+reference_fp16 (BigGAN-PyTorch's G_fp16 and D_fp16, on a GPU), and any option of ``ganlab train`` with a dot or as
++name=value, such as +state_updates=every_forward.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import torch
 from torch import nn
 
 from ganlab.assembly import experiment
+from ganlab.bench.iteration import synchronize
 from ganlab.bench.regularizer_cost import Engine
 from ganlab.config import compose
 
@@ -160,7 +162,9 @@ class Settings:
     warmup: int = 2
     threads: int = 1
     clock: str = "wall"
+    device: str = "cpu"
     reference_channels_last: bool = False
+    reference_fp16: bool = False
     profile: bool = False
     options: list[str] = field(default_factory=list)
 
@@ -189,6 +193,7 @@ def biggan_pytorch(case: Case, checkout: Path, settings: Settings) -> Reference:
         "G_ch": settings.width, "D_ch": settings.width,
         "G_attn": str(case.attention), "D_attn": str(case.attention),
         "SN_eps": 1e-6, "adam_eps": 1e-6,
+        "G_fp16": settings.reference_fp16, "D_fp16": settings.reference_fp16,
         **{f"{net}_activation": nn.ReLU(inplace=script.pop("inplace", False)) for net in "GD"},
         **script,
     }  # fmt: skip
@@ -196,12 +201,14 @@ def biggan_pytorch(case: Case, checkout: Path, settings: Settings) -> Reference:
     if settings.reference_channels_last:
         generator.to(memory_format=torch.channels_last), discriminator.to(memory_format=torch.channels_last)
     averaged = networks.Generator(**{**options, "skip_init": True, "no_optim": True})
+    for network in (generator, discriminator, averaged):
+        network.to(settings.device, torch.float16 if settings.reference_fp16 else torch.float32)
     steps = settings.steps or case.steps
     training = {
         "batch_size": settings.batch, "num_D_steps": steps, "num_D_accumulations": 1, "num_G_accumulations": 1,
         "toggle_grads": True, "split_D": False, "D_ortho": 0.0, "G_ortho": 0.0, "ema": True,
     }  # fmt: skip
-    z, y = utils.prepare_z_y(settings.batch, generator.dim_z, case.classes, device="cpu")
+    z, y = utils.prepare_z_y(settings.batch, generator.dim_z, case.classes, settings.device, settings.reference_fp16)
     train = train_fns.GAN_training_function(
         generator, discriminator, networks.G_D(generator, discriminator), z, y,
         utils.ema(generator, averaged), {"itr": 1}, training,
@@ -224,6 +231,8 @@ def mimicry(case: Case, checkout: Path, settings: Settings) -> Reference:
         ngf=settings.width * case.generator_channels, **known
     )
     discriminator = getattr(module, f"{prefix}Discriminator{case.image_size}")(ndf=settings.width, **known)
+    for network in (generator, discriminator):
+        network.to(settings.device)
     if settings.reference_channels_last:
         generator.to(memory_format=torch.channels_last), discriminator.to(memory_format=torch.channels_last)
     optimizers = [torch.optim.Adam(net.parameters(), 2e-4, (0.0, 0.9)) for net in (generator, discriminator)]
@@ -235,7 +244,7 @@ def mimicry(case: Case, checkout: Path, settings: Settings) -> Reference:
             float(value)
 
     def iterate() -> None:
-        given = {"real_batch": (images, labels), "log_data": Log(), "device": torch.device("cpu")}
+        given = {"real_batch": (images, labels), "log_data": Log(), "device": torch.device(settings.device)}
         for _ in range(steps):
             discriminator.train_step(netG=generator, optD=optimizers[1], **given)
         generator.train_step(netD=discriminator, optG=optimizers[0], **given)
@@ -255,16 +264,21 @@ def gan_stability(case: Case, checkout: Path, settings: Settings) -> Reference:
     if settings.reference_channels_last:
         generator.to(memory_format=torch.channels_last), discriminator.to(memory_format=torch.channels_last)
     averaged = networks.Generator(256, nfilter_max=512, **options)
+    for network in (generator, discriminator, averaged):
+        network.to(settings.device)
     optimizers = [
         torch.optim.RMSprop(net.parameters(), 1e-4, alpha=0.99, eps=1e-8) for net in (generator, discriminator)
     ]
     trainer = training.Trainer(generator, discriminator, *optimizers, "standard", "real", 10.0)
     images, _ = _data(case, settings, settings.batch)
-    labels = torch.zeros(settings.batch, dtype=torch.long)
+    labels = torch.zeros(settings.batch, dtype=torch.long, device=settings.device)
+
+    def latents() -> torch.Tensor:
+        return torch.randn(settings.batch, 256, device=settings.device)
 
     def iterate() -> None:
-        trainer.discriminator_trainstep(images.clone(), labels, torch.randn(settings.batch, 256))
-        trainer.generator_trainstep(labels, torch.randn(settings.batch, 256))
+        trainer.discriminator_trainstep(images.clone(), labels, latents())
+        trainer.generator_trainstep(labels, latents())
         with torch.no_grad():
             utils.update_average(averaged, generator, 0.999)
 
@@ -272,10 +286,12 @@ def gan_stability(case: Case, checkout: Path, settings: Settings) -> Reference:
 
 
 def _data(case: Case, settings: Settings, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    images = torch.rand(count, 3, case.image_size, case.image_size) * 2 - 1
+    images = torch.rand(count, 3, case.image_size, case.image_size, device=settings.device) * 2 - 1
+    if settings.reference_fp16:
+        images = images.half()
     if settings.reference_channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
-    return images, torch.randint(max(case.classes, 1), (count,))
+    return images, torch.randint(max(case.classes, 1), (count,), device=settings.device)
 
 
 def ganlab(case: Case, settings: Settings) -> tuple[Callable[[], Any], tuple[nn.Module, nn.Module]]:
@@ -296,10 +312,10 @@ def ganlab(case: Case, settings: Settings) -> tuple[Callable[[], Any], tuple[nn.
     ]
     built = experiment.build(compose.read(options))
     game: Any = built.module.game
-    return Engine(built).iterate, (game.generator, game.discriminator)
+    return Engine(built, settings.device).iterate, (game.generator, game.discriminator)
 
 
-def _peer(name: str, case: Case) -> Callable[[Case, Path, Settings], Reference]:
+def peer(name: str, case: Case) -> Callable[[Case, Path, Settings], Reference]:
     if name.startswith("gan_stability"):
         return gan_stability
     return biggan_pytorch if case.script else mimicry
@@ -310,7 +326,7 @@ def compare(name: str, checkout: Path, settings: Settings) -> dict[str, Any]:
     torch.manual_seed(0)
     case = CASES[name]
     with contextlib.redirect_stdout(io.StringIO()):
-        reference, theirs = _peer(name, case)(case, checkout, settings)
+        reference, theirs = peer(name, case)(case, checkout, settings)
     ours, networks = ganlab(case, settings)
     counts = [[sum(p.numel() for p in net.parameters()) for net in pair] for pair in (theirs, networks)]
     if counts[0] != counts[1]:
@@ -326,14 +342,17 @@ def compare(name: str, checkout: Path, settings: Settings) -> dict[str, Any]:
     seconds: list[list[float]] = [[], []]
     for _ in range(settings.rounds):
         for iterate, kept in zip((reference, ours), seconds, strict=True):
+            synchronize(torch.device(settings.device))
             started = clock()
             iterate()
+            synchronize(torch.device(settings.device))
             kept.append(clock() - started)
     ratios = sorted(mine / his for his, mine in zip(*seconds, strict=True))
     return {
         "case": name, "width": settings.width, "batch": settings.batch, "steps": settings.steps or case.steps,
-        "threads": torch.get_num_threads(), "clock": settings.clock, "options": settings.options,
-        "reference_channels_last": settings.reference_channels_last,
+        "threads": torch.get_num_threads(), "clock": settings.clock, "device": settings.device,
+        "options": settings.options,
+        "reference_channels_last": settings.reference_channels_last, "reference_fp16": settings.reference_fp16,
         "parameters": counts[0],
         "reference_seconds": statistics.median(seconds[0]), "ganlab_seconds": statistics.median(seconds[1]),
         "ratio": statistics.median(ratios), "ratio_of_fastest": min(seconds[1]) / min(seconds[0]),

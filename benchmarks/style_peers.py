@@ -44,7 +44,7 @@ WIDTHS = {32: (64, 64, 64, 32), 64: (64, 64, 64, 64, 32)}  # channels of StyleGA
 STAGES, GROUP = (64, 64, 64, 64), 16  # of R3GAN
 
 
-def stylegan2_ada(size: int, checkout: Path, batch: int) -> Side:
+def stylegan2_ada(size: int, checkout: Path, batch: int, device: str = "cpu") -> Side:
     """A cycle of its loop (training/training_loop.py:195-310, one process), and (G, D)."""
     networks, losses = importlib.import_module("training.networks"), importlib.import_module("training.loss")
     base = WIDTHS[size][-1] * size
@@ -53,21 +53,22 @@ def stylegan2_ada(size: int, checkout: Path, batch: int) -> Side:
     g = networks.Generator(z_dim=LATENTS, w_dim=LATENTS, synthesis_kwargs=widths, **common).train()
     d = networks.Discriminator(**common, **widths).train()
     for net in (g, d):
-        net.requires_grad_(False)
+        net.requires_grad_(False).to(device)
     average = copy.deepcopy(g).eval()
-    loss = losses.StyleGAN2Loss("cpu", g.mapping, g.synthesis, d, r1_gamma=1)
+    loss = losses.StyleGAN2Loss(torch.device(device), g.mapping, g.synthesis, d, r1_gamma=1)
     phases = []
     for name, net, every in (("G", g, 4), ("D", d, 16)):
         ratio = every / (every + 1)
         optimizer = torch.optim.Adam(net.parameters(), lr=2e-3 * ratio, betas=(0.0, 0.99**ratio), eps=1e-8)
         phases += [(f"{name}main", net, optimizer, 1), (f"{name}reg", net, optimizer, every)]
-    pixels, labels = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8), torch.zeros(batch, 0)
+    pixels = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8, device=device)
+    labels = torch.zeros(batch, 0, device=device)
     misc = importlib.import_module("torch_utils.misc")
 
     def cycle() -> None:
         for i in range(CYCLE):
             real = pixels.to(torch.float32) / 127.5 - 1
-            latents = torch.randn([len(phases) * batch, LATENTS]).split(batch)
+            latents = torch.randn([len(phases) * batch, LATENTS], device=device).split(batch)
             for (name, net, optimizer, every), z in zip(phases, latents, strict=True):
                 if i % every:
                     continue
@@ -88,26 +89,26 @@ def stylegan2_ada(size: int, checkout: Path, batch: int) -> Side:
     return cycle, (g, d)
 
 
-def r3gan(size: int, checkout: Path, batch: int) -> Side:
+def r3gan(size: int, checkout: Path, batch: int, device: str = "cpu") -> Side:
     """An iteration of its loop (training/training_loop.py:287-357), and (G, D), all of it in single precision."""
     networks = importlib.import_module("R3GAN.Networks")
     groups, blocks, options = [2 * width // GROUP for width in STAGES], [2] * len(STAGES), {"ExpansionFactor": 2}
     g = networks.Generator(LATENTS, list(STAGES), groups, blocks, **options)
     d = networks.Discriminator(list(STAGES), groups, blocks, **options)
     for net in (g, d):
-        net.requires_grad_(False)
+        net.requires_grad_(False).to(device)
         for module in net.modules():
             if hasattr(module, "DataType"):
                 module.DataType = torch.float32
     average = copy.deepcopy(g).eval()
     training = importlib.import_module("R3GAN.Trainer").AdversarialTraining(g, d)
     adams = {net: torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.0, 0.9), eps=1e-8) for net in (d, g)}
-    pixels = torch.randint(256, (2, batch, 3, size, size), dtype=torch.uint8)
+    pixels = torch.randint(256, (2, batch, 3, size, size), dtype=torch.uint8, device=device)
 
     def iteration() -> None:
         for net, adam, bytes_ in zip(adams, adams.values(), pixels, strict=True):
             real = bytes_.to(torch.float32) / 127.5 - 1
-            z = torch.randn(batch, LATENTS)
+            z = torch.randn(batch, LATENTS, device=device)
             adam.zero_grad(set_to_none=True)
             net.requires_grad_(True)
             if net is d:
@@ -125,8 +126,8 @@ def r3gan(size: int, checkout: Path, batch: int) -> Side:
     return iteration, (g, d)
 
 
-def ours(name: str, batch: int) -> Side:
-    """The same in ganlab, with its loader."""
+def ours(name: str, batch: int, device: str = "cpu", *more: str) -> Side:
+    """The same in ganlab, with its loader; ``more`` options of ``ganlab train``."""
     size, r3 = SIZES[name], name.startswith("r3gan")
     widths = ",".join(map(str, STAGES if r3 else WIDTHS[size]))
     words = [f"{player}.width=[{widths}]" for player in ("generator", "discriminator")]
@@ -138,8 +139,8 @@ def ours(name: str, batch: int) -> Side:
         words += ["model=stylegan2", "loss=stylegan2", "generator.w_dim=64", "state_updates=every_forward",
                   "reg.r1.gamma=1"]  # fmt: skip
     words += [f"data.image_size={size}", "data.image_channels=3", "data.num_classes=0", f"data.batch_size={batch}"]
-    built = experiment.build(compose.read(words))
-    engine, game = Engine(built), built.module.game
+    built = experiment.build(compose.read([*words, *more]))
+    engine, game = Engine(built, device), built.module.game
 
     def cycle() -> None:
         for _ in range(1 if r3 else CYCLE):
@@ -148,12 +149,12 @@ def ours(name: str, batch: int) -> Side:
     return cycle, (game.get_submodule("generator"), game.get_submodule("discriminator"))
 
 
-def theirs(name: str, checkout: Path, batch: int) -> Side:
+def theirs(name: str, checkout: Path, batch: int, device: str = "cpu") -> Side:
     sys.path.insert(0, str(checkout))
     versions = types.ModuleType("pkg_resources")  # gone from setuptools, and not needed
     versions.parse_version = lambda text: tuple(map(int, text.split("+")[0].split(".")[:2]))  # type: ignore[attr-defined]
     sys.modules[versions.__name__] = versions
-    return (r3gan if name.startswith("r3gan") else stylegan2_ada)(SIZES[name], checkout, batch)
+    return (r3gan if name.startswith("r3gan") else stylegan2_ada)(SIZES[name], checkout, batch, device)
 
 
 def memory(words: list[str], side: str) -> float:
