@@ -13,8 +13,9 @@ what is left are reading, moments, the Fréchet distance, kernels and neighbours
 ``prdc``: of normal clouds that overlap (and of others, where the generated cloud lies inside the real one), in turns;
 numpy makes the three matrices of distances whole, of the given ``number``.
 
-Options: rounds, warmup; metrics (of fid,is,kid,prdc); subsets (of kid); dims, samples, number. Seconds are wall clock
-and CPU time of the process. Each line is one JSON object; ``ratio`` is ganlab's time over the other's, median of pairs.
+Options: rounds, warmup; device (cpu or cuda), metrics (of fid,is,kid,prdc), subsets (of kid); dims, samples, number.
+Seconds are wall clock and CPU time of the process. Each line is one JSON object; ``ratio`` is ganlab's time over the
+other's, median of pairs.
 """
 
 from __future__ import annotations
@@ -88,7 +89,9 @@ class Cheap(nn.Module):
         return features, self.head(features)
 
 
-def fidelity(folders: list[str], features: str, metrics: str, subsets: int, rounds: int, warmup: int) -> dict[str, Any]:
+def fidelity(
+    folders: list[str], features: str, metrics: str, subsets: int, rounds: int, warmup: int, device: str = "cpu"
+) -> dict[str, Any]:
     library = importlib.import_module("torch_fidelity")
     fake, real = folders
     count = min(len(list(Path(folder).iterdir())) for folder in folders)
@@ -96,7 +99,8 @@ def fidelity(folders: list[str], features: str, metrics: str, subsets: int, roun
     with tempfile.TemporaryDirectory() as work:
         ours, theirs = extractors(features, Path(work))
         chosen = {NAMES[name]: True for name in metrics.split(",")}
-        options = {"kid_subsets": subsets, "kid_subset_size": size, "cuda": False, "cache": False, "verbose": False}
+        options = {"kid_subsets": subsets, "kid_subset_size": size, "cache": False, "verbose": False}
+        options["cuda"] = device == "cuda"
 
         def library_run() -> None:
             with contextlib.redirect_stderr(io.StringIO()):
@@ -107,7 +111,7 @@ def fidelity(folders: list[str], features: str, metrics: str, subsets: int, roun
         def ganlab_run() -> None:
             os.environ["GANLAB_CACHE"] = f"{work}/cache{next(turn)}"
             words = [f"metrics={metrics}", "protocol=mmgeneration", "reference=train", "samples=0", f"out={work}/out"]
-            words += ["data=folder", f"data.path={real}", "data.image_channels=3", *ours]
+            words += [f"device={device}", "data=folder", f"data.path={real}", "data.image_channels=3", *ours]
             if "kid" in metrics:
                 words += [f"kid.subsets={subsets}", f"kid.subset_size={size}"]
             if "prdc" in metrics:
@@ -179,7 +183,7 @@ def neighbours(samples: int, dims: str, number: str, rounds: int, warmup: int) -
 
 def main(words: list[str]) -> None:
     options: dict[str, Any] = {
-        "features": "random", "metrics": "fid,is,kid,prdc", "subsets": 100, "rounds": 3, "warmup": 1,
+        "features": "random", "metrics": "fid,is,kid,prdc", "subsets": 100, "rounds": 3, "warmup": 1, "device": "cpu",
         "samples": 10_000, "dims": "64", "number": "float64",
     }  # fmt: skip
     positional = []
@@ -191,7 +195,7 @@ def main(words: list[str]) -> None:
             positional.append(word)
     match positional:
         case ["fidelity", *folders] if len(folders) == 2:
-            names = ("features", "metrics", "subsets", "rounds", "warmup")
+            names = ("features", "metrics", "subsets", "rounds", "warmup", "device")
             results: Iterable[dict[str, Any]] = [fidelity(folders, **{name: options[name] for name in names})]
         case ["prdc"]:
             results = neighbours(**{name: options[name] for name in ("samples", "dims", "number", "rounds", "warmup")})

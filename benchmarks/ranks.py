@@ -2,14 +2,16 @@
 
     python benchmarks/ranks.py                                      # the default job
     python benchmarks/ranks.py experiment=emoji_biggan data.path=emoji64.zip rounds=20 iterations=3
+    python benchmarks/ranks.py threads=1                            # on a busy machine, for the processor's seconds
 
 Both play in turns: while the first process plays alone, the second one waits. It is the engine with its loader, without
-Lightning and callbacks. A ratio is images/s of two ranks over those of one, the median of pairs: 1 is as fast. For a
-busy machine there are the processor's seconds as well, of both ranks together, and the messages of an iteration, which
-do not depend on the load. The cost of one all-reduce over gloo between the two processes, by bytes, times the messages
-is what an iteration with ranks waits at least. The last line is JSON.
+Lightning and callbacks. The ratio is images/s of two ranks over those of one, the median of pairs: 1 is as fast. On a
+busy machine two threads wait for each other; there the processor's seconds tell more, those of both ranks together
+against those of one rank on one thread, and the messages of an iteration, which do not depend on the load. The cost of
+one all-reduce over gloo between the two processes, by bytes, times the messages is what an iteration with ranks waits
+at least. The last line is JSON.
 
-Options: rounds, iterations (of a round), warmup, and those of ``ganlab train``.
+Options: rounds, iterations (of a round), warmup, threads (of one rank), and those of ``ganlab train``.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from ganlab.core import distributed
 
 RANKS = 2
 SIZES = (256, 1024, 4096, 65_536, 1_048_576)  # bytes
-OPTIONS = {"rounds": 10, "iterations": 5, "warmup": 5}
+OPTIONS = {"rounds": 10, "iterations": 5, "warmup": 5, "threads": RANKS}
 
 
 def floor(repeats: int = 200) -> dict[int, float]:
@@ -85,7 +87,7 @@ def main_of_rank(rank: int, rendezvous: str, words: list[str], options: dict[str
     distributed.broadcast(together.module)
 
     def play_alone(iterations: int) -> tuple[float, float]:
-        torch.set_num_threads(RANKS)
+        torch.set_num_threads(options["threads"])
         with distributed.alone():
             found = timed(alone.iterate, iterations) if alone is not None else (0.0, 0.0)
         torch.set_num_threads(1)
@@ -129,6 +131,7 @@ def report(
     ratios = sorted(one / two for one, two in zip(*walls, strict=True))
     batch = engine.module.training_options.batch_size
     one, two = (statistics.median(wall) for wall in walls)
+    shares = sorted(both / single for single, both in zip(*processor, strict=True))
     found = {
         "options": words, "batch": batch, **options, "torch": torch.__version__,
         "one_rank_images_per_second": batch / one, "two_ranks_images_per_second": batch / two,
@@ -136,6 +139,8 @@ def report(
         "ratio_of_fastest": min(walls[0]) / min(walls[1]),
         "one_rank_processor_seconds": statistics.median(processor[0]),
         "two_ranks_processor_seconds": statistics.median(processor[1]),
+        "processor_ratio": statistics.median(shares), "processor_ratio_from": shares[0],
+        "processor_ratio_to": shares[-1],
         "messages": len(sent), "bytes": sum(size for _, size in sent),
         "floor": waits, "load": os.getloadavg()[0],
     }  # fmt: skip
@@ -143,10 +148,10 @@ def report(
         print(f"{times:4d} {name} of {size:,} bytes")
     print("an all-reduce: " + ", ".join(f"{size:,} bytes {wait:.0f} µs" for size, wait in waits.items()))
     print(
-        f"two ranks {batch / two:.0f} images/s, one rank on two threads {batch / one:.0f}, ratio {found['ratio']:.3f} "
-        f"({ratios[0]:.2f} to {ratios[-1]:.2f}; of the fastest {found['ratio_of_fastest']:.3f}); processor seconds "
-        f"{found['two_ranks_processor_seconds']:.3f} and {found['one_rank_processor_seconds']:.3f}; "
-        f"load {found['load']:.1f}"
+        f"two ranks {batch / two:.0f} images/s, one rank on {options['threads']} threads {batch / one:.0f}, ratio "
+        f"{found['ratio']:.3f} ({ratios[0]:.2f} to {ratios[-1]:.2f}; of the fastest {found['ratio_of_fastest']:.3f}); "
+        f"processor seconds {found['two_ranks_processor_seconds']:.3f} and {found['one_rank_processor_seconds']:.3f}, "
+        f"ratio {found['processor_ratio']:.3f} ({shares[0]:.2f} to {shares[-1]:.2f}); load {found['load']:.1f}"
     )
     print(json.dumps(found), flush=True)
 
