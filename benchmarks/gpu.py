@@ -80,11 +80,21 @@ WORKS = {
     "stylegan2_32": Work("style_peers", "stylegan2_32", "stylegan2-ada-pytorch", 64, 32, 16, (64, 2)),
 }
 # ganlab's modes, and the options of ``ganlab train`` that each is
-MODES: dict[str, tuple[str, ...]] = {"eager": (), "compiled": ("compile=true",)}
-ORDER = (("eager", "fp32"), ("eager", "bf16"), ("compiled", "bf16"), ("compiled", "fp32"))
+RECORDED = "recorded=true"  # CUDA graphs, which a CPU does not have
+MODES: dict[str, tuple[str, ...]] = {
+    "eager": ("recorded=false",),
+    "recorded": (RECORDED,),
+    "compiled": ("recorded=false", "compile=true"),
+    "recorded and compiled": (RECORDED, "compile=true"),
+}
+ORDER = (
+    ("eager", "fp32"), ("recorded", "fp32"), ("eager", "bf16"), ("recorded", "bf16"), ("recorded and compiled", "bf16"),
+    ("compiled", "bf16"), ("recorded and compiled", "fp32"), ("compiled", "fp32"),
+)  # fmt: skip
 # whole commands: options, and those that make them small
 JOBS = {
     "default job": (("trainer.max_steps=1000",), ("trainer.max_steps=3", "data.batch_size=8")),
+    "default job, recorded": (("trainer.max_steps=1000", RECORDED), ()),
     "first iteration of biggan_128": (
         ("model=biggan", "reg=sn", "loss=hinge", "data.image_size=128", "data.image_channels=3", "generator.width=96",
          "discriminator.width=96", "data.batch_size=64", "trainer.max_steps=1", "trainer.log_every_n_steps=1"),
@@ -107,11 +117,12 @@ def rows(device: str, peers: Path | None, only: Sequence[str] = ()) -> list[Row]
                     continue
                 if side == "reference" and precision == "fp16" and not work.fp16:
                     continue
+                words = MODES[mode] if side == "ganlab" else ()
                 width, batch = work.tiny if tiny else (work.width, work.batch)
                 found.append({
                     "work": name, "kind": "iteration", "side": side, "mode": mode, "precision": precision,
                     "script": work.script, "case": work.case, "checkout": str(checkout), "width": width, "batch": batch,
-                    "images": batch * work.images, "gib": work.gib, "words": MODES.get(mode, ()),
+                    "images": batch * work.images, "gib": work.gib, "words": words,
                     "count": mode == "eager",
                 })  # fmt: skip
     images = 20 if tiny else 10_000
@@ -121,6 +132,7 @@ def rows(device: str, peers: Path | None, only: Sequence[str] = ()) -> list[Row]
         job = {"kind": "job", "side": "ganlab", "mode": "", "precision": "", "last": True}
         found.append({"work": name, "words": [*words, *(small if tiny else ())], **job})
     chosen = [row for row in found if not only or row["work"] in (*only, "peak")]
+    chosen = [row for row in chosen if not (tiny and RECORDED in row.get("words", ()))]
     return [{**row, "device": device, "seconds": seconds, "status": "waiting"} for row in chosen]
 
 
@@ -186,7 +198,7 @@ class Bench:
                 self._play([row for row in self.rows if not row.get("last")], self.seconds - self.reserve)
                 self._play([row for row in self.rows if row.get("last")], self.seconds)
         finally:
-            self._end("cut", "the time was over" if not self.asked else f"signal {self.asked}")
+            self._cut(self.rows)
             self._write()
             print("\n" + table(self.rows), flush=True)
         return 128 + self.asked if self.asked else int(any(row["status"] != "done" for row in self.rows))
@@ -206,10 +218,7 @@ class Bench:
                 self._fill(
                     worker, "failed", error=f"not {'done' if worker.ready else 'ready'} in {LIMIT_SECONDS:.0f} s"
                 )
-        for row in rows:
-            if row["status"] not in FILLED:
-                row.update(status="cut")
-        self._end("cut", "the time was over")
+        self._cut(rows)
 
     def _start(self, rows: list[Row]) -> None:
         """Start the next rows, as many as may be side by side; what comes last, one by one."""
@@ -280,9 +289,14 @@ class Bench:
         self._write()
         print(f"{time.monotonic() - self.begun:5.0f} s  {line_of(worker.row)}", flush=True)
 
-    def _end(self, status: str, why: str) -> None:
+    def _cut(self, rows: list[Row]) -> None:
+        """End the rows that are not done."""
+        why = f"signal {self.asked}" if self.asked else "the time was over"
         for worker in list(self.workers):
-            self._fill(worker, status, error=why)
+            self._fill(worker, "cut", error=why)
+        for row in rows:
+            if row["status"] not in FILLED:
+                row.update(status="cut", error=why)
 
     def _write(self) -> None:
         beside = self.out.with_name(self.out.name + ".part")
@@ -348,13 +362,13 @@ def _side(row: Row) -> str:
 
 def main(words: list[str]) -> int:
     options = {"device": "cuda", "peers": "", "out": "gpu.json", "only": ""}
-    numbers = {"seconds": 540.0, "reserve": 150.0, "beside": 4.0, "memory": 70.0}
+    numbers: dict[str, Any] = {"seconds": 540.0, "reserve": 150.0, "beside": 4, "memory": 70.0}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals and word in ("cpu", "cuda"):
             options["device"] = word
         elif name in numbers:
-            numbers[name] = float(value)
+            numbers[name] = type(numbers[name])(value)
         elif name in options:
             options[name] = value
         else:
@@ -365,8 +379,7 @@ def main(words: list[str]) -> int:
         raise SystemExit(f"There is no work {', '.join(unknown)}: take {', '.join(sorted(known))}.")
     chosen = rows(options["device"], Path(options["peers"]).resolve() if options["peers"] else None, only)
     about = {"device": options["device"], "begun": time.strftime("%Y-%m-%d %H:%M:%S"), "words": words}
-    beside = int(numbers.pop("beside"))
-    return Bench(chosen, Path(options["out"]), beside=beside, about=about, **numbers).run()
+    return Bench(chosen, Path(options["out"]), about=about, **numbers).run()
 
 
 if __name__ == "__main__":

@@ -158,17 +158,19 @@ def in_bf16(play: Iterate, device: str) -> Iterate:
 
 def times(play: Iterate, device: torch.device, seconds: float) -> list[float]:
     """Seconds of an iteration, of stretches of some, so that the host may run ahead of the device within each."""
-    found: list[float] = []
-    stretch, begun = 1, time.perf_counter()
-    while len(found) < 3 or time.perf_counter() - begun < seconds:
+
+    def stretch(count: int) -> float:
         synchronize(device)
         started = time.perf_counter()
-        for _ in range(stretch):
+        for _ in range(count):
             play()
         synchronize(device)
-        found.append((time.perf_counter() - started) / stretch)
-        if len(found) == 1:
-            stretch, found = max(1, round(seconds / 10 / found[0])), []
+        return (time.perf_counter() - started) / count
+
+    count = max(1, round(seconds / 10 / stretch(1)))
+    found, begun = [stretch(count)], time.perf_counter()
+    while len(found) < 3 or time.perf_counter() - begun < seconds:
+        found.append(stretch(count))
     return found
 
 
