@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 import ganlab
+from ganlab.adversary import guard
 from ganlab.adversary.adversary import Adversary
 from ganlab.assembly import experiment
 from ganlab.config import compose
@@ -317,6 +319,34 @@ def test_a_loaded_state_continues_bit_for_bit() -> None:
     play(again, other, 2)
     assert torch.equal(weights(found, decoder), weights(again, other))
     assert again.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * (1 - 4 / 20) * 2 / 3)
+
+
+def test_a_state_that_is_loaded_within_an_iteration_begins_a_new_one() -> None:
+    """What the adversary was given of an iteration of its own is forgotten: samples, its plan, and how far it was."""
+    options: dict[str, Any] = {"reg": {"r1": {"interval_steps": 2}, "drift": {}}, "accumulate": 2}
+    found, again = (adversary(seeded(Patches, seed), **options) for seed in (1, 2))
+    halves = [(samples(k)[:4], samples(k + 20)[:4]) for k in range(9)]
+    for real, fake in halves[:2]:
+        found.step(real, fake)
+    for real, fake in halves[2:5]:  # an iteration without R1's turn and half of one with it
+        again.step(real, fake)
+    again.load_state_dict(found.state_dict())
+    for real, fake in halves[5:]:
+        for one in (found, again):
+            one.step(real, fake)
+    assert torch.equal(weights(found), weights(again))
+    assert found.state_dict()["_extra_state"]["progress"] == again.state_dict()["_extra_state"]["progress"]
+
+
+@pytest.mark.parametrize("broken", [None, math.inf, -math.inf, math.nan])
+def test_gradients_of_several_devices_are_looked_at_by_their_norm(broken: float | None) -> None:
+    """It says what the operation of a gradient scaler says of those of one device."""
+    gradients = [torch.ones(3), torch.zeros(2, 2)]
+    if broken is not None:
+        gradients[0][1] = broken
+    expected = torch.tensor(0.0 if broken is None else 1.0)
+    assert torch.equal(guard._found_by_norm(gradients), expected)
+    assert torch.equal(guard._found(gradients), expected)
 
 
 def test_autocast_and_moving_keep_it_playing() -> None:

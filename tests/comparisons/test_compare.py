@@ -271,6 +271,15 @@ def test_a_run_that_ended_before_it_read_its_data_is_with_the_others(tmp_path: P
     assert sum(len(row.failures) for row in rows) == 1
 
 
+def test_a_run_that_ended_before_it_read_other_data_is_refused(tmp_path: Path) -> None:
+    """The options of its data, as far as they are filled in, are those of another data set."""
+    one = compared.run(tmp_path / "one", 5.0)
+    (one / "environment.json").write_text('{"data": {"contents": {"images": "5f2c"}}}')
+    data = {"component": "zip", "path": "a.zip", "image_size": None, "num_classes": None, "held_out": 0.25}
+    early = compared.run(tmp_path / "early", reg=["sn"], iterations=0, options={"data": data})
+    assert "one and early are of other data" in refusal(one, early)
+
+
 def test_runs_that_share_no_number_are_refused(tmp_path: Path) -> None:
     one = compared.run(tmp_path / "one", during={500: 5.0, 1000: 4.0})
     other = compared.run(tmp_path / "other", during={500: 5.0, 1000: 4.0}, reg=["sn"])

@@ -79,6 +79,9 @@ ALIKE = {
     "schedules": [
         "reg=r1", "reg.r1.gamma={from:10,to:0.1,end_steps:3}", "optimizer.generator.lr={from:1e-2,to:0,end_steps:5}"
     ],
+    "other optimizers": [
+        "optimizer/generator=sgd", "optimizer.generator.momentum=0.5", "optimizer/discriminator=rmsprop", "reg=r1"
+    ],
     "clipped": ["reg=[sn,gradient_penalty]", "loss=wasserstein", "clip.generator=0.1"],
     "several steps, together": ["game.discriminator_steps=2", "game.update=simultaneous"],
     "micro-batches": ["accumulate=2", "game.same_latents=true"],

@@ -26,7 +26,7 @@ from ganlab.contracts.metric import (
     Tensors,
     Value,
 )
-from ganlab.core import distributed, registry
+from ganlab.core import distributed, memory, registry
 from ganlab.core.errors import GanlabError
 from ganlab.data import progress
 from ganlab.data.prepare import Images
@@ -456,3 +456,16 @@ def test_splits_are_disjoint_and_a_larger_share_only_adds() -> None:
     assert set(small["validation"].tolist()) <= set(large["validation"].tolist())
     with pytest.raises(GanlabError, match="leaves a split empty"):
         split(10, 0.1)
+
+
+def test_numbers_that_need_more_memory_than_there_is_are_refused_before_images_are_looked_at(
+    real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is made, by what the protocol asks for, and again for a source with more images than that."""
+    with pytest.raises(GanlabError, match=f"from 120 samples and kid.subsets={10**12} need "):
+        made(real, tmp_path, "kid", **{"kid.subsets": 10**12})
+    evaluator = made(real, tmp_path, "prdc")
+    monkeypatch.setattr(memory, "total", lambda: 1000)
+    with pytest.raises(GanlabError, match="The numbers of prdc from 120 samples need "):
+        evaluator.score(fakes())
+    assert Pooled.calls == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ganlab.evaluation import scores
-from ganlab.exporters import card, portable
+from ganlab.exporters import card, markdown, portable
 from ganlab.exporters.portable import Fixed
 from ganlab.runs.run import Run
 
@@ -91,6 +91,19 @@ def test_a_checkpoint_without_scores_says_how_to_get_them(iteration: int | None,
     lines = written(copied, [] if iteration is None else [record(1.0, iteration=iteration), record(2.0, "real")])
     assert "This checkpoint was not scored: `ganlab evaluate RUN` does it." in lines
     assert not any("Protocol" in line for line in lines)
+
+
+def test_the_licence_of_the_embedded_digits_is_known(copied: Path) -> None:
+    assert "Weights: mit. Data: cc0-1.0." in written(copied, [])
+    known = card.text(portable.make(Run(copied), Fixed(), license="mit"), {}, "")
+    assert "Weights: mit. Data: cc-by-4.0." in known.splitlines()
+
+
+def test_a_block_of_code_ends_where_its_text_does() -> None:
+    lines = markdown.code("yaml", "name: |\n```\n# heading ````\n")
+    assert lines[0] == "```yaml"
+    assert lines[-1] == "```"
+    assert "```" not in "".join(lines[1:-1])
 
 
 def test_texts_of_others_are_no_markdown_and_no_html(copied: Path) -> None:

@@ -226,6 +226,25 @@ def test_a_run_of_each_samples_and_goes_on_training(imported: Imported, tmp_path
     assert all(torch.equal(average[name], value) for name, value in played.items())
 
 
+SETTINGS: dict[str, dict[str, Any]] = {
+    "vgan": {"reg.vib": {"form": "published", "generator_sees": "sample"}},
+    "introvae": {"game": "introvae", "encoder": "introvae", "loss": None, "discriminator": None},
+    "meg_cifar": {"game": "meg", "statistics": "meg", "loss": None},
+    "stability": {"game": "standard", "reg.vib": None},
+}
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_the_run_of_a_checkpoint_plays_the_game_of_its_code(case: str, imported: Imported) -> None:
+    """As their codes train; what files do not hold, such as rates, is the user's."""
+    config = imported(case)[1].config
+    for key, wanted in SETTINGS[case].items():
+        if isinstance(wanted, dict):
+            assert {name: config[key].arguments[name] for name in wanted} == wanted
+        else:
+            assert (config[key].name if key in config else None) == wanted
+
+
 def refusal(folder: Path, content: Any) -> str:
     folder.mkdir(exist_ok=True)
     torch.save(content, folder / "model.pt")

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ganlab.assembly import experiment
+from ganlab.config import compose
 from ganlab.layers.convolution import differentiated_twice
 
 NETWORKS: dict[str, Callable[[], nn.Sequential]] = {
@@ -21,8 +23,22 @@ NETWORKS: dict[str, Callable[[], nn.Sequential]] = {
         nn.ConvTranspose2d(3, 8, 4, 2, 1), nn.Softplus(), nn.ConvTranspose2d(8, 6, 3, 2, 1, groups=2, bias=False)
     ),
     "padded by a word": lambda: nn.Sequential(nn.Conv2d(3, 8, 3, padding="same"), nn.Softplus(), nn.Conv2d(8, 2, 3)),
+    "of one dimension": lambda: nn.Sequential(
+        nn.Conv1d(3, 8, 3, stride=2, padding=2, dilation=2), nn.Softplus(), nn.ConvTranspose1d(8, 2, 3, 2, 1, 1)
+    ),
+    "of three dimensions": lambda: nn.Sequential(
+        nn.Conv3d(3, 4, (2, 3, 1), stride=(1, 2, 1), padding=(1, 0, 0)), nn.Softplus(),
+        nn.ConvTranspose3d(4, 2, 2, (1, 2, 1), output_padding=(0, 1, 0)),
+    ),
+    "transposed, dilated": lambda: nn.Sequential(
+        nn.ConvTranspose2d(3, 6, 3, (2, 1), (1, 0), (1, 0), groups=3, dilation=(1, 2)), nn.Softplus(),
+        nn.Conv2d(6, 2, 2),
+    ),
     "reflected": lambda: nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect"), nn.Softplus()),
 }  # fmt: skip
+
+
+SIZES = {"of one dimension": (9,), "of three dimensions": (4, 5, 3)}  # of the others: 9 x 8
 
 
 def network(name: str) -> nn.Sequential:
@@ -49,11 +65,17 @@ def by_parameters(net: nn.Module, x: Tensor, order: int) -> tuple[Tensor, ...]:
     return torch.autograd.grad(sum(g.square().sum() for g in gradients), parameters)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize(("differentiate", "order"), [(by_inputs, 2), (by_inputs, 3), (by_parameters, 2)])
+DERIVATIVES = ((by_inputs, 2), (by_inputs, 3), (by_parameters, 2))
+WITHOUT_A_THIRD = ("of one dimension", "of three dimensions", "transposed, dilated")  # torch 2.14: of output_padding
+
+
+@pytest.mark.parametrize(
+    ("name", "differentiate", "order"),
+    [(name, *of) for name in NETWORKS for of in DERIVATIVES if of[1] < 3 or name not in WITHOUT_A_THIRD],
+)
 def test_derivatives_are_those_of_torch(name: str, differentiate: Any, order: int) -> None:
     net = network(name)
-    x = torch.randn(2, 3, 9, 8, dtype=torch.float64)
+    x = torch.randn(2, 3, *SIZES.get(name, (9, 8)), dtype=torch.float64)
     expected = differentiate(net, x.clone(), order)
     with differentiated_twice():
         found = differentiate(net, x.clone(), order)
@@ -103,3 +125,42 @@ def test_autocast_and_passes_without_gradient_are_left_alone() -> None:
         assert net(x).dtype is torch.bfloat16
     with differentiated_twice(False):
         assert "Convolution" in type(net[-1](torch.randn(1, 6, 9, 8)).grad_fn).__name__
+
+
+TORCHS_OWN = "ConvolutionBackward0"
+
+
+def nodes(tensor: Tensor) -> set[str]:
+    """The names of all nodes in the graph of a tensor."""
+    names: set[str] = set()
+    waiting, seen = [tensor.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            names.add(node.name())
+            waiting += [after for after, _ in node.next_functions]
+    return names
+
+
+@pytest.mark.parametrize(
+    ("words", "cheap"),
+    [
+        ("reg=none", False),
+        ("reg=r1 reg.r1.interval_steps=1", True),
+        ("reg=gradient_penalty", True),
+        ("reg=consensus", True),
+        ("reg=locally_stable", True),
+    ],
+)
+def test_penalties_of_a_run_differentiate_passes_of_this_kind(words: str, cheap: bool) -> None:
+    """Every pass of the discriminator that a gradient is taken of to be differentiated again."""
+    small = ["model=dcgan", "discriminator.width=4", "generator.width=4", "data.batch_size=4"]
+    built = experiment.build(compose.read([*small, *words.split()]))
+    found: list[set[str]] = []
+    game: Any = built.module.game
+    game.discriminator.register_forward_hook(lambda module, inputs, output: found.append(nodes(output)))
+    built.module.begin()
+    built.module.iterate(next(iter(experiment.loader(built, torch.device("cpu")))))
+    assert found
+    assert any(TORCHS_OWN not in names for names in found) == cheap

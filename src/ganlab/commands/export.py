@@ -34,7 +34,7 @@ class Export(Coded, Command):
         cutoff: how many layers psi truncates, from the first on; null: all
         noise: input, fixed or off, for generators with noise; null: an input
         license: of the weights, for the model card, as the Hub writes it: apache-2.0
-        data_license: of the images, for the model card
+        data_license: of the images, for the model card; null: that of the data set, where it is known
         push: OWNER/NAME on the Hub, of formats hub and demo; needs a login
         private: the pushed repository is seen by its owner alone
     """

@@ -238,14 +238,23 @@ def convert(value: Any, annotation: Any) -> Any:
 
 
 class _OutOfRangeError(ValueError):
-    """A value of the right type that is out of its range."""
+    """A value of the right type that is out of its range.
+
+    Args:
+        allowed: The range, in words.
+        value: The value.
+    """
+
+    def __init__(self, allowed: str, value: Any) -> None:
+        super().__init__(f"must be {allowed}, got {shown(value)}")
+        self.allowed = allowed
 
 
 def _convert_in_range(value: Any, annotation: Any, *marks: Any) -> Any:
     converted = convert(value, annotation)
     for mark in marks:
         if isinstance(mark, (Range, Among, Filled)) and converted is not None and not mark.holds(converted):
-            raise _OutOfRangeError(f"must be {mark}, got {shown(value)}")
+            raise _OutOfRangeError(str(mark), value)
     return converted
 
 
@@ -262,10 +271,10 @@ def _convert_union(value: Any, choices: Sequence[Any]) -> Any:
         except ValueError as error:
             if choice is not type(None):
                 reasons.append(str(error))
-    if out_of_range is not None:
-        raise out_of_range
-    allowed = " or ".join(r.split(", got")[0].removeprefix("must be ") for r in reasons)
     null = " or null" if type(None) in choices else ""
+    if out_of_range is not None:
+        raise _OutOfRangeError(f"{out_of_range.allowed}{null}", value)
+    allowed = " or ".join(r.split(", got")[0].removeprefix("must be ") for r in reasons)
     raise ValueError(f"must be {allowed}{null}, got {shown(value)}")
 
 

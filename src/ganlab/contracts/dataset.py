@@ -40,6 +40,9 @@ class Dataset(ABC):
     steps: ClassVar[int] = 1000
     """Iterations of a run that sets neither ``trainer.max_steps`` nor ``run.max_kimg``."""
 
+    license: ClassVar[str | None] = None
+    """Licence of the images as the Hub writes it, such as ``cc-by-4.0``; None: not known."""
+
     protocol: ClassVar[str] = "fast"
     """The protocol that scores it, where none has the name of the set."""
 

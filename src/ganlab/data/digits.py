@@ -19,6 +19,7 @@ class Digits(Dataset):
     Repository, 1998, doi:10.24432/C50P49, CC BY 4.0 (its test part, as scikit-learn ships it).
     """
 
+    license = "cc-by-4.0"
     class_names = tuple("0123456789")
     native_size = (8, 8)
     native_channels = 1

@@ -170,8 +170,8 @@ def draw(found: Sequence[Bounded], powers: dict[str, list[float]], path: Path) -
     )
     for axes in (slopes, norms):
         axes.axhline(1, color="0.6", linewidth=0.8)
-    slopes.legend(frameon=False, fontsize=9)
-    power.legend(frameon=False, fontsize=9)
+    figure.legend(*slopes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+    power.legend(loc="upper right", frameon=False, fontsize=9)
     for axes in (slopes, power, norms, weights):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

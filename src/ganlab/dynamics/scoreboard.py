@@ -222,7 +222,7 @@ class Board:
         for result, pictures in _trained([one.cell for one in wanted if not one.refusal], self.settings, jobs):
             film = self.path(result.cell, ".webp")
             try:
-                draw(pictures, film)
+                draw([*pictures[-1:], *pictures], film)  # a page that does not play it shows the end
             except OSError as error:
                 raise files.unwritable(film, error) from error
             self.keep(result)

@@ -167,6 +167,7 @@ def _section(board: Board, problem: str, rows: Sequence[Row]) -> dict[str, Any]:
         "tied": sum(1 for row in rows[1:] if row.p is not None and row.p >= LEVEL),
         "regs": regs,
         "matrix": matrix,
+        "holes": any(square is None for _, squares in matrix for square in squares),
         "rows": [_line(row) for row in rows],
     }
 

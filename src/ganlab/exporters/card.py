@@ -43,6 +43,7 @@ def text(made: Made, front: Mapping[str, Any], load: str) -> str:
     about = made.about
     height, width = about.image_shape[1:]
     kind = "grey" if about.image_shape[0] == 1 else "colour"
+    of_set = getattr(made.run.config["data"].maker, "license", None)
     matter = {"license": made.license or "unknown", "tags": ["gan", "ganlab", about.generator["component"]], **front}
     lines = [
         "---", OmegaConf.to_yaml(OmegaConf.create(matter)).strip(), "---", "", f"# {plain(about.name)}", "",
@@ -55,7 +56,7 @@ def text(made: Made, front: Mapping[str, Any], load: str) -> str:
         "## Data", "", *_data(made), "",
         "## Scores", "", *card_scores.lines(made), "",
         "## Licence", "",
-        f"Weights: {made.license or 'not stated'}. Data: {made.data_license or 'not stated'}.", "",
+        f"Weights: {made.license or 'not stated'}. Data: {made.data_license or of_set or 'not stated'}.", "",
     ]  # fmt: skip
     return "\n".join(lines)
 

@@ -16,6 +16,7 @@ MARGIN = 0.15  # around the real points, as a share of their extent
 REAL, FAKE, OUTSIDE, LINE = (165, 165, 165), (30, 96, 190), (205, 50, 45), (255, 255, 255)
 _LEAST, _MOST = 1.5, 2.5  # radius of a point, in pixels
 _BINS = 100  # of a histogram
+_NUMBER = (60, 60, 60)  # on any colour, with a border of `LINE`
 _LETTERS, _LINE = 12, 18  # height of text, and of a line of it below a picture
 
 Bounds = tuple[tuple[float, float], tuple[float, float]]
@@ -159,5 +160,5 @@ def _framed(canvas: np.ndarray, bounds: Bounds, both: bool) -> Tensor:
     (left, right), (bottom, top) = ((f"{low:.3g}", f"{high:.3g}") for low, high in bounds)
     texts = [(4, side - 4, f"{left}, {bottom}" if both else left, "ls"), (side - 4, side - 4, right, "rs")]
     for x, y, text, anchor in [*texts, *([(4, 4, top, "lt")] if both else [])]:
-        draw.text((x, y), text, fill=(90, 90, 90), font=font, anchor=anchor)
+        draw.text((x, y), text, fill=_NUMBER, font=font, anchor=anchor, stroke_width=2, stroke_fill=LINE)
     return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()

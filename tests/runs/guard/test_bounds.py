@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from support.instruments import Network, Parts, subject
 from support.runs import Train, metrics
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganlab.assembly import experiment
@@ -53,6 +56,45 @@ def test_a_discriminator_is_free_where_its_loss_is_linear_and_nothing_acts_on_it
     module.begin()
     found = is_free(module.game, module.regularizers.values(), module.player_optimizers.by_player)  # type: ignore[arg-type]
     assert found == free
+
+
+LOSSES: dict[str, tuple[Callable[..., Tensor], bool]] = {
+    "Wasserstein": (lambda *, real_logits, fake_logits: (fake_logits - real_logits).mean(), True),
+    "raised by large logits": (lambda *, real_logits, fake_logits: (real_logits - fake_logits).mean(), False),
+    "quadratic": (lambda *, real_logits, fake_logits: -(real_logits - fake_logits).square().mean(), False),
+    "of a distance": (lambda *, real_logits, fake_logits: -(real_logits - fake_logits).abs().mean(), False),
+    "bent": (lambda *, real_logits, fake_logits: (fake_logits - real_logits).clamp(max=500).mean(), False),
+    "of images too": (lambda *, real_logits, fake_logits, reals: (fake_logits - real_logits).mean(), False),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_linear_where_it_takes_logits_alone_and_scales_with_them_both_ways(name: str) -> None:
+    loss, free = LOSSES[name]
+    assert is_free(of_loss(loss), [], {"discriminator": of_decay(0)}) == free
+
+
+def of_loss(loss: Any) -> Any:
+    return SimpleNamespace(loss=SimpleNamespace(discriminator=loss))
+
+
+def of_decay(*decays: float) -> torch.optim.Optimizer:
+    groups = [{"params": [nn.Parameter(torch.zeros(1))], "weight_decay": decay} for decay in decays]
+    return torch.optim.SGD(groups, lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("acts_on", "decays", "player", "free"),
+    [
+        ("generator", (0,), "discriminator", True),
+        ("discriminator", (0,), "discriminator", False),
+        ("generator", (0, 0.1), "discriminator", False),
+        ("generator", (0,), "generator", False),  # nobody trains the discriminator
+    ],
+)
+def test_what_acts_on_the_discriminator_bounds_it(acts_on: str, decays: Any, player: str, free: bool) -> None:
+    regularizer = SimpleNamespace(acts_on=lambda game: {acts_on})
+    assert is_free(of_loss(LOSSES["Wasserstein"][0]), [regularizer], {player: of_decay(*decays)}) == free
 
 
 def test_a_critic_without_a_constraint_is_seen_at_the_first_look_and_does_not_go_back(

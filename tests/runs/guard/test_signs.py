@@ -95,6 +95,9 @@ def test_a_sign_is_seen_when_it_lasts_and_its_beginning_is_known(case: str) -> N
     [
         {"discriminator/real_logits": [2, 2, 2, 2, 2, 2, 250, 2, 250, 2]},
         {"guard/generator/moments": [5, 15, 30, 60, 120, 240]},
+        {"guard/generator/moments": [2, 4, 8, 16, 32, 64, 128, 256, 512]},  # sixty-fourfold in 300 iterations
+        {"guard/generator/moments": [0.01, 0.02, 3, 40, 40]},  # a thousandfold, from less than 1
+        {"guard/generator/moments": [5, 400, 6, 400, 6]},
         {"guard/discriminator/moments": [0.7, 18.2, 17.8, 17.2, 17.2, 16.6]},  # digits_introvae
         {"guard/discriminator/moments": [2.7, 5.8, 6.3, 2.2, 2.8, 9.1, 25.9, 29.5, 201, 72, 60.9, 17.5]},  # digits_meg
         {"guard/generator/descent": [0.3, 0.3, 0.3], "guard/generator/turn": [0.01, 0.02, 0.01]},

@@ -56,6 +56,14 @@ const Pictures = (() => {
     pen.fillText(words, x, y);
   }
 
+  // The name of an axis, above whatever is drawn there.
+  function label(pen, words, x, y, c, align) {
+    const width = pen.measureText(words).width + 8, left = { left: 0, center: width / 2, right: width }[align];
+    pen.fillStyle = c.raised;
+    pen.fillRect(x - left - 4 * (align === "left") + 4 * (align === "right"), y - 13, width, 18);
+    text(pen, words, x, y, c.ink, align);
+  }
+
   function arrow(pen, x, y, dx, dy, colour) {
     const angle = Math.atan2(dy, dx), head = Math.min(5, Math.hypot(dx, dy) * 0.5);
     const end = [x + dx / 2, y + dy / 2];
@@ -86,8 +94,8 @@ const Pictures = (() => {
     pen.globalAlpha = 1;
     for (const [x, y] of inside) dot(pen, x, y, inside.length > 400 ? 1.4 : 2, c.path);
     cross(pen, size / 2, size / 2, c.ink);
-    text(pen, "θ, the fake →", size - 8, size / 2 + 4, c.ink, "right");
-    text(pen, "ψ, the tilt of D ↑", size / 2, 16, c.ink, "center");
+    label(pen, "θ, the fake →", size - 8, size / 2 + 4, c, "right");
+    label(pen, "ψ, the tilt of D ↑", size / 2, 16, c, "center");
     const last = inside.at(-1);
     if (last && now > 0) dot(pen, ...last, 5, c.fake, c.raised);
     dot(pen, ...place(size, ...start), 9, c.path, c.raised);
