@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,24 +15,27 @@ from torch import Tensor
 from ganlab.contracts.point_set import Modes
 from ganlab.core.errors import GanlabError
 from ganlab.data.ring import Ring
-from ganlab.dynamics import contest, scoreboard, standings
-from ganlab.dynamics.scoreboard import Board, Cell, Checked, Result, Settings, Trained
+from ganlab.dynamics import cells, contest, scoreboard, standings
+from ganlab.dynamics.cells import Cell
+from ganlab.dynamics.scoreboard import Board, Checked, Result, Settings, Trained
 
 SMALL = ("data.count=200", "generator.width=8", "generator.depth=1", "discriminator.width=8", "discriminator.depth=1",
          "data.batch_size=8")  # fmt: skip
 SETTINGS = Settings(0.024, (1e-3, 1e-2), 2, SMALL)
-CELLS = scoreboard.cells(["ring"], ["hinge"], ["none", "r1+sn"])
+CELLS = cells.of(["ring"], ["hinge"], ["none", "r1+sn"])
 
 
 def draw(pictures: Sequence[Tensor], path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"RIFF" + bytes([len(pictures)]))
+    assert torch.equal(pictures[0], pictures[-1])  # what a page shows that does not play it
+    assert not torch.equal(pictures[1], pictures[-1])
 
 
-def board(folder: Path, cells: Sequence[Cell] = CELLS) -> list[Result]:
+def board(folder: Path, wanted: Sequence[Cell] = CELLS) -> list[Result]:
     made = Board(folder, SETTINGS)
-    list(made.train([scoreboard.check(cell, SETTINGS) for cell in made.missing(cells)], 1, draw))
-    return [found for cell in cells if (found := made.result(cell))]
+    list(made.train([scoreboard.check(cell, SETTINGS) for cell in made.missing(wanted)], 1, draw))
+    return [found for cell in wanted if (found := made.result(cell))]
 
 
 def covered(results: Sequence[Result]) -> list[float]:
@@ -94,7 +98,7 @@ def test_a_damaged_result_is_said(tmp_path: Path) -> None:
 
 
 def test_what_cannot_play_is_left_out_or_refused_where_it_is_named() -> None:
-    found = [scoreboard.check(cell, SETTINGS) for cell in scoreboard.cells(["ring"], ["energy_margin"], ["none"])]
+    found = [scoreboard.check(cell, SETTINGS) for cell in cells.of(["ring"], ["energy_margin"], ["none"])]
     assert found[0].refusal
     scoreboard.refuse_named(found, [], {})
     with pytest.raises(GanlabError, match="energy_margin"):
@@ -115,7 +119,7 @@ def test_what_takes_too_long_is_refused_at_the_first_cell_that_shows_it(monkeypa
         return Checked(cell, 3600.0)
 
     monkeypatch.setattr(scoreboard, "check", check)
-    wanted = scoreboard.cells(["ring", "grid"], ["hinge", "minimax"], ["none", "r1", "r2", "sn", "drift"])
+    wanted = cells.of(["ring", "grid"], ["hinge", "minimax"], ["none", "r1", "r2", "sn", "drift"])
     with pytest.raises(GanlabError, match=r"would take about 10\.0 hours, and hours=3 allows less"):
         scoreboard.check_all(wanted, SETTINGS, hours=3, jobs=2)
     assert len(looked) == 7
@@ -149,6 +153,9 @@ def test_the_page_has_a_film_for_each_cell_and_what_was_left_out(whole: Path) ->
     text = page.read_text()
     assert text.count("data:image/webp;base64,") == 2
     assert "No &lt;b&gt;." in text
+    assert "– : was not trained" not in text
+    standings.write(made, [results[0], replace(results[1], cell=Cell("ring", "minimax", "sn"))], [], "")
+    assert (whole / standings.PAGE).read_text().count("– : was not trained") == 1
     assert (whole / standings.TABLE).read_text().count("\n") == 3
 
 

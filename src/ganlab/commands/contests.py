@@ -43,21 +43,21 @@ class Contests:
     def score(self, folder: Path, words: Sequence[str]) -> int:
         """Train what the scoreboard in a folder lacks, and write its page."""
         from ganlab.core import files
-        from ganlab.dynamics import scoreboard, standings
+        from ganlab.dynamics import cells, scoreboard, standings
         from ganlab.pictures import animation
 
-        losses, regs = scoreboard.names("loss", _listed(self.losses)), scoreboard.names("reg", _listed(self.regs))
+        losses, regs = cells.names("loss", _listed(self.losses)), cells.names("reg", _listed(self.regs))
         problems = _listed(self.problems)
         if not problems:
             raise GanlabError("problems= wants data sets of points, such as problems=ring,grid.")
         settings = scoreboard.Settings(self.kimg, _rates(self.rates), self.seeds, tuple(words))
         board = scoreboard.Board(folder, settings)
-        wanted = scoreboard.cells(problems, losses, regs)
+        wanted = cells.of(problems, losses, regs)
         missing = board.missing(wanted)
         print(f"{len(wanted) - len(missing)} of {len(wanted)} cells are done; looking at the others", flush=True)
         found = scoreboard.check_all(missing, settings, self.hours, self.jobs)
         given = {"loss": _listed(self.losses), "reg": _listed(self.regs), "problem": problems}
-        named = {part: several for part, several in given.items() if several != [scoreboard.ALL]}
+        named = {part: several for part, several in given.items() if several != [cells.ALL]}
         scoreboard.refuse_named(found, [cell for cell in wanted if cell not in missing], named)
         refused = [one for one in found if one.refusal]
         seconds = sum(one.seconds for one in found) / self.jobs

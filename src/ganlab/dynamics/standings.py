@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.core import files
+from ganlab.dynamics.cells import Cell
 from ganlab.dynamics.contest import DEVIATIONS
-from ganlab.dynamics.scoreboard import Board, Cell, Checked, Result
+from ganlab.dynamics.scoreboard import Board, Checked, Result
 from ganlab.metrics.intervals import within
 from ganlab.reports import pages
 from ganlab.reports.numbers import interval, interval_on_page, number, on_page, probability
