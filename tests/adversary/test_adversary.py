@@ -322,7 +322,7 @@ def test_a_loaded_state_continues_bit_for_bit() -> None:
 
 
 def test_a_state_that_is_loaded_within_an_iteration_begins_a_new_one() -> None:
-    """What the adversary was given of an iteration of its own is forgotten: samples, its plan, and how far it was."""
+    """An iteration of its own is forgotten: its samples, its plan, and how far it was."""
     options: dict[str, Any] = {"reg": {"r1": {"interval_steps": 2}, "drift": {}}, "accumulate": 2}
     found, again = (adversary(seeded(Patches, seed), **options) for seed in (1, 2))
     halves = [(samples(k)[:4], samples(k + 20)[:4]) for k in range(9)]

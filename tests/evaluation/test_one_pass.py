@@ -461,7 +461,7 @@ def test_splits_are_disjoint_and_a_larger_share_only_adds() -> None:
 def test_numbers_that_need_more_memory_than_there_is_are_refused_before_images_are_looked_at(
     real: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When it is made, by what the protocol asks for, and again for a source with more images than that."""
+    """By what the protocol asks for when an evaluator is made, and again by the images of a source."""
     with pytest.raises(GanlabError, match=f"from 120 samples and kid.subsets={10**12} need "):
         made(real, tmp_path, "kid", **{"kid.subsets": 10**12})
     evaluator = made(real, tmp_path, "prdc")

@@ -13,7 +13,7 @@ from ganlab import cli
 from ganlab.config import compose
 from ganlab.core.errors import GanlabError
 from ganlab.models.stylegan import Generator
-from ganlab.pictures import journeys, projection
+from ganlab.pictures import journeys, optimized_noise, projection
 from ganlab.runs import session
 from ganlab.runs.run import Run
 from ganlab.sampling import generation, styles
@@ -106,6 +106,46 @@ def test_noise_that_is_optimized_comes_nearer_to_a_picture_with_noise_and_stays_
     with np.load(tmp_path / "p.npz") as arrays:
         assert sorted(arrays) == ["noise_w", "w"]
     assert projection.load(styled, tmp_path / "p.npz")[0] == "w"
+
+
+def test_each_image_has_noise_of_its_own_in_each_space(styled: Run, tmp_path: Path) -> None:
+    for layer in styled.generator.synthesis.noises:
+        torch.nn.init.constant_(layer.weight, 0.5)
+    targets = styled.sample(2, seed=1, noise="random")
+    distance = projection.distance_to(targets, "none")
+    both = [projection.project(styled, targets, None, space, distance, iterations=5) for space in ("w", "w+")]
+    for found in both:
+        assert found.noise is not None
+        for own in (0, 1):
+            code, image = found.codes[own : own + 1], found.images[own]
+            with torch.no_grad():
+                made, other = (
+                    projection.made(styled, code, None, found.space, found.noise[k : k + 1])[0] for k in (own, 1 - own)
+                )
+            torch.testing.assert_close(made.clamp(-1, 1), image, atol=1e-5, rtol=0)
+            assert float((other.clamp(-1, 1) - image).abs().max()) > 0.01
+    projection.save(both, tmp_path / "p.npz")
+    with np.load(tmp_path / "p.npz") as arrays:
+        for found in both:
+            assert found.noise is not None
+            assert np.array_equal(arrays[f"noise_{found.space}"], found.noise.numpy())
+
+
+def test_the_penalty_keeps_the_picture_out_of_the_noise(styled: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neighbours of a picture are alike: without the penalty so are those of the noise that helps to make it."""
+    for layer in styled.generator.synthesis.noises:
+        torch.nn.init.constant_(layer.weight, 0.5)
+    targets = torch.linspace(-1, 1, 8).expand(2, 1, 8, 8)
+    distance = projection.distance_to(targets, "none")
+    alike = []
+    for weight in (0.0, 1e8):
+        monkeypatch.setattr(optimized_noise, "WEIGHT", weight)
+        found = projection.project(styled, targets, None, "w", distance, iterations=40)
+        assert found.noise is not None
+        last = found.noise[:, -64:].unflatten(1, (1, 8, 8))
+        alike.append(float(optimized_noise.autocorrelation(last).mean()))
+    without, with_penalty = alike
+    assert with_penalty < 0.2 * without, alike
 
 
 @pytest.mark.slow
