@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py                                 # one GPU, nine minutes, ganlab alone
     python benchmarks/gpu.py peers=FOLDER out=gpu.json       # beside the references whose checkouts are in the folder
-    python benchmarks/gpu.py only=biggan_32,evaluate
+    python benchmarks/gpu.py only=biggan_32,evaluate modes=eager,recorded
     python benchmarks/gpu.py cpu seconds=300                 # tiny networks on a CPU: tries the code, measures nothing
 
 Each row is a process of its own (`gpu_row.py`). Several build and warm up side by side; one at a time is timed, while
@@ -18,7 +18,8 @@ iteration; the most memory; seconds from the start of the process to the end of 
 build.
 
 Options: device (cuda or cpu), peers, out (gpu.json), seconds (540), reserve (150: of them for what comes last, the
-evaluation and whole runs), beside (4: processes), memory (GiB that they may take together; 70), only (names of works).
+evaluation and whole runs), beside (4: processes), memory (GiB that they may take together; 70), only (names of works),
+modes (of ganlab: eager, recorded, compiled, recorded and compiled).
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ ORDER = (
 # whole commands: options, and those that make them small
 JOBS = {
     "default job": (("trainer.max_steps=1000",), ("trainer.max_steps=3", "data.batch_size=8")),
-    "default job, recorded": (("trainer.max_steps=1000", RECORDED), ()),
+    "default job recorded": (("trainer.max_steps=1000", RECORDED), ()),
     "first iteration of biggan_128": (
         ("model=biggan", "reg=sn", "loss=hinge", "data.image_size=128", "data.image_channels=3", "generator.width=96",
          "discriminator.width=96", "data.batch_size=64", "trainer.max_steps=1", "trainer.log_every_n_steps=1"),
@@ -103,7 +104,7 @@ JOBS = {
 }  # fmt: skip
 
 
-def rows(device: str, peers: Path | None, only: Sequence[str] = ()) -> list[Row]:
+def rows(device: str, peers: Path | None, only: Sequence[str] = (), modes: Sequence[str] = ()) -> list[Row]:
     """The rows of the table, the most important first; those with ``last`` come after all others."""
     tiny = device == "cpu"
     seconds = 0.2 if tiny else 3.0
@@ -116,6 +117,8 @@ def rows(device: str, peers: Path | None, only: Sequence[str] = ()) -> list[Row]
                 if side == "reference" and (checkout is None or not checkout.is_dir()):
                     continue
                 if side == "reference" and precision == "fp16" and not work.fp16:
+                    continue
+                if side == "ganlab" and modes and mode not in modes:
                     continue
                 words = MODES[mode] if side == "ganlab" else ()
                 width, batch = work.tiny if tiny else (work.width, work.batch)
@@ -361,7 +364,7 @@ def _side(row: Row) -> str:
 
 
 def main(words: list[str]) -> int:
-    options = {"device": "cuda", "peers": "", "out": "gpu.json", "only": ""}
+    options = {"device": "cuda", "peers": "", "out": "gpu.json", "only": "", "modes": ""}
     numbers: dict[str, Any] = {"seconds": 540.0, "reserve": 150.0, "beside": 4, "memory": 70.0}
     for word in words:
         name, equals, value = word.partition("=")
@@ -373,11 +376,11 @@ def main(words: list[str]) -> int:
             options[name] = value
         else:
             raise SystemExit(__doc__)
-    only = [name for name in options["only"].split(",") if name]
-    known = {*WORKS, *JOBS, "evaluate", "peak"}
-    if unknown := [name for name in only if name not in known]:
-        raise SystemExit(f"There is no work {', '.join(unknown)}: take {', '.join(sorted(known))}.")
-    chosen = rows(options["device"], Path(options["peers"]).resolve() if options["peers"] else None, only)
+    only, modes = ([name for name in options[key].split(",") if name] for key in ("only", "modes"))
+    for names, known in ((only, {*WORKS, *JOBS, "evaluate", "peak"}), (modes, set(MODES))):
+        if unknown := [name for name in names if name not in known]:
+            raise SystemExit(f"There is no {', '.join(unknown)}: take some of {', '.join(sorted(known))}.")
+    chosen = rows(options["device"], Path(options["peers"]).resolve() if options["peers"] else None, only, modes)
     about = {"device": options["device"], "begun": time.strftime("%Y-%m-%d %H:%M:%S"), "words": words}
     return Bench(chosen, Path(options["out"]), about=about, **numbers).run()
 
