@@ -3,6 +3,7 @@
     python benchmarks/ranks.py                                      # the default job
     python benchmarks/ranks.py experiment=emoji_biggan data.path=emoji64.zip rounds=20 iterations=3
     python benchmarks/ranks.py threads=1                            # on a busy machine, for the processor's seconds
+    OMP_WAIT_POLICY=passive python benchmarks/ranks.py              # on a busy machine, for images/s
 
 Both play in turns: while the first process plays alone, the second one waits. It is the engine with its loader, without
 Lightning and callbacks. The ratio is images/s of two ranks over those of one, the median of pairs: 1 is as fast. On a
