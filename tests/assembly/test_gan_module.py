@@ -360,16 +360,6 @@ def test_lightnings_ddp_on_two_processes_equals_one(tmp_path: Path) -> None:
     torch.testing.assert_close(stored, state(expected), rtol=0, atol=1e-5)
 
 
-def test_names_become_objects_without_hydra_or_lightning() -> None:
-    program = (
-        "import sys; from ganlab.assembly import game, given, parts; parts.one('loss', 'hinge');"
-        "parts.unbundled('wgan_gp', ()); parts.optimizer('generator', 'dcgan', None);"
-        "print([name for name in ('hydra', 'lightning') if name in sys.modules])"
-    )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
-
-
 def test_the_module_of_a_run_is_the_same_class(tmp_path: Path) -> None:
     assert issubclass(ganlab.GANModule, GameModule)
     built = experiment.build(compose.read(["generator.width=4"]), with_data=True)

@@ -1,6 +1,5 @@
 """Commands as dataclasses: parsing, help, errors and completion."""
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -140,13 +139,6 @@ def test_options_are_completed(words: tuple[str, ...], found: list[str], request
         patch.chdir(request.config.rootpath)
         completed = [c for c in complete.candidates(words) if c.startswith(words[-1]) and not c.startswith("data.")]
     assert completed == found
-
-
-def test_the_first_page_imports_no_command() -> None:
-    script = "import sys; from ganlab import cli; cli.dispatch([]); print(*sys.modules, file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert "ganlab.commands" in done.stderr.split()
-    assert not [name for name in done.stderr.split() if name.startswith(("ganlab.commands.", "ganlab.config", "hydra"))]
 
 
 def test_a_default_that_is_typed_goes_with_everything(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -294,14 +292,6 @@ def test_a_run_of_the_same_configuration_and_seed_is_left_out(tmp_path: Path) ->
     answer = compare.compare([tmp_path])
     assert answer.rows[0].scores["fid", "last"].n == 1
     assert "two repeats one, and is left out." in answer.notes
-
-
-def test_runs_that_were_scored_are_compared_without_lightning(tmp_path: Path) -> None:
-    """It takes seconds to import, and thirty scored runs have five."""
-    folder = compared.sweep(tmp_path / "sweep", {"none": [5.0, 6.0], "sn": [4.0, 5.0]})
-    code = f"import sys; from ganlab.comparisons import compare; compare.compare([{str(folder)!r}]); "
-    found = subprocess.run([sys.executable, "-c", code + "print('lightning' in sys.modules)"], capture_output=True)
-    assert found.stdout.strip() == b"False", found.stderr
 
 
 def test_runs_from_before_the_guard_make_no_rows_of_their_own(tmp_path: Path) -> None:

@@ -15,18 +15,6 @@ from ganlab import contracts
 HEAVY = ("torch", "lightning", "hydra", "numpy", "PIL")
 
 
-def test_importing_ganlab_imports_nothing_heavy() -> None:
-    program = f"import sys, ganlab; print([name for name in {HEAVY!r} if name in sys.modules])"
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
-
-
-def test_modules_of_ganlab_are_found_without_an_import_of_their_own() -> None:
-    program = "import ganlab; print(ganlab.optimizers.adam.__name__, ganlab.metrics.as_torchmetric.__name__)"
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "adam as_torchmetric"
-
-
 def test_every_class_of_the_contracts_is_a_name_of_ganlab() -> None:
     classes = {name for name in contracts.__all__ if name[0].isupper()}
     others = {"Adversary", "DataModule", "GANModule", "GanlabError", "Run", "load", "register", "train"}
