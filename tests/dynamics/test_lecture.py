@@ -69,10 +69,15 @@ def _some_of_all() -> Iterator[Setting]:
 
 @pytest.mark.slow
 def test_ganlab_says_the_same_of_the_words_that_the_page_shows(tmp_path: Path) -> None:
+    """Games of the same words, which several stops of the tour have, are studied once."""
     chosen = [*(one.setting for _, one in TRIES), *_some_of_all()]
+    studied: dict[tuple[str, ...], Any] = {}
     differ = []
     for judged in _judged(chosen, tmp_path):
-        found = laboratory.study(offers.PROBLEM, judged["words"], page.ITERATIONS)
+        words = tuple(judged["words"])
+        if words not in studied:
+            studied[words] = laboratory.study(offers.PROBLEM, judged["words"], page.ITERATIONS)
+        found = studied[words]
         if found.verdict.word != judged["word"]:
             differ.append((" ".join(judged["words"]), judged["word"], found.verdict.word, found.verdict.reason))
     assert not differ
