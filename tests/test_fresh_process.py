@@ -1,4 +1,4 @@
-"""What a fresh process imports, step by step from the lightest on; one process, since each takes seconds to start."""
+"""Imports of a fresh process, step by step from the lightest on; one process, since each takes seconds to start."""
 
 from __future__ import annotations
 
