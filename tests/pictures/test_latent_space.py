@@ -143,7 +143,7 @@ def test_rows_of_an_interpolation_have_the_class_that_they_are_of(big: Run, tmp_
         (["kind=interpolation", "between=pictures"], "between must be one of latents, classes"),
         (["kind=interpolation", "between=classes", "labels=[1,99]"], "classes from 0 to 9, got 99"),
         (["kind=interpolation", "between=classes", "labels=[3,3]"], "between=classes needs at least two classes"),
-        (["labels=[]"], "labels must be a list of at least one class, got []"),
+        (["labels=[]"], "labels must be a list of at least one class or null, got []"),
         (["kind=truncation", "thresholds=[]"], "thresholds must be a list of at least one number"),
         (["kind=truncation", "thresholds=[1,-2]"], "truncation must be a positive number, got -2"),
         (["standing_statistics=0"], "standing_statistics must be in [1, 10000], got 0"),
