@@ -39,6 +39,7 @@ class Game(nn.Module):
             images where it has any.
         encodes: Path of the encoder among the averaged modules, if the game has one: a module that
             returns (mean, log-variance) of the codes of images, see `ganlab.layers.gaussian`.
+        unrecordable, host_options: As a regularizer's.
     """
 
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
@@ -50,6 +51,8 @@ class Game(nn.Module):
     provides: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     refuses: Mapping[str, str] = {}
+    unrecordable: str = ""
+    host_options: tuple[str, ...] = ()
 
     def __init__(self, update: str = "alternating") -> None:
         super().__init__()

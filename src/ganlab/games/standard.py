@@ -64,6 +64,7 @@ class Standard(Game):
     """
 
     provides: tuple[str, ...] = ("adversarial", "discriminator")
+    host_options: tuple[str, ...] = ("generator_batch",)
 
     def __init__(
         self,

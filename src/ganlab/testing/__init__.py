@@ -13,6 +13,7 @@ for small networks, change nothing that they are given, and leave torch's genera
 from ganlab.testing.losses import check_loss
 from ganlab.testing.metrics import check_metric
 from ganlab.testing.networks import check_discriminator, check_generator
+from ganlab.testing.recordable import check_recordable
 from ganlab.testing.regularizers import check_regularizer
 from ganlab.testing.toys import ToyDiscriminator, ToyGenerator, rehearse, toy_game, toy_view
 
@@ -23,6 +24,7 @@ __all__ = [
     "check_generator",
     "check_loss",
     "check_metric",
+    "check_recordable",
     "check_regularizer",
     "rehearse",
     "toy_game",

@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from ganlab.core.errors import sentence
+
 READS = (
     "_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2", "unique_consecutive",
     "lift_fresh",
@@ -30,12 +32,14 @@ class Tape:
 
     Attributes:
         recorded, replayed: How many recordings were made, and how often one was played.
+        failures: Why turns could not be recorded.
     """
 
     device = torch.device("cpu")
 
     def __init__(self) -> None:
         self.recorded, self.replayed = 0, 0
+        self.failures: list[str] = []
         self._operations: Operations | None = None
 
     def generator(self) -> torch.Generator:
@@ -67,6 +71,9 @@ class Tape:
         try:
             with operations, _one_hot_as_on_a_gpu():
                 call()
+        except Exception as error:
+            self.failures.append(sentence(error))
+            raise
         finally:
             self._operations = None
             operations.undo()
