@@ -309,15 +309,15 @@ def test_a_loaded_state_continues_bit_for_bit() -> None:
     assert again.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * (1 - 4 / 20) * 2 / 3)
 
 
-def test_a_state_that_is_loaded_within_an_iteration_begins_a_new_one() -> None:
+@pytest.mark.parametrize("iterations", [1, 2])  # the state goes on without R1's turn, and with it
+def test_a_state_that_is_loaded_within_an_iteration_begins_a_new_one(iterations: int) -> None:
     """An iteration of its own is forgotten: its samples, its plan, and how far it was."""
     options: dict[str, Any] = {"reg": {"r1": {"interval_steps": 2}, "drift": {}}, "accumulate": 2}
     found, again = (adversary(seeded(Patches, seed), **options) for seed in (1, 2))
     halves = [(samples(k)[:4], samples(k + 20)[:4]) for k in range(9)]
-    for real, fake in halves[:2]:
+    for real, fake in halves[: 2 * iterations]:
         found.step(real, fake)
-    for real, fake in halves[2:5]:  # an iteration without R1's turn and half of one with it
-        again.step(real, fake)
+    again.step(*halves[4])  # half of an iteration with R1's turn
     again.load_state_dict(found.state_dict())
     for real, fake in halves[5:]:
         for one in (found, again):
