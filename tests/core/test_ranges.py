@@ -16,7 +16,7 @@ SHARE = Annotated[float, Range(least=0, below=1)]
     ("annotation", "value", "words"),
     [
         (Annotated[int, at_least(1)], 0, "must be at least 1, got 0"),
-        (Annotated[int, at_least(1)] | None, 0, "must be at least 1, got 0"),
+        (Annotated[int, at_least(1)] | None, 0, "must be at least 1 or null, got 0"),
         (Positive, 0, "must be positive, got 0"),
         (NotNegative, -1e-9, "must be at least 0, got -1e-09"),
         (SHARE, 1.0, r"must be in \[0, 1\), got 1.0"),

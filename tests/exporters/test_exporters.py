@@ -117,7 +117,7 @@ def test_a_folder_for_the_hub_is_read_as_a_run_is_and_replaced_by_the_next(
         "dcgan",
         "1797",
         "not scored",
-        "Data: not stated",
+        "Data: cc-by-4.0",
     ):
         assert text in card
     assert str(tmp_path) not in card

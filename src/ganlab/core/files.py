@@ -117,8 +117,9 @@ def append(path: Path, line: bytes) -> None:
             file.seek(before - 1)
             line = line if file.read(1) == b"\n" else b"\n" + line
         try:
-            if file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            rest = memoryview(line)
+            while rest:  # the write that follows a short one says what is in the way
+                rest = rest[file.write(rest) :]
         except OSError:
             file.truncate(before)
             raise

@@ -74,7 +74,8 @@ def _refuse_occupied(path: Path, folder: str) -> None:
 
 def has_checkpoint(folder: Path) -> bool:
     """Tell if a run has a checkpoint to go on from; a run that was killed early may have ``best.ckpt`` alone."""
-    if not any((folder / CHECKPOINTS).glob("*.ckpt")):
+    # isdir takes what can be no path, such as a name that is too long, and glob does not
+    if not os.path.isdir(folder / CHECKPOINTS) or not any((folder / CHECKPOINTS).glob("*.ckpt")):
         return False
     from ganlab.runs import checkpoints
 
