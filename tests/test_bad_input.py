@@ -70,6 +70,7 @@ WRONG = {
     "train data.batch_size=0": "data.batch_size must be at least 1, got 0.",
     "train data.batch_size=many": "data.batch_size must be a whole number",
     "train data.batch_size=null": "data.batch_size must be a whole number",
+    "train augment=ada augment.multipliers={1:2}": "multipliers: no transformation is called 1.",
     "train data.image_size=0": "data.image_size must be at least 1 or null, got 0.",
     "train data.image_size=[8,8,8]": "data.image_size must",
     "train data.image_size=big": "data.image_size must",

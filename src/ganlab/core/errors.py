@@ -26,11 +26,11 @@ class PartFailedError(GanlabError):
     exit_code = 1
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'hinge'?`` when a known name is near, else an empty string."""
+def suggestion(name: object, known: Iterable[str]) -> str:
+    """`` Did you mean 'hinge'?`` when a known name is near, else an empty string; a key in YAML may be a number."""
     import difflib  # here, see `ganlab.__main__`
 
-    near = difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.55)
+    near = difflib.get_close_matches(str(name), sorted(known), n=2, cutoff=0.55)
     return f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
 
 
