@@ -63,7 +63,7 @@ def _some_of_all() -> Iterator[Setting]:
         name = "" if regularizer is None else regularizer.name
         strength = regularizer.strength.first if regularizer and regularizer.strength else 0.0
         jumps = name in ("gradient_penalty (slope 1)", "dragan")
-        if i % 6 == 0 and not jumps and loss.name not in refused.get(name, {}):
+        if i % 11 == 0 and not jumps and loss.name not in refused.get(name, {}):
             yield Setting(loss.name, name, strength, update=offers.UPDATES[i % len(offers.UPDATES)])
 
 

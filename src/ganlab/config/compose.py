@@ -14,6 +14,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
 from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
@@ -69,7 +70,7 @@ def composed(overrides: Sequence[str], inherited: Inherited | None = None) -> di
         hint = "" if one_only or "(" in values else f" If {key} takes a list, write {key}=[{values}]."
         raise GanlabError(f"{sweeps[0]!r} has several values: sweep over them with `ganlab train -m`.{hint}")
     with hydra() as loader:
-        options: Offer = cache(loader.get_group_options)
+        options: Offer = cache(loader.options)
         groups = {o.get_key_element().lstrip("+~"): o for o in parsed if _is_group(o, options)}
         _check_choices(groups.values(), options)
         chosen = [f"{group}={schema.spell(names)}" for group, names in inherited.choices.items()]
@@ -153,6 +154,11 @@ class _Loader(ConfigLoaderImpl):
     """
 
     merged: Sequence[ResultDefault] = ()
+
+    def options(self, group: str) -> list[str]:
+        """Return the names that a group takes, without the copies of all sources that ``get_group_options`` makes."""
+        names: list[str] = self.repository.get_group_options(group, ObjectType.CONFIG)
+        return names
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
         self.merged = defaults
