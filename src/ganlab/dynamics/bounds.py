@@ -164,14 +164,16 @@ def draw(found: Sequence[Bounded], powers: dict[str, list[float]], path: Path) -
         power.plot(range(1, len(errors) + 1), errors, style, color=_COLOURS[3], label=name)
     slopes.set(title="measured Lipschitz constant: largest |∇D|", xlabel="iteration", yscale="log")
     norms.set(title="product of the largest singular values", xlabel="iteration", yscale="log")
-    power.set(title="power iteration: |σₖ − σ| / σ", xlabel="round k", yscale="log")
+    power.set_title("power iteration: |σₖ − σ| / σ", pad=24)  # the legend lies below it, where no curve is
+    power.set(xlabel="round k")
+    power.set_yscale("log", nonpositive="mask")
     weights.set(
         title="weights of hidden layers", xlabel="share of the largest", ylabel="share of the weights", yscale="log"
     )
     for axes in (slopes, norms):
         axes.axhline(1, color="0.6", linewidth=0.8)
     figure.legend(*slopes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=9)
-    power.legend(loc="upper right", frameon=False, fontsize=9)
+    power.legend(loc="lower center", bbox_to_anchor=(0.5, 0.98), ncols=2, frameon=False, fontsize=9)
     for axes in (slopes, power, norms, weights):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
