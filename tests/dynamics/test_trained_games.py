@@ -10,6 +10,7 @@ import torch
 from scipy import stats
 
 from ganlab.assembly import experiment
+from ganlab.core.errors import GanlabError
 from ganlab.dynamics import trained, training
 from ganlab.dynamics.contest import Coverage
 from ganlab.dynamics.trained import Look
@@ -74,6 +75,14 @@ def test_a_training_gives_looks_lines_and_pictures() -> None:
     assert trained.picture(played, found[-1]).shape == (3, 512, 512)
 
 
+def test_a_training_with_classes_has_samples_of_all_of_them_and_no_energy_of_a_point_alone() -> None:
+    played = Training(training.configuration("ring", [*SMALL, "data.labels=modes"]))
+    (look, *_) = trained.looks(played, 1)
+    assert trained.picture(played, look).shape == (3, 512, 512)
+    with pytest.raises(GanlabError, match="an energy for each"):
+        played.energy(played.points)
+
+
 ALIKE = {
     "as it comes": ["reg=r1"],
     "schedules": [
@@ -86,6 +95,7 @@ ALIKE = {
     "several steps, together": ["game.discriminator_steps=2", "game.update=simultaneous"],
     "micro-batches": ["accumulate=2", "game.same_latents=true"],
     "state in every pass": ["reg=sn", "state_updates=every_forward"],
+    "with classes": ["data.labels=modes", "loss=hinge"],
 }  # fmt: skip
 
 

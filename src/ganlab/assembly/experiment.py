@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -62,7 +62,7 @@ def build(config: Config, with_data: bool = True, data: RunData | None = None) -
 
     played, parts = game.of(config, run_networks.of(config))
     config = _with_length(config, played.growth)
-    shares = _label_shares(config, images, {} if data is None else data.splits)
+    shares = run_data.label_shares(config, images, {} if data is None else data.splits)
     module = GANModule.assembled(config, played, parts, shares)
     return Experiment(config, module, images, data, lines)
 
@@ -84,16 +84,6 @@ def _with_length(config: Config, schedule: Growth | None) -> Config:
         else:
             run = replace(run, max_kimg=schedule.images / 1000)
     return replace(config, trainer={**config.trainer, "max_steps": steps}, run=run)
-
-
-def _label_shares(config: Config, images: Images | None, splits: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
-    classes = config.data.classes
-    if not classes:
-        return None
-    if images is None or images.labels is None:
-        return torch.full((classes,), 1 / classes)
-    counts = torch.bincount(images.labels[splits["train"]], minlength=classes).float()
-    return counts / counts.sum()
 
 
 def loader(built: Experiment, device: torch.device) -> Loader:

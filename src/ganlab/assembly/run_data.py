@@ -6,6 +6,9 @@ from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
 from functools import partial
 
+import torch
+from torch import Tensor
+
 from ganlab.assembly import point_check
 from ganlab.config import schema
 from ganlab.config.configuration import Config
@@ -14,7 +17,7 @@ from ganlab.contracts.dataset import Dataset
 from ganlab.contracts.point_set import PointSet
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.data.headers import look
-from ganlab.data.prepare import prepare
+from ganlab.data.prepare import Images, prepare
 from ganlab.data.run_images import RunData
 from ganlab.data.splits import split
 from ganlab.evaluation import protocol
@@ -150,3 +153,17 @@ def prepared(config: Config, source: Dataset) -> RunData:
 def _fingerprint(source: Dataset, data: DataOptions) -> str:
     size = schema.plain(data.image_size)
     return " ".join(map(str, (source.fingerprint(), size, data.image_channels, data.held_out, data.undecodable)))
+
+
+def label_shares(config: Config, images: Images | None, splits: Mapping[str, Tensor]) -> Tensor | None:
+    """Return the shares (K,) of the classes that fakes get: those of the training images, or equal ones without images.
+
+    None: the networks take no labels.
+    """
+    classes = config.data.classes
+    if not classes:
+        return None
+    if images is None or images.labels is None:
+        return torch.full((classes,), 1 / classes)
+    counts = torch.bincount(images.labels[splits["train"]], minlength=classes).float()
+    return counts / counts.sum()

@@ -28,6 +28,7 @@ from ganlab.engine.player_optimizers import PlayerOptimizers
 from ganlab.engine.reals import Reals
 from ganlab.engine.turns import Turns
 from ganlab.engine.updates import RULES
+from ganlab.evaluation import sources
 from ganlab.layers import state
 from ganlab.sampling import generation
 
@@ -93,7 +94,13 @@ class Training:
         self._hooks = hooks_of(self.game, regularizers)
         generator: Any = self.game.get_submodule("generator")
         self.generator = generator
-        setting = Setting(self.prior, int(generator.latent_dim), every_forward=config.state_updates == "every_forward")
+        self._shares = run_data.label_shares(config, data.images, data.splits)
+        setting = Setting(
+            self.prior,
+            int(generator.latent_dim),
+            label_shares=self._shares,
+            every_forward=config.state_updates == "every_forward",
+        )
         clip = {player: limit for player, limit in config.clip.items() if limit is not None}
         self._optimizers = PlayerOptimizers(self.game, factories, self._hooks, setting, following, clip)
         self._optimizers.take(self._optimizers.make())
@@ -142,19 +149,21 @@ class Training:
 
     @torch.no_grad()
     def samples(self, count: int, seed: int = 0, network: nn.Module | None = None) -> Tensor:
-        """Return generated points (count, D) of latents that depend on the seed alone.
+        """Return generated points (count, D) of latents, and of classes with the data's shares, that depend on the seed
+        alone.
 
         Args:
             network: Makes them; None: the generator.
         """
         z = generation.latents(self.prior, seed, count, int(self.generator.latent_dim))
-        return _passed(self.generator if network is None else network, z).flatten(1)
+        labels = () if self._shares is None else (sources.labels_of(self._shares, seed, 0, count),)
+        return _passed(self.generator if network is None else network, z, *labels).flatten(1)
 
     @property
     def has_energy(self) -> bool:
-        """Tell if the game's discriminator gives a logit for a point alone."""
+        """Tell if the game's discriminator gives a logit for a point alone, without its class."""
         network = getattr(self.game, "discriminator", None)
-        if not isinstance(network, nn.Module) or not hasattr(network, "head"):
+        if not isinstance(network, nn.Module) or not hasattr(network, "head") or self.config.data.classes:
             return False
         wanted = signature(network.forward).parameters.values()
         return sum(parameter.default is parameter.empty for parameter in wanted) <= 1
@@ -165,18 +174,20 @@ class Training:
         Raises:
             GanlabError: If the game's discriminator gives no logit for a point alone.
         """
+        if self.config.data.classes:
+            raise GanlabError("The discriminator sees classes, and has an energy for each: leave data.labels out.")
         if not self.has_energy:
             raise GanlabError(f"{self.config['game'].typed} has no discriminator of points: it has no energy to draw.")
         return -_passed(self.game.get_submodule("discriminator"), points[..., None, None])
 
 
-def _passed(network: Any, inputs: Tensor) -> Tensor:
+def _passed(network: Any, *inputs: Tensor) -> Tensor:
     """Return outputs in evaluation mode, without moving a network's state."""
     was_training = network.training
     network.eval()
     try:
         with state.passing(moves=False):
-            return torch.cat([network(part) for part in inputs.split(_BATCH)])
+            return torch.cat([network(*part) for part in zip(*(one.split(_BATCH) for one in inputs), strict=True)])
     finally:
         network.train(was_training)
 
