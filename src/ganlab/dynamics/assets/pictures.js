@@ -125,9 +125,9 @@ const Pictures = (() => {
   // The data's line under the plane: the energy -D(x), the real point and the fake.
   function energy(canvas, [psi, theta]) {
     const { pen, width, height } = begin(canvas), c = colours();
-    const x = (at) => width / 2 + scale(width) * at, middle = height * 0.5, up = height * 0.3;
-    const y = (at) => middle + up * Math.tanh(psi * at / 1.5); // U = -ψ x; y points down
-    const points = Array.from({ length: 61 }, (_, i) => -REACH + 2 * REACH * i / 60).map((at) => [x(at), y(at)]);
+    const x = (at) => width / 2 + scale(width) * at, middle = height * 0.46, up = height * 0.3;
+    const y = (at) => middle + up * Math.tanh(psi) * at / REACH; // U = -ψ x, steep lines less so; y points down
+    const points = [-REACH, REACH].map((at) => [x(at), y(at)]);
     pen.fillStyle = c.raised;
     pen.fillRect(0, 0, width, height);
     pen.beginPath();
@@ -187,9 +187,10 @@ const Pictures = (() => {
     pen.stroke();
   }
 
-  // The largest eigenvalue against the unit circle, turned so that outwards is to the right, 20 times as large.
+  // The largest eigenvalue against the unit circle, turned so that outwards is to the right, 20 times as large. It lies
+  // at the left, where eigenvalues are rare.
   function magnified(pen, [a, b], width, height, c) {
-    const side = Math.min(92, width * 0.32), left = width - side - 6, top = height - side - 6;
+    const side = Math.min(92, width * 0.32), left = 6, top = height - side - 6;
     const out = 20 * (Math.hypot(a, b) - 1) * width / 2.5;
     pen.save();
     pen.beginPath();
