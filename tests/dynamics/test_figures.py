@@ -44,5 +44,6 @@ def test_a_picture_reaches_as_far_as_a_cycle() -> None:
         (plane,) = numbers.of(dataclasses.replace(found, behaviours=each))["planes"]
         return max(abs(x) for point in plane["at"] for x in point)
 
+    assert reach((DIVERGES, 9.0)) == pytest.approx(2.5)
     assert reach((CYCLES, 1.0), (DIVERGES, 9.0)) == pytest.approx(2.5)
     assert reach((DIVERGES, 9.0), (CYCLES, 4.3)) == pytest.approx(1.1 * 4.3)

@@ -105,7 +105,7 @@ class Dynamics(Contests, Landscapes, Command):
         return self.score(Path(str(self.out) if self.changed(["out"]) else "scoreboard"), [*self.more, *self.points])
 
     def _write_page(self) -> int:
-        if changed := self.changed(["problem", "view", "iterations", "frames", "points", "more"]):
+        if changed := [*self.changed(["problem", "view", "iterations", "frames"]), *self.points, *self.more]:
             raise GanlabError(f"`ganlab dynamics page` lets its reader choose: leave out {', '.join(changed)}.")
         from ganlab.dynamics import page
 
@@ -116,7 +116,7 @@ class Dynamics(Contests, Landscapes, Command):
         return 0
 
     def _print_table(self) -> int:
-        if changed := self.changed(["problem", "view", "iterations", "frames", "out", "points", "more"]):
+        if changed := [*self.changed(["problem", "view", "iterations", "frames", "out"]), *self.points, *self.more]:
             raise GanlabError(f"`ganlab dynamics table` has its own games: leave out {', '.join(changed)}.")
         from ganlab.dynamics import table
 

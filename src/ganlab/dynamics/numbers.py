@@ -57,7 +57,7 @@ def _plane(found: Findings, across: int, up: int) -> dict[str, Any]:
 def _reach(found: Findings) -> float:
     """Return the distance to the equilibrium that a picture shows: the cycles of its trajectories lie inside."""
     cycles = (_AROUND * one.last for one in found.behaviours if one.word == CYCLES)
-    return max(_REACH * found.field.play.problem.radius, *cycles)
+    return max([_REACH * found.field.play.problem.radius, *cycles])
 
 
 def _complex(values: torch.Tensor | None) -> list[list[float]] | None:
