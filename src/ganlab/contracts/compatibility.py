@@ -45,7 +45,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "energy": (
         "a discriminator whose -logit is an energy, bounded below",
-        "choose one, as discriminator=autoencoder",
+        "choose one, as discriminator=autoencoder, or, on points, another loss",
     ),
     "code": ("an auto-encoder as discriminator, which has a code", "choose one, as discriminator=autoencoder"),
     "embedding": (
