@@ -76,8 +76,10 @@ def test_every_transformation_and_policy_is_the_published_one_at_fixed_parameter
         image = F.interpolate(image, (24, 22), mode="bilinear")
     fixed = parameters_at(float(percentile), PUBLISHED["noise"])
     names = [what] if what in fixed else POLICIES[what]
-    found = transformed(image, {n: fixed[n] for n in names})
-    assert_close(found, PUBLISHED[name], rtol=1e-5, atol=1e-5)
+    parameters = {n: fixed[n] for n in names}
+    for fixed_margins in (False, True):
+        found = transformed(image, parameters, fixed_margins=fixed_margins)
+        assert_close(found, PUBLISHED[name], rtol=1e-5, atol=1e-5)
 
 
 def test_filters_are_the_published_ones_and_orthogonal() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from ganlab.contracts.pending import Pending
+from ganlab.contracts.plan import Progress
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.regularizers.lecam import LeCam
 from ganlab.testing import check_regularizer
@@ -18,8 +19,6 @@ from ganlab.testing import check_regularizer
 
 class Given:
     """A view whose logits are given."""
-
-    images_seen = 10_000
 
     def __init__(self, real: Tensor, fake: Tensor) -> None:
         self.reals, self._fakes = real, fake
@@ -75,15 +74,17 @@ def test_it_is_a_term_of_the_discriminators_main_turn() -> None:
     assert play.terms(GENERATOR) == {}
 
 
-def test_before_its_start_the_averages_are_the_present_means_and_there_is_no_term() -> None:
+def test_before_its_start_the_averages_are_the_present_means_and_the_term_is_zero() -> None:
     regularizer = LeCam(start_kimg=20.0, weight=1.0).double()
-    for mean in (3.0, -5.0):
-        assert step(regularizer, torch.full((2,), mean).double(), torch.zeros(2).double()) is None
-    Given.images_seen, before = 20_000, Given.images_seen
-    try:
-        step(regularizer, torch.full((2,), 1.0).double(), torch.zeros(2).double())
-    finally:
-        Given.images_seen = before
+    fake = torch.zeros(2).double()
+    for seen, mean in ((0, 3.0), (19_999, -5.0)):
+        regularizer.before_iteration(Progress(images_seen=seen))
+        real = torch.full((2,), mean).double().requires_grad_()
+        value = step(regularizer, real, fake)
+        assert value.item() == 0
+        assert torch.equal(torch.autograd.grad(value, real)[0], fake)
+    regularizer.before_iteration(Progress(images_seen=20_000))
+    assert step(regularizer, torch.full((2,), 1.0).double(), fake) > 0
     assert_close(regularizer.anchors[0].item(), 0.99 * -5.0 + 0.01 * 1.0)
 
 

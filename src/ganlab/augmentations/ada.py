@@ -103,8 +103,7 @@ class ADA(Regularizer):
         self.register_buffer("adapted", torch.tensor(float(p)))
         self.register_buffer("signs", torch.zeros(2))  # the sum since the last change, and how many
         self.register_buffer("since", torch.zeros((), dtype=torch.int64))  # images seen at the last change
-        if any(name in self.multipliers for name in GEOMETRY):
-            self.unrecordable = "how far its warps mirror at the border depends on what was drawn"
+        self.fixed_margins = False
         if target is None:
             self.idle_hooks = ("before_iteration", "terms")
         else:
@@ -113,6 +112,9 @@ class ADA(Regularizer):
     def attach(self, game: Game) -> None:
         super().attach(game)
         require_images(game, "ada")
+
+    def before_recording(self) -> None:
+        self.fixed_margins = True
 
     @torch.no_grad()
     def before_iteration(self, progress: Progress) -> None:
@@ -141,7 +143,7 @@ class ADA(Regularizer):
             if "noise" in parameters:
                 noise = view.stream.draw_on_rank(f"ada noise of {role}", (len(images), images[0].numel()), "normal")
                 parameters["noise"] = torch.cat([parameters["noise"][:, None], noise.to(images)], 1)
-            return transformed(images, parameters)
+            return transformed(images, parameters, fixed_margins=self.fixed_margins)
 
     def terms(self, player: str, view: View) -> Terms:
         """Count signs; there is no term."""

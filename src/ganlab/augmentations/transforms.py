@@ -23,7 +23,7 @@ BANDS = 4
 SYM2 = tuple((a + b * math.sqrt(3)) / (4 * math.sqrt(2)) for a, b in ((1, -1), (3, -1), (3, 1), (1, 1)))
 
 
-def transformed(images: Tensor, parameters: Parameters) -> Tensor:
+def transformed(images: Tensor, parameters: Parameters, *, fixed_margins: bool = False) -> Tensor:
     """``images`` (B, C, H, W) after the transformations that ``parameters`` names, (B, ...) each:
 
     ========== ======= ==============================================================
@@ -43,9 +43,11 @@ def transformed(images: Tensor, parameters: Parameters) -> Tensor:
     noise      (B, 1 + C·H·W)  standard deviation, and N(0, 1) for every number of the image
     cutout     (B, 3)  side of the hole, its middle's x and y, as shares of width and height
     ========== ======= ==============================================================
+
+    ``fixed_margins`` is `warp`'s.
     """
     if any(name in parameters for name in GEOMETRY):
-        images = warp(images, inverse_geometry(parameters, images))
+        images = warp(images, inverse_geometry(parameters, images), fixed_margins=fixed_margins)
     if any(name in parameters for name in COLOR):
         images = recolored(images, color_matrix(parameters, images))
     if "imgfilter" in parameters:

@@ -20,6 +20,7 @@ class Hooks:
     Made by `ganlab.contracts.regularizer.hooks_of`; each hook is documented, and its view typed, at `Regularizer`.
     """
 
+    before_recording: Sequence[Callable[[], None]] = ()
     before_iteration: Sequence[Callable[[Any], None]] = ()
     during: Sequence[Callable[[Turn, Turn | None], AbstractContextManager[None]]] = ()
     images: Sequence[Callable[[Tensor, str, Any], Tensor]] = ()

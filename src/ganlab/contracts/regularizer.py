@@ -86,6 +86,9 @@ class Regularizer(nn.Module):
         """
         return {game.owner(address.player): "" for address in self.addresses}
 
+    def before_recording(self) -> None:
+        """Give tensors sizes that depend on no value: turns are recorded from now on."""
+
     def before_iteration(self, progress: Progress) -> None:
         """Change state between two iterations, such as the strength of an augmentation."""
 
@@ -124,6 +127,7 @@ class Regularizer(nn.Module):
         """Constrain weights or state after the player's step: weight clipping, singular-value clamping."""
 
 
+EVERYWHERE = ("before_recording", "before_iteration", "during", "images", "features", "scores")
 ADDRESSED = ("terms", "gradients", "after_step")
 
 
@@ -149,7 +153,7 @@ def hooks_of(game: Game, regularizers: Sequence[Regularizer]) -> Hooks:
         return tuple(found for r in regularizers if overrides(r, hook) for found in _addressed(game, r, hook))
 
     return Hooks(
-        **{hook: of(hook) for hook in ("before_iteration", "during", "images", "features", "scores")},  # type: ignore[arg-type]
+        **{hook: of(hook) for hook in EVERYWHERE},  # type: ignore[arg-type]
         **{hook: addressed(hook) for hook in ADDRESSED},  # type: ignore[arg-type]
         input_gradients=frozenset(role for r in regularizers for role in r.input_gradients),
         by_features=bool(of("features")) or any(r.reads_features for r in regularizers),

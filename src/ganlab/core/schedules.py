@@ -101,6 +101,11 @@ class Scheduled:
         object.__setattr__(self.part, self.name, tensor)
 
 
+def present(number: Any) -> bool:
+    """Tell if a number of a component is other than 0; one that is a tensor counts as such and is not read."""
+    return not isinstance(number, (int, float)) or number != 0
+
+
 def is_schedule(value: Any) -> bool:
     """Tell if a value of a configuration is meant as a schedule, or is a list with one in it."""
     if isinstance(value, (list, tuple)):

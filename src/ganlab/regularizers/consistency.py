@@ -16,6 +16,7 @@ from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
 from ganlab.core.checks import at_least_zero, positive
 from ganlab.core.errors import GanlabError
+from ganlab.core.schedules import present
 from ganlab.layers.shift import shifted
 
 SHIFT = 1 / 8  # largest translation, as a share of the side
@@ -50,7 +51,6 @@ class Consistency(Regularizer):
 
     addresses = (Address("discriminator"), Address("generator"))
     needs: tuple[str, ...] = ("discriminator",)
-    host_options = ("real", "fake", "latent", "diversity")
 
     def __init__(
         self,
@@ -87,15 +87,15 @@ class Consistency(Regularizer):
     def terms(self, player: str, view: View) -> Terms:
         found: Terms = {}
         if player == self.discriminator:
-            if self.real:
+            if present(self.real):
                 found["consistency_real"] = self.real * self._apart(view, view.reals)
-            if self.fake:
+            if present(self.fake):
                 found["consistency_fake"] = self.fake * self._apart(view, view.fakes(grad=False))
-            if self.latent:
+            if present(self.latent):
                 fakes, near = view.fakes(grad=False), self._nearby(view, grad=False)
                 difference = view.logits(fakes) - view.logits(near)
                 found["consistency_latent"] = self.latent * difference.square().mean()
-        if self.diversity and player == self.generator:
+        if present(self.diversity) and player == self.generator:
             images, others = (points.images for points in (view.fakes(grad=True), self._nearby(view, grad=True)))
             squared = (images - others).to(torch.promote_types(images.dtype, torch.float32)).square()
             distance = squared.mean() if self.per_pixel else squared.flatten(1).sum(1).mean()

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlab.core.checks import at_least_zero
+from ganlab.core.schedules import present
 from ganlab.regularizers.finite_difference import Slopes
 from ganlab.regularizers.gradient_norm import power_of_norm
 from ganlab.regularizers.input_penalty import InputPenalty
@@ -42,8 +43,6 @@ class GradientPenalty(InputPenalty):
         ValueError: If an option is out of range, or ``one_sided`` is set with finite differences.
     """
 
-    host_options = ("center",)
-
     def __init__(
         self,
         weight: float = 10.0,
@@ -68,7 +67,7 @@ class GradientPenalty(InputPenalty):
         return self.weight * (difference.square() - 2 * self.center * norm + self.center**2)
 
     def penalty(self, squared: Tensor) -> Tensor:
-        if self.center == 0:  # no root: differentiable everywhere
+        if not present(self.center):  # no root: differentiable everywhere
             return self.weight * squared
         excess = power_of_norm(squared, 1) - self.center
         return self.weight * (F.relu(excess) if self.one_sided else excess).square()

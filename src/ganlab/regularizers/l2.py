@@ -10,6 +10,7 @@ from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.core.checks import at_least_zero
 from ganlab.regularizers.attachment import checked_players, networks, require_players
+from ganlab.regularizers.gradients import add_scaled
 
 
 class L2(Regularizer):
@@ -35,8 +36,6 @@ class L2(Regularizer):
         ValueError: If an option is out of range.
     """
 
-    host_options = ("weight",)
-
     def __init__(
         self, weight: float = 1e-4, players: tuple[str, ...] = ("discriminator",), vectors: bool = False
     ) -> None:
@@ -61,4 +60,4 @@ class L2(Regularizer):
         used = [(p, counts) for p, counts in self._counted[player] if p.grad is not None]
         pairs = [(g, p) for (p, counts), g in zip(used, gradients, strict=True) if counts]
         if pairs:
-            torch._foreach_add_([g for g, _ in pairs], [p for _, p in pairs], alpha=2 * self.weight)
+            add_scaled([g for g, _ in pairs], [p for _, p in pairs], 2 * self.weight)

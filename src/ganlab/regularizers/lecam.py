@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganlab.contracts.address import Address
+from ganlab.contracts.plan import Progress
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
@@ -34,7 +35,7 @@ class LeCam(Regularizer):
             StyleGAN2 on 1,000 images of FFHQ and 1e-6 on a tenth of CIFAR-10.
         decay: Of the moving averages, a step of the discriminator, in [0, 1).
         one_sided: Only logits on their own side of the other kind's average count.
-        start_kimg: Before this the term is left out and the averages are the present means; at least 0.
+        start_kimg: Before this the term is 0 and the averages are the present means; at least 0.
 
     Raises:
         ValueError: If an option is out of range.
@@ -45,6 +46,7 @@ class LeCam(Regularizer):
 
     anchors: Tensor
     started: Tensor
+    counts: Tensor
 
     def __init__(
         self, weight: float = 0.3, decay: float = 0.99, one_sided: bool = False, start_kimg: float = 0.0
@@ -53,22 +55,25 @@ class LeCam(Regularizer):
         self.weight, self.decay = at_least_zero("weight", weight), share("decay", decay, one=False)
         self.one_sided = one_sided
         self.start_kimg = at_least_zero("start_kimg", start_kimg)
-        if start_kimg:
-            self.unrecordable = "its term begins with start_kimg, at an iteration that the host chooses"
+        self.idle_hooks = () if start_kimg else ("before_iteration",)
         self.register_buffer("anchors", torch.zeros(2))  # a_R, a_F
         self.register_buffer("started", torch.zeros(()))
+        self.register_buffer("counts", torch.tensor(not start_kimg), persistent=False)  # the term does
+
+    def before_iteration(self, progress: Progress) -> None:
+        self.counts.fill_(progress.images_seen >= 1000 * self.start_kimg)
 
     def terms(self, player: str, view: View) -> Terms:
         real, fake = view.logits(view.reals), view.logits(view.fakes())
         means = distributed.mean(torch.stack([real.detach().mean(), fake.detach().mean()]))
         view.update(self.started, torch.ones_like(self.started))
-        if view.images_seen < 1000 * self.start_kimg:
-            view.update(self.anchors, means)
-            return {}
-        averages = torch.where(self.started > 0, torch.lerp(means, self.anchors.to(means), self.decay), means)
+        averages = torch.where(
+            self.counts & (self.started > 0), torch.lerp(means, self.anchors.to(means), self.decay), means
+        )
         view.update(self.anchors, averages)
         of_reals, of_fakes = averages.unbind()
         above, below = real - of_fakes, of_reals - fake
         if self.one_sided:
             above, below = F.relu(above), F.relu(below)
-        return {"lecam": self.weight * (above.square().mean() + below.square().mean())}
+        term = self.weight * (above.square().mean() + below.square().mean())
+        return {"lecam": torch.where(self.counts, term, 0) if self.start_kimg else term}

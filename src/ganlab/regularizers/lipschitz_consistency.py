@@ -15,6 +15,7 @@ from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
 from ganlab.core.checks import at_least_zero
 from ganlab.core.errors import GanlabError, one_of
+from ganlab.core.schedules import present
 from ganlab.regularizers.gradient_norm import power_of_norm, squared_norm
 
 FEATURES = ("map", "pooled")
@@ -49,7 +50,6 @@ class LipschitzConsistency(Regularizer):
     """
 
     addresses = (Address("discriminator"),)
-    host_options = ("feature_weight",)
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class LipschitzConsistency(Regularizer):
         again = replace(reals)
         distance = view.logits(reals) - view.logits(again)
         distance = view.game.per_image(distance.square() if self.distance == "squared" else distance.abs())
-        if self.feature_weight:
+        if present(self.feature_weight):
             distance = distance + self.feature_weight * self._distance(view.features(reals), view.features(again))
         return {"lipschitz_consistency": self.weight * F.relu(distance - self.margin).mean()}
 

@@ -16,6 +16,7 @@ from ganlab.contracts.view import View
 from ganlab.core.checks import at_least_zero
 from ganlab.core.errors import one_of
 from ganlab.regularizers.attachment import checked_players, networks, require_players
+from ganlab.regularizers.gradients import add_scaled
 
 FORMS = ("off_diagonal", "full")
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -76,8 +77,6 @@ class Ortho(Regularizer):
         ValueError: If an option is out of range.
     """
 
-    host_options = ("weight",)
-
     def __init__(
         self,
         weight: float = 1e-4,
@@ -131,7 +130,7 @@ class Ortho(Regularizer):
         slopes = quarter_slope(matrices, self.form).unbind()
         gradients = [gradient for _, gradient, _ in group]
         terms = [layout.weight(slope, w.shape) for slope, (w, _, layout) in zip(slopes, group, strict=True)]
-        torch._foreach_add_(gradients, terms, alpha=4 * self.weight)
+        add_scaled(gradients, terms, 4 * self.weight)
 
 
 def squared_distance(matrices: Tensor, form: str) -> Tensor:

@@ -47,6 +47,8 @@ class SingularValue(Regularizer):
         ValueError: If an option is out of range.
     """
 
+    unrecordable = "it decomposes weights, for which the host waits"
+
     def __init__(
         self,
         method: str = "penalty",

@@ -84,6 +84,8 @@ class SpectralNormalization(Regularizer):
             )
         if differentiable and (exact or convolutions == "operator"):
             raise ValueError("differentiable=true goes with exact=false and convolutions=kernel alone")
+        if exact:
+            self.unrecordable = "exact=true decomposes weights, for which the host waits"
         self.evaluation, self.exact, self.convolutions = evaluation, exact, convolutions
         self.differentiable, self.moving = differentiable, checked_players(moving) if moving else ()
         self._attached: dict[str, list[ParametrizationList]] = {}

@@ -31,7 +31,6 @@ class WeightClipping(Regularizer):
     refuses = {  # noqa: RUF012
         "spectral_norm": "spectral normalization divides a weight by its norm, which undoes what clipping limits"
     }
-    host_options = ("limit",)
 
     def __init__(self, limit: float = 0.01, players: tuple[str, ...] = ("discriminator",)) -> None:
         super().__init__()
@@ -51,5 +50,10 @@ class WeightClipping(Regularizer):
 
     @torch.no_grad()
     def after_step(self, player: str) -> None:
-        torch._foreach_clamp_min_(self._clipped[player], -self.limit)
-        torch._foreach_clamp_max_(self._clipped[player], self.limit)
+        weights, limit = self._clipped[player], self.limit
+        if isinstance(limit, Tensor):  # one for each weight, or its value would be read on the host
+            torch._foreach_clamp_min_(weights, [-limit] * len(weights))
+            torch._foreach_clamp_max_(weights, [limit] * len(weights))
+            return
+        torch._foreach_clamp_min_(weights, -limit)
+        torch._foreach_clamp_max_(weights, limit)
