@@ -27,7 +27,7 @@ from ganlab.models import autoencoder, mlp
 from ganlab.testing.toys import ToyDiscriminator
 
 BATCH, LATENTS, SHAPE = 4, 4, (1, 8, 8)
-READS = ("augment=ada",)  # how far to mirror at the border depends on what was drawn
+MAKES_CONSTANTS = ("augment=ada",)  # on the device, in its first turn
 
 
 class WithDropout(ToyDiscriminator):
@@ -105,9 +105,11 @@ def play(cell: Cell, losses: dict[str, Any], added: dict[str, Any]) -> None:
     torch.manual_seed(1)
     setting = Setting(registry.load("prior", "normal")(), LATENTS)
     engine = Engine(game, regularizers, rate=1e-6, setting=setting, batch_size=BATCH)
-    if cell.added not in READS:
-        evaluate = engine.module._evaluate
-        engine.module._evaluate = lambda *turn: without_host_reads(evaluate, *turn)  # type: ignore[method-assign]
+    engine.module.make_recordable()
+    if cell.added in MAKES_CONSTANTS:
+        engine.play(images(BATCH * 8, 0, SHAPE))
+    evaluate = engine.module._evaluate
+    engine.module._evaluate = lambda *turn: without_host_reads(evaluate, *turn)  # type: ignore[method-assign]
     engine.play(images(BATCH * 8, 0, SHAPE))
     assert {player for player, _ in engine.gradients} == set(game.players)
     for player, gradient in engine.gradients:

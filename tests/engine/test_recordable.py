@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from support.host_reads import NoHostReads
-from support.recorded import CASES, QUICK, READS, engine_of
+from support.recorded import QUICK, RECORDABLE, engine_of
 from torch import Tensor
 
 from ganlab.core.randomness import Stream
@@ -66,7 +66,7 @@ def parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f".{name}", v) for name, v in getattr(value, "__dict__", {}).items())
 
 
-def watch(module: GameModule, monkeypatch: pytest.MonkeyPatch, reads: bool) -> dict[Any, list[Any]]:
+def watch(module: GameModule, monkeypatch: pytest.MonkeyPatch) -> dict[Any, list[Any]]:
     """Have each evaluation and each step of a module looked at; returned are the draws of each turn, by its place."""
     drawn: dict[Any, list[Any]] = defaultdict(list)
     calls: list[Any] = []
@@ -81,11 +81,8 @@ def watch(module: GameModule, monkeypatch: pytest.MonkeyPatch, reads: bool) -> d
     def alike(call: Callable[..., None]) -> Callable[..., None]:
         def watched(*given: Any, **options: Any) -> None:
             before = attributes(module)
-            if reads:
+            with NoHostReads():
                 call(*given, **options)
-            else:
-                with NoHostReads():
-                    call(*given, **options)
             after = attributes(module)
             changed = {path for path in before.keys() | after.keys() if before.get(path, ...) != after.get(path, ...)}
             assert changed == set()
@@ -105,11 +102,12 @@ def watch(module: GameModule, monkeypatch: pytest.MonkeyPatch, reads: bool) -> d
     return drawn
 
 
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES])
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in RECORDABLE])
 def test_a_turn_can_be_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, data = engine_of(name)
+    engine.module.make_recordable()
     engine.play(data, WARM_UP)
-    drawn = watch(engine.module, monkeypatch, reads=name in READS)
+    drawn = watch(engine.module, monkeypatch)
     engine.play(data, PLAYED)
     assert drawn
     for place, calls in drawn.items():

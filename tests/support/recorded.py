@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ganlab.contracts.address import Address
 from ganlab.contracts.game import UPDATES
+from ganlab.contracts.regularizer import Regularizer
+from ganlab.contracts.turn import Terms
+from ganlab.contracts.view import View
 from ganlab.data.prepare import Images
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GameModule
@@ -31,17 +37,94 @@ QUICK = (
     "game=introvae",
     "update=optimistic",
     "growing",
+    "ada with all transformations",
 )
-READS = {"ada with all transformations": "how far to mirror at the border depends on what was drawn"}
+WAITS = (
+    "reg=singular_value",
+    "clamped singular values",
+    "sn by decomposition and ortho as a term",
+)  # cannot be recorded
+RECORDABLE = [name for name in CASES if name not in WAITS]
 
 
-def engine_of(name: str) -> tuple[Engine, Images]:
+class Reading(Regularizer):
+    """A penalty of a strength that some function gives: a number, or a value of the device."""
+
+    addresses = (Address("discriminator"),)
+
+    def __init__(self, strength: Callable[[View], Any] = lambda view: 1.0, unrecordable: str = "") -> None:
+        super().__init__()
+        self.strength, self.unrecordable = strength, unrecordable
+
+    def terms(self, player: str, view: View) -> Terms:
+        return {"reading": self.strength(view) * view.logits(view.reals).square().mean()}
+
+
+def reads_a_value(view: View) -> float:
+    return float(view.logits(view.reals).detach().abs().max())
+
+
+def makes_a_generator(view: View) -> Tensor:
+    return torch.rand((), generator=torch.Generator(view.stream.device).manual_seed(1), device=view.stream.device)
+
+
+def engine_of(name: str, compile: bool = False) -> tuple[Engine, Images]:
     """The case in float32, without the test's own records of turns and gradients, and its images."""
-    engine, data = cases.engine_of(replace(CASES[name], double=False))
+    engine, data = cases.engine_of(replace(CASES[name], double=False, compile=compile))
     for optimizer in engine.module.player_optimizers.by_player.values():
         optimizer._optimizer_step_pre_hooks.clear()
     engine.module._evaluate = GameModule._evaluate.__get__(engine.module)  # type: ignore[method-assign]
     return engine, data
+
+
+class Playing:
+    """A case that is played by recordings, or as it is but with the operations of recorded turns.
+
+    Args:
+        name: Of the case.
+        graphs: What records; None: it is played as it is.
+        device: Where; None: that of the graphs, or the CPU.
+        compile: Networks are compiled.
+    """
+
+    def __init__(
+        self, name: str, graphs: Graphs | None = None, device: torch.device | None = None, compile: bool = False
+    ) -> None:
+        engine, self.data = engine_of(name, compile)
+        self.module, self.device = engine.module, device or (torch.device("cpu") if graphs is None else graphs.device)
+        self.module.to(self.device)
+        self.module.begin()
+        if graphs is None:
+            self.module.make_recordable()
+        else:
+            self.module.record(graphs)
+
+    def go_on(self, iterations: int) -> list[dict[str, Tensor]]:
+        """Play some iterations; return the scalars of each."""
+        module, options, scalars = self.module, self.module.training_options, []
+        loader = Loader(
+            self.data,
+            module.game,
+            lambda: module.progress,
+            batch_size=options.batch_size,
+            accumulate=options.accumulate,
+            seed=options.seed,
+            device=self.device,
+        )
+        for _, batch in zip(range(iterations), loader, strict=False):
+            module.iterate(batch)
+            scalars.append({each: value.clone() for each, value in module.scalars.items()})
+        return scalars
+
+    def take(self, other: Playing) -> None:
+        """Go on from where another one is, as from its checkpoint."""
+        checkpoint: dict[str, Any] = {}
+        other.module.on_save_checkpoint(checkpoint)
+        self.module.load_state_dict(other.module.state_dict())
+        for player, optimizer in self.module.player_optimizers.by_player.items():
+            optimizer.load_state_dict(other.module.player_optimizers.by_player[player].state_dict())
+        self.module.on_load_checkpoint(checkpoint)
+        self.module.make_recordable()
 
 
 def trained(module: GameModule) -> dict[str, Tensor]:
@@ -54,31 +137,12 @@ def trained(module: GameModule) -> dict[str, Tensor]:
 
 
 def played(
-    name: str, iterations: int, graphs: Graphs | None = None, device: torch.device | str = "cpu"
+    name: str, iterations: int, graphs: Graphs | None = None, device: torch.device | None = None
 ) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
     """Return what is trained after some iterations, and the scalars of each."""
-    engine, data = engine_of(name)
-    module, options = engine.module, engine.module.training_options
-    module.to(device)
-    module.begin()
-    if graphs is None:
-        module.player_optimizers.record(grows=module.game.growth is not None)  # the same optimizers as with graphs
-    else:
-        module.record(graphs)
-    loader = Loader(
-        data,
-        module.game,
-        lambda: module.progress,
-        batch_size=options.batch_size,
-        accumulate=options.accumulate,
-        seed=options.seed,
-        device=device,
-    )
-    scalars = []
-    for _, batch in zip(range(iterations), loader, strict=False):
-        module.iterate(batch)
-        scalars.append({each: value.clone() for each, value in module.scalars.items()})
-    return trained(module), scalars
+    playing = Playing(name, graphs, device)
+    scalars = playing.go_on(iterations)
+    return trained(playing.module), scalars
 
 
 def differences(found: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:

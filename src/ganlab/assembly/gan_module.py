@@ -148,7 +148,7 @@ class GANModule(engine.GameModule):
             dequantize=config.data.dequantize,
             clip=clipping.limits(config.clip, game),
             compile=config.compile,
-            recorded=config.recorded is True,  # auto: off until it has been seen to work on a GPU
+            recorded=config.recorded,
             max_steps=config.max_steps,
             max_kimg=config.run.max_kimg,
             scheduled=scheduled,
@@ -166,7 +166,7 @@ class GANModule(engine.GameModule):
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.reading is not None:
             lightning_check.fit(self.trainer)
-            record_check.check(self, self.trainer.strategy.root_device, self.trainer.world_size)
+            record_check.check_trainer(self, self.trainer)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         return batch if self.reading is None or self.trainer.predicting else self.reading.read(batch)

@@ -139,7 +139,7 @@ def run(config: Config, settings: Settings) -> dict[str, Any]:
         options = {**config.trainer, "max_steps": steps}
         lightning_trainer = trainer.make(options, [Recorder(RunContext(Path(folder))), meter], [], AtomicCheckpointIO())
         batch_check.check(module, lightning_trainer.world_size)
-        record_check.check(module, lightning_trainer.strategy.root_device, lightning_trainer.world_size)
+        record_check.check_trainer(module, lightning_trainer)
         if lightning_trainer.world_size > 1:
             raise GanlabError("`ganlab bench` measures one process: take trainer.devices=1.")
         loader = experiment.loader(built, lightning_trainer.strategy.root_device)

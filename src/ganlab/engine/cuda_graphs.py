@@ -1,7 +1,14 @@
-"""CUDA graphs: recordings of the work of a turn on a GPU."""
+"""CUDA graphs: recordings of the work of a turn on a GPU.
+
+What a recording needs of the plays before it: libraries have their handles, workspaces and fastest kernels (cuBLAS,
+cuDNN with its benchmark), optimizers their state, NCCL its connections, torch.compile its code, and autograd's
+accumulators belong to the stream that records. Lightning's mixed precision keeps no casts between passes.
+"""
 
 from __future__ import annotations
 
+import atexit
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -20,6 +27,8 @@ class CudaGraphs:
         # one for plays before a recording and for all recordings: what autograd keeps remembers its stream
         self._stream = torch.cuda.Stream(device)
         self._graphs: list[torch.cuda.CUDAGraph] = []
+        # a process group is left at exit, and NCCL waits there for all graphs that hold its operations
+        atexit.register(_forget, weakref.ref(self))
 
     def generator(self) -> torch.Generator:
         return torch.Generator(self.device)
@@ -47,12 +56,37 @@ class CudaGraphs:
         graph = torch.cuda.CUDAGraph()
         for generator in generators:
             graph.register_generator_state(generator)
-        pool = self._graphs[0].pool() if self._graphs else None
-        # thread_local: other threads copy batches to the device meanwhile
-        with torch.cuda.graph(graph, pool=pool, stream=self._stream, capture_error_mode="thread_local"):
-            call()
+        errors: list[Exception] = []
+        try:
+            # torch's own generator has another state meanwhile: before torch 2.13 a recording that breaks leaves one
+            # that refuses to draw
+            with self.following(self.generator()), self._capture(graph):
+                try:
+                    call()
+                except Exception as error:
+                    errors.append(error)
+                    raise
+        except Exception as error:
+            graph.reset()
+            raise (errors or [error])[0] from None  # the end of a broken recording is an error of its own
         self._graphs.append(graph)
         return graph.replay
+
+    @contextmanager
+    def _capture(self, graph: torch.cuda.CUDAGraph) -> Iterator[None]:
+        pool = self._graphs[0].pool() if self._graphs else None
+        cached = torch.is_autocast_cache_enabled()
+        torch.set_autocast_cache_enabled(False)  # casts of weights would stay those of one play
+        try:
+            # the outer stream: torch.cuda.graph does not go back to the one before where a recording is broken;
+            # thread_local: other threads copy batches to the device, and NCCL's watches its operations
+            with (
+                torch.cuda.stream(self._stream),
+                torch.cuda.graph(graph, pool=pool, stream=self._stream, capture_error_mode="thread_local"),
+            ):
+                yield
+        finally:
+            torch.set_autocast_cache_enabled(cached)
 
     @property
     def count(self) -> int:
@@ -60,7 +94,15 @@ class CudaGraphs:
         return len(self._graphs)
 
     def forget(self) -> None:
+        if self._graphs:
+            torch.cuda.synchronize(self.device)  # the last replay may go on
         for graph in self._graphs:
             graph.reset()
         self._graphs.clear()
         torch.cuda.empty_cache()
+
+
+def _forget(graphs: weakref.ref[CudaGraphs]) -> None:
+    left = graphs()
+    if left is not None and left.count:
+        left.forget()

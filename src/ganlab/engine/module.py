@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
@@ -44,7 +44,8 @@ class Training:
         dequantize: Add uniform noise of one grey level to real pixels.
         clip: Maximal gradient norm of a player, by name.
         compile: Compile networks and input gradients.
-        recorded: Record turns and play them again, see `ganlab.engine.recording`.
+        recorded: Record turns and play them again, see `ganlab.engine.recording`; ``auto``: where
+            `ganlab.engine.record_check.check` finds that they can be.
         max_steps: Iterations of the run; below 0: unlimited.
         max_kimg: Its images, in thousands, or None.
         scheduled: Numbers of losses, regularizers and so on that follow schedules.
@@ -58,7 +59,7 @@ class Training:
     dequantize: bool = False
     clip: Mapping[str, float] = field(default_factory=dict)
     compile: bool = False
-    recorded: bool = False
+    recorded: bool | Literal["auto"] = False
     max_steps: int = -1
     max_kimg: float | None = None
     scheduled: Sequence[Scheduled] = ()
@@ -116,6 +117,8 @@ class GameModule(L.LightningModule):
             refuse_double_backward(regularizers)
             compile_networks(game, setting)
         self.turns = Turns(game, self._hooks, setting, self.player_optimizers, compiled=training.compile)
+        self.to_record = training.recorded is True  # decided by `ganlab.engine.record_check`
+        self.unrecorded: list[str] = []  # why not, where ``auto`` asks for it on this device
         self.recordings: Recordings | None = None
 
     # --- Lightning's hooks
@@ -128,8 +131,11 @@ class GameModule(L.LightningModule):
 
     def on_train_start(self) -> None:
         self.player_optimizers.start(self.device)
+        self._ready_optimizers()
+
+    def on_fit_end(self) -> None:
         if self.recordings is not None:
-            self.player_optimizers.record(grows=self.game.growth is not None)
+            self.recordings.forget()
 
     @property
     def stage(self) -> Stage | None:
@@ -161,8 +167,9 @@ class GameModule(L.LightningModule):
         if self.setting.label_shares is not None:
             self.setting.label_shares = self.setting.label_shares.to(self.device)
         self.player_optimizers.take(self.configure_optimizers() if optimizers is None else optimizers)
-        if self.training_options.recorded and self.device.type == "cuda":
+        if self.to_record and self.device.type == "cuda":
             self.record(CudaGraphs(self.device))
+        self._ready_optimizers()
 
     def record(self, graphs: Graphs) -> None:
         """Have turns recorded from the next iteration on."""
@@ -170,6 +177,12 @@ class GameModule(L.LightningModule):
         for scheduled in self.training_options.scheduled:
             if not scheduled.between:  # a recording reads a tensor anew
                 scheduled.hold(torch.zeros((), dtype=cast(torch.dtype, self.dtype), device=self.device))
+        self.make_recordable()
+
+    def make_recordable(self) -> None:
+        """Have turns compute as they do where they are recorded."""
+        for before_recording in self._hooks.before_recording:
+            before_recording()
         self.player_optimizers.record(grows=self.game.growth is not None)
 
     def iterate(self, batch: Batch, sizes: Sequence[int] = ()) -> None:
@@ -285,6 +298,11 @@ class GameModule(L.LightningModule):
             self._kept.add(turn, objectives, view.scalars)
 
     # --- inside
+
+    def _ready_optimizers(self) -> None:
+        """Have optimizers step on a GPU as recordings do, recorded or not; and wherever turns are recorded."""
+        if self.recordings is not None or self.device.type == "cuda":
+            self.player_optimizers.record(grows=self.game.growth is not None)
 
     def _enter_stage(self, images_seen: int) -> None:
         stage = self.game.stage(images_seen)

@@ -96,7 +96,7 @@ class PlayerOptimizers:
         """Yield what steps cannot be recorded, and why, in words that follow ``with``."""
         for player, schedules in self._following.items():
             if "betas" in schedules:
-                yield f"optimizer.{player}.betas as a schedule, because fused optimizers read them on the host"
+                yield f"optimizer.{player}.betas as a schedule, because torch's optimizers read them on the host"
         for player, optimizer in zip(self._stepped(), self.make(), strict=True):
             if not all("capturable" in group or "fused" in group for group in optimizer.param_groups):
                 name = type(optimizer).__name__

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ganlab.contracts.plan import Slot
+from ganlab.core import distributed
 from ganlab.core.errors import sentence
 from ganlab.core.randomness import NEW, Generators, key
 from ganlab.engine.player_optimizers import PlayerOptimizers
@@ -201,7 +202,7 @@ class Recordings:
             self.generators = NEW
 
     def _record(self, recording: Recording, slots: Sequence[Slot], reals: Reals, objectives: set[str]) -> bool:
-        """Record; return False, after a line, if that fails: then nothing is recorded any more."""
+        """Record; return False, after a line, if that fails on any rank: then nothing is recorded any more."""
         recording.reals = reals.fixed_for(slots, self._graphs.device)
         recording.given = {micro: dict(carried) for micro, carried in recording.reals.carried.items()}
         recording.generators.fixed = True
@@ -214,29 +215,35 @@ class Recordings:
             values = [value for values in kept.values.values() for value in values]
             recording.scalars = torch.stack(values) if values else None
 
+        error: Exception | None = None
         before = self._turns.previous
         try:
             with self._drawing(recording), constants.held() as recording.constants:
                 recording.replay = self._graphs.record(call, recording.generators.all)
-        except Exception as error:  # a part that cannot be recorded, or a device without memory for it
-            self._fall_back(slots, error)
-            return False
+        except Exception as raised:  # a part that cannot be recorded, or a device without memory for it
+            error = raised
         finally:
             self._turns.previous = before
-        return True
+        # NCCL wants an operation recorded by all ranks or by none
+        failed = distributed.gather(torch.tensor([error is not None], device=self._graphs.device)).tolist()
+        if not any(failed):
+            return True
+        self._fall_back()
+        if error is not None and not any(failed[: distributed.rank()]):
+            turn = "+".join(dict.fromkeys(player for slot in slots for player in slot.turn.players))
+            print(
+                f"The turn of {turn} cannot be recorded, so turns are not any more: {sentence(error)}",
+                file=sys.stderr,
+                flush=True,
+            )
+        return False
 
-    def _fall_back(self, slots: Sequence[Slot], error: Exception) -> None:
+    def _fall_back(self) -> None:
         for parameter in (p for parameters in self._optimizers.parameters.values() for p in parameters):
             parameter.grad = None
         self._optimizers.pending.forget()
         self.forget()
         self.failed = True
-        turn = "+".join(dict.fromkeys(player for slot in slots for player in slot.turn.players))
-        print(
-            f"The turn of {turn} cannot be recorded, so turns are not any more: {sentence(error)}",
-            file=sys.stderr,
-            flush=True,
-        )
 
     def _replay(self, recording: Recording, slots: Sequence[Slot], reals: Reals, kept: Kept) -> None:
         assert recording.replay is not None

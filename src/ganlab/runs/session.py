@@ -256,7 +256,7 @@ def _attempt(
     loggers = around.loggers(run, named["logger"], main)
     lightning_trainer = trainer.make(dict(config.trainer), callbacks, loggers, io, folder)
     batch_check.check(module, lightning_trainer.world_size)
-    record_check.check(module, lightning_trainer.strategy.root_device, lightning_trainer.world_size)
+    record_check.check_trainer(module, lightning_trainer)
     if checkpoint is not None:
         keys = {callback.state_key for callback in callbacks}
         io.checked = checkpoint_check.taken(module, stored, checkpoint, lightning_trainer.fit_loop.state_dict(), keys)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,9 +22,10 @@ from ganlab.core.errors import sentence
 
 READS = (
     "_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2", "unique_consecutive",
-    "lift_fresh",
+    "lift_fresh", "_linalg_svd", "_linalg_eigh", "linalg_eig", "_linalg_check_errors",
 )  # fmt: skip
-"""Operations that make the host wait for a GPU, or copy numbers of the host to it."""
+"""Operations that make the host wait for a GPU, or copy numbers of the host to it. Decompositions look if they have
+converged."""
 _EMPTY = ("empty", "new_empty")  # what is in their results is written by other operations
 
 
@@ -96,7 +98,7 @@ class Tape:
 
 
 class Operations(TorchDispatchMode):
-    """The operations of a block, with the tensors that they read and write.
+    """The operations of a block, with the tensors that they read and write; those between processes are among them.
 
     Args:
         generators: The only ones that the block may draw from, beside torch's own.
@@ -121,7 +123,9 @@ class Operations(TorchDispatchMode):
         result = operation(*args, **kwargs)
         new = [t for t in tree_leaves(result) if isinstance(t, Tensor) and _storage(t) not in own]
         self._made.update(map(_storage, new))
-        if (operation._schema.is_mutable or new) and not name.startswith(_EMPTY):
+        if operation.namespace == "c10d":
+            self.steps.append(partial(_communicate, operation, *tree_map_only(Tensor, Tensor.detach, (args, kwargs))))
+        elif (operation._schema.is_mutable or new) and not name.startswith(_EMPTY):
             self._add(operation, args, kwargs, result, own)
         elif new:
             self.steps.append(_Held(new))  # so that no other tensor gets their memory
@@ -200,6 +204,8 @@ def _one_hot_as_on_a_gpu() -> Iterator[None]:
 def _written(operation: Any, args: Any, kwargs: Any) -> list[Tensor]:
     """Return the tensors that an operation writes."""
     schema = operation._schema
+    if operation.namespace == "c10d":  # the first argument, lists of tensors; its schema does not say it
+        return [t for t in tree_leaves(args[0]) if isinstance(t, Tensor)]
     if schema.name == "aten::native_batch_norm":  # its schema does not say that it moves the averages
         return [t for t in args[3:5] if t is not None]
     found = []
@@ -208,6 +214,13 @@ def _written(operation: Any, args: Any, kwargs: Any) -> list[Tensor]:
             value = args[position] if position < len(args) else kwargs.get(argument.name)
             found += [t for t in tree_leaves(value) if isinstance(t, Tensor)]
     return found
+
+
+def _communicate(operation: Any, args: Any, kwargs: Any) -> None:
+    """Carry out an operation between processes, and wait for its end."""
+    from torch.distributed import Work  # not in every build of torch
+
+    Work.unbox(operation(*args, **kwargs)[-1]).wait()  # type: ignore[attr-defined]
 
 
 def _address(generator: Any) -> int:

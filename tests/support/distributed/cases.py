@@ -51,6 +51,7 @@ class Case:
         sliced: Draws that key on the rank are slices of a global draw instead, so that the rest can be compared.
         double: In float64. Whole families at their smallest sizes make images that are nearly alike, and their
             standard deviation over a minibatch cancels down to float32's rounding.
+        compile: Networks are compiled.
     """
 
     loss: str = "non_saturating"
@@ -71,6 +72,7 @@ class Case:
     across_ranks: bool = True
     sliced: bool = False
     double: bool = False
+    compile: bool = False
 
 
 # Strengths at which every penalty is felt beside the loss.
@@ -267,7 +269,8 @@ def engine_of(case: Case) -> tuple[Engine, Images]:
         every_forward=case.every_forward,
     )
     clip = {} if case.clip is None else {"discriminator": case.clip}
-    engine = Engine(game, regularizers, rate=case.rate, setting=setting, clip=clip, accumulate=2)
+    engine = Engine(game, regularizers, rate=case.rate, setting=setting, clip=clip, accumulate=2,
+                    compile=case.compile)  # fmt: skip
     return engine, images(num_classes=case.num_classes, shape=generator.image_shape)
 
 
