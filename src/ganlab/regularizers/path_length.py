@@ -81,6 +81,8 @@ def path_lengths(view: View) -> Tensor:
                 images = generator.forward(steps, labels)  # type: ignore[operator]
         noise = view.stream.draw_on_rank("path_length", images.shape, "normal").to(images)
         noise = noise / math.sqrt(math.prod(images.shape[2:]))
-        (slope,) = torch.autograd.grad((images * noise).sum(), steps, create_graph=True)
+        (slope,) = torch.autograd.grad((images * noise).sum(), steps, create_graph=True, allow_unused=True)
+    if slope is None:
+        raise ValueError("the generator's images do not depend on its latents, and path lengths are slopes over these")
     squared = slope.square().sum(-1)
     return power_of_norm(squared.mean(1) if squared.ndim > 1 else squared, 1)
