@@ -79,7 +79,9 @@ def test_the_fingerprint_and_the_points_depend_on_the_options(one: PointSet, oth
     assert not np.array_equal(one.points, other.points)
 
 
-@pytest.mark.parametrize("text", ["1,2\n3,4\n", "\ufeffx;y\n1;2\n\n3;4\n", "x\ty\r\n1\t2\r\n3.0\t4e0"])
+@pytest.mark.parametrize(
+    "text", ["1,2\n3,4\n", "\ufeffx;y\n1;2\n\n3;4\n", "x\ty\r\n1\t2\r\n3.0\t4e0", "x,y,class\n1,2,0\n3,4,7\n"]
+)
 def test_a_file_has_a_point_a_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "points.csv"
     path.write_bytes(text.encode())
@@ -93,6 +95,7 @@ def test_a_file_has_a_point_a_line(tmp_path: Path, text: str) -> None:
         ("x,y\n", "has no points"),
         ("a,b\nhello,world\n", "line 2 must hold two numbers, got 'hello,world'"),
         ("1,2,3\n", "has 3 columns"),
+        ("x,y,classes\n1,2,3\n", "has 3 columns"),
         ("1\n2\nnan\n", "line 3 must hold one number, got 'nan'"),
         ("1,2\n\n3\n", "line 3 must hold two numbers, got '3'"),
         ("1,1e39\n", "line 1 must hold two numbers"),

@@ -15,14 +15,16 @@ from ganlab.core.errors import GanlabError, shortened
 
 _BETWEEN = re.compile(r"[,;\t]")
 _MOST = 2  # columns
+_CLASS = "class"
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 class Points(PointSet):
     """The rows of a CSV file: one number each, or two, between commas, semicolons or tabs.
 
-    A first line without numbers is taken for names of the columns; empty lines are left out. Networks see the numbers
-    as they are, and learn best where their standard deviation is about 1.
+    A first line without numbers is taken for names of the columns; a last column that it names ``class``, as `ganlab
+    sample` writes it, and empty lines are left out. Networks see the numbers as they are, and learn best where their
+    standard deviation is about 1.
 
     Args:
         path: The file.
@@ -57,7 +59,8 @@ def _read(path: str, text: str) -> np.ndarray:
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip(" ,;\t")]
     rows = [[cell.strip() for cell in _BETWEEN.split(line)] for _, line in lines]
     if rows and not any(_is_number(cell) for cell in rows[0]):
-        lines, rows = lines[1:], rows[1:]
+        classes = rows[0][-1] == _CLASS
+        lines, rows = lines[1:], [row[:-1] if classes else row for row in rows[1:]]
     if not rows:
         raise GanlabError(f"data.path={path} has no points: give one or two numbers a line.")
     columns = len(rows[0])
