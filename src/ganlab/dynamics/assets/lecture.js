@@ -301,6 +301,7 @@
   // --- all of them at once
 
   async function all() {
+    $("compute").disabled = true;
     const { update, steps, rates, momentum } = setting, head = texts.losses.map((loss) => element("th", loss.name));
     const body = element("tbody");
     $("all").replaceChildren(element("table", [element("thead", element("tr", [element("th", "regularizer"), ...head])), body]));
@@ -315,6 +316,7 @@
       }
       await new Promise((resolve) => { setTimeout(resolve); });
     }
+    $("compute").disabled = false;
   }
 
   function cell(one) {
