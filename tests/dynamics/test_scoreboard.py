@@ -181,7 +181,7 @@ def test_the_page_has_a_film_for_each_cell_and_what_was_left_out(whole: Path) ->
         (["scoreboard", "problem=ring"], "leave out problem"),
         (["scoreboard", "kimg=0"], "kimg must be"),
         (["scoreboard", "seeds=0"], "seeds must be"),
-        (["scoreboard", "losses=hinge", "regs=none", "problems=ring", "kimg=1e9"], "days, and hours=12 allows less"),
+        (["scoreboard", "losses=hinge", "regs=none", "problems=ring", "kimg=1e9"], "days, and hours=24 allows less"),
         (["table", "kimg=3"], "kimg goes with `ganlab dynamics scoreboard`"),
         (["losses=hinge"], "losses goes with `ganlab dynamics scoreboard`"),
     ],

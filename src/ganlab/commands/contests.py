@@ -37,7 +37,7 @@ class Contests:
     rates: Annotated[str, AS_TYPED] = field(default="1e-3,3e-3", kw_only=True)
     seeds: Annotated[int, at_least(1)] = field(default=3, kw_only=True)
     kimg: Positive = field(default=256, kw_only=True)
-    hours: Positive = field(default=12, kw_only=True)
+    hours: Positive = field(default=24, kw_only=True)
     jobs: Annotated[int, at_least(1)] = field(default=1, kw_only=True)
 
     def score(self, folder: Path, words: Sequence[str]) -> int:
@@ -55,7 +55,7 @@ class Contests:
         wanted = cells.of(problems, losses, regs)
         missing = board.missing(wanted)
         print(f"{len(wanted) - len(missing)} of {len(wanted)} cells are done; looking at the others", flush=True)
-        found = scoreboard.check_all(missing, settings, self.hours, self.jobs)
+        found = scoreboard.check_all(missing, settings, self.hours, self.jobs, partial(print, flush=True))
         given = {"loss": _listed(self.losses), "reg": _listed(self.regs), "problem": problems}
         named = {part: several for part, several in given.items() if several != [cells.ALL]}
         scoreboard.refuse_named(found, [cell for cell in wanted if cell not in missing], named)

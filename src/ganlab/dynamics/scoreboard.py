@@ -21,6 +21,7 @@ from ganlab.dynamics.contest import Contestant
 
 SETTINGS, CELLS = "scoreboard.json", "cells"
 FRAMES = 14  # of the animation of a cell
+_TOLD = 50  # cells that are looked at from one line to the next
 _SEARCH_SEED = 0  # those that are reported begin after it
 _OTHERS = 0.15  # of the time of the iterations, that samples and pictures take
 
@@ -178,8 +179,13 @@ def check(cell: Cell, settings: Settings) -> Checked:
     return Checked(cell, (built + one * iterations * (1 + _OTHERS)) * settings.trainings)
 
 
-def check_all(wanted: Sequence[Cell], settings: Settings, hours: float, jobs: int) -> list[Checked]:
+def check_all(
+    wanted: Sequence[Cell], settings: Settings, hours: float, jobs: int, tell: Callable[[str], None] = print
+) -> list[Checked]:
     """Look at cells; end where those so far take longer than was allowed.
+
+    Args:
+        tell: Takes a line now and then, with the time that all of them would take.
 
     Raises:
         GanlabError: With the time that all of them would take, if it is too long.
@@ -188,8 +194,11 @@ def check_all(wanted: Sequence[Cell], settings: Settings, hours: float, jobs: in
     for cell in wanted:
         found.append(check(cell, settings))
         seconds = sum(one.seconds for one in found) / jobs
+        all_of_them = seconds * len(wanted) / len(found)
         if seconds > 3600 * hours:
-            refuse_long(seconds * len(wanted) / len(found), hours)
+            refuse_long(all_of_them, hours)
+        if len(found) % _TOLD == 0:
+            tell(f"looked at {len(found)} of {len(wanted)}: about {duration(all_of_them)} in all")
     return found
 
 
