@@ -68,7 +68,8 @@ class CudaGraphs:
                     raise
         except Exception as error:
             graph.reset()
-            raise (errors or [error])[0] from None  # the end of a broken recording is an error of its own
+            # the first error: the end of a broken recording is one of its own; its frames hold memory
+            raise (errors or [error])[0].with_traceback(None) from None
         self._graphs.append(graph)
         return graph.replay
 
