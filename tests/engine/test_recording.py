@@ -405,15 +405,22 @@ def test_a_turn_whose_steps_somebody_looks_at_is_played() -> None:
     assert differences(trained(engine.module), played("loss=hinge", ITERATIONS)[0]) == []
 
 
-def test_repetitions_of_a_turn_share_a_recording_and_a_stage_of_growth_begins_anew() -> None:
-    """Two turns of the discriminator and one of the generator: two recordings. Of the growing game four: of both
-    stages."""
+def test_repetitions_of_a_turn_share_a_recording() -> None:
+    """Two turns of the discriminator and one of the generator: two recordings, in the third iteration."""
     tape = Tape()
     played("loss=hinge", ITERATIONS, tape)
-    assert (tape.recorded, tape.replayed) == (2, 3 * ITERATIONS - 4)
+    assert (tape.recorded, tape.replayed) == (2, 3 * (ITERATIONS - 2))
+
+
+def test_recordings_give_their_memory_back_while_a_lazy_turn_is_new() -> None:
+    """R1 every second and R2 every third iteration: four turns, some recorded again after new ones."""
     tape = Tape()
-    played("growing", ITERATIONS, tape)
-    assert tape.recorded == 4
+    playing = Playing("r1 and r2 in lazy turns", tape)
+    playing.go_on(7)
+    made = tape.recorded
+    assert made > 4
+    playing.go_on(6)
+    assert tape.recorded == made
 
 
 def test_kept_generators_draw_what_new_ones_of_the_same_keys_do() -> None:
@@ -468,7 +475,7 @@ def test_what_is_recorded_is_said_when_a_run_begins(monkeypatch: pytest.MonkeyPa
     record_check.check(build("recorded=true").module, CUDA, 2, "nccl")
     monkeypatch.setattr(record_check, "AUTO_RECORDS", True)
     for words, where, begins in (
-        ([], CUDA, "recorded: turns, from the third time"),
+        ([], CUDA, "recorded: turns, from the third iteration"),
         (SHARE, CUDA, "not recorded: turns, which do not go with reg.top_k.share as a schedule, because"),
         ([], CPU, ""),
     ):

@@ -270,7 +270,7 @@ class GameModule(L.LightningModule):
         # other rules step once, after the last turn
         together = [(slot,) for slot in slots] if self.game.update == "alternating" else [slots]
         for part in together:
-            self.recordings.play(part, reals, kept, seed=self.draw_seed, images_seen=self.progress.images_seen)
+            self.recordings.play(part, reals, kept, seed=self.draw_seed, progress=self.progress)
 
     def _play(self, slots: Sequence[Slot], reals: Reals, kept: Kept) -> None:
         """Play turns, of which `kept` keeps the scalars."""

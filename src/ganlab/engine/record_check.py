@@ -73,7 +73,7 @@ def said(module: GameModule) -> list[str]:
     nobody asks for it."""
     if module.to_record:
         return [
-            "recorded: turns, from the third time that each is played; not recorded: averages of weights, which are a "
+            "recorded: turns, from the third iteration with each; not recorded: averages of weights, which are a "
             "few launches, and turns whose steps the guard or an instrument looks at."
         ]
     if module.unrecorded:

@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ganlab.contracts.plan import Slot
+from ganlab.contracts.plan import Progress, Slot
 from ganlab.core import distributed
 from ganlab.core.errors import sentence
 from ganlab.core.randomness import NEW, Generators, key
@@ -26,7 +26,7 @@ from ganlab.engine.reals import Reals
 from ganlab.engine.turns import Kept, Turns
 from ganlab.layers import constants
 
-WARM_UP = 2  # plays of a turn before it is recorded: optimizers make their state, libraries choose their kernels
+WARM_UP = 2  # iterations with a turn before it is recorded: optimizers make state, libraries choose their kernels
 
 Play = Callable[[Sequence[Slot], Reals, Kept], None]
 """Play slots, which may be a whole iteration, and keep their scalars."""
@@ -111,7 +111,7 @@ class Recording:
     """One way through a turn, or through an iteration of a rule by which all players step at once.
 
     Attributes:
-        plays: How often it was played before it was recorded.
+        iterations: Those that played it as it is, and the next one.
         replay: Plays it; None: it is not recorded yet.
         reals: Fixed buffers of what it reads.
         given: Fixed buffers of what earlier turns left for it, by micro-batch.
@@ -121,7 +121,7 @@ class Recording:
     """
 
     generators: KeptGenerators
-    plays: int = 0
+    iterations: set[int] = field(default_factory=set)
     replay: Callable[[], None] | None = None
     reals: Reals | None = None
     given: dict[int, dict[str, Tensor]] = field(default_factory=dict)
@@ -153,14 +153,15 @@ class Recordings:
         self._recordings.clear()
         self._graphs.forget()
 
-    def play(self, slots: Sequence[Slot], reals: Reals, kept: Kept, *, seed: int, images_seen: int) -> None:
+    def play(self, slots: Sequence[Slot], reals: Reals, kept: Kept, *, seed: int, progress: Progress) -> None:
         """Play the turns of ``slots``.
 
         Args:
             slots: One slot, or a whole iteration.
             reals: The real images of the iteration.
             kept: Keeps the scalars.
-            seed, images_seen: What the keys of their draws begin with.
+            seed: With the images seen what the keys of their draws begin with.
+            progress: That before the iteration.
         """
         if self.failed or self._optimizers.observers or self._turns.setting.timer is not nullcontext:  # Python looks
             self._play(slots, reals, kept)
@@ -169,9 +170,11 @@ class Recordings:
         if way not in self._recordings:
             self._recordings[way] = Recording(KeptGenerators(self._graphs))
         recording = self._recordings[way]
-        recording.generators.begin(seed, images_seen, slots)
-        if recording.replay is None and recording.plays < WARM_UP:
-            recording.plays += 1
+        recording.generators.begin(seed, progress.images_seen, slots)
+        if recording.replay is None:
+            recording.iterations.add(progress.iteration)
+        if recording.replay is None and len(recording.iterations) <= WARM_UP:
+            self._make_room()
             with self._drawing(recording), self._graphs.warming():
                 self._play(slots, reals, kept)
             return
@@ -200,6 +203,15 @@ class Recordings:
             yield
         finally:
             self.generators = NEW
+
+    def _make_room(self) -> None:
+        """Drop what is recorded, until its next play: else a turn that is new, as a lazy one, needs more memory."""
+        recorded = [recording for recording in self._recordings.values() if recording.replay is not None]
+        for recording in recorded:
+            recording.replay, recording.reals, recording.scalars = None, None, None
+            recording.given.clear()
+        if recorded:
+            self._graphs.forget()
 
     def _record(self, recording: Recording, slots: Sequence[Slot], reals: Reals, objectives: set[str]) -> bool:
         """Record; return False, after a line, if that fails on any rank: then nothing is recorded any more."""
