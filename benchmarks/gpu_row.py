@@ -150,7 +150,8 @@ def in_bf16(play: Iterate, device: str) -> Iterate:
     """As Lightning's bf16-mixed plays an iteration."""
 
     def iterate() -> None:
-        with torch.autocast(device, dtype=torch.bfloat16):
+        # without torch's cache, which would keep the casts of weights through the steps that change them
+        with torch.autocast(device, dtype=torch.bfloat16, cache_enabled=False):
             play()
 
     return iterate

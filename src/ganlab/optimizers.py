@@ -148,7 +148,10 @@ def _align_gradients(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -
     for group in optimizer.param_groups:
         for p in group["params"]:
             if p.grad is not None and p.grad.stride() != p.stride():
-                p.grad = torch.empty_like(p).copy_(p.grad)
+                if p.is_contiguous() and p.grad.is_contiguous():  # they differ where a side is 1: no copy
+                    p.grad = p.grad.as_strided(p.shape, p.stride())
+                else:
+                    p.grad = torch.empty_like(p).copy_(p.grad)
 
 
 def _align_state(optimizer: torch.optim.Optimizer) -> None:

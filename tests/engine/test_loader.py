@@ -14,7 +14,7 @@ from ganlab.contracts.growth import Stage
 from ganlab.contracts.plan import Progress, plan
 from ganlab.core import distributed
 from ganlab.data.prepare import Images
-from ganlab.engine.loader import Loader
+from ganlab.engine.loader import Loader, held_by_itself
 from ganlab.engine.sampler import IndexedSampler
 from ganlab.games.standard import Standard
 from ganlab.losses.non_saturating import NonSaturating
@@ -150,3 +150,18 @@ def test_dequantized_pixels_are_their_grey_level_and_uniform_noise_of_one() -> N
     assert noise.unique().numel() > 0.9 * noise.numel()  # each pixel, image and micro-batch its own
     assert torch.equal(reals(), reals())
     assert torch.equal(reals(channels_last=False), reals())
+
+
+@pytest.mark.parametrize(
+    ("size", "free", "budget", "held"),
+    [
+        (2**30, 20 * 2**30, 2**31, True),  # a twentieth
+        (2**30 + 1, 20 * 2**30, 2**31, False),
+        (2**31 + 1, 80 * 2**30, 2**31, False),  # packed into a file
+        (2**20, 0, 2**31, False),
+    ],
+)
+def test_a_gpu_holds_a_set_by_itself_if_it_is_small_and_in_memory(
+    size: int, free: int, budget: int, held: bool
+) -> None:
+    assert held_by_itself(size, free, budget) is held

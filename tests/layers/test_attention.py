@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
 
 from ganlab.layers import attention as module
@@ -110,3 +111,35 @@ def test_attention_follows_the_first_block_of_each_height_asked_for() -> None:
     assert attention_places((16, 8, 8), [16, 8, 8, 8]) == [0, 1, 2]
     assert attention_places(0, [16, 8]) == []
     assert attention_places((), [16, 8]) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_on_a_gpu_the_fused_kernel_is_given_its_inputs_as_they_are_in_multiples_of_8_channels(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On tensors without values: no softmax is written out, and nothing is cast."""
+    seen = []
+    kernel = torch.nn.functional.scaled_dot_product_attention
+
+    def watched(*maps: torch.Tensor, scale: float) -> torch.Tensor:
+        seen.extend((x.dtype, x.shape[3], x.stride(3)) for x in maps)
+        return kernel(*maps, scale=scale)
+
+    monkeypatch.setattr(module.F, "scaled_dot_product_attention", watched)
+    with FakeTensorMode(), torch.no_grad():
+        maps = [
+            torch.empty(2, n, c, device="cuda", dtype=dtype).transpose(1, 2) for n, c in ((64, 5), (16, 5), (16, 20))
+        ]
+        assert attend(*maps).shape == (2, 20, 64)
+        wide = [torch.empty(2, c, 64, device="cuda", dtype=dtype) for c in (65, 65, 264)]
+        assert attend(*wide).shape == (2, 264, 64)
+    assert seen == [(dtype, 24, 1)] * 3, "264 channels are more than a kernel takes"
+
+
+def test_filling_up_changes_nothing(always_fused: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel as a GPU has it, on a CPU."""
+    maps = _maps()
+    expected = attend(*maps)
+    padded = [torch.nn.functional.pad(x.transpose(1, 2), (0, 8 - x.shape[1])).unsqueeze(1) for x in maps]
+    out = torch.nn.functional.scaled_dot_product_attention(*padded, scale=1.0)[..., :3].squeeze(1).transpose(1, 2)
+    torch.testing.assert_close(out, expected)

@@ -15,7 +15,7 @@ from ganlab.contracts.growth import Growth
 from ganlab.core import kinds
 from ganlab.data.prepare import Images
 from ganlab.data.run_images import RunData
-from ganlab.engine.loader import Loader
+from ganlab.engine.loader import Loader, held_by_itself
 
 
 @dataclass
@@ -90,10 +90,15 @@ def loader(built: Experiment, device: torch.device) -> Loader:
     """The endless batches of an experiment that was built with data.
 
     Args:
-        device: Where the run's networks are: the data set is held there with ``data.on_device``.
+        device: Where the run's networks are: the data set is held there as ``data.on_device`` says.
     """
     assert built.images is not None
     config, module = built.config, built.module
+    held = config.data.on_device
+    if held == "auto":
+        held = device.type == "cuda" and held_by_itself(
+            built.images.pixels.nbytes, torch.cuda.mem_get_info(device)[0], int(config.data.memory_budget_mib * 2**20)
+        )
     return Loader(
         built.images,
         module.game,
@@ -101,6 +106,6 @@ def loader(built: Experiment, device: torch.device) -> Loader:
         batch_size=config.data.batch_size,
         accumulate=config.accumulate,
         seed=lambda: module.draw_seed,
-        device=device if config.data.on_device else "cpu",
+        device=device if held else "cpu",
         rows=built.data.splits["train"] if built.data and config.data.held_out else None,
     )

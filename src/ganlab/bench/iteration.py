@@ -27,7 +27,7 @@ from ganlab.core.errors import GanlabError
 from ganlab.engine import batch_check, record_check
 from ganlab.engine.loader import Loader
 from ganlab.engine.module import GameModule
-from ganlab.runs import trainer
+from ganlab.runs import tf32, trainer
 from ganlab.runs.callbacks.recorder import Recorder
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 
@@ -148,7 +148,8 @@ def run(config: Config, settings: Settings) -> dict[str, Any]:
             meter.rival = PlainLoop(module, loader)
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        lightning_trainer.fit(module, train_dataloaders=_timed(loader, meter))
+        with tf32.chosen(config.tf32, lightning_trainer.strategy.root_device):
+            lightning_trainer.fit(module, train_dataloaders=_timed(loader, meter))
     return _result(built, meter, settings)
 
 

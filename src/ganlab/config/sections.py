@@ -31,6 +31,8 @@ class GeneralOptions:
         sync_batch_norm: Batch statistics are taken across ranks.
         channels_last: Memory format of images and convolutions.
         compile: Compile the networks with torch.compile.
+        tf32: Products of float32 numbers on a GPU are of 10 bits: true, convolutions and matrix products; false, none;
+            auto, as PyTorch has it, convolutions only.
         recorded: Record turns on the GPU as CUDA graphs and replay them. It has not been tried on a GPU yet: until then
             auto means false.
     """
@@ -43,6 +45,7 @@ class GeneralOptions:
     sync_batch_norm: bool = True
     channels_last: bool = True
     compile: bool = False
+    tf32: bool | Literal["auto"] = "auto"
     recorded: bool | Literal["auto"] = "auto"
 
 
@@ -72,7 +75,8 @@ class DataOptions:
         dequantize: Uniform noise of one grey level: (x + u)/128 - 1, u in [0, 1), instead of x/127.5 - 1.
         held_out: Share that is never trained on, half validation and half test; null: the data's own.
         memory_budget_mib: A larger set is packed into a memory-mapped file in the user's cache.
-        on_device: Hold the set on the accelerator.
+        on_device: Hold the set on the accelerator; auto: on a GPU, if it is in memory and at most a twentieth of what is
+            free there.
         undecodable: What becomes of images that cannot be read: stop with an error, or skip them.
     """
 
@@ -84,7 +88,7 @@ class DataOptions:
     dequantize: bool = False
     held_out: Annotated[float, Range(least=0, below=1)] | None = None
     memory_budget_mib: NotNegative = 2048
-    on_device: bool = False
+    on_device: bool | Literal["auto"] = "auto"
     undecodable: Literal["error", "skip"] = "error"
 
     @property

@@ -12,6 +12,7 @@ from ganlab.contracts.game import Game
 from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.setting import Setting
 from ganlab.core.errors import GanlabError
+from ganlab.layers import state
 
 
 def refuse_double_backward(regularizers: Mapping[str, Regularizer]) -> None:
@@ -56,7 +57,7 @@ def compile_networks(game: Game, setting: Setting) -> None:
     compiled: Callable[[Tensor, Tensor | None], Tensor] = torch.compile(input_gradient)
 
     def without_autocast(images: Tensor, *conditions: Any) -> Tensor:
-        with torch.autocast(images.device.type, enabled=False):
+        with torch.autocast(images.device.type, enabled=False), state.passing(twice=True):
             return compiled(images, *conditions)
 
     setting.input_gradient = without_autocast

@@ -14,7 +14,21 @@ from ganlab.core import distributed
 from ganlab.data.prepare import Images
 from ganlab.engine.sampler import IndexedSampler
 
+# Share of the free memory of a GPU up to which a set is held there by itself: networks, their moments and activations
+# are most of what a run needs.
+_SHARE = 0.05
 _PIECE_BYTES = 16 * 2**20  # images are shrunk in pieces of this size, so a large batch of them takes no more memory
+
+
+def held_by_itself(size: int, free: int, budget: int) -> bool:
+    """Tell if a GPU holds a data set that nobody asked it to hold.
+
+    Args:
+        size: Bytes of the set.
+        free: Bytes of the GPU that are free.
+        budget: Bytes up to which a set is in memory and not in a file.
+    """
+    return size <= min(budget, _SHARE * free)
 
 
 class Loader:
@@ -69,7 +83,10 @@ class Loader:
             position = progress.images_consumed
             for slot in iteration.slots:
                 if slot.fresh:
-                    rows = self._own(sampler.indices(position, slot.batch)).to(self.device)
+                    rows = self._own(sampler.indices(position, slot.batch))
+                    if self.device.type == "cuda":
+                        rows = rows.pin_memory()  # as below
+                    rows = rows.to(self.device, non_blocking=True)
                     chosen = _taken(pixels, rows, iteration.image_size), labels[rows] if labels is not None else None
                     images, classes = (t.pin_memory() if pin and t is not None else t for t in chosen)
                     batch["images"].append(images)

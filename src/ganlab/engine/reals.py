@@ -109,7 +109,7 @@ class Reals:
         images, labels = self.images[self._current], self.labels[self._current]
         assert images is not None
         start = micro * (len(images) // self.accumulate)
-        images = images[start : start + size]
+        images = images[start : start + size].to(stream.device, non_blocking=True)  # where no Trainer has moved them
         if images.dtype is torch.uint8:
             channels_last = self.channels_last and images.ndim == 4
             memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -126,4 +126,6 @@ class Reals:
         if self.mirror:
             flip = stream.draw("mirror", (len(images),), "uniform") < 0.5
             images = torch.where(flip.view(-1, 1, 1, 1), images.flip(3), images)  # (B, C, H, W)
-        return Points(images, labels[start : start + size] if labels is not None else None, "real")
+        if labels is not None:
+            labels = labels[start : start + size].to(stream.device, non_blocking=True)
+        return Points(images, labels, "real")

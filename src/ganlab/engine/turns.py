@@ -19,6 +19,7 @@ from ganlab.contracts.view import View
 from ganlab.core.randomness import Stream, using
 from ganlab.engine.player_optimizers import PlayerOptimizers
 from ganlab.layers import state
+from ganlab.layers.casting import cast_once
 
 
 class Turns:
@@ -51,6 +52,7 @@ class Turns:
         self.game, self.hooks, self.setting, self.optimizers = game, hooks, setting, optimizers
         self._playing: tuple[str, ...] | None = None
         self.previous: Turn | None = None
+        self._casts_once = not compiled and not sharded
         self._holds = any(parametrize.is_parametrized(m) for m in game.modules()) and not compiled
 
     def forget(self) -> None:
@@ -80,7 +82,8 @@ class Turns:
             carried: What earlier turns left for the micro-batch, see `View`.
         """
         self._require_grad(turn.players)
-        with using(stream), state.passing(moves=False), self._weights_held(turn):
+        casts = cast_once(stream.device.type, self._casts_once)
+        with using(stream), state.passing(moves=False), self._weights_held(turn), casts:
             with self.setting.timer("data"):
                 points = reals()
             view = View(

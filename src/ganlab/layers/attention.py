@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganlab.layers import state
 from ganlab.layers.pointwise import PointwiseConv2d
 
 USUAL_HEIGHT = 64
@@ -60,22 +61,32 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
     Shape: -> (B, e, N).
     """
-    positions, channels = query.shape[2] * key.shape[2], value.shape[1]
-    if (
-        query.device.type != "cpu"
-        or positions < FUSED_FROM_WEIGHTS
-        or not query.shape[1] <= channels <= FUSED_TO_CHANNELS
-        or torch.compiler.is_compiling()
-    ):
+    if not _pays(query, key, value):
         return _written_out(query, key, value)
-    return _Fused.apply(query, key, value)
+    if not torch.compiler.is_compiling():
+        return _Fused.apply(query, key, value)
+    once = query.device.type == "cuda" and not torch.compiler.is_exporting() and not state.twice()
+    return (_fused if once else _written_out)(query, key, value)
 
 
-# From this many weights an image on they do not fit into a cache. Up to so many channels of the values the
-# fused kernel is faster (torch 2.15, one thread, N = 4096: 71 ms against 221 for 8 channels, 169 against 315
+# From this many weights an image on they do not fit into a cache of a CPU. Up to so many channels of the values the
+# fused kernel is faster there (torch 2.15, one thread, N = 4096: 71 ms against 221 for 8 channels, 169 against 315
 # for 64, 296 against 218 for 256): it wants queries as long as values, so they are filled up with zeros.
 FUSED_FROM_WEIGHTS = 2**18
 FUSED_TO_CHANNELS = 64
+# Channels that a GPU's kernels take at most, in whole multiples of 8. Written out, the weights (B, N, M) go through
+# memory several times, and under autocast in float32.
+GPU_TO_CHANNELS, GPU_MULTIPLE = 256, 8
+
+
+def _pays(query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Tell if the fused kernel is taken."""
+    channels = value.shape[1]
+    if query.shape[1] > channels:
+        return False
+    if query.device.type == "cpu":
+        return query.shape[2] * key.shape[2] >= FUSED_FROM_WEIGHTS and channels <= FUSED_TO_CHANNELS
+    return query.device.type == "cuda" and channels <= GPU_TO_CHANNELS and query.dtype is not torch.float64
 
 
 def _written_out(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -84,9 +95,11 @@ def _written_out(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def _fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    channels = value.shape[1]
+    length = channels if value.device.type == "cpu" else -(-channels // GPU_MULTIPLE) * GPU_MULTIPLE
     q, k, v = (x.transpose(1, 2).unsqueeze(1) for x in (query, key, value))  # (B, 1 head, N or M, channels)
-    filling = (0, v.shape[3] - q.shape[3])
-    out = F.scaled_dot_product_attention(F.pad(q, filling), F.pad(k, filling), v, scale=1.0)
+    q, k, v = (x if x.shape[3] == length else F.pad(x, (0, length - x.shape[3])) for x in (q, k, v))
+    out = F.scaled_dot_product_attention(q, k, v, scale=1.0)[..., :channels]
     return out.squeeze(1).transpose(1, 2)  # (B, e, N)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.core.checks import positive
+from ganlab.layers.casting import kept
 from ganlab.layers.resample import DownsampleConv2d, UpsampleConv2d
 
 GAIN = math.sqrt(2.0)
@@ -39,6 +40,9 @@ class _Equalized(nn.Module):
 
     def tensors(self) -> tuple[Tensor, Tensor | None]:
         """Weight and bias as they are used."""
+        return kept(self, self.weight, self._scaled)
+
+    def _scaled(self) -> tuple[Tensor, Tensor | None]:
         bias = self.bias if self.bias is None or self.bias_scale == 1.0 else self.bias * self.bias_scale
         return self.weight * self.scale, bias
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganlab.core.errors import one_of
+from ganlab.layers.casting import kept
 
 MODES = ("nearest", "bilinear")
 FEWEST_PIXELS = 1024  # see `_Resampling.folds`
@@ -108,7 +109,8 @@ class UpsampleConv2d(_Resampling):
         if self.mode == "bilinear" or not self.folds(images, height, width):
             return self._conv_forward(upsample(x, self.mode), weight, bias)
         # out[o] = Σᵢ x[i] (w[2i−o+P] + w[2i+1−o+P]) along each axis, so the kernel is flipped
-        kernel = self.folded_kernel(weight).flip(1, 2).permute(3, 0, 1, 2)  # (in, out, K+1, K+1)
+        kernel = kept(self, weight, lambda: self.folded_kernel(weight).flip(1, 2).permute(3, 0, 1, 2))
+        # (in, out, K+1, K+1)
         return F.conv_transpose2d(x, kernel, bias, stride=2, padding=self.kernel_size[0] // 2)
 
 
@@ -133,5 +135,6 @@ class DownsampleConv2d(_Resampling):
         images, _, height, width = x.shape
         if not self.folds(images, height // 2, width // 2):
             return F.avg_pool2d(self._conv_forward(x, weight, bias), 2)
-        kernel = 0.25 * self.folded_kernel(weight).permute(0, 3, 1, 2)  # (out, in, K+1, K+1)
+        kernel = kept(self, weight, lambda: 0.25 * self.folded_kernel(weight).permute(0, 3, 1, 2))
+        # (out, in, K+1, K+1)
         return F.conv2d(x, kernel, bias, stride=2, padding=self.padding)

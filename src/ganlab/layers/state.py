@@ -5,7 +5,7 @@ networks moves in that player's own turn, once a micro-batch. Outside of a run a
 its state moves on every forward pass in training mode.
 
 `batches`: a pass over fakes and reals at once is one over two batches. `role`: the role of the images, such as
-``real``, which layers may have in the key of their draws.
+``real``, which layers may have in the key of their draws. `twice`: the pass is compiled with its input gradient.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 _moves = True
 _sizes: tuple[int, ...] = ()
 _role = "none"
+_twice = False
 
 
 class passing:  # a class, since it surrounds every pass and a generator takes twice the calls
@@ -26,24 +27,31 @@ class passing:  # a class, since it surrounds every pass and a generator takes t
         moves: Running state is updated; otherwise it is used.
         sizes: Of the batches that the inputs are a concatenation of.
         role: That of the images.
+        twice: The pass is compiled with its input gradient, which is differentiated again.
     """
 
     def __init__(
-        self, *, moves: bool | None = None, sizes: Sequence[int] | None = None, role: str | None = None
+        self,
+        *,
+        moves: bool | None = None,
+        sizes: Sequence[int] | None = None,
+        role: str | None = None,
+        twice: bool | None = None,
     ) -> None:
-        self._set = moves, sizes, role
+        self._set = moves, sizes, role, twice
 
     def __enter__(self) -> None:
-        global _moves, _sizes, _role
-        moves, sizes, role = self._set
-        self._before = _moves, _sizes, _role
+        global _moves, _sizes, _role, _twice
+        moves, sizes, role, twice = self._set
+        self._before = _moves, _sizes, _role, _twice
         _moves = _moves if moves is None else moves
         _sizes = _sizes if sizes is None else tuple(sizes)
         _role = _role if role is None else role
+        _twice = _twice if twice is None else twice
 
     def __exit__(self, *error: object) -> None:
-        global _moves, _sizes, _role
-        _moves, _sizes, _role = self._before
+        global _moves, _sizes, _role, _twice
+        _moves, _sizes, _role, _twice = self._before
 
 
 def moves() -> bool:
@@ -59,3 +67,8 @@ def batches(x: Tensor) -> Sequence[Tensor]:
 def role() -> str:
     """Return the role of the images of the current pass; ``none`` unless the engine sets it."""
     return _role
+
+
+def twice() -> bool:
+    """Tell if the pass is compiled with its input gradient: what cannot be differentiated twice is left out."""
+    return _twice

@@ -40,6 +40,7 @@ from ganlab.runs import (
     ranks,
     run_folder,
     same_data,
+    tf32,
     trainer,
 )
 from ganlab.runs.callbacks.guard import Guard, GuardError
@@ -255,6 +256,7 @@ def _attempt(
     callbacks = around.callbacks(run, named["callback"])
     loggers = around.loggers(run, named["logger"], main)
     lightning_trainer = trainer.make(dict(config.trainer), callbacks, loggers, io, folder)
+    device = lightning_trainer.strategy.root_device
     batch_check.check(module, lightning_trainer.world_size)
     record_check.check_trainer(module, lightning_trainer)
     if checkpoint is not None:
@@ -265,15 +267,19 @@ def _attempt(
     same_data.describe(built)
     if main and before is None:
         said = [*opening.lines(built, lightning_trainer.world_size, run.progress), *messages]
-        print(terminal.folded("\n".join([*said, *trainer.crowding(lightning_trainer)])), flush=True)
+        print(
+            terminal.folded("\n".join([*said, *trainer.crowding(lightning_trainer), *tf32.said(config.tf32, device)])),
+            flush=True,
+        )
         _prepare_folder(folder, config, module.trained_on)
         run_folder.write_class_names(folder, run.class_names)
     if main:
         around.begin(loggers, named["logger"])
         ending.keep_profile(lightning_trainer.profiler, folder)  # type: ignore[attr-defined]
-    loader = experiment.loader(built, lightning_trainer.strategy.root_device)
+    loader = experiment.loader(built, device)
     try:
-        _fit_with_sentences(lightning_trainer, module, loader, checkpoint, folder)
+        with tf32.chosen(config.tf32, device):
+            _fit_with_sentences(lightning_trainer, module, loader, checkpoint, folder)
     except DivergedError as error:
         if not any(isinstance(each, Guard) and each.takes(error, lightning_trainer) for each in callbacks):
             raise
