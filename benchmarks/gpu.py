@@ -3,6 +3,7 @@
     python benchmarks/gpu.py                                 # one GPU, nine minutes, ganlab alone
     python benchmarks/gpu.py peers=FOLDER out=gpu.json       # beside the references whose checkouts are in the folder
     python benchmarks/gpu.py only=biggan_32,evaluate modes=eager,recorded
+    python benchmarks/gpu.py only=biggan_128,biggan_32 modes=eager,trials    # each choice that only a GPU decides
     python benchmarks/gpu.py cpu seconds=300                 # tiny networks on a CPU: tries the code, measures nothing
 
 Each row is a process of its own (`gpu_row.py`). Several build and warm up side by side; one at a time is timed, while
@@ -19,7 +20,9 @@ build.
 
 Options: device (cuda or cpu), peers, out (gpu.json), seconds (540), reserve (150: of them for what comes last, the
 evaluation and whole runs), beside (4: processes), memory (GiB that they may take together; 70), only (names of works),
-modes (of ganlab: eager, recorded, compiled, recorded and compiled).
+modes (of ganlab: eager, recorded, compiled, recorded and compiled; and, where they are named, ways to choose between,
+beside eager: tf32, no tf32, one pass, two passes, data on the host, contiguous, casts a pass, attention written out,
+unfolded, compiled max-autotune; trials are all of these).
 """
 
 from __future__ import annotations
@@ -88,6 +91,21 @@ MODES: dict[str, tuple[str, ...]] = {
     "compiled": ("recorded=false", "compile=true"),
     "recorded and compiled": (RECORDED, "compile=true"),
 }
+# Ways that a GPU is to choose between, each beside the mode of its first word; they are played where ``modes`` names
+# them. Those without options are changes of `gpu_row.py`.
+TRIALS: dict[str, tuple[str, ...]] = {
+    "tf32": ("recorded=false", "tf32=true"),
+    "no tf32": ("recorded=false", "tf32=false"),
+    "one pass": ("recorded=false", "game.one_pass=true"),
+    "two passes": ("recorded=false", "game.one_pass=false"),
+    "data on the host": ("recorded=false", "data.on_device=false"),
+    "contiguous": ("recorded=false", "channels_last=false"),
+    "casts a pass": ("recorded=false",),
+    "attention written out": ("recorded=false",),
+    "unfolded": ("recorded=false",),
+    "compiled max-autotune": ("recorded=false", "compile=max-autotune-no-cudagraphs"),
+}
+FLOAT32 = ("tf32", "no tf32")  # trials that concern it
 ORDER = (
     ("eager", "fp32"), ("recorded", "fp32"), ("eager", "bf16"), ("recorded", "bf16"), ("recorded and compiled", "bf16"),
     ("compiled", "bf16"), ("recorded and compiled", "fp32"), ("compiled", "fp32"),
@@ -111,7 +129,7 @@ def rows(device: str, peers: Path | None, only: Sequence[str] = (), modes: Seque
     found: list[Row] = [{"work": "peak", "kind": "peak", "side": "torch", "mode": "matrix products", "precision": ""}]
     for decides in (True, False):
         works = {name: work for name, work in WORKS.items() if work.decides == decides}
-        for side, mode, precision in _ways():
+        for side, mode, precision in _ways(modes):
             for name, work in works.items():
                 checkout = None if peers is None else peers / work.checkout
                 if side == "reference" and (checkout is None or not checkout.is_dir()):
@@ -120,7 +138,7 @@ def rows(device: str, peers: Path | None, only: Sequence[str] = (), modes: Seque
                     continue
                 if side == "ganlab" and modes and mode not in modes:
                     continue
-                words = MODES[mode] if side == "ganlab" else ()
+                words = {**MODES, **TRIALS}[mode] if side == "ganlab" else ()
                 width, batch = work.tiny if tiny else (work.width, work.batch)
                 found.append({
                     "work": name, "kind": "iteration", "side": side, "mode": mode, "precision": precision,
@@ -139,9 +157,10 @@ def rows(device: str, peers: Path | None, only: Sequence[str] = (), modes: Seque
     return [{**row, "device": device, "seconds": seconds, "status": "waiting"} for row in chosen]
 
 
-def _ways() -> Iterator[tuple[str, str, str]]:
+def _ways(modes: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     yield from (("reference", "eager", precision) for precision in ("fp32", "fp16"))
     yield from (("ganlab", mode, precision) for mode, precision in ORDER)
+    yield from (("ganlab", mode, "fp32" if mode in FLOAT32 else "bf16") for mode in TRIALS if mode in modes)
 
 
 @dataclass
@@ -377,7 +396,9 @@ def main(words: list[str]) -> int:
         else:
             raise SystemExit(__doc__)
     only, modes = ([name for name in options[key].split(",") if name] for key in ("only", "modes"))
-    for names, known in ((only, {*WORKS, *JOBS, "evaluate", "peak"}), (modes, set(MODES))):
+    if "trials" in modes:
+        modes = [*modes, *TRIALS]
+    for names, known in ((only, {*WORKS, *JOBS, "evaluate", "peak"}), (modes, {*MODES, *TRIALS, "trials"})):
         if unknown := [name for name in names if name not in known]:
             raise SystemExit(f"There is no {', '.join(unknown)}: take some of {', '.join(sorted(known))}.")
     chosen = rows(options["device"], Path(options["peers"]).resolve() if options["peers"] else None, only, modes)

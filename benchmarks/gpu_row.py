@@ -6,6 +6,7 @@ JSON to the output that it was started with; whatever else is printed goes to it
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import statistics
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,21 @@ from torch.utils.flop_counter import flop_registry
 
 from ganlab.bench.iteration import synchronize
 from ganlab.core import memory
+from ganlab.runs import tf32
 
 Row = dict[str, Any]
 Iterate = Callable[[], Any]
 Timed = Callable[[], Row]  # what is left to do when the row is ready
 WARM_UP = 3
 PROFILED = 3  # iterations
+
+
+# trials that are no options of a run: a name of a module, and what is there instead
+TRIALS: dict[str, tuple[str, str, Any]] = {
+    "casts a pass": ("ganlab.engine.turns", "cast_once", lambda *_: nullcontext()),
+    "attention written out": ("ganlab.layers.attention", "GPU_TO_CHANNELS", 0),
+    "unfolded": ("ganlab.layers.resample", "FEWEST_PIXELS", 2**62),
+}
 
 
 def peak(row: Row) -> tuple[Row, Timed]:
@@ -116,6 +127,11 @@ def sides(row: Row) -> tuple[Iterate, int]:
     reference, words, bf16 = row["side"] == "reference", row["words"], row["precision"] == "bf16"
     width, batch, device = row["width"], row["batch"], row["device"]
     networks: tuple[nn.Module, ...]
+    if row["mode"] in TRIALS:
+        module, name, instead = TRIALS[row["mode"]]
+        setattr(importlib.import_module(module), name, instead)
+    if choice := [word.removeprefix("tf32=") == "true" for word in words if word.startswith("tf32=")]:
+        tf32.chosen(choice[0], torch.device(device)).__enter__()  # the process ends with the row
     if row["script"] == "peers":
         import peers
 

@@ -63,7 +63,7 @@ WRONG = {
     "train accumulate=1.5": "accumulate must be a whole number, got 1.5.",
     "train sync_batch_norm=3": "sync_batch_norm must be true or false, got 3.",
     "train channels_last=maybe": "channels_last must be true or false",
-    "train compile=2": "compile must be true or false",
+    "train compile=2": "compile must be true or false or max-autotune-no-cudagraphs, got 2",
     "train recorded=maybe": "recorded must be true or false or auto, got 'maybe'",
     "train recorded=true trainer.accelerator=cpu": "this run is on the cpu: take recorded=auto",
     "train state_updates=never": "state_updates must be one of own_turn, every_forward, got 'never'.",

@@ -203,7 +203,7 @@ COMPLETED = {
     ("train", "optimizer/generator=sgd", "optimizer.generator.mo"): ["optimizer.generator.momentum="],
     ("train", "trainer.prec"): ["trainer.precision="],
     ("train", "trainer.strat"): [],
-    ("train", "compile="): ["compile=true", "compile=false"],
+    ("train", "compile="): ["compile=true", "compile=false", "compile=max-autotune-no-cudagraphs"],
     ("train", "--c"): ["--cfg"],
     ("train", "loss=nothing", "loss."): [],
     ("show", "reg", "vi"): ["vib"],

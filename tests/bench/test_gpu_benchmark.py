@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -154,6 +155,21 @@ def test_goals_come_first_and_references_only_with_their_checkouts(gpu: Any, tmp
     assert {row["side"] for row in found[5:]} == {"ganlab"}
     assert next(row["work"] for row in found if row.get("last")) == "evaluate"
     assert not any("recorded=true" in row.get("words", ()) for row in gpu.rows("cpu", None))
+
+
+def test_trials_are_played_where_they_are_named_and_change_what_is_there(
+    gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    changes = importlib.import_module("gpu_row").TRIALS
+    for module, name, _ in changes.values():
+        assert hasattr(importlib.import_module(module), name)
+    assert {name for name, words in gpu.TRIALS.items() if words == ("recorded=false",)} == set(changes)
+    assert not {row["mode"] for row in gpu.rows("cuda", None)} & set(gpu.TRIALS)
+    found = [row for row in gpu.rows("cuda", None, ["biggan_32"], ["eager", "tf32", "unfolded"]) if row.get("words")]
+    assert [(row["mode"], row["precision"]) for row in found] == [
+        ("eager", "fp32"), ("eager", "bf16"), ("tf32", "fp32"), ("unfolded", "bf16"),
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

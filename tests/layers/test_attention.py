@@ -118,14 +118,14 @@ def test_on_a_gpu_the_fused_kernel_is_given_its_inputs_as_they_are_in_multiples_
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On tensors without values: no softmax is written out, and nothing is cast."""
-    seen = []
+    seen: list[tuple[torch.dtype, int, int]] = []
     kernel = torch.nn.functional.scaled_dot_product_attention
 
-    def watched(*maps: torch.Tensor, scale: float) -> torch.Tensor:
-        seen.extend((x.dtype, x.shape[3], x.stride(3)) for x in maps)
-        return kernel(*maps, scale=scale)
+    def watched(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
+        seen.extend((x.dtype, x.shape[3], x.stride(3)) for x in (q, k, v))
+        return kernel(q, k, v, scale=scale)
 
-    monkeypatch.setattr(module.F, "scaled_dot_product_attention", watched)
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
     with FakeTensorMode(), torch.no_grad():
         maps = [
             torch.empty(2, n, c, device="cuda", dtype=dtype).transpose(1, 2) for n, c in ((64, 5), (16, 5), (16, 20))
@@ -136,10 +136,10 @@ def test_on_a_gpu_the_fused_kernel_is_given_its_inputs_as_they_are_in_multiples_
     assert seen == [(dtype, 24, 1)] * 3, "264 channels are more than a kernel takes"
 
 
-def test_filling_up_changes_nothing(always_fused: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filling_up_changes_nothing(always_fused: None) -> None:
     """The kernel as a GPU has it, on a CPU."""
     maps = _maps()
     expected = attend(*maps)
-    padded = [torch.nn.functional.pad(x.transpose(1, 2), (0, 8 - x.shape[1])).unsqueeze(1) for x in maps]
-    out = torch.nn.functional.scaled_dot_product_attention(*padded, scale=1.0)[..., :3].squeeze(1).transpose(1, 2)
+    q, k, v = (torch.nn.functional.pad(x.transpose(1, 2), (0, 8 - x.shape[1])).unsqueeze(1) for x in maps)
+    out = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=1.0)[..., :3].squeeze(1).transpose(1, 2)
     torch.testing.assert_close(out, expected)

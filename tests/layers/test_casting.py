@@ -10,12 +10,15 @@ import torch
 from support.engine import Engine, images
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganlab.games.standard import Standard
 from ganlab.layers import spectral_norm
+from ganlab.layers.attention import SelfAttention
 from ganlab.layers.casting import cast_once
 from ganlab.layers.equalized import EqualizedConv2d, EqualizedLinear
+from ganlab.layers.norm import ConditionalBatchNorm
 from ganlab.layers.resample import DownsampleConv2d, UpsampleConv2d
 from ganlab.losses.non_saturating import NonSaturating
 from ganlab.models import dcgan
@@ -118,3 +121,21 @@ def test_a_turn_casts_each_weight_once() -> None:
         made[wanted] = casts.made
     layers = [m for m in discriminator.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     assert made[False] - made[True] == sum(1 + (layer.bias is not None) for layer in layers) > 0
+
+
+def test_maps_stay_in_bf16_through_normalization_by_an_embedding_and_attention() -> None:
+    """As a GPU has it: there autocast takes the widest type of what `torch.addcmul` is given, a γ without dimensions
+    too, which this asks of every call."""
+    given = []
+
+    class Mixed(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if function is torch.addcmul:
+                given.append({x.dtype for x in args})
+            return function(*args, **(kwargs or {}))
+
+    x = torch.randn(2, 8, 4, 4, dtype=torch.bfloat16)
+    norm, attention = ConditionalBatchNorm(8, num_classes=3), SelfAttention(8)
+    with torch.autocast("cpu", torch.bfloat16), Mixed():
+        assert attention(norm(x, torch.tensor([0, 2]))).dtype is torch.bfloat16
+    assert given == [{torch.bfloat16}] * 2

@@ -30,7 +30,7 @@ class GeneralOptions:
         state_updates: When batch-norm statistics and spectral-norm vectors move.
         sync_batch_norm: Batch statistics are taken across ranks.
         channels_last: Memory format of images and convolutions.
-        compile: Compile the networks with torch.compile.
+        compile: Compile the networks with torch.compile; max-autotune-no-cudagraphs: in this mode of it.
         tf32: Products of float32 numbers on a GPU are of 10 bits: true, convolutions and matrix products; false, none;
             auto, as PyTorch has it, convolutions only.
         recorded: Record turns on the GPU as CUDA graphs and replay them. It has not been tried on a GPU yet: until then
@@ -44,7 +44,7 @@ class GeneralOptions:
     state_updates: Literal["own_turn", "every_forward"] = "own_turn"
     sync_batch_norm: bool = True
     channels_last: bool = True
-    compile: bool = False
+    compile: bool | Literal["max-autotune-no-cudagraphs"] = False
     tf32: bool | Literal["auto"] = "auto"
     recorded: bool | Literal["auto"] = "auto"
 
@@ -75,8 +75,8 @@ class DataOptions:
         dequantize: Uniform noise of one grey level: (x + u)/128 - 1, u in [0, 1), instead of x/127.5 - 1.
         held_out: Share that is never trained on, half validation and half test; null: the data's own.
         memory_budget_mib: A larger set is packed into a memory-mapped file in the user's cache.
-        on_device: Hold the set on the accelerator; auto: on a GPU, if it is in memory and at most a twentieth of what is
-            free there.
+        on_device: Hold the set on the accelerator; auto: on a GPU, if it is in memory and at most a twentieth of what
+            is free there.
         undecodable: What becomes of images that cannot be read: stop with an error, or skip them.
     """
 

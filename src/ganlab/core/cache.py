@@ -22,6 +22,17 @@ def cache_folder(chosen: str | os.PathLike[str] | None = None) -> Path:
     return Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "ganlab"
 
 
+def remove_older(folder: Path, seconds: float) -> None:
+    """Remove the files below a folder that nobody has read or written for so long."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            with suppress(OSError):
+                status = path.lstat()
+                if time.time() - max(status.st_mtime, status.st_atime) > seconds:
+                    path.unlink()
+
+
 def digest(*words: object) -> str:
     """Return a text that differs for different ``words``."""
     return hashlib.sha256(repr(words).encode()).hexdigest()[:32]

@@ -31,11 +31,15 @@ def refuse_double_backward(regularizers: Mapping[str, Regularizer]) -> None:
             )
 
 
-def compile_networks(game: Game, setting: Setting) -> None:
-    """Compile every player's modules in place, and give ``setting`` a compiled input gradient."""
+def compile_networks(game: Game, setting: Setting, mode: str | None = None) -> None:
+    """Compile every player's modules in place, and give ``setting`` a compiled input gradient.
+
+    Args:
+        mode: One of torch.compile's; None: its default.
+    """
     for player in game.players.values():
         for module in player.modules.values():
-            module.compile()  # keeps names, so checkpoints do not change
+            module.compile(mode=mode)  # keeps names, so checkpoints do not change
     setting.double_backward = False
     discriminator: Any = getattr(game, "discriminator", None)
     if discriminator is None:
@@ -54,7 +58,7 @@ def compile_networks(game: Game, setting: Setting) -> None:
         gradient: Tensor = torch.func.grad(total)(images)
         return gradient
 
-    compiled: Callable[[Tensor, Tensor | None], Tensor] = torch.compile(input_gradient)
+    compiled: Callable[[Tensor, Tensor | None], Tensor] = torch.compile(input_gradient, mode=mode)
 
     def without_autocast(images: Tensor, *conditions: Any) -> Tensor:
         with torch.autocast(images.device.type, enabled=False), state.passing(twice=True):

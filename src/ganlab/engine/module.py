@@ -43,7 +43,7 @@ class Training:
         mirror: Flip half of the real images.
         dequantize: Add uniform noise of one grey level to real pixels.
         clip: Maximal gradient norm of a player, by name.
-        compile: Compile networks and input gradients.
+        compile: Compile networks and input gradients; a text: in this mode of torch.compile.
         recorded: Record turns and play them again, see `ganlab.engine.recording`; ``auto``: where
             `ganlab.engine.record_check.check` finds that they can be.
         max_steps: Iterations of the run; below 0: unlimited.
@@ -58,7 +58,7 @@ class Training:
     mirror: bool = False
     dequantize: bool = False
     clip: Mapping[str, float] = field(default_factory=dict)
-    compile: bool = False
+    compile: bool | str = False
     recorded: bool | Literal["auto"] = False
     max_steps: int = -1
     max_kimg: float | None = None
@@ -115,8 +115,8 @@ class GameModule(L.LightningModule):
         self._kept = Kept(self.objective_names)
         if training.compile:
             refuse_double_backward(regularizers)
-            compile_networks(game, setting)
-        self.turns = Turns(game, self._hooks, setting, self.player_optimizers, compiled=training.compile)
+            compile_networks(game, setting, training.compile if isinstance(training.compile, str) else None)
+        self.turns = Turns(game, self._hooks, setting, self.player_optimizers, compiled=bool(training.compile))
         self.to_record = training.recorded is True  # decided by `ganlab.engine.record_check`
         self.unrecorded: list[str] = []  # why not, where ``auto`` asks for it on this device
         self.recordings: Recordings | None = None

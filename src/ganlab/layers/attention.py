@@ -48,7 +48,8 @@ class SelfAttention(nn.Module):
         key = F.max_pool2d(self.key(x), 2).flatten(2)  # (B, C/8, H·W/4)
         value = F.max_pool2d(self.value(x), 2).flatten(2)  # (B, C/2, H·W/4)
         attended = attend(query, key, value)  # (B, C/2, H·W)
-        return torch.addcmul(x, self.gamma, self.output(attended.unflatten(2, x.shape[2:])))  # (B, C, H, W)
+        out = self.output(attended.unflatten(2, x.shape[2:]))  # (B, C, H, W)
+        return torch.addcmul(x, self.gamma.to(x.dtype), out)  # on a GPU autocast would make it float32, as γ is
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

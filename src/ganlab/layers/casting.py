@@ -71,9 +71,10 @@ class _Casts(TorchFunctionMode):
         self._found.clear()
 
     def kept(self, key: Any, made_of: Any, make: Callable[[], Any]) -> Any:
-        found = self._found.get((*key, True)) or self._found.get((*key, torch.is_grad_enabled()))
+        graph = torch.is_grad_enabled()  # what has one serves passes without as well
+        found = self._found.get((key, True)) or self._found.get((key, graph))
         if found is None:
-            found = self._found[(*key, torch.is_grad_enabled())] = (make(), made_of)
+            found = self._found[key, graph] = (make(), made_of)
         return found[0]
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -211,7 +211,9 @@ class ConditionalBatchNorm(BatchNorm):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:  # type: ignore[override]
         shape = (*condition.shape[:1], -1, *[1] * (x.ndim - 2))
         gain, offset = self.gain(condition).view(shape), self.offset(condition).view(shape)  # (B, C, 1, 1)
-        return torch.addcmul(offset, super().forward(x), 1 + gain)
+        normal = super().forward(x)
+        # an embedding is float32 under autocast too, and would make the map float32
+        return torch.addcmul(offset.to(normal.dtype), normal, (1 + gain).to(normal.dtype))
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from ganlab.runs import (
     around,
     checkpoint_check,
     checkpoints,
+    compiled_code,
     ending,
     fine_tuning,
     inherited,
@@ -277,6 +278,8 @@ def _attempt(
         around.begin(loggers, named["logger"])
         ending.keep_profile(lightning_trainer.profiler, folder)  # type: ignore[attr-defined]
     loader = experiment.loader(built, device)
+    if config.compile:
+        compiled_code.keep()
     try:
         with tf32.chosen(config.tf32, device):
             _fit_with_sentences(lightning_trainer, module, loader, checkpoint, folder)
