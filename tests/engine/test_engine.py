@@ -45,6 +45,7 @@ from ganlab.games.standard import Standard
 from ganlab.layers import spectral_norm
 from ganlab.losses.hinge import Hinge
 from ganlab.losses.non_saturating import NonSaturating
+from ganlab.losses.relativistic import Relativistic
 from ganlab.models import dcgan, meg, mlp
 from ganlab.priors import Normal
 from ganlab.regularizers.drift import Drift
@@ -456,7 +457,11 @@ COMPILED: dict[str, tuple[Callable[[], Game], Callable[[], dict[str, Regularizer
     "ada": (lambda: standard(batch_norm=False), lambda: {"ada": ADA(p=0.5)}),
     "meg": (maximum_entropy, dict),
     "bigan with r1": (with_encoder, lambda: {"r1": R1(1.0)}),
-}
+    "relativistic with r1 and r2": (
+        lambda: standard(batch_norm=False, loss=Relativistic()), lambda: {"r1": R1(1.0), "r2": R2(1.0)},
+    ),
+    "sn and r1": (lambda: standard(batch_norm=False), lambda: {"sn": SpectralNormalization(), "r1": R1(1.0)}),
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -488,7 +493,8 @@ def test_compiled_networks_and_penalties_train_the_same_weights(name: str, trace
         weights[compiled] = engine.weights()
         assert distance(weights[compiled], before) > 1e-3
         assert bool(graphs()) == compiled
-    assert distance(weights[True], weights[False]) < 1e-6
+    # compiled passes do not hold parametrized weights: each iterates anew for the largest singular value
+    assert distance(weights[True], weights[False]) < (1e-3 if "sn" in name else 1e-6)
 
 
 @pytest.mark.slow
