@@ -1,4 +1,4 @@
-"""Where torch.compile keeps what it has made, so that the next run begins sooner."""
+"""The place of what torch.compile has made, which is kept so that the next run begins sooner."""
 
 from __future__ import annotations
 

@@ -277,12 +277,9 @@ def _attempt(
     if main:
         around.begin(loggers, named["logger"])
         ending.keep_profile(lightning_trainer.profiler, folder)  # type: ignore[attr-defined]
-    loader = experiment.loader(built, device)
-    if config.compile:
-        compiled_code.keep()
     try:
         with tf32.chosen(config.tf32, device):
-            _fit_with_sentences(lightning_trainer, module, loader, checkpoint, folder)
+            _fit_with_sentences(lightning_trainer, module, experiment.loader(built, device), checkpoint, folder)
     except DivergedError as error:
         if not any(isinstance(each, Guard) and each.takes(error, lightning_trainer) for each in callbacks):
             raise
@@ -301,6 +298,8 @@ def _fit_with_sentences(
     trainer: L.Trainer, module: GameModule, loader: Loader, checkpoint: Path | None, folder: Path
 ) -> None:
     handlers = {number: signal.getsignal(number) for number in stop_signals.handled_signals()}
+    if module.training_options.compile:
+        compiled_code.keep()
     try:
         trainer.fit(module, train_dataloaders=loader, ckpt_path=str(checkpoint) if checkpoint is not None else None)
     except RuntimeError as error:
