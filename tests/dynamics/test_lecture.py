@@ -87,7 +87,7 @@ def test_ganlab_says_the_same_of_the_words_that_the_page_shows(tmp_path: Path) -
     ("words", "sentence"),
     [
         (["lecture"], "one of the words table, page, scoreboard, got 'lecture'"),
-        (["page", "problem=gaussian"], "leave out problem"),
+        (["page", "problem=gaussian"], "takes no problem"),
         (["page", "out=file/page.html"], "cannot be written"),
     ],
 )

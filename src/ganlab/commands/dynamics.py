@@ -102,11 +102,13 @@ class Dynamics(Contests, Landscapes, Command):
                 f"`ganlab dynamics scoreboard` takes problems, losses, regs, rates, seeds and kimg: leave out "
                 f"{', '.join(changed)}."
             )
-        return self.score(Path(str(self.out) if self.changed(["out"]) else "scoreboard"), [*self.more, *self.points])
+        if self.out is None:
+            raise GanlabError("A scoreboard needs a folder, such as out=scoreboard.")
+        return self.score(Path(self.out if self.changed(["out"]) else "scoreboard"), [*self.more, *self.points])
 
     def _write_page(self) -> int:
         if changed := [*self.changed(["problem", "view", "iterations", "frames"]), *self.points, *self.more]:
-            raise GanlabError(f"`ganlab dynamics page` lets its reader choose: leave out {', '.join(changed)}.")
+            raise GanlabError(f"`ganlab dynamics page` lets its reader choose, and takes no {', '.join(changed)}.")
         from ganlab.dynamics import page
 
         path = Path(self.out or page.FILE) if self.changed(["out"]) else Path(page.FILE)
@@ -117,7 +119,7 @@ class Dynamics(Contests, Landscapes, Command):
 
     def _print_table(self) -> int:
         if changed := [*self.changed(["problem", "view", "iterations", "frames", "out"]), *self.points, *self.more]:
-            raise GanlabError(f"`ganlab dynamics table` has its own games: leave out {', '.join(changed)}.")
+            raise GanlabError(f"`ganlab dynamics table` has its own games, and takes no {', '.join(changed)}.")
         from ganlab.dynamics import table
 
         for title, rows in (("Published methods", table.published()), ("Installed components", table.installed())):
@@ -150,7 +152,9 @@ class Dynamics(Contests, Landscapes, Command):
     def _look(self) -> int:
         """Show what is no verdict."""
         first = {"energy": "energy.webp", "pits": "pits.png", "bounds": "bounds.png"}[self.view]
-        out = Path(str(self.out) if self.changed(["out"]) else first)
+        if self.out is None:
+            raise GanlabError(f"view={self.view} needs a file, such as out={first}.")
+        out = Path(self.out if self.changed(["out"]) else first)
         words, problem = [*self.more, *self.points], self.problem if self.changed(["problem"]) else None
         if self.view == "pits":
             if idle := [*words, *self.changed(["problem", "iterations"])]:
