@@ -18,7 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ganlab.layers.convolution import differentiated_twice
+from ganlab.layers.second_derivatives import differentiated_twice
 
 LAYERS = [(3, 16, 64), (16, 16, 64), (16, 32, 32), (64, 64, 16), (128, 256, 8), (256, 256, 4)]
 ROUNDS = 10

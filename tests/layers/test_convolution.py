@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganlab.assembly import experiment
 from ganlab.config import compose
-from ganlab.layers.convolution import differentiated_twice
+from ganlab.layers.second_derivatives import differentiated_twice
 
 NETWORKS: dict[str, Callable[[], nn.Sequential]] = {
     "straight": lambda: nn.Sequential(

@@ -13,7 +13,7 @@ from ganlab.contracts.points import Points
 from ganlab.contracts.setting import Setting
 from ganlab.contracts.turn import Objectives, Player, Turn
 from ganlab.layers import state
-from ganlab.layers.convolution import differentiated_twice
+from ganlab.layers.second_derivatives import differentiated_twice
 
 Kept = TypeVar("Kept")
 

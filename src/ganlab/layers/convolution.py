@@ -1,4 +1,4 @@
-"""Convolutions whose gradients are cheap to differentiate.
+"""Convolutions whose gradients are cheap to differentiate, for `ganlab.layers.second_derivatives`.
 
 A penalty on an input gradient differentiates a network twice. With x the input, w the kernel, * the convolution and g
 the gradient by its output, the gradients are
@@ -15,12 +15,10 @@ does the same for cuDNN.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 _backward = torch.ops.aten.convolution_backward.default
 
@@ -36,40 +34,27 @@ class _Geometry(NamedTuple):
     groups: int
 
 
-def differentiated_twice(wanted: bool = True) -> AbstractContextManager[Any]:
-    """Have the convolutions of passes inside use cheap second derivatives.
-
-    Values and gradients are torch's own up to rounding, for whatever calls ``F.conv2d``, ``F.conv_transpose2d`` and
-    those of other dimensions, in anybody's modules. Under autocast, for subclasses of tensors, and while torch.compile
-    or torch.export look at a pass, nothing changes.
-
-    Args:
-        wanted: False: nothing changes.
-    """
-    return _Mode() if wanted and not torch.compiler.is_compiling() else nullcontext()
-
-
-class _Mode(TorchFunctionMode):
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        arguments = _ARGUMENTS.get(function)
-        if arguments is not None and torch.is_grad_enabled():
-            call = arguments(*args, **(kwargs or {}))
-            x, weight, bias, geometry = call
-            plain = types or isinstance(geometry.padding, str) or torch.is_autocast_enabled(x.device.type)
-            if not plain and (x.requires_grad or weight.requires_grad):
-                return _Convolution.apply(x, weight, bias, geometry)
-        return function(*args, **(kwargs or {}))
+def convolved(function: Any, args: Any, kwargs: Any) -> Tensor | None:
+    """Return what a convolution of `FUNCTIONS` gives, or None where torch's own derivatives are to be used."""
+    x, weight, bias, geometry = FUNCTIONS[function](*args, **kwargs)
+    if isinstance(geometry.padding, str) or not (x.requires_grad or weight.requires_grad):
+        return None
+    found: Tensor = _Convolution.apply(x, weight, bias, geometry)
+    return found
 
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: _Geometry) -> Tensor:  # type: ignore[override]
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, weight)
         ctx.geometry, ctx.bias = geometry, None if bias is None else list(bias.shape)
         return torch.convolution(x, weight, bias, *geometry)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        if grad is None:
+            return None, None, None, None
         x, weight = ctx.saved_tensors
         *wanted, _ = _wanted(ctx)
         if not torch.is_grad_enabled():
@@ -85,12 +70,15 @@ class _ByInput(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, grad: Tensor, weight: Tensor, x: Tensor, geometry: _Geometry) -> Tensor:  # type: ignore[override]
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(grad, weight)
         ctx.geometry = geometry
         return _backward(grad, x, weight, None, *geometry, [True, False, False])[0]
 
     @staticmethod
-    def backward(ctx: Any, direction: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, direction: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        if direction is None:
+            return None, None, None, None
         grad, weight = ctx.saved_tensors
         by_grad, by_weight, *_ = _wanted(ctx)
         return (
@@ -106,12 +94,15 @@ class _ByWeight(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, grad: Tensor, x: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:  # type: ignore[override]
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(grad, x)
         ctx.geometry = geometry
         return _backward(grad, x, weight, None, *geometry, [False, True, False])[1]
 
     @staticmethod
-    def backward(ctx: Any, direction: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, direction: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        if direction is None:
+            return None, None, None, None
         grad, x = ctx.saved_tensors
         by_grad, by_x, *_ = _wanted(ctx)
         return (
@@ -174,7 +165,7 @@ def _each(value: Any, dimensions: int) -> list[int]:
     return values * dimensions if len(values) == 1 else values
 
 
-_ARGUMENTS = {
+FUNCTIONS = {
     torch.conv1d: _straight(1), torch.conv2d: _straight(2), torch.conv3d: _straight(3),
     torch.conv_transpose1d: _transposed(1), torch.conv_transpose2d: _transposed(2),
     torch.conv_transpose3d: _transposed(3),

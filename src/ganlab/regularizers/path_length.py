@@ -12,7 +12,7 @@ from ganlab.contracts.regularizer import Regularizer
 from ganlab.contracts.turn import Terms
 from ganlab.contracts.view import View
 from ganlab.core.checks import at_least_zero, share
-from ganlab.layers.convolution import differentiated_twice
+from ganlab.layers.second_derivatives import differentiated_twice
 from ganlab.regularizers.gradient_norm import power_of_norm
 
 

@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 
 from ganlab.config import schema
+from ganlab.core import memory
 from ganlab.core.errors import GanlabError, sentence, suggestion
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.strategy import ReplicaStrategy
@@ -57,7 +58,7 @@ def make(
     io: AtomicCheckpointIO,
     folder: Path | None = None,
 ) -> L.Trainer:
-    """A Trainer for manual optimization over an endless loader.
+    """A Trainer for manual optimization over an endless loader; on a CPU the process then keeps freed memory.
 
     Args:
         options: The ``trainer`` node.
@@ -71,6 +72,8 @@ def make(
     given = {"accelerator": "auto", "devices": 1, "num_nodes": 1, "log_every_n_steps": 50, "max_steps": -1, **options}
     accelerator, devices = _hardware(given)
     given.update(accelerator=accelerator, devices=devices)
+    if accelerator == "cpu":
+        memory.keep_freed()
     sanity_steps = given.pop("num_sanity_val_steps", 0)
     world = _count(devices, accelerator) * given["num_nodes"]
     try:
