@@ -13,6 +13,7 @@ from ganlab.dynamics import margins
 from ganlab.dynamics.contest import Coverage, coverage
 from ganlab.dynamics.margins import Margins
 from ganlab.dynamics.training import Training
+from ganlab.reports.words import counted
 from ganlab.sampling import scatter
 from ganlab.sampling.scatter import Bounds
 
@@ -56,7 +57,7 @@ class Landscape:
         """Describe it in a line of a terminal."""
         said = f"median slope {self.slope:.3g} at the samples, {self.slope_of_reals:.3g} at real points"
         if self.coverage is not None:
-            said = f"{self.coverage.modes} modes, {100 * self.coverage.good:.0f} % good, {said}"
+            said = f"{counted(self.coverage.modes, 'mode')}, {100 * self.coverage.good:.0f} % good, {said}"
         if self.beyond is not None:
             real, fake = (f"{100 * share:.0f} %" for share in self.beyond)
             said += f"; beyond the margin {real} of real points, {fake} of samples"
@@ -65,7 +66,7 @@ class Landscape:
     @property
     def caption(self) -> str:
         """Describe it below a picture."""
-        found = "" if self.coverage is None else f", {self.coverage.modes} modes"
+        found = "" if self.coverage is None else f", {counted(self.coverage.modes, 'mode')}"
         return f"iteration {self.iteration:,}{found}, slope {self.slope:.3g}"
 
 
