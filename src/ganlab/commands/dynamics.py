@@ -35,7 +35,7 @@ class Dynamics(Contests, Landscapes, Command):
 
     Args:
         problem: dirac, linear_quadratic, gaussian; or points on which networks are trained: ring, grid, gaussians,
-            swiss_roll
+            swiss_roll; null: dirac, and ring where a view trains networks
         view: verdict; or energy: the landscape that a discriminator digs while it is trained, and how samples roll in
             it; or pits: samples that roll with momentum on a fixed landscape; or bounds: slopes, norms and weights of
             discriminators that are clipped, penalised or normalized
@@ -52,7 +52,7 @@ class Dynamics(Contests, Landscapes, Command):
     """
 
     what: Annotated[Sequence[str], Word("[table|page|scoreboard]")] = ()
-    problem: str = "dirac"
+    problem: str | None = None
     view: Literal["verdict", "energy", "pits", "bounds"] = "verdict"
     iterations: Annotated[int, Range(least=100, most=10_000_000)] = 4000
     out: Annotated[str | None, PATH] = "dynamics.png"
@@ -71,15 +71,16 @@ class Dynamics(Contests, Landscapes, Command):
         from ganlab.core import registry
         from ganlab.dynamics.problems import PROBLEMS
 
-        if self.problem not in PROBLEMS and self.problem in registry.names("data"):
-            return self._trained()
+        problem = self.problem or "dirac"
+        if problem not in PROBLEMS and problem in registry.names("data"):
+            return self._trained(problem)
         if self.points:
             raise GanlabError(f"{self.points[0]} goes with view=energy, and with a problem that is trained.")
         from ganlab.dynamics import figures, laboratory, sentences
 
         if self.out is not None:  # before the study, which takes seconds
             figures.kind_of(Path(self.out))
-        found = laboratory.study(self.problem, self.more, self.iterations)
+        found = laboratory.study(problem, self.more, self.iterations)
         *lines, last = sentences.about(found)
         print("\n".join(lines))
         if self.out is not None:
@@ -127,7 +128,7 @@ class Dynamics(Contests, Landscapes, Command):
             print("\n".join(table.text(list(table.lines(rows)))), end="\n\n", flush=True)
         return 0
 
-    def _trained(self) -> int:
+    def _trained(self, problem: str) -> int:
         import torch
 
         from ganlab.dynamics import trained, training
@@ -135,13 +136,13 @@ class Dynamics(Contests, Landscapes, Command):
         out = None if self.out is None else Path(self.out)
         if out is not None and out.suffix.lower() != ".png":
             raise GanlabError(f"out must end in .png where a game is trained, got {self.out!r}.")
-        played = training.Training(training.configuration(self.problem, [*self.more, *self.points]))
+        played = training.Training(training.configuration(problem, [*self.more, *self.points]))
         found, pictures = [], []
         for look in trained.looks(played, self.iterations):
             found.append(look)
             if look.iteration in (0, self.iterations) or len(found) == trained.LOOKS // 2 + 1:
                 pictures.append(trained.picture(played, look))
-        *lines, last = trained.lines(found, played, self.problem)
+        *lines, last = trained.lines(found, played, problem)
         print("\n".join(lines))
         if out is not None:
             write([torch.cat(pictures, 2)], out)
@@ -155,10 +156,10 @@ class Dynamics(Contests, Landscapes, Command):
         if self.out is None:
             raise GanlabError(f"view={self.view} needs a file, such as out={first}.")
         out = Path(self.out if self.changed(["out"]) else first)
-        words, problem = [*self.more, *self.points], self.problem if self.changed(["problem"]) else None
+        words = [*self.more, *self.points]
         if self.view == "pits":
             if idle := [*words, *self.changed(["problem", "iterations"])]:
                 raise GanlabError(f"{idle[0]} has no effect: the landscape of view=pits stands still.")
             return self.show_pits(out)
         show = self.show_energy if self.view == "energy" else self.show_bounds
-        return show(problem, self.iterations, out, words)
+        return show(self.problem, self.iterations, out, words)
