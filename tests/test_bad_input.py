@@ -294,6 +294,7 @@ def leaves(node: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[s
             yield from leaves(value, (*path, key))
 
 
+@pytest.mark.slow
 def test_whatever_an_edited_config_holds_ends_in_a_sentence_or_works(
     copied: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,7 +77,7 @@ def moved(network: torch.nn.Module, theirs: Callable[[str], str]) -> list[torch.
 DEEP = ("huggingface_deep", "biggan_deep", "biggan_deep_32", "biggan_mybn")  # a gradient for each of many tensors
 
 
-@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.slow) if c in DEEP[:2] else c for c in CASES])
+@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.slow) if c in DEEP else c for c in CASES])
 def test_outputs_and_state_equal_those_of_the_official_network(case: str, imported: Imported) -> None:
     """Every parameter and buffer is random. In evaluation and in training mode: ‖a − b‖ ≤ 1e-5 ‖b‖ in single
     precision; in channels-last maps torch sums batch statistics plainly, see `importing`. Fixtures and converted

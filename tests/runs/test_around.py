@@ -389,6 +389,7 @@ def lightnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     registry.forget()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*no learning rate schedulers.*", "ignore:.*Experiment logs directory.*")
 def test_lightnings_own_work_by_an_entry_point(
     lightnings: None, train: Train, capfd: pytest.CaptureFixture[str], tmp_path: Path
