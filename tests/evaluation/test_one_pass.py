@@ -454,8 +454,10 @@ def test_splits_are_disjoint_and_a_larger_share_only_adds() -> None:
         assert torch.equal(torch.cat(list(rows.values())).sort().values, torch.arange(1000))
     assert set(small["test"].tolist()) <= set(large["test"].tolist())
     assert set(small["validation"].tolist()) <= set(large["validation"].tolist())
-    with pytest.raises(GanlabError, match="leaves a split empty"):
+    with pytest.raises(GanlabError, match=r"leaves a split empty: give a share between 0\.2 and 1"):
         split(10, 0.1)
+    with pytest.raises(GanlabError, match="leaves a split empty: give 0 to train"):
+        split(2, 0.9)
 
 
 def test_numbers_that_need_more_memory_than_there_is_are_refused_before_images_are_looked_at(

@@ -35,7 +35,9 @@ def test_products_are_as_asked_for_inside_and_as_before_after(
 
 
 def test_the_start_says_it_on_a_gpu_and_where_it_has_no_effect() -> None:
-    assert tf32.said("auto", CUDA) == ["tf32: as PyTorch has it, convolutions only"]
+    assert tf32.said("auto", CUDA) == ["tf32: convolutions, as PyTorch has it"]
+    with tf32.chosen(True, CUDA):  # as somebody's own code may have set it
+        assert tf32.said("auto", CUDA) == ["tf32: convolutions and matrix products, as PyTorch has it"]
     assert tf32.said(True, CUDA) == ["tf32: convolutions and matrix products"]
     assert tf32.said(False, CUDA) == ["tf32: none"]
     assert tf32.said(True, CPU) == ["tf32: no effect, the run is on the cpu"]

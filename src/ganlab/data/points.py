@@ -58,22 +58,25 @@ def _read(path: str, text: str) -> np.ndarray:
     """Return the points (N, D) of a file."""
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip(" ,;\t")]
     rows = [[cell.strip() for cell in _BETWEEN.split(line)] for _, line in lines]
-    if rows and not any(_is_number(cell) for cell in rows[0]):
-        classes = rows[0][-1] == _CLASS
-        lines, rows = lines[1:], [row[:-1] if classes else row for row in rows[1:]]
+    header = rows[0] if rows and not any(map(_is_number, rows[0])) else []
+    if header:
+        lines, rows = lines[1:], rows[1:]
     if not rows:
         raise GanlabError(f"data.path={path} has no points: give one or two numbers a line.")
-    columns = len(rows[0])
+    classes = int(header[-1:] == [_CLASS])
+    columns = len(header if classes else rows[0]) - classes
     if columns > _MOST:
         raise GanlabError(f"data.path={path} has {columns} columns, and points have one or two: leave the others out.")
+    if columns < 1:
+        raise GanlabError(f"data.path={path} has classes alone: give one or two numbers before the class.")
     for (number, line), row in zip(lines, rows, strict=True):
-        if len(row) != columns or not all(map(_is_number, row)):
-            wanted = "one number" if columns == 1 else "two numbers"
+        if len(row) != columns + classes or not all(map(_is_number, row[:columns])):
+            wanted = ("one number" if columns == 1 else "two numbers") + (" and a class" if classes else "")
             raise GanlabError(
                 f"data.path={path}: line {number} must hold {wanted}, got {shortened(line.strip())!r}; correct it, or "
                 f"remove it."
             )
-    return np.array(rows, dtype=np.float64)
+    return np.array([row[:columns] for row in rows], dtype=np.float64)
 
 
 def _is_number(cell: str) -> bool:

@@ -23,9 +23,9 @@ def split(count: int, held_out: float) -> dict[str, Tensor]:
     """
     each = int(count * held_out / 2)
     if held_out and (each == 0 or 2 * each >= count):
+        share = f"give a share between {2 / count:.2g} and 1, or 0" if count > 2 else "give 0"
         raise GanlabError(
-            f"data.held_out={held_out:g} of {count:,} images leaves a split empty: give a share between "
-            f"{min(1.0, 2 / count):.2g} and 1, or 0 to train on all of them."
+            f"data.held_out={held_out:g} of {count:,} images leaves a split empty: {share} to train on all of them."
         )
     order = torch.randperm(count, generator=randomness.generator("cpu", _SEED, "splits", count))
     rows = {"train": order[2 * each :], "validation": order[: 2 * each : 2], "test": order[1 : 2 * each : 2]}

@@ -36,6 +36,8 @@ def said(tf32: bool | str, device: torch.device) -> list[str]:
     """Return a line on what products are taken in TF32; none on a CPU where nothing was asked for."""
     if device.type != "cuda":
         return [f"tf32: no effect, the run is on the {device.type}"] if tf32 is True else []
-    if not isinstance(tf32, bool):
-        return ["tf32: as PyTorch has it, convolutions only"]
-    return [f"tf32: {'convolutions and matrix products' if tf32 else 'none'}"]
+    if isinstance(tf32, bool):
+        return [f"tf32: {'convolutions and matrix products' if tf32 else 'none'}"]
+    taken = ["convolutions"] if torch.backends.cudnn.allow_tf32 else []
+    taken += ["matrix products"] if torch.get_float32_matmul_precision() != "highest" else []
+    return [f"tf32: {' and '.join(taken) or 'none'}, as PyTorch has it"]
