@@ -54,7 +54,7 @@ def test_a_second_signal_ends_a_run_in_the_middle_of_an_iteration(
     running.signal(first)
     running.wait_for(lambda: "finishing this iteration" in running.err.read_text())
     running.signal(second)
-    code, _, err = running.end(seconds=5)
+    code, _, err = running.end()
     assert code == 128 + second
     assert "A second one stops at once." in err
     assert err.endswith("ganlab: stopped at once.\n")
@@ -115,7 +115,7 @@ def test_a_run_that_waits_for_another_machine_can_be_stopped(
     for _ in range(signals):
         running.signal(signal.SIGTERM)
         time.sleep(0.1)
-    assert running.end(seconds=5)[0] == 143
+    assert running.end()[0] == 143
 
 
 def _free_port() -> int:
