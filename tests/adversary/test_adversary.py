@@ -12,6 +12,7 @@ from support.adversaries import BATCH, Decoder, Judge, Patches, play, samples, s
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
+from torch.utils.checkpoint import checkpoint
 
 import ganlab
 from ganlab.adversary import guard
@@ -335,6 +336,94 @@ def test_gradients_of_several_devices_are_looked_at_by_their_norm(broken: float 
     expected = torch.tensor(0.0 if broken is None else 1.0)
     assert torch.equal(guard._found_by_norm(gradients), expected)
     assert torch.equal(guard._found(gradients), expected)
+
+
+class Failing(nn.Module):
+    """Raises in its forward or in its backward pass, once it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.where = Patches(), ""
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.patches.layers[:2](x)
+        if self.where == "backward":
+            first.register_hook(self._fail)
+        out: Tensor = self.patches.layers[2:](first)
+        if self.where == "forward":
+            self._fail(out)
+        return out
+
+    def _fail(self, x: Tensor) -> None:
+        self.where = ""
+        raise MemoryError("no memory is left")
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("where", ["forward", "backward"])
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize("method", ["step", "generator_loss"])
+def test_after_a_call_that_fails_it_goes_on_as_if_that_had_not_been(
+    method: str, calls: int, where: str, mixed: bool
+) -> None:
+    """With ``accumulate`` as if the iteration had not been."""
+    options: dict[str, Any] = {"reg": {"r2": {}, "lecam": {}}, "accumulate": 2, "optimizer": "adam"}
+    failing = seeded(Failing)
+    found, expected = adversary(failing, **options), adversary(seeded(Failing), **options)
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        for one in (found, expected):
+            for k in range(2):
+                one.step(samples(k), samples(k + 20))
+        if method == "step":
+            for k in range(calls - 1):
+                found.step(samples(k), samples(k))
+        with pytest.raises(MemoryError):
+            failing.where = where
+            found.step(REAL, FAKE) if method == "step" else found.generator_loss(FAKE.clone().requires_grad_())
+        assert [p.requires_grad for p in failing.parameters()] == [True] * 4
+        assert [p.grad for p in failing.parameters()] == [None] * 4
+        slopes: list[Any] = []
+        for one in (found, expected):
+            fake = FAKE.clone().requires_grad_()
+            one.generator_loss(fake).backward()
+            for k in range(2, 4):
+                one.step(samples(k), samples(k + 20))
+            slopes.append(fake.grad)
+    assert torch.equal(*slopes)
+    assert torch.equal(weights(found), weights(expected))
+
+
+class Checkpointed(nn.Module):
+    """Makes its maps anew in the backward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = Patches()
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = checkpoint(self.patches.layers, x, use_reentrant=False)
+        return found
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_checkpointed_discriminator_takes_the_same_steps(mixed: bool) -> None:
+    """Under autocast gradients of passes are summed in float32, and without checkpoints in bfloat16, of 8 bits."""
+    found = []
+    for make in (Patches, Checkpointed):
+        judge, decoder = seeded(make), seeded(Decoder)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed, cache_enabled=False):
+            play(adversary(judge, reg=["r1", "gradient_penalty"]), decoder, 2, adaptive=True)
+        found.append(weights(judge, decoder))
+    assert (found[0] - found[1]).norm() <= (2**-7 * found[0].norm() if mixed else 0)
+
+
+def test_samples_of_inference_mode_are_taken() -> None:
+    found, expected = adversary(), adversary()
+    with torch.inference_mode():
+        real, fake = REAL.clone(), FAKE.clone()
+    found.step(real, fake)
+    expected.step(REAL, FAKE)
+    assert torch.equal(weights(found), weights(expected))
 
 
 def test_autocast_and_moving_keep_it_playing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +105,30 @@ def test_passes_without_autocast_inside_have_weights_in_float32() -> None:
         assert layer(x).dtype is torch.bfloat16
         with torch.autocast("cpu", enabled=False):
             assert torch.equal(layer(x), expected)
+
+
+def test_each_thread_has_casts_of_its_own() -> None:
+    """The block that begins first ends first."""
+    layer, x = EqualizedConv2d(3, 2, 3), torch.randn(20, 3, 4, 4, dtype=torch.bfloat16)
+    begun, ended, found = threading.Event(), threading.Event(), []
+
+    def play() -> None:
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False), cast_once("cpu"):
+            begun.set()
+            ended.wait(60)
+
+    thread = threading.Thread(target=play)
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        with cast_once("cpu"):
+            thread.start()
+            begun.wait(60)
+        for _ in range(2):
+            with Casts() as casts:
+                layer(x)
+            found.append(casts.made)
+    ended.set()
+    thread.join()
+    assert found == [2, 2]
 
 
 def test_a_turn_casts_each_weight_once() -> None:

@@ -130,6 +130,15 @@ def test_autocast_and_passes_without_gradient_are_left_alone() -> None:
 TORCHS_OWN = "ConvolutionBackward0"
 
 
+@pytest.mark.parametrize("name", ["straight", "transposed", "of one dimension"])
+def test_a_map_without_a_batch_is_taken(name: str) -> None:
+    net = network(name)
+    x = torch.randn(3, *SIZES.get(name, (9, 8)), dtype=torch.float64)
+    with differentiated_twice():
+        found = by_inputs(net, x.clone(), 2)
+    torch.testing.assert_close(found, by_inputs(net, x.clone(), 2))
+
+
 def nodes(tensor: Tensor) -> set[str]:
     """The names of all nodes in the graph of a tensor."""
     names: set[str] = set()

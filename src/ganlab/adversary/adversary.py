@@ -172,7 +172,8 @@ class Adversary(nn.Module):
     def step(self, real: Tensor, fake: Tensor, condition: Any = None) -> dict[str, Tensor]:
         """Step the discriminator on real and fake samples, and return its scalars.
 
-        Nothing of it reaches the graph of ``fake``. With ``accumulate`` every k-th call steps.
+        Nothing of it reaches the graph of ``fake``. With ``accumulate`` every k-th call steps. If the discriminator
+        raises, out of memory say, the call and those that it accumulates with do not count: the next one begins anew.
 
         Args:
             real: (B, ...), floats as the networks see them.
@@ -193,9 +194,14 @@ class Adversary(nn.Module):
         if call < self.start_step:
             return {}
         micro = (call - self.start_step) % self._loop.accumulate
-        if micro == 0:
-            self._begin(call, len(fake) * self._loop.accumulate * distributed.world_size())
-        return self._loop.play(micro, (fake.detach(), real.detach(), detached(condition)))
+        try:
+            if micro == 0:
+                self._begin(call, len(fake) * self._loop.accumulate * distributed.world_size())
+            return self._loop.play(micro, (detached(fake), detached(real), detached(condition)))
+        except BaseException:
+            self.calls = call - micro
+            self._loop.restart(self._loop.progress)
+            raise
 
     def _begin(self, call: int, batch: int) -> None:
         """Begin an iteration."""
@@ -244,14 +250,13 @@ class Adversary(nn.Module):
         factor = self._factor()
         if factor == 0:
             return fake.new_zeros((), dtype=torch.float32)
+        differentiate = torch.is_grad_enabled()
         with torch.enable_grad():
-            shown = fake.detach().requires_grad_()
-            value = self._loop.term((shown, detached(real), detached(condition)))
-        if not torch.is_grad_enabled():
-            return factor * value.detach() * (1 if last_layer is None else self.adaptive)
-        slopes = torch.autograd.grad(value, shown, allow_unused=True) if value.requires_grad else (None,)
-        slope = inputs.check_slope(*slopes)
-        value = value.detach()
+            shown = detached(fake).requires_grad_()
+            value, found = self._loop.term((shown, detached(real), detached(condition)), differentiate)
+        if not differentiate:
+            return factor * value * (1 if last_layer is None else self.adaptive)
+        slope = inputs.check_slope(found)
         if self.guard is not None:
             value, slope = finite_or_zero(value, slope)
         if self.normalization is not None:
@@ -291,7 +296,6 @@ class Adversary(nn.Module):
             self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # which takes tensors as they are
         except (ValueError, KeyError) as error:
             raise GanlabError(f"The state is that of another discriminator or optimizer: {sentence(error)}") from error
-        self.optimizer.zero_grad(set_to_none=True)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Adversary:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

@@ -54,11 +54,15 @@ class Loop:
         self._plan = plan(self.game, self.progress, batch)
 
     def restart(self, progress: Progress) -> None:
-        """Go on from another progress, with a new iteration."""
+        """Go on from a progress with a new iteration, and drop what an unfinished one has left."""
         self.progress = progress
         self.begin(self.accumulate)
         self._lazy.clear()
+        self.optimizers.by_player[DISCRIMINATOR].zero_grad(set_to_none=True)
+        self.optimizers.pending.forget()
+        self.game.forget()
         self.turns.forget()
+        self.turns.release()
 
     def play(self, micro: int, given: Given) -> dict[str, Tensor]:
         """Add a micro-batch to the discriminator's gradients, step after the last one, and return scalars."""
@@ -80,18 +84,28 @@ class Loop:
         self.scalars = {**{n: v for n, v in self.scalars.items() if n.startswith(GENERATOR)}, **found}
         return found
 
-    def term(self, given: Given) -> Tensor:
-        """Return the sum of the generator's terms in the iteration of the last call of `play`."""
-        micro, self._terms = self._terms, self._terms + 1
-        kept, total = Kept(set()), []
-        for slot in self._plan.slots:
-            if slot.turn.has(GENERATOR):
-                objectives = self._objectives(slot, micro, given, self._shown, kept)
-                total += [summed(terms.values()) for terms in objectives.values()]
-        self.game.forget()
-        self.turns.release()
+    def term(self, given: Given, differentiate: bool) -> tuple[Tensor, Tensor | None]:
+        """Return the sum of the generator's terms in the iteration of the last call of `play`, and its gradient.
+
+        Args:
+            given: Samples; the fakes are a leaf.
+            differentiate: False: the gradient by the fakes is not wanted. It is None, too, where there is none.
+        """
+        kept, total, slope = Kept(set()), [], None
+        try:
+            for slot in self._plan.slots:
+                if slot.turn.has(GENERATOR):
+                    objectives = self._objectives(slot, self._terms, given, self._shown, kept)
+                    total += [summed(terms.values()) for terms in objectives.values()]
+            value = torch.stack(total).sum() if len(total) > 1 else total[0]
+            if differentiate and value.requires_grad:
+                (slope,) = torch.autograd.grad(value, given[0], allow_unused=True)
+        finally:  # after the backward pass, in which checkpointed networks make their forward pass again
+            self.game.forget()
+            self.turns.release()
+        self._terms += 1
         self.scalars = {**self.scalars, **kept.means()}
-        return torch.stack(total).sum() if len(total) > 1 else total[0]
+        return value.detach(), slope
 
     def _add_gradients(self, slot: Slot, micro: int, given: Given, kept: Kept) -> None:
         objectives = self._objectives(slot, micro, given, self.progress, kept)
@@ -127,7 +141,11 @@ class Loop:
 
 def detached(given: Any) -> Any:
     """Return samples or a condition of them without graphs."""
-    return None if given is None else mapped(given, Tensor.detach)
+    return None if given is None else mapped(given, _leaf)
+
+
+def _leaf(x: Tensor) -> Tensor:
+    return x.clone() if x.is_inference() else x.detach()  # autograd keeps no tensor of torch.inference_mode
 
 
 def _same(points: Points | None) -> Points | None:

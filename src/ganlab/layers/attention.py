@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ganlab.layers import state
 from ganlab.layers.pointwise import PointwiseConv2d
+from ganlab.layers.transforms import transformed
 
 USUAL_HEIGHT = 64
 
@@ -64,9 +65,10 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """
     if not _pays(query, key, value):
         return _written_out(query, key, value)
-    if not torch.compiler.is_compiling():
+    if not transformed():
         return _Fused.apply(query, key, value)
-    once = query.device.type == "cuda" and not torch.compiler.is_exporting() and not state.twice()
+    whole = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    once = whole and query.device.type == "cuda" and not state.twice()
     return (_fused if once else _written_out)(query, key, value)
 
 

@@ -7,6 +7,7 @@ nor views. `cast_once` keeps casts for as long as weights do not change, which i
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from ganlab.layers.transforms import transformed
 
 T = TypeVar("T")
 
@@ -25,14 +28,19 @@ _PRODUCTS = frozenset({
     torch.nn.functional.linear, torch.addmm, torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__,
 })  # fmt: skip
 
-_active: _Casts | None = None
+
+class _Active(threading.local):  # as modes of torch are
+    casts: _Casts | None = None
+
+
+_active = _Active()
 
 
 def cast_once(device: str, wanted: bool = True) -> AbstractContextManager[Any]:
     """Have weights cast once inside the block, and not once a pass, where autocast is on.
 
     The gradients of several passes by one weight are then summed in the lower precision. Without autocast nothing
-    changes, nor in passes inside for which it is off.
+    changes, nor in passes inside for which it is off, or that `ganlab.layers.transforms.transformed` tells of.
 
     Args:
         device: Type of the networks' device.
@@ -48,9 +56,10 @@ def kept(owner: object, weight: Tensor, make: Callable[[], T]) -> T:
         owner: Whose it is.
         weight: It is made anew of another weight, or without a graph where this is to have one.
     """
-    if _active is None or not torch.is_autocast_enabled(weight.device.type):
+    casts = _active.casts
+    if casts is None or not torch.is_autocast_enabled(weight.device.type) or transformed():
         return make()
-    return _active.kept((id(owner), *_key(weight)), (owner, weight), make)
+    return casts.kept((id(owner), *_key(weight)), (owner, weight), make)
 
 
 class _Casts(TorchFunctionMode):
@@ -59,15 +68,13 @@ class _Casts(TorchFunctionMode):
         self._found: dict[Any, tuple[Any, Any]] = {}  # with what it was made of, so that no other has its id
 
     def __enter__(self) -> _Casts:
-        global _active
-        self._before, _active = _active, self
+        self._before, _active.casts = _active.casts, self
         super().__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        global _active
         super().__exit__(*error)
-        _active = self._before
+        _active.casts = self._before
         self._found.clear()
 
     def kept(self, key: Any, made_of: Any, make: Callable[[], Any]) -> Any:
@@ -79,6 +86,8 @@ class _Casts(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if transformed():
+            return function(*args, **kwargs)
         if not types and function in _CONVOLUTIONS:
             args = (*args[:1], *map(self._cast, args[1:]))
             kwargs = {name: value if name == "input" else self._cast(value) for name, value in kwargs.items()}

@@ -39,6 +39,8 @@ def convolved(function: Any, args: Any, kwargs: Any) -> Tensor | None:
     x, weight, bias, geometry = FUNCTIONS[function](*args, **kwargs)
     if isinstance(geometry.padding, str) or not (x.requires_grad or weight.requires_grad):
         return None
+    if x.ndim != weight.ndim:  # a map without a batch
+        return None
     found: Tensor = _Convolution.apply(x, weight, bias, geometry)
     return found
 

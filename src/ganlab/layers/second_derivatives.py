@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from ganlab.layers import convolution, rectifier
+from ganlab.layers.transforms import transformed
 
 
 def differentiated_twice(wanted: bool = True) -> AbstractContextManager[Any]:
@@ -19,7 +20,8 @@ def differentiated_twice(wanted: bool = True) -> AbstractContextManager[Any]:
     Values and gradients are torch's own up to rounding, for whatever calls ``F.conv2d``, ``F.conv_transpose2d`` and
     those of other dimensions, ``F.relu`` and ``F.leaky_relu``, in anybody's modules. A gradient that is zero because
     rectifiers have no second derivative is not computed: of a weight that a penalty does not depend on it is None.
-    Under autocast, for subclasses of tensors, and while torch.compile or torch.export look at a pass, nothing changes.
+    Under autocast, for subclasses of tensors, and in passes that `ganlab.layers.transforms.transformed` tells of,
+    nothing changes.
 
     Args:
         wanted: False: nothing changes.
@@ -33,9 +35,10 @@ class _Mode(TorchFunctionMode):
         compute = _COMPUTE.get(function)
         if compute is not None and torch.is_grad_enabled() and all(kind is Tensor for kind in types):
             x = args[0] if args else kwargs["input"]
-            found = None if torch.is_autocast_enabled(x.device.type) else compute(function, args, kwargs)
-            if found is not None:
-                return found
+            if not torch.is_autocast_enabled(x.device.type) and not transformed():
+                found = compute(function, args, kwargs)
+                if found is not None:
+                    return found
         return function(*args, **kwargs)
 
 
