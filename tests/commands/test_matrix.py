@@ -115,8 +115,8 @@ def play(cell: Cell, losses: dict[str, Any], added: dict[str, Any]) -> None:
     engine.module.make_recordable()
     if cell.added in MAKES_CONSTANTS:
         engine.play(images(BATCH * 8, 0, SHAPE))
-    evaluate = engine.module._evaluate
-    engine.module._evaluate = lambda *turn: without_host_reads(evaluate, *turn)  # type: ignore[method-assign]
+    evaluate = engine.module.evaluate
+    engine.module.evaluate = lambda *turn: without_host_reads(evaluate, *turn)  # type: ignore[method-assign]
     engine.play(images(BATCH * 8, 0, SHAPE))
     assert {player for player, _ in engine.gradients} == set(engine.game.players)
     for player, gradient in engine.gradients:

@@ -246,7 +246,7 @@ def passes(regularizers: dict[str, Regularizer], compute: Callable[[Engine], Non
     counts = {"passes": 0, "gradients": 0}
     playing: list[str] = []
     discriminator: Any = engine.game.discriminator
-    features, gradient, evaluate = discriminator.features, torch.autograd.grad, engine.module._evaluate
+    features, gradient, evaluate = discriminator.features, torch.autograd.grad, engine.module.evaluate
 
     def counted(x: Tensor, y: Tensor | None = None) -> Tensor:
         counts["passes"] += playing[-1] == "discriminator"
@@ -257,7 +257,7 @@ def passes(regularizers: dict[str, Regularizer], compute: Callable[[Engine], Non
         return gradient(*args, **kwargs)
 
     discriminator.features = counted
-    engine.module._evaluate = lambda slot, reals: (playing.append(slot.turn.players[0]), evaluate(slot, reals))[1]  # type: ignore[method-assign,func-returns-value]
+    engine.module.evaluate = lambda slot, reals: (playing.append(slot.turn.players[0]), evaluate(slot, reals))[1]  # type: ignore[method-assign,func-returns-value]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.autograd, "grad", grad)
         engine.play(images())

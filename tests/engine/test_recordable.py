@@ -25,7 +25,7 @@ WARM_UP = 4  # iterations: optimizers make their state, and lazy turns come by
 PLAYED = 3
 # the calls that this test watches; of the engine: what it logs, whose weights have gradients, and new values between an
 # evaluation and its step
-OWN = re.compile(r"^\._evaluate|^\._kept|^\.turns\._playing|^\.turns\.previous|pending\._values|\.grad\b")
+OWN = re.compile(r"^\.evaluate|^\._kept|^\.turns\._playing|^\.turns\.previous|pending\._values|\.grad\b")
 
 
 def attributes(root: object) -> dict[str, object]:
@@ -89,7 +89,7 @@ def watch(module: GameModule, monkeypatch: pytest.MonkeyPatch) -> dict[Any, list
 
         return watched
 
-    evaluate, step = alike(module._evaluate), alike(module.player_optimizers.step)
+    evaluate, step = alike(module.evaluate), alike(module.player_optimizers.step)
 
     def evaluated(slot: Any, reals: Any) -> None:
         calls.clear()
@@ -97,7 +97,7 @@ def watch(module: GameModule, monkeypatch: pytest.MonkeyPatch) -> dict[Any, list
         stage = module.stage
         drawn[slot.turn, slot.index, stage and (stage.level, stage.alpha < 1)].append(list(calls))
 
-    monkeypatch.setattr(module, "_evaluate", evaluated)
+    monkeypatch.setattr(module, "evaluate", evaluated)
     monkeypatch.setattr(module.player_optimizers, "step", step)
     return drawn
 

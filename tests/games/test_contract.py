@@ -106,7 +106,7 @@ def test_two_players_share_one_evaluation_and_each_gets_only_its_own_gradient() 
     engine = Engine(IntroVAE(encoder, generator))
     engine.iterate()
     view = View(
-        IntroVAE(encoder_before, generator_before), engine.module._hooks, engine.turns_played[0],
+        IntroVAE(encoder_before, generator_before), engine.module.turns.hooks, engine.turns_played[0],
         Stream(0, 0, 0, 0), engine.module.setting, reals=points_of(points(0)), batch=BATCH, iteration=0, images_seen=0,
     )  # fmt: skip
     expected = view.game.objective(engine.turns_played[0], view)

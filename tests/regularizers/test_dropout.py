@@ -14,7 +14,7 @@ from ganlab.contracts.regularizer import Regularizer
 from ganlab.core import randomness
 from ganlab.core.errors import GanlabError
 from ganlab.models.sngan import Discriminator
-from ganlab.regularizers.dropout import Dropout, has_dropout
+from ganlab.regularizers.dropout import Dropout
 from ganlab.regularizers.r1 import R1
 from ganlab.testing import ToyDiscriminator, check_regularizer, toy_game
 
@@ -133,15 +133,6 @@ def test_a_copy_of_the_game_and_its_regularizer_plays_alike() -> None:
     expected = play.terms()
     play.game, play.regularizers = game, regularizers
     assert play.terms() == expected
-
-
-def test_one_can_ask_whether_there_is_dropout() -> None:
-    assert not has_dropout(ToyDiscriminator())
-    assert has_dropout(nn.Sequential(nn.Dropout2d(0.1)))
-    assert not has_dropout(nn.Sequential(nn.Dropout(0.0)))
-    for rate, found in ((0.5, True), (0.0, False)):
-        Dropout(rates=(rate,)).attach(game := toy_game())
-        assert has_dropout(game.discriminator) == found
 
 
 def test_a_discriminator_without_features_is_served_at_named_modules() -> None:

@@ -23,7 +23,7 @@ Patch = pytest.MonkeyPatch
 def by_signal(number: signal.Signals) -> Callable[[Patch], Sequence[str]]:
     def arrange(monkeypatch: Patch) -> Sequence[str]:
         signal.signal(number, signal.SIG_DFL)  # the tests themselves may run under nohup
-        evaluate = GameModule._evaluate
+        evaluate = GameModule.evaluate
         done: list[int] = []
 
         def patched(self: GameModule, slot: Any, reals: Any) -> None:
@@ -32,7 +32,7 @@ def by_signal(number: signal.Signals) -> Callable[[Patch], Sequence[str]]:
                 done.append(1)
                 signal.raise_signal(number)
 
-        monkeypatch.setattr(GameModule, "_evaluate", patched)
+        monkeypatch.setattr(GameModule, "evaluate", patched)
         return []
 
     return arrange

@@ -48,8 +48,3 @@ def test_the_seeds_that_a_difference_takes_are_the_fewest(effect: float) -> None
 def test_a_tiny_difference_takes_more_seeds_than_are_asked_for() -> None:
     assert paired.seeds_for(0.01) is None
     assert paired.seeds_for(0.0) is None
-
-
-@pytest.mark.parametrize("count", [2, 3, 5, 20])
-def test_the_smallest_effect_that_seeds_find_has_the_power_asked_for(count: int) -> None:
-    assert paired.power(paired.smallest_effect(count), count) == pytest.approx(0.8, abs=1e-4)

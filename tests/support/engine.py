@@ -63,8 +63,8 @@ class Engine:
         self.module = GameModule(game, regularizers or {}, factories, setting, average or Average({}), options)
         self.module.begin()
         self.turns_played: list[Turn] = []
-        evaluate = self.module._evaluate
-        self.module._evaluate = lambda slot, reals: (self.turns_played.append(slot.turn), evaluate(slot, reals))[1]  # type: ignore[method-assign,func-returns-value]
+        evaluate = self.module.evaluate
+        self.module.evaluate = lambda slot, reals: (self.turns_played.append(slot.turn), evaluate(slot, reals))[1]  # type: ignore[method-assign,func-returns-value]
         self.gradients: list[tuple[str, Tensor]] = []
         for player, stepped in self.module.player_optimizers.by_player.items():
             stepped.register_step_pre_hook(self._recorder(player))

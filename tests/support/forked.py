@@ -74,7 +74,7 @@ def stuck_in_an_iteration() -> None:
     """The second iteration does not end, as while torch.compile works."""
     from ganlab.engine.module import GameModule
 
-    evaluate = GameModule._evaluate
+    evaluate = GameModule.evaluate
 
     def patched(self: GameModule, slot: Any, reals: Any) -> None:
         if self.progress.iteration == 1:
@@ -82,7 +82,7 @@ def stuck_in_an_iteration() -> None:
             time.sleep(600)
         evaluate(self, slot, reals)
 
-    GameModule._evaluate = patched  # type: ignore[method-assign]
+    GameModule.evaluate = patched  # type: ignore[method-assign]
 
 
 def impatient() -> None:

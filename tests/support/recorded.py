@@ -73,7 +73,7 @@ def engine_of(name: str, compile: bool = False) -> tuple[Engine, Images]:
     engine, data = cases.engine_of(replace(CASES[name], double=False, compile=compile))
     for optimizer in engine.module.player_optimizers.by_player.values():
         optimizer._optimizer_step_pre_hooks.clear()
-    engine.module._evaluate = GameModule._evaluate.__get__(engine.module)  # type: ignore[method-assign]
+    engine.module.evaluate = GameModule.evaluate.__get__(engine.module)  # type: ignore[method-assign]
     return engine, data
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from ganlab.adversary import inputs
 from ganlab.adversary.opponent import DISCRIMINATOR, GENERATOR, Opponent
 from ganlab.contracts.plan import Progress, Slot, plan
-from ganlab.contracts.points import Points, mapped
+from ganlab.contracts.points import mapped
 from ganlab.contracts.turn import Objectives
 from ganlab.core.randomness import Stream
 from ganlab.engine.player_optimizers import PlayerOptimizers
@@ -132,7 +131,7 @@ class Loop:
             stream,
             progress,
             batch=fake.shape[0],
-            reals=partial(_same, reals),
+            reals=None if reals is None else (lambda: reals),
             fakes=self.game.samples(fake, condition, "fake"),
         )
         kept.add(slot.turn, objectives, view.scalars)
@@ -146,7 +145,3 @@ def detached(given: Any) -> Any:
 
 def _leaf(x: Tensor) -> Tensor:
     return x.clone() if x.is_inference() else x.detach()  # autograd keeps no tensor of torch.inference_mode
-
-
-def _same(points: Points | None) -> Points | None:
-    return points

@@ -39,7 +39,7 @@ class PlainLoop:
             )
         if game.growth is not None:
             raise GanlabError("compare=plain is for networks of one size: leave out growth.")
-        hooked = any(found for name, found in vars(module._hooks).items() if name != "during")
+        hooked = any(found for name, found in vars(module.turns.hooks).items() if name != "during")
         if hooked or module.setting.every_forward or options.compile or options.mirror or options.dequantize:
             raise GanlabError(
                 "compare=plain compares the bare game: leave out regularizers with terms (reg=none or reg=sn), "

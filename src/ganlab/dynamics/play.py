@@ -121,14 +121,9 @@ class Play:
         objectives = self._objectives(self._turns, turn)
         self._turns.backward(objectives)
         self.optimizers.gradients(turn)
-        parts = []
-        for player, group in self.optimizers.parameters.items():
-            for p in group:
-                has = turn.has(player) and p.grad is not None
-                parts.append(p.grad.reshape(-1).clone() if has else torch.zeros_like(p).reshape(-1))  # type: ignore[union-attr]
-                p.grad = None
+        found = self.optimizers.taken(turn)
         self.restore()
-        return torch.cat(parts)
+        return found
 
     def traced(self, turn: Turn, weights: Tensor) -> Tensor:
         """Return what `gradient` does at ``weights`` (P,), as a function of them that can be traced.
@@ -162,7 +157,7 @@ class Play:
 
     def _objectives_of(self, turns: Turns, slot: Slot, reals: Reals) -> Any:
         stream, size = Quadrature("dynamics"), slot.batch
-        points = (lambda: reals.points(0, size, stream, torch.float64)) if slot.turn.reals else _none
+        points = (lambda: reals.points(0, size, stream, torch.float64)) if slot.turn.reals else None
         _, objectives = turns.objectives(slot.turn, stream, self.progress, batch=size, reals=points)
         return objectives
 
@@ -175,7 +170,3 @@ class Play:
     def _real_batches(self, slots: Any) -> Reals:
         count = max(1, sum(slot.fresh for slot in slots))
         return Reals({"images": [self._reals] * count, "labels": [None] * count}, channels_last=False)
-
-
-def _none() -> None:
-    """Return the real points of a turn that has none."""

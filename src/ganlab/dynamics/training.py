@@ -141,7 +141,7 @@ class Training:
         parts = accumulate * (1 if self.game.update == "alternating" else slot.turn.repeat)
         for micro in range(accumulate):
             stream = Stream(self.config.seed, self.progress.images_seen, slot.index, micro)
-            points = partial(reals.points, micro, size, stream, torch.float32) if slot.turn.reals else _none
+            points = partial(reals.points, micro, size, stream, torch.float32) if slot.turn.reals else None
             _, objectives = self._turns.objectives(
                 slot.turn, stream, self.progress, batch=size, reals=points, carried=reals.carried[micro]
             )
@@ -190,7 +190,3 @@ def _passed(network: Any, *inputs: Tensor) -> Tensor:
             return torch.cat([network(*part) for part in zip(*(one.split(_BATCH) for one in inputs), strict=True)])
     finally:
         network.train(was_training)
-
-
-def _none() -> None:
-    """Return the real points of a turn that has none."""

@@ -68,9 +68,9 @@ class VectorField:
 
     def __init__(self, module: GameModule, batch: Batch) -> None:
         self._module, self._batch = module, batch
-        self._trained = module.player_optimizers.parameters
-        self._parameters = [p for parameters in self._trained.values() for p in parameters]
-        self.sizes = {player: sum(p.numel() for p in parameters) for player, parameters in self._trained.items()}
+        trained = module.player_optimizers.parameters
+        self._parameters = [p for parameters in trained.values() for p in parameters]
+        self.sizes = {player: sum(p.numel() for p in parameters) for player, parameters in trained.items()}
         self.weights = torch.cat([p.detach().reshape(-1) for p in self._parameters])
         self._state: list[tuple[Tensor, Tensor]] = []
 
@@ -100,24 +100,14 @@ class VectorField:
                     continue
                 seen.add(slot.turn)
                 module.turns.forget()  # weights may have changed
-                module._evaluate(slot, reals)
+                module.evaluate(slot, reals)
                 module.player_optimizers.gradients(slot.turn)
                 share = 1.0 if module.game.owns(slot.turn) else 1 / slot.turn.every
-                found.add_(self._taken(slot.turn), alpha=share)
+                found.add_(module.player_optimizers.taken(slot.turn), alpha=share)
                 self._restore()
         finally:
             self._set(self.weights)
         return found
-
-    def _taken(self, turn: Turn) -> Tensor:
-        """Return the gradients (P,) that the turn's players have, which lose them."""
-        parts = []
-        for player, parameters in self._trained.items():
-            for p in parameters:
-                has = turn.has(player) and p.grad is not None
-                parts.append(p.grad.reshape(-1) if has else torch.zeros_like(p).reshape(-1))  # type: ignore[union-attr]
-                p.grad = None
-        return torch.cat(parts)
 
     @torch.no_grad()
     def _set(self, weights: Tensor) -> None:

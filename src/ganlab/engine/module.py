@@ -275,9 +275,9 @@ class GameModule(L.LightningModule):
     def _play(self, slots: Sequence[Slot], reals: Reals, kept: Kept) -> None:
         """Play turns, of which `kept` keeps the scalars."""
         self._kept = kept
-        RULES[self.game.update](slots, reals, self._evaluate, self.player_optimizers)
+        RULES[self.game.update](slots, reals, self.evaluate, self.player_optimizers)
 
-    def _evaluate(self, slot: Slot, reals: Reals) -> None:
+    def evaluate(self, slot: Slot, reals: Reals) -> None:
         """Add the gradients of a turn's players to their parameters' ``.grad``."""
         options, turn = self.training_options, slot.turn
         if slot.fresh:
@@ -290,7 +290,7 @@ class GameModule(L.LightningModule):
             key = (self.draw_seed, self.progress.images_seen, slot.index, micro)
             stream = Stream(*key, device=self.device, generators=generators)
             dtype = cast(torch.dtype, self.dtype)
-            points = partial(reals.points, micro, local, stream, dtype) if turn.reals else _none
+            points = partial(reals.points, micro, local, stream, dtype) if turn.reals else None
             view, objectives = self.turns.objectives(
                 turn, stream, self.progress, batch=local, reals=points, carried=reals.carried[micro]
             )
@@ -338,7 +338,3 @@ def _way(stage: Stage) -> tuple[int, bool]:
 def _other_tensors(before: Stage, stage: Stage) -> bool:
     """Tell if turns of a stage read or write other tensors than those of the stage before."""
     return (*_way(before), before.phase) != (*_way(stage), stage.phase)
-
-
-def _none() -> None:
-    """Return the real images of a turn that has none."""

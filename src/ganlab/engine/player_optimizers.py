@@ -167,6 +167,16 @@ class PlayerOptimizers:
                     hook.call(hook.player, gradients[hook.player])
         return gradients
 
+    def taken(self, turn: Turn) -> Tensor:
+        """Return the gradients (P,) of all players' weights, 0 for those whose turn it is not, and drop them."""
+        parts = []
+        for player, parameters in self.parameters.items():
+            for p in parameters:
+                own = p.grad if turn.has(player) else None
+                parts.append((torch.zeros_like(p) if own is None else own).reshape(-1))
+                p.grad = None
+        return torch.cat(parts)
+
     def _step(self, turn: Turn, final: bool, origin: Mapping[str, Sequence[Tensor]]) -> None:
         if turn.name != MAIN:
             self._complete(turn)

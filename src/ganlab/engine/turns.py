@@ -66,7 +66,7 @@ class Turns:
         progress: Progress,
         *,
         batch: int,
-        reals: Callable[[], Points | None],
+        reals: Callable[[], Points] | None,
         fakes: Points | None = None,
         carried: dict[str, Tensor] | None = None,
     ) -> tuple[View, Objectives]:
@@ -77,7 +77,7 @@ class Turns:
             stream: Keyed randomness of the micro-batch.
             progress: That before the iteration.
             batch: Number of fakes on this rank.
-            reals: Makes the real images of the micro-batch.
+            reals: Makes the real images of the micro-batch; None: the turn has none.
             fakes: Fakes that the game does not make itself, see `View`.
             carried: What earlier turns left for the micro-batch, see `View`.
         """
@@ -85,7 +85,7 @@ class Turns:
         casts = cast_once(stream.device.type, self._casts_once)
         with using(stream), state.passing(moves=False), self._weights_held(turn), casts:
             with self.setting.timer("data"):
-                points = reals()
+                points = None if reals is None else reals()
             view = View(
                 self.game,
                 self.hooks,

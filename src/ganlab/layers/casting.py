@@ -16,14 +16,11 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from ganlab.layers import convolution
 from ganlab.layers.transforms import transformed
 
 T = TypeVar("T")
 
-_CONVOLUTIONS = frozenset({
-    torch.conv1d, torch.conv2d, torch.conv3d,
-    torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d,
-})  # fmt: skip
 _PRODUCTS = frozenset({
     torch.nn.functional.linear, torch.addmm, torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__,
 })  # fmt: skip
@@ -88,7 +85,7 @@ class _Casts(TorchFunctionMode):
         kwargs = kwargs or {}
         if transformed():
             return function(*args, **kwargs)
-        if not types and function in _CONVOLUTIONS:
+        if not types and function in convolution.FUNCTIONS:
             args = (*args[:1], *map(self._cast, args[1:]))
             kwargs = {name: value if name == "input" else self._cast(value) for name, value in kwargs.items()}
         elif not types and function in _PRODUCTS:

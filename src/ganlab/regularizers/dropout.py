@@ -81,7 +81,6 @@ class Dropout(Regularizer):
                     f"reg.dropout.places: the discriminator {type(network).__name__} has no module {place!r}."
                     f"{suggestion(place, [*modules, *ENDS])} Its modules: {', '.join(modules)}; or images, features."
                 )
-        network.drops_out = any(rate > 0 for rate in rates)  # type: ignore[assignment]
         if "features" not in self._rate_at or "features" in modules:
             self.idle_hooks = ("features",)
         elif not all(callable(getattr(network, name, None)) for name in ("features", "head")):
@@ -122,15 +121,6 @@ class _Hook:
         if not isinstance(output, Tensor):
             raise GanlabError(f"reg.dropout.places: {self.place} gives no single tensor; choose another place.")
         return drop(output, self.place, self.rate, state.role())
-
-
-def has_dropout(network: nn.Module) -> bool:
-    """Tell if two passes of ``network`` in training differ by dropout: its own, or that of ``reg=dropout``.
-
-    Regularizers are attached in the order of ``reg``: ask when a turn begins, not while attaching.
-    """
-    own = any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in network.modules())
-    return own or bool(getattr(network, "drops_out", False))
 
 
 def _last_blocks(network: nn.Module, count: int) -> tuple[str, ...]:

@@ -118,20 +118,3 @@ def seeds_for(effect: float, level: float = LEVEL) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if power(effect, middle, level) >= POWER else (middle + 1, high)
     return low
-
-
-def smallest_effect(count: int, level: float = LEVEL) -> float:
-    """Return the smallest difference, in standard deviations of the differences, that so many seeds find with a
-    probability of 80 %.
-
-    Args:
-        count: Seeds, at least 2.
-        level: Of the test.
-    """
-    low, high = 0.0, 1.0
-    while power(high, count, level) < POWER:
-        low, high = high, 2 * high
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if power(middle, count, level) >= POWER else (middle, high)
-    return high

@@ -23,7 +23,7 @@ from ganlab.runs.callbacks.stopping import Stopping
 
 def at(monkeypatch: pytest.MonkeyPatch, iteration: int, act: Callable[[], object]) -> None:
     """Do something in the middle of an iteration."""
-    evaluate = GameModule._evaluate
+    evaluate = GameModule.evaluate
     done: list[int] = []
 
     def patched(self: GameModule, slot: Any, reals: Any) -> None:
@@ -32,7 +32,7 @@ def at(monkeypatch: pytest.MonkeyPatch, iteration: int, act: Callable[[], object
             done.append(1)
             act()
 
-    monkeypatch.setattr(GameModule, "_evaluate", patched)
+    monkeypatch.setattr(GameModule, "evaluate", patched)
 
 
 @pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
