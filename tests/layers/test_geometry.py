@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from ganlab.layers.geometry import _split, doublings
+from ganlab.layers.geometry import doublings
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def test_the_nearest_of_two_sides_is_named(size: tuple[int, int], least: int) ->
     """By trying all pairs of sides up to 128."""
 
     def possible(height: int, width: int) -> bool:
-        found = _split(height, width)
-        return found is not None and found[1] >= least
+        steps = [2**count for count in range(least, 8)]
+        return any(height % s == 0 and width % s == 0 and 4 <= min(height, width) // s <= 15 for s in steps)
 
     def distance(height: int, width: int) -> int:
         return abs(height - size[0]) + abs(width - size[1])

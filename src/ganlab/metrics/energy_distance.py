@@ -49,7 +49,7 @@ class EnergyDistance(Metric):
         return {"points": StoredImages(self.limit)}
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
-        fake, real = (kept[role]["points"]["images"].flatten(1).double() for role in ("fake", "real"))  # type: ignore[index]
+        fake, real = (kept[role]["points"]["images"].flatten(1).double() for role in ("fake", "real"))
         n, m = len(fake), len(real)
         blocks = min(self.blocks, n // 2)
         block = torch.arange(n, device=fake.device) % max(1, blocks)

@@ -64,7 +64,7 @@ class KID(Metric):
         return super().memory(fake) + 16.0 * self.subsets * min(self.subset_size, fake.count)  # places, of both sets
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
-        fake, real = (kept[role]["features"]["features"] for role in ("fake", "real"))  # type: ignore[index]
+        fake, real = (kept[role]["features"]["features"] for role in ("fake", "real"))
         fewest = min(len(fake), len(real))
         if fewest < 2:
             raise GanlabError("kid needs at least two real and two generated images: raise samples.")

@@ -121,11 +121,11 @@ class Memorization(Metric):
             return {}
         found: dict[str, Tensor] = {}
         for role in ("train", "held_out", "fake"):
-            if role not in kept or not kept[role].stream.count:  # type: ignore[index]
+            if role not in kept or not kept[role].stream.count:
                 continue
-            rows = kept[role]["features"]  # type: ignore[index]
+            rows = kept[role]["features"]
             places, labels = rows["places"][: self.samples], rows["labels"][: self.samples]
-            images = kept["fake"]["images"]["images"] if role == "fake" else context.images(role, places)  # type: ignore[arg-type]
+            images = kept["fake"]["images"]["images"] if role == "fake" else context.images(role, places)
             known = labels if bool((labels >= 0).all()) else None
             found[role] = context.discriminator(images, known, role != "fake")
         boundary = (found["train"].median() + found["fake"].median()) / 2

@@ -65,7 +65,7 @@ class ModeCoverage(Metric):
         assert modes is not None
         counts, good = {}, {}
         for role in ("fake", "real"):
-            points = kept[role]["points"]["images"].flatten(1)  # type: ignore[index]
+            points = kept[role]["points"]["images"].flatten(1)
             counts[role], good[role] = assigned(points, modes, self.deviations)
         total, number = int(counts["fake"].sum()), len(modes.centres)
         found, least = int((good["fake"] > 0).sum()), found_again(good["fake"], total)

@@ -55,7 +55,7 @@ class MSSSIM(Metric):
         return super().memory(fake) + 16.0 * self.pairs  # the members of each
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
-        rows = {role: dict(kept[role]["images"]) for role in ("fake", "real")}  # type: ignore[index]
+        rows = {role: dict(kept[role]["images"]) for role in ("fake", "real")}
         if any(bool((r["labels"] < 0).any()) for r in rows.values()):  # both by class, or neither
             for r in rows.values():
                 r["labels"] = torch.full_like(r["labels"], -1)

@@ -60,7 +60,7 @@ class PRDC(Metric):
         return {"features": StoredFeatures(self.limit)}
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
-        fake, real = (kept[role]["features"]["features"] for role in ("fake", "real"))  # type: ignore[index]
+        fake, real = (kept[role]["features"]["features"] for role in ("fake", "real"))
         if min(len(fake), len(real)) <= self.nearest:
             raise GanlabError(
                 f"prdc with nearest={self.nearest} needs more than {self.nearest} real and generated images, got "

@@ -54,7 +54,7 @@ class SlicedWasserstein(Metric):
         return super().memory(fake) + 8.0 * self.directions * min(self.limit, fake.count)
 
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
-        fake, real = (kept[role]["points"]["images"].flatten(1).double() for role in ("fake", "real"))  # type: ignore[index]
+        fake, real = (kept[role]["points"]["images"].flatten(1).double() for role in ("fake", "real"))
         along = directions(fake.shape[1], self.directions).to(fake)
         x, y = (fake @ along).T.contiguous(), (real @ along).T.contiguous()  # (directions, points)
         value = float(wasserstein(x, y).mean())

@@ -87,7 +87,7 @@ class RadialSpectrum(Metric):
     def score(self, kept: Mapping[Role, Kept], context: Context) -> Score:
         curves, errors = {}, {}
         for role in ("fake", "real"):
-            sums = kept[role]["spectrum"]  # type: ignore[index]
+            sums = kept[role]["spectrum"]
             count = sums["count"].sum()
             curves[role] = sums["sum"].sum(0) / count
             variance = (sums["square"].sum(0) / count - curves[role].square()).clamp(min=0)
