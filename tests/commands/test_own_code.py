@@ -275,10 +275,13 @@ def test_an_export_of_such_a_run_is_sampled_where_the_file_is_named(here: Path) 
     torch.testing.assert_close(exported.sample(2), run.sample(2))
 
 
-# the last, since its other file takes the place of the first one's row in the table of options, which takes seconds
-def test_a_command_that_names_the_file_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_that_names_the_file_goes_on(here: Path) -> None:
     assert cli.dispatch(["sample", "run", "code=my_file.py", "count=4"]) == 0
     assert cli.dispatch(["page", "run"]) == 0  # it builds nothing
+
+
+@pytest.mark.slow  # another process reads the options of the changed file
+def test_a_changed_file_is_taken_where_the_command_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "my_file.py").write_text(MINE.replace('"said"', '"shouted"'))
     assert cli.dispatch(["resume", "run", "code=my_file.py", "code.changed=accept", "trainer.max_steps=3"]) == 0
     assert "shouted hi" in capsys.readouterr().out

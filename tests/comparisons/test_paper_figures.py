@@ -12,9 +12,7 @@ from ganlab.comparisons import paper_figures
 from ganlab.reports.interactive import Plot, Trace
 
 
-@pytest.mark.parametrize(
-    "name", ["reg=sn", "experiment=stability_sigma_constant", "augment=ada augment.target=0.6 reg.r1.gamma=10"]
-)
+@pytest.mark.parametrize("name", ["reg=sn", "augment=ada augment.target=0.6 reg.r1.gamma=10"])
 def test_the_legend_of_many_lines_lies_inside_the_figure(name: str, tmp_path: Path) -> None:
     traces = [Trace(f"{name}{number}", [1, 2], [3, 4], place=number) for number in range(1, 13)]
     drawn = []
