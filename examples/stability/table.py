@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganlab.core import json_lines
+from ganlab.core import json_lines, run_files
 from ganlab.evaluation import scores
 from ganlab.reports import logged
 from ganlab.runs.guard.events import events
@@ -51,7 +51,7 @@ def jobs(sweep: Path) -> Iterator[tuple[str, Path]]:
     """Yield the experiment and the folder of each job that has trained."""
     for _, line in json_lines.read(sweep / "sweep.jsonl"):
         folder = sweep / Path(line["folder"]).name
-        if (folder / logged.METRICS).is_file():
+        if (folder / run_files.METRICS).is_file():
             yield line["values"]["experiment"], folder
 
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ganlab.core import run_files
 from ganlab.runs import checkpoints, run_folder
 
 # the smallest run: dcgan on the embedded digits, classes and all; an iteration takes some 15 ms
@@ -120,5 +121,5 @@ def assert_bit_equal(one: Any, other: Any, where: str = "") -> None:
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl without the speed and the memory of a process, which no two runs share."""
-    lines = [json.loads(line) for line in (folder / run_folder.METRICS).read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / run_files.METRICS).read_text().splitlines()]
     return [{k: v for k, v in line.items() if k not in ("images_per_second", "memory_mib")} for line in lines]

@@ -13,11 +13,12 @@ from ganlab.commands import COMMANDS
 from ganlab.commands.command import PATH, RUN, RUNS, Command, Flag, Passed, Word, choices, load
 from ganlab.config import catalog, presets
 from ganlab.config.schema import Option
+from ganlab.core import run_files
 from ganlab.core.errors import GanlabError
 from ganlab.core.kinds import NONE
 
 _PATHS = ("path", "dir")  # options of a run that take a file or a folder
-_MARKS = ("config.yaml", "sweep.yaml")  # in the folder of a run, and of a sweep
+_MARKS = (run_files.CONFIG, "sweep.yaml")  # in the folder of a run, and of a sweep
 _DEPTH = 3  # a run of a sweep is sweeps/DATE/JOB
 
 

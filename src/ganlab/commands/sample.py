@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from ganlab.commands.coded import Coded
 from ganlab.commands.command import PATH, RUN, Command, Only
-from ganlab.core import code_files
+from ganlab.core import code_files, run_files
 from ganlab.core.errors import GanlabError
 from ganlab.core.ranges import Filled, Range, at_least
 
@@ -204,7 +204,7 @@ class Sample(Coded, Command):
             return Path(f"{run.folder.stem}_{name}_seed{self.seed}.png")
         if self.changed(["checkpoint"]) or os.path.isfile(self.run_folder):
             name += f"_{run.checkpoint.stem}"
-        return Path(run.folder / "samples" / f"{name}_seed{self.seed}.png")
+        return Path(run.folder / run_files.SAMPLES / f"{name}_seed{self.seed}.png")
 
     def _check_out(self) -> None:
         """Refuse names of other files, and options without effect on what is written."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ganlab.comparisons import flat
-from ganlab.core import files, json_lines
+from ganlab.core import files, json_lines, run_files
 from ganlab.core.errors import GanlabError
 from ganlab.core.json_lines import is_number
 from ganlab.evaluation import scores
@@ -276,7 +276,7 @@ def _state(run: RunFacts) -> str:
     if not run.iteration:
         return UNFINISHED if run.grids or run.records else MISSING
     with suppress(OSError):
-        last = [line for _, line in json_lines.read(run.folder / run_folder.METRICS, 1)]
+        last = [line for _, line in json_lines.read(run.folder / run_files.METRICS, 1)]
         if last and isinstance(last[0], dict) and any("/" in name and v is None for name, v in last[0].items()):
             run.collapsed = run.iteration
             return COLLAPSED

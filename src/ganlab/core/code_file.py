@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ganlab.core import files, kinds
+from ganlab.core import files, kinds, run_files
 from ganlab.core.errors import GanlabError, few, sentence, suggestion
 
 _MODULE = "ganlab_code_"  # under which a file is imported, with its hash
@@ -149,7 +149,7 @@ def read(path: str | os.PathLike[str]) -> CodeFile:
     if not there.is_file():
         raise GanlabError(f"There is no file {path}." if not there.exists() else f"{path} is a folder, and no file.")
     for folder in there.resolve().parents:
-        if (folder / "config.yaml").is_file() and (folder / "checkpoints").is_dir():
+        if (folder / run_files.CONFIG).is_file() and (folder / run_files.CHECKPOINTS).is_dir():
             raise GanlabError(
                 f"{path} lies in the run folder {files.typed(folder)}, and a run folder is data, which is not run: "
                 f"look at the file, and copy it elsewhere if you trust it."

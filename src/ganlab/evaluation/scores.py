@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganlab.core import files, json_lines
+from ganlab.core import files, json_lines, run_files
 from ganlab.core.errors import GanlabError, shortened
 from ganlab.evaluation.protocol import first_difference
 from ganlab.evaluation.records import problem
 
-FILE = "evaluation.jsonl"
+FILE = run_files.EVALUATION
 Record = dict[str, Any]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganlab.core import run_files
 from ganlab.reports import pages
 from ganlab.reports.pages import Picture
 
@@ -44,7 +45,7 @@ def found(folder: Path) -> list[tuple[int, Path]]:
     """Return the grids of a run folder: iteration and file, in order."""
     return sorted(
         (int(match[1]), path)
-        for path in (folder / "samples").glob("iteration_*.png")
+        for path in (folder / run_files.SAMPLES).glob("iteration_*.png")
         if (match := _NAME.fullmatch(path.name)) and not path.parent.is_symlink()
     )
 

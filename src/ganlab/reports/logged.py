@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganlab.core import json_lines
+from ganlab.core import json_lines, run_files
 from ganlab.core.json_lines import is_number
 
-METRICS = "metrics.jsonl"
-MEASURED = "watch.jsonl"
 LINES = 4000  # that are read, evenly spread
 SPEED = "images_per_second"
 _EVENT = "event"  # a line of the guard, see `ganlab.runs.guard.events`
@@ -41,7 +39,7 @@ def read(folder: Path) -> Logged:
     """Return what was logged; lines that cannot be read, go back in training, or are events of the
     guard, are passed over."""
     try:
-        rows = [row for _, row in json_lines.read(folder / METRICS, LINES)]
+        rows = [row for _, row in json_lines.read(folder / run_files.METRICS, LINES)]
     except OSError:
         return Logged()
     iterations: list[int] = []
@@ -83,7 +81,7 @@ def measured(folder: Path) -> dict[str, list[tuple[float, float]]]:
     several measurements of a checkpoint the last one."""
     found: dict[str, dict[float, float]] = {}
     try:
-        rows = [row for _, row in json_lines.read(folder / MEASURED, LINES)]
+        rows = [row for _, row in json_lines.read(folder / run_files.MEASURED, LINES)]
     except OSError:
         return {}
     for row in filter(_has_kimg, rows):

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from ganlab.core import files
+from ganlab.core import files, run_files
 from ganlab.reports import curves, grids, pages
 from ganlab.reports.pages import Part, Picture
 
@@ -34,7 +34,7 @@ def _grids(folder: Path) -> list[Picture]:
 def command(folder: Path) -> str:
     """Return the command line of a run; empty if it is not known."""
     try:
-        words = json.loads(files.read(folder / "environment.json"))["command"]
+        words = json.loads(files.read(folder / run_files.ENVIRONMENT))["command"]
         program = Path(words[0]).name
         return shlex.join(["ganlab" if program == "__main__.py" else program, *words[1:]])  # python -m ganlab
     except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
@@ -44,7 +44,7 @@ def command(folder: Path) -> str:
 def configuration(folder: Path) -> str:
     """Return config.yaml as text, cut where it is very long; empty if it cannot be read."""
     try:
-        text = files.read(folder / "config.yaml").decode(errors="replace")
+        text = files.read(folder / run_files.CONFIG).decode(errors="replace")
     except OSError:
         return ""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n..."

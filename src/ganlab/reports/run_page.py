@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ganlab.contracts.figures import Chart
-from ganlab.core import files
+from ganlab.core import files, run_files
 from ganlab.core.json_lines import is_number
 from ganlab.evaluation import scores
 from ganlab.reports import curves, grids, interactive, logged, page, run_facts
@@ -163,7 +163,7 @@ def _constants(scalars: Mapping[str, curves.Points], measured: Mapping[str, curv
 
 def _environment(folder: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(files.read(folder / "environment.json"))
+        found = json.loads(files.read(folder / run_files.ENVIRONMENT))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

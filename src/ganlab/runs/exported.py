@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganlab.config import component
-from ganlab.core import code_files, files
+from ganlab.core import code_files, files, run_files
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.runs import choice, rebuilt
 from ganlab.runs.sampler import Sampler
@@ -261,10 +261,9 @@ def is_export(path: str | os.PathLike[str]) -> bool:
     if str(path).startswith(HUB):
         return True
     where = files.named(path, "a run folder")
-    return where.suffix in (SUFFIX, *GRAPHS) or (os.path.isfile(where / CONFIG) and not os.path.exists(where / _RUN))
-
-
-_RUN = "config.yaml"
+    return where.suffix in (SUFFIX, *GRAPHS) or (
+        os.path.isfile(where / CONFIG) and not os.path.exists(where / run_files.CONFIG)
+    )
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[Path, Path, Description, Mapping[str, Tensor]]:

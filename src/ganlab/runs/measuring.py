@@ -16,16 +16,15 @@ from ganlab.config import option_table
 from ganlab.config.configuration import Config
 from ganlab.config.schema import COMPONENT
 from ganlab.contracts.instrument import Instrument, Subject
-from ganlab.core import code_files, files, json_lines
+from ganlab.core import code_files, files, json_lines, run_files
 from ganlab.core.errors import GanlabError
 from ganlab.engine import field
 from ganlab.engine.module import GameModule
-from ganlab.reports import logged
 from ganlab.runs import checkpoint_check, checkpoints, choice, run_folder, trainer, watched
 from ganlab.runs.checkpoints import AtomicCheckpointIO
 from ganlab.runs.run import Run
 
-FILE = logged.MEASURED
+FILE = run_files.MEASURED
 Line = dict[str, Any]
 
 

@@ -10,11 +10,10 @@ from typing import Any
 
 from typing_extensions import Self
 
-from ganlab.core import code_files, json_lines
+from ganlab.core import code_files, json_lines, run_files
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import protocol as protocols
 from ganlab.evaluation import scores
-from ganlab.runs import run_folder
 
 
 class InNotebook:
@@ -95,11 +94,11 @@ class InNotebook:
             GanlabError: If the file cannot be read.
         """
         try:
-            lines = [line for _, line in json_lines.read(self.folder / run_folder.METRICS) if isinstance(line, dict)]
+            lines = [line for _, line in json_lines.read(self.folder / run_files.METRICS) if isinstance(line, dict)]
         except FileNotFoundError:
             lines = []
         except OSError as error:
-            raise GanlabError(f"{self.folder / run_folder.METRICS} cannot be read: {error.strerror}.") from error
+            raise GanlabError(f"{self.folder / run_files.METRICS} cannot be read: {error.strerror}.") from error
         return _table(lines)
 
     @property

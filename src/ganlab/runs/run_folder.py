@@ -20,12 +20,10 @@ from ganlab.config import configuration
 from ganlab.config.configuration import Config
 from ganlab.core import code_files, files, git, traceback_file
 from ganlab.core.errors import GanlabError, few
+from ganlab.core.run_files import CHECKPOINTS, CLASSES, CONFIG, ENVIRONMENT, SAMPLES
 from ganlab.runs import plain_yaml
 
-CONFIG, METRICS, ENVIRONMENT = "config.yaml", "metrics.jsonl", "environment.json"
 PROFILE = "profile.txt"
-CLASSES = "classes.json"
-CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 LOCK = ".lock"
 
 

@@ -10,6 +10,7 @@ import pytest
 from support.runs import TINY
 
 from ganlab.config import compose
+from ganlab.core import run_files
 from ganlab.core.stop_signals import WATCH
 from ganlab.runs import run_folder
 from ganlab.runs.sweeps import record, table
@@ -37,7 +38,7 @@ def sweep(tmp_path: Path) -> Sweep:
         {"iteration": 2, "kimg": 0.016, "images_per_second": 79.6},
         {"iteration": 6, "kimg": 0.048, "images_per_second": 81.4},
     ]
-    (running / run_folder.METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"iteration": 7,')
+    (running / run_files.METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"iteration": 7,')
     return found
 
 

@@ -14,13 +14,13 @@ from ganlab.contracts.callback import RunContext
 from ganlab.core import files, json_lines
 from ganlab.core.errors import GanlabError, sentence
 from ganlab.core.json_lines import is_number
+from ganlab.core.run_files import METRICS
 from ganlab.engine.module import GameModule
 from ganlab.runs.finite import DivergedError
 from ganlab.runs.guard import events, signs
 from ganlab.runs.guard.events import Event, is_event
 from ganlab.runs.guard.history import History
 from ganlab.runs.guard.signs import Sign
-from ganlab.runs.run_folder import METRICS
 
 _CALM = 4  # times guard.patience looks without a sign, after which it is a new one when it comes again
 

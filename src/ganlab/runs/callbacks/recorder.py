@@ -12,10 +12,10 @@ import torch
 
 from ganlab.contracts.callback import RunContext
 from ganlab.core import distributed, files, json_lines, memory
+from ganlab.core.run_files import METRICS
 from ganlab.engine.module import GameModule
 from ganlab.runs.finite import DivergedError, diverged
 from ganlab.runs.guard.events import EVENT
-from ganlab.runs.run_folder import METRICS
 
 
 class Recorder(L.Callback):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ganlab.core import json_lines
 from ganlab.core.json_lines import is_number
-from ganlab.runs.run_folder import METRICS
+from ganlab.core.run_files import METRICS
 
 EVENT = "event"  # the key of a line that is one: its number, from 0 on
 

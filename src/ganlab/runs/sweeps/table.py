@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ganlab.core import files
+from ganlab.core import files, run_files
 from ganlab.core.errors import GanlabError
 from ganlab.core.stop_signals import WATCH
 from ganlab.data.progress import clock
@@ -135,7 +135,7 @@ class Table:
         """Read how far a running job is."""
         folder = self.sweep.run_folder(job)
         _limit(folder / of_job.OUTPUT)
-        line = _last_line(folder / run_folder.METRICS)
+        line = _last_line(folder / run_files.METRICS)
         steps, kimg = self._length(job, folder)
         if line is None:
             return Progress(text="begins")
