@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import ganlab
@@ -69,10 +70,10 @@ def test_no_file_of_the_source_is_long() -> None:
 
 def test_no_function_of_the_source_is_long() -> None:
     found = {
-        f"{path} {node.name}"
-        for path, tree in trees()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= MOST_LINES_OF_A_FUNCTION
+        f"{file.path} {name}"
+        for file in read(SOURCE)
+        for name, lines in file.functions
+        if lines > MOST_LINES_OF_A_FUNCTION
     }
     assert found == set()
 
@@ -81,20 +82,48 @@ def test_code_outside_the_components_names_none_of_them() -> None:
     every_run = {name for kind in KINDS.values() for name in kind.always}  # declared with the kind
     known = {name for kind in KINDS for name in registry.names(kind)} - ORDINARY - every_run
     found = {
-        f"{path} {node.value}"
-        for path, tree in trees()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in known
-        if not str(path).startswith(WITH_NAMES)
+        f"{file.path} {text}"
+        for file in read(SOURCE)
+        for text in file.strings & known
+        if not str(file.path).startswith(WITH_NAMES)
     }
     assert found - NAMED == set()
 
 
-def trees(*rooms: Path) -> Iterator[tuple[Path, ast.Module]]:
-    """Yield the files of the source, or of ``rooms``, each with its path from there."""
-    for room in rooms or (SOURCE,):
-        for path in room.rglob("*.py"):
-            yield path.relative_to(room), ast.parse(path.read_text())
+@dataclass
+class File:
+    """Facts about a Python file, for which it is parsed once.
+
+    Args:
+        path: From its room.
+        functions: Names and lines.
+        strings: All texts.
+        docstrings: Of the module, classes and functions.
+        nested: Lines with a conditional inside another one.
+    """
+
+    path: Path
+    functions: list[tuple[str, int]] = field(default_factory=list)
+    strings: set[str] = field(default_factory=set)
+    docstrings: list[str] = field(default_factory=list)
+    nested: list[int] = field(default_factory=list)
+
+
+@cache
+def read(room: Path) -> list[File]:
+    found = []
+    for path in room.rglob("*.py"):
+        found.append(file := File(path.relative_to(room)))
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                file.strings.add(node.value)
+            elif isinstance(node, ast.FunctionDef):
+                file.functions.append((node.name, (node.end_lineno or 0) - node.lineno + 1))
+            elif isinstance(node, ast.IfExp) and sum(isinstance(part, ast.IfExp) for part in ast.walk(node)) > 1:
+                file.nested.append(node.lineno)
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and (text := ast.get_docstring(node)):
+                file.docstrings.append(text)
+    return found
 
 
 def test_no_file_holds_the_marks_of_a_conflict() -> None:
@@ -109,22 +138,16 @@ def test_no_file_holds_the_marks_of_a_conflict() -> None:
 
 
 def test_no_conditional_lies_inside_another_one() -> None:
-    nested = [
-        f"{path.name}: line {node.lineno}"
-        for path, tree in trees(SOURCE, TESTS)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.IfExp) and sum(isinstance(part, ast.IfExp) for part in ast.walk(node)) > 1
-    ]
+    nested = [f"{file.path}: line {line}" for file in (*read(SOURCE), *read(TESTS)) for line in file.nested]
     assert nested == []
 
 
 def test_docstrings_begin_with_a_verb_or_a_name() -> None:
     questions = ("How", "What", "When", "Where", "Whether", "Which", "Who", "Whose", "Why")
     found = [
-        f"{path.name}: {text.splitlines()[0]}"
-        for path, tree in trees(SOURCE, TESTS)
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and (text := ast.get_docstring(node))
+        f"{file.path}: {text.splitlines()[0]}"
+        for file in (*read(SOURCE), *read(TESTS))
+        for text in file.docstrings
         if text.startswith(tuple(f"{word} " for word in questions))
     ]
     assert found == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from support.wrong import WRONG
 
 from ganlab.assembly import experiment
 from ganlab.config import catalog, command_line, compose, presets
-from ganlab.core import kinds, registry
+from ganlab.core import cache, kinds, registry
 from ganlab.core.errors import GanlabError
 from ganlab.evaluation import protocol
 from ganlab.runs import trainer
@@ -82,7 +83,9 @@ def escaped(count: int, seed: int) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _elsewhere(tables: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written where the user is; the tables of options, which take seconds to make, are copied."""
+    shutil.copytree(cache.cache_folder() / "options", tmp_path / "cache/options")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
 
