@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from ganlab.core.errors import GanlabError
 from ganlab.core.randomness import Stream
-from ganlab.priors import Normal, Truncated, Uniform, truncate
+from ganlab.priors import Mixture, Normal, Truncated, Uniform, truncate
 
 COUNT, DIM = 20_000, 50  # 1e6 numbers: a standard error of 1e-3 standard deviations
 
@@ -21,7 +21,7 @@ def draw(prior: Any, seed: int = 0, batch: int = COUNT, dim: int = DIM) -> Tenso
 
 
 def test_every_prior_gives_float32_of_the_asked_shape_from_the_key_alone() -> None:
-    for prior in (Normal(), Uniform(), Truncated()):
+    for prior in (Normal(), Uniform(), Truncated(), Mixture()):
         torch.manual_seed(1)
         first = draw(prior, batch=3, dim=7)
         torch.manual_seed(2)
@@ -80,6 +80,45 @@ def test_truncated_is_finite_for_any_uniform_number(threshold: float) -> None:
     assert 0 < high <= threshold
 
 
+def test_a_mixture_has_one_component_a_sample_all_alike_and_noise_beside_it() -> None:
+    """Counts of 20,000 / K are binomial: within 5 standard deviations. The code's numbers have the second moment 1."""
+    components = 40
+    z = draw(Mixture(components, std=0.5))
+    code, noise = z[:, :components], z[:, components:]
+    assert ((code != 0).sum(1) == 1).all()
+    assert_close(code.amax(1), torch.full((COUNT,), math.sqrt(components)))
+    counts = (code != 0).sum(0).double()
+    deviation = math.sqrt(COUNT / components * (1 - 1 / components))
+    assert (counts - COUNT / components).abs().max() < 5 * deviation
+    assert_close(code.square().mean().item(), 1.0)
+    assert abs(noise.mean().item()) < 5e-3
+    assert_close(noise.std().item(), 0.5, rtol=1e-2, atol=0)
+    of_components = torch.stack([noise[code[:, k] != 0].mean() for k in range(components)])
+    assert of_components.abs().max() < 5 * 0.5 / math.sqrt(10 * 0.8 * COUNT / components), "noise knows no component"
+
+
+def test_a_mixture_keeps_half_of_the_latents_for_its_components_unless_told() -> None:
+    z = draw(Mixture(), batch=100)
+    assert ((z[:, : DIM // 2] != 0).sum(1) == 1).all()
+    assert (z[:, DIM // 2 :] != 0).all()
+
+
+@pytest.mark.parametrize("components", [1, 3, 1000, 1024, 16_777_215])
+def test_the_largest_uniform_number_is_the_last_component(components: int) -> None:
+    """K (1 - 2^-24) rounds to less than K."""
+
+    def largest(purpose: str, shape: Any, distribution: str) -> Tensor:
+        return torch.full(tuple(shape), 1 - 2.0**-24)
+
+    z = Mixture(components)(largest, 1, components + 1)
+    assert z[0, components - 1] > 0
+
+
+def test_a_mixture_without_numbers_for_its_noise_says_what_to_set() -> None:
+    with pytest.raises(GanlabError, match=r"latent_dim is 16 with prior\.components=16: set generator.latent_dim=32"):
+        draw(Mixture(16), dim=16)
+
+
 def test_truncating_a_prior_gives_it_given_that_no_number_exceeds_the_threshold() -> None:
     assert truncate(Normal(), 0.7) == Truncated(0.7)
     assert truncate(Normal(scale=2.0), 0.5) == Truncated(threshold=0.25, scale=2.0)
@@ -109,11 +148,13 @@ def test_a_prior_that_cannot_be_truncated_says_so() -> None:
         (Uniform, {"low": 1.0}, "high must be above low"),
         (Uniform, {"high": float("inf")}, "both finite"),
         (Truncated, {"threshold": -0.5}, "threshold must be finite and positive"),
+        (Mixture, {"components": 0}, "components must be at least 1"),
+        (Mixture, {"std": 0.0}, "std must be finite and positive"),
         (Truncated, {"scale": float("nan")}, "scale must be finite and positive"),
     ],
 )
 def test_numbers_out_of_range_are_refused(
-    prior: type[Normal] | type[Truncated] | type[Uniform], options: dict[str, Any], message: str
+    prior: type[Normal] | type[Truncated] | type[Uniform] | type[Mixture], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         prior(**options)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlab.core.checks import positive
+from ganlab.core.checks import at_least, positive
 from ganlab.core.errors import GanlabError
 from ganlab.core.randomness import Distribution
 
@@ -111,6 +111,53 @@ class Truncated:
     def truncated(self, threshold: float) -> Truncated:
         positive("threshold", threshold)
         return replace(self, threshold=min(threshold / self.scale, self.threshold))
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A mixture of K normal distributions of equal weights, whose means a generator learns.
+
+    z = [sqrt(K) e_k, std * epsilon]        k ~ U{1, ..., K}, epsilon ~ N(0, I)
+
+    e_k is the k-th unit vector; it fills the first K numbers of z, and epsilon the others. A layer with the weights
+    [V, W] makes sqrt(K) v_k + std * W epsilon of it: normal distributions around the columns of V. So samples may lie
+    in places that nothing connects, while a continuous function of one normal distribution bridges them.
+
+    Source: DeLiGAN, Gurumurthy et al. 2017 (arXiv:1706.02071), where z = mu_k + sigma_k epsilon with learned mu_k and
+    sigma_k; here all components share W. As an input it is InfoGAN's categorical code beside noise (Chen et al. 2016,
+    arXiv:1606.03657), without the term for its information. The factor sqrt(K) is ours: each number of the code has the
+    second moment 1, as one of N(0, 1) has.
+
+    Args:
+        components: K, at least 1 and below ``generator.latent_dim``; null: half of it, rounded down.
+        std: Standard deviation of epsilon's numbers; positive. Small beside 1, a component begins as one place.
+
+    Raises:
+        ValueError: If a number is out of range.
+        GanlabError: When called, if no number of z is left for epsilon.
+    """
+
+    components: int | None = None
+    std: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.components is not None:
+            at_least("components", self.components, 1)
+        positive("std", self.std)
+
+    def __call__(self, draw: Draw, batch: int, dim: int) -> Tensor:
+        count = dim // 2 if self.components is None else self.components
+        if count >= dim:
+            raise GanlabError(
+                f"prior=mixture needs more latents than components, and generator.latent_dim is {dim} with "
+                f"prior.components={count}: set generator.latent_dim={count + 16}, say."
+            )
+        noise = self.std * draw(PURPOSE, (batch, dim - count), "normal")
+        # A float32 U[0, 1) is at most 1 - 2^-24, and its product with K rounds to a number below K: the largest one is
+        # at most 2^-23 K away from K, and the exact product at least half of that.
+        component = (count * draw("component", (batch, 1), "uniform")).long()  # (B, 1)
+        code = noise.new_zeros(batch, count)
+        return torch.cat([code.scatter_(1, component, math.sqrt(count)) if count else code, noise], 1)
 
 
 def truncate(prior: Any, threshold: float) -> Prior:

@@ -41,6 +41,14 @@ OPTIONS = {
     "bigan with sampled codes": ["game=bigan", "game.stochastic=true", "encoder.width=4", "game.width=8"],
     "meg": ["game=meg", "statistics.width=4", "game.discriminator_steps=2"],
     "points": ["data=ring", "data.count=100", "generator=mlp", "discriminator=mlp", "data.labels=modes", "reg=r1"],
+    "features that are drawn": [
+        "data=ring",
+        "data.count=100",
+        "generator=mlp",
+        "discriminator=mlp",
+        "prior=mixture",
+        "discriminator.fourier_features=4",
+    ],
     "ebgan": ["game=ebgan", "discriminator=autoencoder", "discriminator.code_dim=4"],
 }
 

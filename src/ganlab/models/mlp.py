@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ganlab.core.checks import at_least, positive
 from ganlab.layers.geometry import ANY, Size, height_and_width
 from ganlab.layers.initialization import initialize
 from ganlab.layers.inputs import check_labels, check_latents, check_positive
@@ -16,6 +17,37 @@ from ganlab.layers.inputs import check_labels, check_latents, check_positive
 def _layers(inputs: int, width: int, depth: int, activation: nn.Module) -> nn.Sequential:
     sizes = [inputs] + [width] * depth
     return nn.Sequential(*[layer for n, m in pairwise(sizes) for layer in (nn.Linear(n, m), activation)])
+
+
+class FourierFeatures(nn.Module):
+    """Random Fourier features of x: of them a network learns functions that change fast, which it learns late of x.
+
+    gamma(x) = [cos(2 pi B x), sin(2 pi B x)]        B_ij ~ N(0, scale^2)
+
+    gamma(x)·gamma(y) / count tends to the Gaussian kernel exp(-2 pi^2 scale^2 ||x - y||^2): points farther from each
+    other than 1 / (2 pi scale) look unlike to the network. B is drawn once, and stays: it is a buffer.
+
+    Source: Tancik et al. 2020 (arXiv:2006.10739), eq. 5 with a_j = 1, the Gaussian mapping of sec. 6; the kernel is
+    that of Rahimi & Recht 2007.
+
+    Args:
+        inputs: Length of x.
+        count: Rows of B.
+        scale: Standard deviation of B's entries, in periods by unit of x.
+
+    Shape: x (B, inputs) -> (B, 2 * count).
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, inputs: int, count: int, scale: float) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", scale * torch.randn(inputs, count))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):  # angles of many turns have no digits to lose
+            angles = 2 * math.pi * (x.to(self.frequencies) @ self.frequencies)  # (B, count)
+        return torch.cat([angles.cos(), angles.sin()], 1)
 
 
 class Generator(nn.Module):
@@ -83,7 +115,8 @@ class Discriminator(nn.Module):
     f = lrelu(W ... lrelu(W [x, embed(y)]))        logit = w·f + b
 
     Source: the fully connected discriminator of Goodfellow et al. 2014 (arXiv:1406.2661), sec. 5, with
-    leaky relus of slope 0.2 in place of maxout.
+    leaky relus of slope 0.2 in place of maxout. With ``fourier_features`` it sees [x, gamma(x)] in place of x, see
+    `FourierFeatures`; x stays, since gamma alone tells places far apart from each other badly.
 
     Args:
         image_size: H, or (H, W); 1 for points. Any.
@@ -92,6 +125,8 @@ class Discriminator(nn.Module):
         width: Units a hidden layer, and the length of the features.
         depth: Hidden layers, at least 1.
         embedding_dim: Length of a label's embedding.
+        fourier_features: Frequencies whose cosine and sine the network sees beside x; 0 for none.
+        fourier_scale: Standard deviation of their frequencies, in periods by unit of x; positive.
         initialization: ``orthogonal``, ``normal`` or ``xavier``.
 
     Shape: x (B, C, H, W), y (B,) -> features (B, width), logits (B,).
@@ -111,6 +146,8 @@ class Discriminator(nn.Module):
         width: int = 128,
         depth: int = 2,
         embedding_dim: int = 32,
+        fourier_features: int = 0,
+        fourier_scale: float = 1.0,
         initialization: str = "xavier",
     ) -> None:
         super().__init__()
@@ -118,7 +155,11 @@ class Discriminator(nn.Module):
         self.image_shape = (image_channels, *height_and_width(image_size))
         self.num_classes, self.feature_channels = num_classes, width
         self.embedding = nn.Embedding(num_classes, embedding_dim) if num_classes else None
-        inputs = math.prod(self.image_shape) + (embedding_dim if num_classes else 0)
+        inputs = math.prod(self.image_shape)
+        at_least("fourier_features", fourier_features, 0)
+        positive("fourier_scale", fourier_scale)
+        self.fourier = FourierFeatures(inputs, fourier_features, fourier_scale) if fourier_features else None
+        inputs += 2 * fourier_features + (embedding_dim if num_classes else 0)
         self.hidden = _layers(inputs, width, depth, nn.LeakyReLU(0.2))
         self.output = nn.Linear(width, 1)
         initialize(self, initialization)
@@ -126,6 +167,7 @@ class Discriminator(nn.Module):
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         y = check_labels(y, self.num_classes)
         h = x.flatten(1)  # (B, numbers of an image)
+        h = h if self.fourier is None else torch.cat([h, self.fourier(h)], 1)
         return self.hidden(h if self.embedding is None else torch.cat([h, self.embedding(y)], 1))
 
     def head(self, features: Tensor, y: Tensor | None = None) -> Tensor:
