@@ -45,6 +45,17 @@ def test_pairs_that_a_test_tells_apart_are_differences(tmp_path: Path) -> None:
     assert "reg=none" in answer.headline[1]
 
 
+def test_a_difference_without_a_spread_is_not_certain_after_two_seeds(tmp_path: Path) -> None:
+    """Both differences have one sign, which has a probability of 1/2 without a difference: 2 / 2^6 is below 5 %."""
+    answer = compare.compare([compared.sweep(tmp_path / "sweep", {"none": [8, 9], "sn": [7, 8]})])
+    (found,) = answer.differences
+    assert not found.is_real
+    assert (found.p, found.needed) == (0.5, 6)
+    assert found.verdict == (
+        "reg=sn is ahead of reg=none by 1 with each of 2 seeds, without any spread: 6 such seeds would tell."
+    )
+
+
 def test_a_difference_that_is_not_seen_says_how_many_seeds_would_see_it(tmp_path: Path) -> None:
     answer = compare.compare([compared.sweep(tmp_path / "sweep", {"none": [10, 12, 14], "sn": [11, 10, 13.5]})])
     found = answer.differences[0]

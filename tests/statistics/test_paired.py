@@ -18,9 +18,23 @@ def test_the_paired_test_is_scipys() -> None:
     assert (found.mean, found.count) == (pytest.approx(np.mean(second - first)), 6)
 
 
-@pytest.mark.parametrize(("differences", "p"), [([0.0, 0.0, 0.0], 1.0), ([0.5, 0.5, 0.5], 0.0), ([0.5], None)])
-def test_differences_without_a_spread(differences: list[float], p: float | None) -> None:
-    assert paired.paired(differences).p == p
+@pytest.mark.parametrize("differences", [[0.5] * 2, [-0.5] * 3, [2.0] * 6, [0.3 - 0.1, 0.4 - 0.2, 0.6 - 0.4]], ids=str)
+def test_differences_without_a_spread_are_judged_by_the_sign_test(differences: list[float]) -> None:
+    """Numbers of modes are often the same in all seeds; Student's test would be certain after two of them."""
+    found = paired.paired(differences)
+    assert not found.has_spread
+    assert found.p == stats.binomtest(len(differences), len(differences)).pvalue
+
+
+def test_no_difference_and_one_seed_find_nothing() -> None:
+    assert paired.paired([0.0, 0.0, 0.0]).p == 1.0
+    assert paired.paired([0.5]).p is None
+
+
+@pytest.mark.parametrize("level", [0.05, 0.05 / 21, 2**-5])
+def test_the_seeds_that_the_sign_test_takes_are_the_fewest(level: float) -> None:
+    found = paired.seeds_without_spread(level)
+    assert stats.binomtest(found, found).pvalue < level <= stats.binomtest(found - 1, found - 1).pvalue
 
 
 def test_holms_correction_is_its_definition() -> None:

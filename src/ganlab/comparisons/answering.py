@@ -187,6 +187,12 @@ def _difference(
         verdict = f"{first} is better than {second} by {by} ({ends}; p = {corrected:.2g}; {test.count} common seeds)."
     elif test.mean == 0:
         verdict = f"{first} and {second} are equal over {test.count} common seeds."
+    elif not test.has_spread:
+        needed = paired.seeds_without_spread(paired.LEVEL / tests)
+        verdict = (
+            f"{first} is ahead of {second} by {by} with each of {test.count} seeds, without any spread: {needed} such "
+            f"seeds would tell."
+        )
     else:
         needed = paired.seeds_for(test.mean / test.deviation, paired.LEVEL / tests)
         more = f"{needed} would tell" if needed is not None else f"more than {paired.MOST_SEEDS:,} would be needed for"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +18,7 @@ POWER = 0.8
 MOST_SEEDS = 1000  # more are not asked for
 
 _QUANTILES = 250  # of the estimated deviation
+_NO_SPREAD = 1e-12  # deviation over the mean of differences that are all the same, but for rounding
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Paired:
         mean: Of the differences.
         low: Lower end of its interval of 95 %; None with one seed.
         high: Upper end.
-        p: Of the two-sided paired t test that it is zero; None with one seed.
+        p: Of the two-sided paired t test that it is zero; of the sign test if the differences have no spread, as
+            numbers of modes may have none; None with one seed.
         deviation: Standard deviation of the differences; None with one seed.
         count: Common seeds.
     """
@@ -39,6 +41,11 @@ class Paired:
     p: float | None
     deviation: float | None
     count: int
+
+    @property
+    def has_spread(self) -> bool:
+        """Tell if the differences are not all the same: Student's test judges a mean by their spread."""
+        return self.deviation is not None and self.deviation > _NO_SPREAD * abs(self.mean)
 
 
 def paired(differences: Sequence[float]) -> Paired:
@@ -51,16 +58,17 @@ def paired(differences: Sequence[float]) -> Paired:
     interval = intervals.mean(found.tolist())
     if len(found) < 2:
         return Paired(interval.value, None, None, None, None, len(found))
-    deviation = float(found.std(ddof=1))
-    return Paired(
-        interval.value, interval.low, interval.high, _p(interval.value, deviation, len(found)), deviation, len(found)
-    )
+    test = Paired(interval.value, interval.low, interval.high, 1.0, float(found.std(ddof=1)), len(found))
+    return replace(test, p=_p(test))
 
 
-def _p(mean: float, deviation: float, count: int) -> float:
-    if deviation == 0:  # runs that are equal bit for bit
-        return 1.0 if mean == 0 else 0.0
-    return float(2 * special.stdtr(count - 1, -abs(mean) / (deviation / math.sqrt(count))))
+def _p(test: Paired) -> float:
+    if test.mean == 0:
+        return 1.0
+    if not test.has_spread:  # all have one sign, which has the probability 2 / 2^n
+        return float(2.0 ** (1 - test.count))
+    assert test.deviation is not None
+    return float(2 * special.stdtr(test.count - 1, -abs(test.mean) / (test.deviation / math.sqrt(test.count))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -118,3 +126,8 @@ def seeds_for(effect: float, level: float = LEVEL) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if power(effect, middle, level) >= POWER else (middle + 1, high)
     return low
+
+
+def seeds_without_spread(level: float = LEVEL) -> int:
+    """Return how many common seeds the sign test takes where all differences are the same: 2 / 2^n < level."""
+    return math.floor(1 - math.log2(level)) + 1
