@@ -456,6 +456,8 @@ def test_splits_are_disjoint_and_a_larger_share_only_adds() -> None:
     assert set(small["validation"].tolist()) <= set(large["validation"].tolist())
     with pytest.raises(GanlabError, match=r"leaves a split empty: give a share between 0\.2 and 1"):
         split(10, 0.1)
+    with pytest.raises(GanlabError, match="of 3 points leaves"):
+        split(3, 0.2, "points")
     with pytest.raises(GanlabError, match="leaves a split empty: give 0 to train"):
         split(2, 0.9)
 

@@ -146,7 +146,7 @@ def prepared(config: Config, source: Dataset) -> RunData:
         )
     except ValueError as error:
         raise GanlabError(f"data: {sentence(error)}") from error
-    splits = split(len(images), data.held_out)
+    splits = split(len(images), data.held_out, images.things)
     return RunData(images, splits, partial(_fingerprint, source, data), source)
 
 

@@ -67,6 +67,11 @@ class Images:
         """Tell if they are points, whose numbers are no levels of grey."""
         return self.pixels.is_floating_point()
 
+    @property
+    def things(self) -> str:
+        """Return what they are called in messages: ``images`` or ``points``."""
+        return "points" if self.are_points else "images"
+
 
 def prepare(
     source: Dataset,

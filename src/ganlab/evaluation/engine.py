@@ -50,7 +50,7 @@ class Evaluator:
         if not len(real.splits[protocol.reference]):
             self.warnings.append(
                 f"The data has no {protocol.reference} split (data.held_out=0), so the reference is what the run was "
-                f"trained on; train with data.held_out=0.1 to report on images that it never saw."
+                f"trained on; train with data.held_out=0.1 to report on {real.images.things} that it never saw."
             )
             protocol = replace(protocol, reference="train")
         self.protocol = protocol.completed()
@@ -82,7 +82,7 @@ class Evaluator:
             if protocol.reference_images > len(rows):
                 raise GanlabError(
                     f"reference_images={protocol.reference_images:,}, and the {protocol.reference} split has "
-                    f"{len(rows):,} images: give fewer, or 0 for all."
+                    f"{len(rows):,} {self.real.images.things}: give fewer, or 0 for all."
                 )
             generator = randomness.generator("cpu", protocol.seed, "reference", len(rows))
             rows = rows[torch.randperm(len(rows), generator=generator)[: protocol.reference_images].sort().values]
@@ -129,7 +129,9 @@ class Evaluator:
             found = {s: self._on_device(tensors) for s, tensors in read.items() if tensors is not None}
         missing = [s for s in summaries if s not in found]
         if missing:
-            collected, _ = one_pass.collect(source, stream, missing, self.extractor, self.device, f"{key[0]} images")
+            collected, _ = one_pass.collect(
+                source, stream, missing, self.extractor, self.device, f"{key[0]} {self.real.images.things}"
+            )
             found.update(collected)
             if distributed.rank() == 0:
                 for s in missing:
