@@ -150,6 +150,16 @@ def test_a_path_is_shown_as_one_types_it(tmp_path: Path, monkeypatch: pytest.Mon
     assert files.typed(tmp_path / "b") == str(tmp_path / "b")
 
 
+def test_a_place_that_takes_no_file_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, message in ((tmp_path, "Is a directory"), (tmp_path / "file" / "deep" / "x", "Not a directory")):
+        with pytest.raises(GanlabError, match=f"cannot be written: {message}"):
+            files.refuse_unwritable(path)
+    files.refuse_unwritable(tmp_path / "new" / "x")
+    files.refuse_unwritable(tmp_path / "file")  # it is replaced
+    assert names(tmp_path) == ["file"]
+
+
 @pytest.mark.parametrize("path", [".", "/", ""])
 def test_a_folder_without_a_name_is_no_file(path: str) -> None:
     """``out=.`` ended in a traceback."""

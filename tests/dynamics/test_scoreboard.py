@@ -105,6 +105,26 @@ def test_what_cannot_play_is_left_out_or_refused_where_it_is_named() -> None:
         scoreboard.refuse_named(found, [], {"loss": ["energy_margin"]})
 
 
+def test_a_data_set_that_is_refused_has_its_own_reason_and_not_that_of_its_first_loss() -> None:
+    """``problems=swiss_roll`` was answered with what the first of all losses lacks."""
+    reasons = {"energy_margin": "it needs an energy", "hinge": "no known modes", "minimax": "no known modes"}
+    found = [Checked(Cell("swiss_roll", loss, "none"), 0.0, reason) for loss, reason in reasons.items()]
+    with pytest.raises(GanlabError, match="no known modes"):
+        scoreboard.refuse_named(found, [], {"problem": ["swiss_roll"]})
+
+
+def test_a_file_is_no_folder_of_a_scoreboard(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(GanlabError, match="cannot be written: Not a directory"):
+        Board(tmp_path / "file", SETTINGS)
+
+
+def test_a_scoreboard_of_which_nothing_can_be_trained_leaves_no_folder(tmp_path: Path) -> None:
+    board = Board(tmp_path / "board", SETTINGS)
+    assert list(board.train([Checked(CELLS[0], 0.0, "it cannot")], 1, draw)) == []
+    assert not board.folder.exists()
+
+
 def test_what_would_take_days_is_refused_with_the_time() -> None:
     scoreboard.refuse_long(3 * 3600, 3)
     with pytest.raises(GanlabError, match=r"would take about 3\.5 days, and hours=12 allows less"):

@@ -109,6 +109,9 @@ def test_bounds_are_drawn(tmp_path: Path) -> None:
     found = [bounds.watch(name, of(name), 2) for name in ("reg=sn", "reg=none")]
     bounds.draw(found, {"the first": [0.1, 0.01]}, tmp_path / "bounds.svg")
     assert all(name in (tmp_path / "bounds.svg").read_text() for name in ("reg=sn", "reg=none", "the first"))
+    bounds.draw(found, {"the first": [0.1, 0.01]}, tmp_path / "narrow.png", columns=1)
+    with Image.open(tmp_path / "narrow.png") as narrow:
+        assert narrow.height > 3 * narrow.width
     assert str(found[1]).startswith("reg=none: largest slope")
 
 
@@ -132,6 +135,11 @@ def test_the_command_draws_bounds(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["view=energy", "beside=reg='"], "is no list of options"),
         (["view=energy", "beside=reg=r2d2"], "r2d2"),
         (["view=energy", "out=x.txt"], "out must end in"),
+        (["view=pits", "out=file/x.png"], "cannot be written: Not a directory"),
+        (["view=bounds", "out=file/x.png"], "cannot be written: Not a directory"),
+        (["problem=ring", "out=file/x.png"], "cannot be written: Not a directory"),
+        (["out=file/x.png"], "cannot be written: Not a directory"),
+        (["problem="], "problem= wants a name"),
         (["view=pits", "loss=hinge"], "loss=hinge has no effect"),
         (["view=pits", "iterations=500"], "iterations has no effect"),
         (["view=pits", "beside=reg=r1"], "beside"),
@@ -147,4 +155,5 @@ def test_bad_input_is_one_sentence(
     words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
     assert message in refusal("dynamics", words)

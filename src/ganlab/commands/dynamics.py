@@ -62,6 +62,8 @@ class Dynamics(Contests, Landscapes, Command):
     ] = ()
 
     def __call__(self) -> int:
+        if self.problem == "":
+            raise GanlabError("problem= wants a name, as problem=dirac: leave it out for the default.")
         if self.what:
             return self._view(" ".join(self.what))
         if changed := self.changed(Contests.__dataclass_fields__):
@@ -76,10 +78,12 @@ class Dynamics(Contests, Landscapes, Command):
             return self._trained(problem)
         if self.points:
             raise GanlabError(f"{self.points[0]} goes with view=energy, and with a problem that is trained.")
+        from ganlab.core import files
         from ganlab.dynamics import figures, laboratory, sentences
 
         if self.out is not None:  # before the study, which takes seconds
             figures.kind_of(Path(self.out))
+            files.refuse_unwritable(Path(self.out))
         found = laboratory.study(problem, self.more, self.iterations)
         *lines, last = sentences.about(found)
         print("\n".join(lines))
@@ -131,11 +135,14 @@ class Dynamics(Contests, Landscapes, Command):
     def _trained(self, problem: str) -> int:
         import torch
 
+        from ganlab.core import files
         from ganlab.dynamics import trained, training
 
         out = None if self.out is None else Path(self.out)
         if out is not None and out.suffix.lower() != ".png":
             raise GanlabError(f"out must end in .png where a game is trained, got {self.out!r}.")
+        if out is not None:
+            files.refuse_unwritable(out)
         played = training.Training(training.configuration(problem, [*self.more, *self.points]))
         found, pictures = [], []
         for look in trained.looks(played, self.iterations):

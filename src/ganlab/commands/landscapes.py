@@ -92,6 +92,7 @@ class Landscapes:
         from ganlab.dynamics import bounds, figures, training
 
         figures.kind_of(out)
+        files.refuse_unwritable(out)
         base = [*([] if any(word.startswith("loss=") for word in words) else [bounds.LOSS]), *words]
         found: list[bounds.Bounded] = []
         powers: dict[str, list[float]] = {}
@@ -138,12 +139,14 @@ def _labels(games: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _film(out: Path) -> bool:
-    """Tell if a file is to be a film, and refuse a name that is neither a film's nor a picture's."""
+    """Tell if a file is to be a film; refuse a name of neither a film nor a picture, and one that cannot be written."""
+    from ganlab.core import files
     from ganlab.pictures import animation
 
     suffix = out.suffix.lower()
     if suffix not in (".png", *animation.SUFFIXES):
         raise GanlabError(f"out must end in .png, {', '.join(animation.SUFFIXES)}, got {str(out)!r}.")
+    files.refuse_unwritable(out)
     animation.refuse_without_ffmpeg(out)
     return suffix != ".png"
 

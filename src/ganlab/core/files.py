@@ -216,6 +216,21 @@ def unwritable(path: Path, error: OSError) -> GanlabError:
     return GanlabError(f"{path} cannot be written: {error.strerror or error}.")
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a file that `whole` could not write, as far as that is seen beforehand, before work that takes long.
+
+    Raises:
+        GanlabError: If it is a folder, or the nearest folder above it that exists is none, or takes no files.
+    """
+    if path.is_dir():
+        raise unwritable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise unwritable(path, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
+    if not os.access(above, os.W_OK):
+        raise unwritable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
 def unreadable(path: Path, error: OSError) -> GanlabError:
     """The sentence for a file that cannot be read."""
     return GanlabError(f"{path} cannot be read: {error.strerror or error}.")

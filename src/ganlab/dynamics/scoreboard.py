@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -109,13 +110,14 @@ class Board:
         settings: They must be those of the folder, if there is one.
 
     Raises:
-        GanlabError: If the folder has a scoreboard with other settings.
+        GanlabError: If the folder has a scoreboard with other settings, or can be none.
     """
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder, self.settings = folder, settings
         self._described = json.loads(json.dumps(asdict(settings)))
         path = folder / SETTINGS
+        files.refuse_unwritable(path)
         before = _read(path) if path.exists() else self._described
         if before != self._described:
             keys = self._described if isinstance(before, dict) else ()
@@ -156,8 +158,10 @@ class Board:
 
     def train(self, wanted: Sequence[Checked], jobs: int, draw: Draw) -> Iterator[Result]:
         """Train cells, and yield the result of each when it is in its file."""
-        files.write_text(self.folder / SETTINGS, json.dumps(self._described))
-        for result, pictures in _trained([one.cell for one in wanted if not one.refusal], self.settings, jobs):
+        cells = [one.cell for one in wanted if not one.refusal]
+        if cells:
+            files.write_text(self.folder / SETTINGS, json.dumps(self._described))
+        for result, pictures in _trained(cells, self.settings, jobs):
             film = self.path(result.cell, ".webp")
             try:
                 draw([*pictures[-1:], *pictures], film)  # a page that does not play it shows the end
@@ -211,13 +215,14 @@ def refuse_named(found: Sequence[Checked], done: Sequence[Cell], named: Mapping[
         named: Names that were given of each part of a cell: ``problem``, ``loss`` and ``reg``.
 
     Raises:
-        GanlabError: With the reason of the first such.
+        GanlabError: With the reason that most cells of the first such have.
     """
     for part, given in named.items():
         playing = {getattr(cell, part) for cell in (*done, *(one.cell for one in found if not one.refusal))}
-        for one in found:
-            if getattr(one.cell, part) in given and getattr(one.cell, part) not in playing:
-                raise GanlabError(one.refusal)
+        for name in given:
+            reasons = Counter(one.refusal for one in found if getattr(one.cell, part) == name)
+            if reasons and name not in playing:
+                raise GanlabError(reasons.most_common(1)[0][0])  # its own, not that of one of the others
 
 
 def refuse_long(seconds: float, hours: float) -> None:
