@@ -16,30 +16,38 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from ganlab.dynamics import page
+from ganlab.dynamics import bounds, page, training
+from ganlab.dynamics.training import Training
 
 FRAMES, QUALITY = 16, 45
 ACROSS = {1: 320, 2: 480}  # pixels of a film of so many games
-BOUNDS = 1100  # pixels of the picture of bounds
+BOUNDS, ITERATIONS = {"bounds": 2, "bounds_narrow": 1}, 1000  # the columns of each picture of bounds
 
 
 def main(wanted: Sequence[str] = ()) -> None:
     page.FILMS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        film, picture = Path(folder, "film.webp"), Path(folder, "bounds.png")
+        film = Path(folder, "film.webp")
         for one in yaml.safe_load(page.FILMS.with_suffix(".yaml").read_text(encoding="utf-8")):
             if wanted and one["name"] not in wanted:
                 continue
             words = shlex.split(one["words"])
             subprocess.run(["ganlab", "dynamics", "view=energy", *words, f"frames={FRAMES}", f"out={film}"], check=True)
             shrink(film, page.FILMS / f"{one['name']}.webp")
-        if wanted and picture.stem not in wanted:
-            return
-        subprocess.run(["ganlab", "dynamics", "view=bounds", "iterations=1000", f"out={picture}"], check=True)
+        if not wanted or "bounds" in wanted:
+            draw_bounds(Path(folder, "bounds.png"))
+
+
+def draw_bounds(picture: Path) -> None:
+    """Draw what `ganlab dynamics view=bounds iterations=1000` does, also for a narrow screen."""
+    games = [Training(training.configuration(None, [bounds.LOSS, *words.split()])) for words in bounds.METHODS]
+    powers = {"first weights": bounds.iterated(bounds.largest(games[0]))}
+    found = [bounds.watch(name, game, ITERATIONS) for name, game in zip(bounds.METHODS, games, strict=True)]
+    powers[f"weights after {ITERATIONS:,} iterations"] = bounds.iterated(bounds.largest(games[0]))
+    for name, columns in BOUNDS.items():
+        bounds.draw(found, powers, picture, columns)
         with Image.open(picture) as image:
-            image.convert("RGB").resize((BOUNDS, BOUNDS * image.height // image.width), Image.Resampling.LANCZOS).save(
-                page.FILMS / "bounds.webp", quality=QUALITY, method=6
-            )
+            image.convert("RGB").save(page.FILMS / f"{name}.webp", quality=QUALITY, method=6)
 
 
 def shrink(source: Path, target: Path) -> None:

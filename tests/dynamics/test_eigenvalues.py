@@ -114,6 +114,15 @@ def test_quadratic_discriminators_have_the_moments_of_the_normal_distribution() 
     assert_close(ordered(both), ordered(spiral(0.5, 0.5) + spiral(1.5, 1)), rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("words", "size"), [([], 2), (["optimizer.generator.momentum=0.5"], 4), (["game.update=optimistic"], 4)], ids=str
+)
+def test_the_map_has_momenta_and_last_steps_only_where_there_are_some(words: list[str], size: int) -> None:
+    """Eigenvalues 0 of a momentum that is none would be told as those of the game."""
+    matrix, _ = maps.iteration(of := field("loss=wasserstein", *words), maps.rates(of) or {})
+    assert matrix.shape == (size, size)
+
+
 MAPS = {
     "simultaneous": ["game.update=simultaneous"],
     "alternating, three steps": ["game.discriminator_steps=3"],
@@ -149,10 +158,10 @@ def test_the_map_predicts_the_iterations_of_the_engine(name: str) -> None:
     played = trajectories.simulate(of, begin, 6 * count)[::count, 0]
     state = torch.cat([begin[0], torch.zeros(len(matrix) - 2, dtype=torch.float64)])
     if of.play.game.update == "optimistic":  # the engine takes nothing back in the first iteration
-        state[4:] = 0
         first = played[1] - begin[0]
         assert first.norm() > 0
-        state = torch.cat([played[1], *_memory(of, begin[0], count)])
+        momenta, lasts = _memory(of, begin[0], count)
+        state = torch.cat([played[1], *([momenta] if len(matrix) == 6 else []), lasts])
         played = played[1:]
     for weights in played:
         assert_close(weights, state[:2], rtol=1e-6, atol=1e-13)

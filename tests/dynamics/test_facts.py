@@ -10,7 +10,7 @@ import pytest
 
 from ganlab.dynamics import building, laboratory, theory, verdicts
 from ganlab.dynamics.field import Field
-from ganlab.dynamics.verdicts import CONVERGES, CYCLES, DIVERGES, SUBLINEAR
+from ganlab.dynamics.verdicts import CONVERGES, CYCLES, DIVERGES, SUBLINEAR, UNDECIDED
 
 BOTH_MOMENTUM = "optimizer.generator.momentum={0} optimizer.discriminator.momentum={0}"
 QUICK = "optimizer.generator.lr=0.2 optimizer.discriminator.lr=0.2"
@@ -59,6 +59,36 @@ def test_simulation_agrees_that(name: str) -> None:
     assert verdicts.disagreement(found.theory.verdict, found.simulation) is None
     if (rate := found.theory.verdict.rate) is not None:
         assert found.simulation.rate == pytest.approx(rate, abs=max(2e-4, 0.1 * abs(1 - rate)))
+
+
+def test_steps_that_are_too_large_are_told_from_a_game_that_diverges() -> None:
+    """D = ψx² with R1 has 4 gamma = 40 in ψ: the factor of an iteration is about 1 - 0.05 · 40 = -1, and a bit beyond.
+
+    Two Wasserstein players that step together leave with steps of any size.
+    """
+    words = ["loss=wasserstein", "reg=r1"]
+    large = theory.theory(Field(building.build(building.problem("linear_quadratic"), building.configuration(words))))
+    assert large.verdict.word == DIVERGES
+    assert large.verdict.reason.endswith("smaller steps converge, as the flow does")
+    words = ["loss=wasserstein", "game.update=simultaneous"]
+    leaves = theory.theory(Field(building.build(building.problem("dirac"), building.configuration(words))))
+    assert leaves.verdict.word == DIVERGES
+    assert "smaller" not in leaves.verdict.reason
+
+
+def test_steps_beyond_all_numbers_have_no_eigenvalues() -> None:
+    words = ["loss=wasserstein", *QUICK.replace("0.2", "1e308").split()]
+    found = theory.theory(Field(building.build(building.problem("dirac"), building.configuration(words))))
+    assert (found.verdict.word, found.map) == (UNDECIDED, None)
+    assert "take smaller steps" in found.verdict.reason
+
+
+def test_the_hinge_is_linear_near_the_equilibrium_alone() -> None:
+    """Within |ψθ| < 1 its slopes are 1; the logistic loss bends everywhere."""
+    for loss, linear in (("hinge", True), ("wasserstein", True), ("minimax", False)):
+        words = [f"loss={loss}"]
+        of = Field(building.build(building.problem("dirac"), building.configuration(words)))
+        assert theory.theory(of).verdict.reason.startswith("the map is linear nearby") == linear
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,10 @@ def test_the_page_follows_its_reader(tmp_path: Path) -> None:
         shown = running.page()
         shown.open(written, width=400, height=800, dark=True)
         assert shown.value("document.documentElement.scrollWidth") == 400
+        assert shown.value("document.querySelector('.on-white').naturalWidth") < 500  # letters as on paper
         shown.open(written)
         assert shown.value("document.documentElement.scrollWidth") == 1400
+        assert shown.value("document.querySelector('.on-white').naturalWidth") > 1000
         for i, stop in enumerate(tour.STOPS):
             shown.value(f"document.querySelectorAll('#stops button')[{i}].click()")
             assert stop.title in shown.value("document.querySelector('#stop h2').textContent")

@@ -72,13 +72,13 @@ def test_a_training_gives_looks_lines_and_pictures() -> None:
     *_, before, last = trained.lines(found, played, "ring")
     assert before.startswith("simulation: ")
     assert last.startswith("verdict: ")
-    assert trained.picture(played, found[-1]).shape == (3, 512, 512)
+    assert trained.picture(played, found[-1]).shape == (3, 530, 512)
 
 
 def test_a_training_with_classes_has_samples_of_all_of_them_and_no_energy_of_a_point_alone() -> None:
     played = Training(training.configuration("ring", [*SMALL, "data.labels=modes"]))
     (look, *_) = trained.looks(played, 1)
-    assert trained.picture(played, look).shape == (3, 512, 512)
+    assert trained.picture(played, look).shape == (3, 530, 512)
     with pytest.raises(GanlabError, match="an energy for each"):
         played.energy(played.points)
 

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from ganlab.dynamics.verdicts import CONVERGES, CYCLES, DIVERGES, SUBLINEAR, UNDECIDED, Verdict
+from ganlab.reports.words import counted
 
 BLOCKS = 24  # of a trajectory, in each of which the largest distance counts: one should have a whole turn
 _GONE = 1e6  # times its first distance (at least 1): a trajectory that left all bounds
@@ -46,8 +47,8 @@ def behaviour(path: Tensor, rest: Tensor) -> Behaviour:
     first = float(d[0])
     if not np.isfinite(d).all() or d.max() > _GONE * max(1.0, first):
         end = int(np.argmax(~np.isfinite(d) | (d > _GONE * max(1.0, first))))
-        rate = (d[end - 1] / first) ** (1 / max(1, end - 1))
-        return Behaviour(DIVERGES, first, math.inf, float(rate), f"it leaves all bounds in {end} iterations")
+        rate = float((d[end - 1] / first) ** (1 / (end - 1))) if end > 1 else None
+        return Behaviour(DIVERGES, first, math.inf, rate, f"it leaves all bounds in {counted(end, 'iteration')}")
     if (d < _THERE * first).any():
         end = int(np.argmax(d < _THERE * first))
         half = end // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ ROUNDS = 40  # of power iteration
 _POINTS = 60  # along a side of the picture, at which the slope is measured
 _AT_LIMIT = 0.999  # of the largest weight of a layer: it lies at the limit
 _BINS = 61
+_SIZES = {1: (4.4, 14.0), 2: (11, 7.2)}  # inches of a picture with so many columns
+_DPI = 110
 _COLOURS = ("#8a8580", "#d95f22", "#2a78d6", "#1f9e77", "#b8860b", "#7d3c98", "#c0392b")
 
 
@@ -137,13 +140,14 @@ def iterated(weight: Tensor, rounds: int = ROUNDS) -> list[float]:
     return errors
 
 
-def draw(found: Sequence[Bounded], powers: dict[str, list[float]], path: Path) -> None:
-    """Draw slopes, norms, power iterations and weights side by side.
+def draw(found: Sequence[Bounded], powers: dict[str, list[float]], path: Path, columns: int = 2) -> None:
+    """Draw slopes, norms, power iterations and weights.
 
     Args:
         found: Of each method.
         powers: Errors of `iterated`, by name.
         path: A file that ends as one of `figures.KINDS`.
+        columns: 2: two beside two; 1: one below the other, for a narrow screen.
 
     Raises:
         GanlabError: If it cannot be written.
@@ -152,9 +156,9 @@ def draw(found: Sequence[Bounded], powers: dict[str, list[float]], path: Path) -
     from matplotlib.figure import Figure
 
     kind = figures.kind_of(path)
-    figure = Figure(figsize=(11, 7.2), layout="constrained")
+    figure = Figure(figsize=_SIZES[columns], layout="constrained")
     FigureCanvasAgg(figure)
-    (slopes, power), (norms, weights) = figure.subplots(2, 2)
+    slopes, power, norms, weights = figure.subplots(4 // columns, columns).flat
     for one, colour in zip(found, _repeated(_COLOURS), strict=False):
         slopes.plot(one.iterations, one.constants, color=colour, label=one.name)
         norms.plot(one.iterations, one.products, color=colour)
@@ -164,7 +168,8 @@ def draw(found: Sequence[Bounded], powers: dict[str, list[float]], path: Path) -
         power.plot(range(1, len(errors) + 1), errors, style, color=_COLOURS[3], label=name)
     slopes.set(title="measured Lipschitz constant: largest |∇D|", xlabel="iteration", yscale="log")
     norms.set(title="product of the largest singular values", xlabel="iteration", yscale="log")
-    power.set_title("power iteration: |σₖ − σ| / σ", pad=24)  # the legend lies below it, where no curve is
+    lines = math.ceil(len(powers) / columns)
+    power.set_title("power iteration: |σₖ − σ| / σ", pad=8 + 16 * lines)  # the legend lies below it, where no curve is
     power.set(xlabel="round k")
     power.set_yscale("log", nonpositive="mask")
     weights.set(
@@ -172,14 +177,16 @@ def draw(found: Sequence[Bounded], powers: dict[str, list[float]], path: Path) -
     )
     for axes in (slopes, norms):
         axes.axhline(1, color="0.6", linewidth=0.8)
-    figure.legend(*slopes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=9)
-    power.legend(loc="lower center", bbox_to_anchor=(0.5, 0.98), ncols=2, frameon=False, fontsize=9)
+    figure.legend(
+        *slopes.get_legend_handles_labels(), loc="outside upper center", ncols=columns, frameon=False, fontsize=9
+    )
+    power.legend(loc="lower center", bbox_to_anchor=(0.5, 0.98), ncols=columns, frameon=False, fontsize=9)
     for axes in (slopes, power, norms, weights):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     try:
         with files.whole(path) as file:
-            figure.savefig(file, format=kind, dpi=110)
+            figure.savefig(file, format=kind, dpi=_DPI)
     except OSError as error:
         raise GanlabError(f"out={path} cannot be written: {error.strerror or error}.") from error
 

@@ -50,7 +50,8 @@ def write(found: Findings, path: Path) -> None:
     if shown["map"] is not None:
         _draw_map(next(axes), shown["map"])
     rate = shown["verdict"]["rate"]
-    figure.suptitle(shown["verdict"]["word"] + ("" if rate is None else f", {rate:.6g} an iteration"))
+    said = shown["verdict"]["word"] + ("" if rate is None else f", {rate:.6g} an iteration")
+    figure.suptitle(f"{shown['problem']}: {said}")
     try:
         with files.whole(path) as file:
             figure.savefig(file, format=kind, dpi=120)
@@ -78,7 +79,7 @@ def _draw_plane(axes: Any, shown: Any, plane: Any) -> None:
 def _draw_flow(axes: Any, values: Any) -> None:
     axes.axvline(0, color="#a09c98", linewidth=0.8)
     axes.plot(*np.array(values).T, "o", color=_COLOURS[1])
-    axes.set(title="eigenvalues of the flow: left of 0", xlabel="real", ylabel="imaginary")
+    axes.set(title="eigenvalues of the flow\n(it converges if all lie left of 0)", xlabel="real", ylabel="imaginary")
     axes.margins(0.3)
     axes.locator_params(axis="x", nbins=5)
 
@@ -87,4 +88,5 @@ def _draw_map(axes: Any, values: Any) -> None:
     turn = np.linspace(0, 2 * np.pi, 200)
     axes.plot(np.cos(turn), np.sin(turn), color="#a09c98", linewidth=0.8)
     axes.plot(*np.array(values).T, "o", color=_COLOURS[0])
-    axes.set(title="eigenvalues of the map: within the circle", xlabel="real", ylabel="imaginary", aspect="equal")
+    axes.set(title="eigenvalues of an iteration\n(it converges if all lie within the circle)")
+    axes.set(xlabel="real", ylabel="imaginary", aspect="equal")

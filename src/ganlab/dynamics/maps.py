@@ -63,16 +63,19 @@ def flow(field: Field, of_players: dict[str, Rates] | None) -> Tensor:
 def iteration(field: Field, of_players: dict[str, Rates]) -> tuple[Tensor, int]:
     """Return the Jacobian of the map of some iterations at the equilibrium, and the number of these iterations.
 
-    The state is (w, b, d): the weights, the momentum of each, and the last step, of which the optimistic rule takes a
-    part back. It is one iteration, or with turns in every k-th alone as many as it takes to come back to the first.
+    The state is (w, b, d): the weights, the momentum of each where a player has one, and the last step, of which the
+    optimistic rule takes a part back. It is one iteration, or with turns in every k-th alone as many as it takes to
+    come back to the first.
     """
     step = _Linear(field, of_players)
     total, count, period = torch.eye(3 * step.size, dtype=torch.float64), 0, _period(field)
     for count in range(1, period + 1):
         slots = plan(field.play.game, Progress(iteration=count - 1), BATCH).slots
         total = step.iteration(slots) @ total
-    kept = 3 if field.play.game.update == "optimistic" else 2
-    return total[: kept * step.size, : kept * step.size], count
+    heavy = any(each.momentum for each in of_players.values())
+    parts = [True, heavy, field.play.game.update == "optimistic"]
+    kept = torch.tensor(parts).repeat_interleave(step.size)
+    return total[kept][:, kept], count
 
 
 def _period(field: Field) -> int:

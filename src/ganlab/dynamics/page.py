@@ -36,6 +36,7 @@ def write(path: Path) -> Path:
         problem=building.problem(offers.PROBLEM).about,
         films=films(),
         bounds=_embedded("bounds"),
+        bounds_narrow=_embedded("bounds_narrow"),
         rolled=pits.roll(),
         samples=pits.SAMPLES,
         texts={**texts(), "numbers": json.dumps(numbers())},  # as text, of which no digit is lost

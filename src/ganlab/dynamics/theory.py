@@ -18,6 +18,8 @@ _REACH = 1e-4  # of the steps by which smoothness is looked for
 _ROUGH = 0.01  # of the change of v over such a step, which is not linear
 _NOTHING = 1e-7  # of a coefficient of third order
 _RADIUS, _ANGLES = 1e-3, 24  # at which those are taken
+_LINEAR = 0.1  # distance up to three times which a map is linear that is called so
+_OVERFLOW = "the numbers of one iteration are too large for float64, so it has no eigenvalues: take smaller steps"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Theory:
         jacobian: dv/dw (P, P); None where v has no derivative.
         flow: Eigenvalues (P,) of dw/dt = -R v, see `maps.flow`, complex.
         map: Eigenvalues of one iteration on weights, momenta and last steps; None where the optimizer has no linear
-            map. With turns in every k-th iteration alone they are k-th roots of those of k iterations.
+            map, or its numbers leave float64. With turns in every k-th iteration alone they are k-th roots of those of
+            k iterations.
         exact: The derivatives are by automatic differentiation.
         of_flow: A sentence about the flow.
     """
@@ -49,16 +52,23 @@ def theory(field: Field) -> Theory:
     if rough is not None:
         return Theory(Verdict(UNDECIDED, rough), None, None, None, field.exact, "it has no linearisation")
     jacobian, of_players = field.jacobian(rest), maps.rates(field)
-    flow = torch.linalg.eigvals(maps.flow(field, of_players))
+    continuous = maps.flow(field, of_players)
+    if not continuous.isfinite().all():
+        return Theory(Verdict(UNDECIDED, _OVERFLOW), jacobian, None, None, field.exact, "it has no linearisation")
+    flow = torch.linalg.eigvals(continuous)
     if of_players is None:
         names = sorted({type(each).__name__ for each in field.play.optimizers.by_player.values()})
         reason = f"{' and '.join(names)} divides by the size of gradients, so its map has no Jacobian at rest"
         return Theory(Verdict(UNDECIDED, reason), jacobian, flow, None, field.exact, _of_flow(flow))
     matrix, count = maps.iteration(field, of_players)
+    if not matrix.isfinite().all():
+        return Theory(Verdict(UNDECIDED, _OVERFLOW), jacobian, flow, None, field.exact, _of_flow(flow))
     values = torch.linalg.eigvals(matrix)
     values = torch.polar(values.abs() ** (1 / count), values.angle() / count)
     values = values[torch.argsort(values.abs(), descending=True, stable=True)]
     verdict = _of_map(field, matrix, values, count)
+    if verdict.word == DIVERGES and float(flow.real.max()) < -_ONE and _follows_flow(field, of_players):
+        verdict = Verdict(DIVERGES, f"{verdict.reason}; smaller steps converge, as the flow does", verdict.rate)
     if field.play.hooks.after_step and verdict.decided:
         verdict = Verdict(verdict.word, f"{verdict.reason}; it holds where weights are not constrained", verdict.rate)
     return Theory(verdict, jacobian, flow, values, field.exact, _of_flow(flow))
@@ -111,7 +121,7 @@ def _of_map(field: Field, matrix: Tensor, values: Tensor, count: int) -> Verdict
         word = SUBLINEAR if coefficient < 0 else DIVERGES
         return Verdict(word, f"{same}; to third order a radius r changes by {coefficient:.4g} r³ an iteration")
     if _is_linear(field):
-        return Verdict(CYCLES, "the map is linear, and an eigenvalue has the modulus 1: it turns for ever")
+        return Verdict(CYCLES, "the map is linear nearby, and an eigenvalue has the modulus 1: it turns for ever")
     if _is_kept(field):
         return Verdict(CYCLES, f"{same}; the flow keeps the distance, and so does the map to third order")
     return Verdict(UNDECIDED, f"{same}, and the third order too")
@@ -164,8 +174,15 @@ def _is_kept(field: Field) -> bool:
 
 
 def _is_linear(field: Field) -> bool:
+    """Tell if an iteration is linear in a neighbourhood of the equilibrium, along the axes and between them."""
     rest = field.play.problem.rest
-    at = torch.stack([rest + offset for offset in torch.eye(len(rest), dtype=torch.float64)])
-    once = trajectories.simulate(field, at, 1)[1] - rest
-    thrice = trajectories.simulate(field, rest + 3 * (at - rest), 1)[1] - rest
+    offsets = _LINEAR * torch.cat([torch.eye(len(rest)), torch.ones(1, len(rest))]).double()
+    once = trajectories.simulate(field, rest + offsets, 1)[1] - rest
+    thrice = trajectories.simulate(field, rest + 3 * offsets, 1)[1] - rest
     return bool(torch.allclose(3 * once, thrice, rtol=0, atol=1e-12))
+
+
+def _follows_flow(field: Field, of_players: dict[str, maps.Rates]) -> bool:
+    """Tell if iterations of small steps follow the flow: momenta die away by themselves, and no turn is repeated."""
+    once = all(slot.turn.repeat == 1 for slot in field.play.slots())
+    return once and all(abs(each.momentum) < 1 for each in of_players.values())

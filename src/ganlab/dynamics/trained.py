@@ -16,6 +16,7 @@ from ganlab.dynamics.contest import Coverage, coverage
 from ganlab.dynamics.training import Training
 from ganlab.dynamics.verdicts import CONVERGES, CYCLES, DIVERGES, UNDECIDED, Verdict
 from ganlab.metrics.energy_distance import between
+from ganlab.reports.words import counted
 from ganlab.sampling import scatter
 
 LOOKS = 40  # at equal distances over the training
@@ -73,11 +74,14 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
 
 
 def picture(training: Training, look: Look) -> Tensor:
-    """Draw the landscape with its samples, or the samples alone where the game has none: uint8 (3, side, side)."""
-    reals = training.points[: scatter.REALS]
+    """Draw the landscape with its samples, or the samples alone where the game has none, with a line below it."""
+    reals, modes = training.points[: scatter.REALS], training.modes
     if look.samples.isfinite().all() and training.has_energy:
-        return energy.picture(energy.landscape(training), reals)
-    return scatter.picture(look.samples.nan_to_num(nan=0.0), reals)
+        drawn = energy.picture(energy.landscape(training), reals)
+    else:
+        drawn = scatter.picture(look.samples.nan_to_num(nan=0.0), reals)
+    found = "" if modes is None else f", {look.coverage.modes} of {counted(len(modes.centres), 'mode')}"
+    return scatter.captioned(drawn, [f"iteration {look.iteration:,}{found}"])
 
 
 def judge(found: Sequence[Look], training: Training) -> Verdict:
@@ -101,7 +105,8 @@ def judge(found: Sequence[Look], training: Training) -> Verdict:
     modes = 0 if training.modes is None else len(training.modes.centres)
     counts = [look.coverage.modes for look in late]
     if modes:
-        said += f"; of {modes} modes {min(counts)} to {max(counts)} are found"
+        least, most = min(counts), max(counts)
+        said += f"; of {counted(modes, 'mode')} {least if least == most else f'{least} to {most}'} are found"
     if max(look.distance for look in late) <= _NEAR * first and min(counts, default=0) == modes:
         return Verdict(CONVERGES, said)
     before = median_high([look.distance for look in middle])

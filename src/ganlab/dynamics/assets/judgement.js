@@ -74,7 +74,7 @@ const Judgement = (limits, words) => {
       return is(word, `${same}; the next order does: a circle of radius r ${way} by ${number(Math.abs(coefficient), 3)}·r³ ` +
         "an iteration");
     }
-    if (isLinear(game)) return is(CYCLES, "the iteration is linear with an eigenvalue on the unit circle: it turns for ever");
+    if (isLinear(game)) return is(CYCLES, "the iteration is linear nearby, with an eigenvalue on the unit circle: it turns for ever");
     if (isKept(game)) return is(CYCLES, `${same}; the flow keeps the distance exactly, and so does the iteration to the next order`);
     return is(UNDECIDED, `${same}, and neither does the next order`);
   }
@@ -125,7 +125,7 @@ const Judgement = (limits, words) => {
   }
 
   function isLinear(game) {
-    return [[1, 0], [0, 1]].every((w) => {
+    return [[1, 0], [0, 1], [1, 1]].map((w) => w.map((x) => T.linear * x)).every((w) => {
       const at = once(game, w), far = once(game, w.map((x) => 3 * x));
       return at.every((x, i) => Math.abs(3 * x - far[i]) < 1e-12);
     });
