@@ -17,7 +17,9 @@ SCRIPT = Path(__file__).parents[2] / "examples/dynamics/films.py"
 
 def test_every_film_has_a_file_and_words_that_train() -> None:
     known = yaml.safe_load(page.FILMS.with_suffix(".yaml").read_text(encoding="utf-8"))
-    assert {f"{one['name']}.webp" for one in known} | {"bounds.webp"} == {path.name for path in page.FILMS.iterdir()}
+    assert {f"{one['name']}.webp" for one in known} | {"bounds.webp", "bounds_narrow.webp"} == {
+        path.name for path in page.FILMS.iterdir()
+    }
     for one in known:
         words = shlex.split(one["words"])
         own = [word for word in words if not word.startswith(("beside=", "iterations="))]
