@@ -53,6 +53,7 @@ def test_a_command_imports_nothing_of_the_current_folder(trapped: Path, way: str
     assert "lightning" not in imported  # twice as slow to import as torch, and needed by what trains only
 
 
+@pytest.mark.slow  # a process that trains
 def test_jobs_of_a_sweep_import_nothing_of_the_current_folder(trapped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Started as the sweep starts them; the sweep's own process would protect them from Python 3.11 on."""
     from ganlab.config import compose

@@ -152,7 +152,9 @@ def state_of_guard(folder: Path) -> list[dict[str, str]]:
     return list(found)
 
 
-@pytest.mark.parametrize("ended_at", [5, 7, 9])
+@pytest.mark.parametrize(
+    "ended_at", [pytest.param(5, marks=pytest.mark.slow), 7, pytest.param(9, marks=pytest.mark.slow)]
+)
 def test_a_run_that_ends_and_is_resumed_around_a_rollback_equals_one_that_never_ended(
     ended_at: int, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
