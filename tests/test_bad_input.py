@@ -146,6 +146,10 @@ WRONG = {
     # data
     "train data=zip": "data.path must be given",
     "train data=zip data.path=nowhere.zip": "nowhere.zip",
+    "train data=folder data.path=": "data.path must be a path, got ''.",
+    "train data=torchvision data.path=": "data.path must be a path or null, got ''.",
+    "train -m run.dir= reg=none,sn": "run.dir must be a path or null, got ''.",
+    "compare runs out=": "out= names no file or folder: give a path, or leave it out.",
     "train data=folder data.path=nowhere": "nowhere",
     "train data=folder data.path=empty": "empty",
     "train data=folder data.path=text": "picture.png",
@@ -200,6 +204,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     whole = (tmp_path / "wrong.zip").read_bytes()
     (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
     return tmp_path
+
+
+@pytest.mark.parametrize("command", ["compare", "resume", "evaluate", "import"])
+def test_an_empty_word_is_no_folder(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """As ``"$RUN"`` is where the shell has no such variable: it is not the current folder."""
+    assert f"`ganlab {command}` takes a " in (sentence := refused(capsys, command, ""))
+    assert f"got an empty word: ganlab {command} " in sentence
 
 
 @pytest.mark.parametrize("line", WRONG)

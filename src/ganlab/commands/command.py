@@ -208,6 +208,8 @@ class Command:
     @classmethod
     def _words(cls, words: Sequence[str]) -> dict[str, Any]:
         for name, word in cls.marked(Word).items():
+            if word.what and "" in words:  # a variable of the shell that is not set
+                raise GanlabError(f"`ganlab {cls.name()}` takes a {word.what}, got an empty word: {cls.usage()}.")
             if hasattr(cls, name):  # a default
                 return {name: words}
             if len(words) != 1:
@@ -232,6 +234,8 @@ class Command:
                 is_list, names_file = "list[" in str(own[key]), key in paths
                 if names_file and "\0" in text:
                     raise GanlabError(f"{key} is the name of a file or a folder, and none has a NUL: got {text!r}.")
+                if names_file and not text:
+                    raise GanlabError(f"{key}= names no file or folder: give a path, or leave it out.")
                 found[key] = _converted(key, _single(word, is_list, names_file), own[key])
             elif taker is not None:
                 if not passed[taker].several:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, get_type_hints
 
 from ganlab.config import schema
-from ganlab.core.ranges import Filled, NotNegative, Positive, Range, at_least
+from ganlab.core.ranges import Filled, FilledPath, NotNegative, Positive, Range, at_least
 
 Count = Annotated[int, at_least(1)]
 Whole = Annotated[int, at_least(0)]
@@ -58,7 +58,7 @@ class RunOptions:
         max_kimg: Stop after so many thousands of real images; null: trainer.max_steps decides.
     """
 
-    dir: Annotated[str, Filled("a path")] | None = None
+    dir: FilledPath | None = None
     max_kimg: Positive | None = None
 
 

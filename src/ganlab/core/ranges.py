@@ -92,3 +92,4 @@ def at_least(least: float) -> Range:
 
 Positive = Annotated[float, Range(above=0)]
 NotNegative = Annotated[float, Range(least=0)]
+FilledPath = Annotated[str, Filled("a path")]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ganlab.core import files
 from ganlab.core.errors import GanlabError
+from ganlab.core.ranges import FilledPath
 from ganlab.data.files import ImageFiles
 from ganlab.data.headers import sample
 
@@ -32,7 +33,7 @@ class Folder(ImageFiles):
         ValueError: If ``labels`` is none of these.
     """
 
-    def __init__(self, path: str, labels: str = "auto") -> None:
+    def __init__(self, path: FilledPath, labels: str = "auto") -> None:
         self._root = Path(os.path.expanduser(path))
         if not os.path.exists(self._root):
             raise GanlabError(f"There is no folder {path}; set data.path to a folder of images.")

@@ -12,6 +12,7 @@ import numpy as np
 from ganlab.contracts.point_set import PointSet
 from ganlab.core import files
 from ganlab.core.errors import GanlabError, shortened
+from ganlab.core.ranges import FilledPath
 
 _BETWEEN = re.compile(r"[,;\t]")
 _MOST = 2  # columns
@@ -33,7 +34,7 @@ class Points(PointSet):
         GanlabError: If it cannot be read, or a row is anything else.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: FilledPath) -> None:
         where = Path(os.path.expanduser(path))
         if os.path.isdir(where):
             raise GanlabError(f"{path} is a folder; set data.path to a CSV file of points.")

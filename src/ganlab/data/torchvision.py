@@ -14,6 +14,7 @@ from PIL import Image
 from ganlab.contracts.dataset import Dataset, Picture
 from ganlab.core.cache import cache_folder
 from ganlab.core.errors import GanlabError, suggestion
+from ganlab.core.ranges import FilledPath
 from ganlab.data import headers
 
 # Where torchvision's sets keep one label an image; reading them one by one would decode every image.
@@ -37,7 +38,7 @@ class TorchvisionDataset(Dataset):
     """
 
     def __init__(
-        self, name: str = "CIFAR10", split: str = "train", path: str | None = None, download: bool = False
+        self, name: str = "CIFAR10", split: str = "train", path: FilledPath | None = None, download: bool = False
     ) -> None:
         self._name = name
         self._split = split

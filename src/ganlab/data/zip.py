@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from ganlab.core.errors import GanlabError
+from ganlab.core.ranges import FilledPath
 from ganlab.data.files import ImageFiles
 
 
@@ -27,7 +28,7 @@ class Zip(ImageFiles):
         ValueError: If ``labels`` is none of these.
     """
 
-    def __init__(self, path: str, labels: str = "auto") -> None:
+    def __init__(self, path: FilledPath, labels: str = "auto") -> None:
         file = Path(os.path.expanduser(path))
         if not os.path.exists(file):
             raise GanlabError(f"There is no file {path}; set data.path to a zip archive of images.")

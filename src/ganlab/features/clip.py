@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ganlab.contracts.extractor import Extractor, in_colour
 from ganlab.core.errors import one_of
+from ganlab.core.ranges import FilledPath
 from ganlab.features.fidelity import load_failed, torch_fidelity
 
 _DIMS = {"vit-b-32": 512, "vit-b-16": 512, "vit-l-14": 768, "vit-l-14-336px": 768, "rn50": 1024, "rn101": 512}
@@ -29,7 +30,7 @@ class Clip(Extractor):
 
     cpu_images = 4
 
-    def __init__(self, model: str = "vit-b-32", path: str | None = None) -> None:
+    def __init__(self, model: str = "vit-b-32", path: FilledPath | None = None) -> None:
         one_of(model, _DIMS, "model")
         self.model, self.path = model, path
         self.feature_dim = _DIMS[model]

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from ganlab.contracts.extractor import Extractor, in_colour
 from ganlab.core.checks import at_least
 from ganlab.core.errors import GanlabError, one_of
+from ganlab.core.ranges import FilledPath
 
 
 class File(Extractor):
@@ -37,7 +38,7 @@ class File(Extractor):
         ValueError: If an option is out of range.
     """
 
-    def __init__(self, path: str, size: int = 0, scale: str = "symmetric", channels: int = 3) -> None:
+    def __init__(self, path: FilledPath, size: int = 0, scale: str = "symmetric", channels: int = 3) -> None:
         one_of(scale, ("symmetric", "unit", "imagenet", "bytes"), "scale")
         at_least("size", size, 0)
         if channels not in (1, 3):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.override_parser.types import Glob, Override
 
 from ganlab.config import command_line, schema
-from ganlab.config.sections import SweepOptions
+from ganlab.config.sections import RunOptions, SweepOptions
 from ganlab.core import code_files
 from ganlab.core.errors import GanlabError, suggestion
 from ganlab.runs.sweeps import plugins
@@ -75,7 +76,8 @@ def split(words: Sequence[str]) -> Words:
     """Take the words after ``-m`` apart.
 
     Raises:
-        GanlabError: For a wrong ``sweep.*``, a word about Hydra that cannot be set, and an option that is given twice.
+        GanlabError: For a wrong ``sweep.*`` or ``run.dir``, a word about Hydra that cannot be set, and an option that
+            is given twice.
     """
     parsed = command_line.parse(words)
     of_sweep = [o for o in parsed if plain_key(o).partition(".")[0] == "sweep"]
@@ -91,8 +93,8 @@ def split(words: Sequence[str]) -> Words:
     twice = next((plain_key(o) for o in runs if varies(o) and keys.count(plain_key(o)) > 1), None)
     if twice is not None:
         raise GanlabError(f"{twice} is given twice, once with several values: name all of its values once.")
-    named = str(folder[-1].value()) if folder else None
-    return Words(tuple(runs), tuple(of_hydra), _options(of_sweep), named)
+    named = _checked(RunOptions, folder, "run").get("dir")
+    return Words(tuple(runs), tuple(of_hydra), SweepOptions(**_checked(SweepOptions, of_sweep, "sweep")), named)
 
 
 def with_changes(words: Sequence[str], changes: Sequence[str]) -> list[str]:
@@ -152,12 +154,12 @@ def of_sweep(words: Iterable[str]) -> list[str]:
     return [key for key in keys if key.partition(".")[0] == "sweep" or is_hydras(key)]
 
 
-def _options(overrides: Sequence[Override]) -> SweepOptions:
+def _checked(section: type, overrides: Sequence[Override], key: str) -> dict[str, Any]:
     values = {plain_key(o).partition(".")[2]: o.value() for o in overrides}
-    found, problems = schema.check(schema.options(SweepOptions), values, "sweep")
+    found, problems = schema.check(schema.options(section), values, key)
     if problems:
         raise GanlabError(" ".join(problems))
-    return SweepOptions(**found)
+    return found
 
 
 def _refuse_hydras_own(override: Override) -> None:
