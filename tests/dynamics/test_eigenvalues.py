@@ -114,6 +114,17 @@ def test_quadratic_discriminators_have_the_moments_of_the_normal_distribution() 
     assert_close(ordered(both), ordered(spiral(0.5, 0.5) + spiral(1.5, 1)), rtol=0, atol=1e-9)
 
 
+def test_penalties_at_interpolates_have_the_moments_of_interpolates() -> None:
+    """x^ = ux + (1 - u)z has E[x^] = 0 and E[x^²] = E[u²] + E[(1 - u)²] = 2/3. So weight·E[|D'(x^)|²] has in b of
+    D = a·x + b·x² the curvature 2·weight·4·2/3, and in a 2·weight; the Wasserstein slopes are 2 and 1.
+    """
+    words = ("loss=wgan_gp", "reg.gradient_penalty.center=0", "reg.gradient_penalty.weight=0.3")
+    found = torch.linalg.eigvals(maps.flow(of := field(*words, problem="linear_quadratic"), maps.rates(of)))
+    assert_close(ordered(found), ordered(spiral(1.6, 2)), rtol=0, atol=1e-9)
+    both = torch.linalg.eigvals(maps.flow(of := field(*words, problem="gaussian"), maps.rates(of)))
+    assert_close(ordered(both), ordered(spiral(0.6, 1) + spiral(1.6, 2)), rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("words", "size"), [([], 2), (["optimizer.generator.momentum=0.5"], 4), (["game.update=optimistic"], 4)], ids=str
 )

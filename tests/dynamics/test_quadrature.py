@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from ganlab.core.randomness import Distribution
-from ganlab.dynamics.quadrature import BATCH, LEVELS, Quadrature, nodes
+from ganlab.dynamics.quadrature import LEVELS, PAIRS, Quadrature, column, nodes
 
 MOMENTS: dict[Distribution, list[float]] = {
     "normal": [0, 1, 0, 3, 0],
@@ -16,7 +16,7 @@ MOMENTS: dict[Distribution, list[float]] = {
 
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
 def test_nodes_have_the_moments_of_their_distribution(distribution: Distribution) -> None:
-    for count in (LEVELS, 9, 72, BATCH):
+    for count in (LEVELS, 9, 72, PAIRS):
         x = nodes(count, distribution)
         assert (x.diff() > 0).all()
         for k, moment in enumerate(MOMENTS[distribution], 1):
@@ -26,7 +26,8 @@ def test_nodes_have_the_moments_of_their_distribution(distribution: Distribution
 def test_draws_of_other_purposes_are_independent_in_pairs() -> None:
     """E[x^i y^j] = E[x^i]·E[y^j] for all powers, since each pair of nodes comes once."""
     stream = Quadrature("test")
-    columns = [stream.draw(purpose, (BATCH,)) for purpose in "abcd"] + [*stream.draw("e", (BATCH, 3)).T]
+    columns = [column(0, "normal"), *(stream.draw(purpose, (PAIRS,)) for purpose in "abcd")]
+    columns += stream.draw("e", (PAIRS, 3)).T
     for x, y in itertools.combinations(columns, 2):
         for i, j in itertools.product(range(1, 6), repeat=2):
             assert_close(float((x**i * y**j).mean()), float((x**i).mean() * (y**j).mean()), rtol=1e-10, atol=1e-9)
@@ -34,7 +35,7 @@ def test_draws_of_other_purposes_are_independent_in_pairs() -> None:
 
 def test_draws_are_the_same_each_time_and_expectations() -> None:
     first, second = (Quadrature("test") for _ in range(2))
-    for shape in ((BATCH, 1), (2 * BATCH,), (73, 1)):
+    for shape in ((PAIRS, 1), (2 * PAIRS,), (73, 1)):
         x, y = first.draw("noise", shape), second.draw("noise", shape)
         assert torch.equal(x, y)
         assert x.shape == shape

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ganlab.contracts.plan import Progress, Slot, plan
 from ganlab.dynamics.field import Field
-from ganlab.dynamics.quadrature import BATCH
 
 _MOST_ITERATIONS = 64  # of lazy turns, after which the pattern of turns must have come back
 
@@ -70,7 +69,7 @@ def iteration(field: Field, of_players: dict[str, Rates]) -> tuple[Tensor, int]:
     step = _Linear(field, of_players)
     total, count, period = torch.eye(3 * step.size, dtype=torch.float64), 0, _period(field)
     for count in range(1, period + 1):
-        slots = plan(field.play.game, Progress(iteration=count - 1), BATCH).slots
+        slots = plan(field.play.game, Progress(iteration=count - 1), field.play.batch).slots
         total = step.iteration(slots) @ total
     heavy = any(each.momentum for each in of_players.values())
     parts = [True, heavy, field.play.game.update == "optimistic"]

@@ -16,7 +16,7 @@ from ganlab.contracts.regularizer import Regularizer, hooks_of
 from ganlab.contracts.setting import Setting
 from ganlab.contracts.turn import Turn
 from ganlab.dynamics.problems import Problem
-from ganlab.dynamics.quadrature import BATCH, Quadrature
+from ganlab.dynamics.quadrature import Quadrature
 from ganlab.engine.player_optimizers import OptimizerFactory, PlayerOptimizers
 from ganlab.engine.reals import Reals
 from ganlab.engine.turns import Turns, summed
@@ -39,6 +39,7 @@ class Play:
     Attributes:
         optimizers: The players' optimizers.
         sizes: The number of weights of each player, in the order of w.
+        batch: Real points, and fakes of a turn.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Play:
         self._names = [names[id(p)] for p in self._parameters]
         self.sizes = {name: sum(p.numel() for p in group) for name, group in self.optimizers.parameters.items()}
         self._reals = problem.reals()
+        self.batch = len(self._reals)
         self._buffers = [(b, b.clone()) for module in self._modules for b in module.buffers()]
         self.progress = Progress()
         self.begin(problem.rest)
@@ -105,7 +107,7 @@ class Play:
 
     def slots(self) -> tuple[Slot, ...]:
         """Return the evaluations of the next iteration, in order."""
-        return plan(self.game, self.progress, BATCH).slots
+        return plan(self.game, self.progress, self.batch).slots
 
     def iterate(self) -> None:
         """Play one iteration."""
@@ -150,7 +152,7 @@ class Play:
         return [part.view_as(p) for part, p in zip(weights.split(sizes), self._parameters, strict=True)]
 
     def _objectives(self, turns: Turns, turn: Turn) -> Any:
-        slot = Slot(turn, 0, round(BATCH * turn.batch), turn.reals == "fresh")
+        slot = Slot(turn, 0, round(self.batch * turn.batch), turn.reals == "fresh")
         reals = self._real_batches([slot])
         reals.next()
         return self._objectives_of(turns, slot, reals)

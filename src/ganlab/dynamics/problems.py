@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ganlab.dynamics.quadrature import BATCH, column
+from ganlab.dynamics.quadrature import PAIRS, column
 
 
 class Point(nn.Module):
@@ -73,7 +73,7 @@ class Problem:
         radius: Distance from w* of the starts that are not near it.
         generator: Makes the generator.
         discriminator: Makes the discriminator.
-        reals: Real points (B, 1), float64.
+        reals: Real points (B, 1), float64, with B a multiple of `PAIRS`.
     """
 
     name: str
@@ -94,7 +94,10 @@ class Problem:
 
 
 def _normal() -> Tensor:
-    return column(0, "normal").unsqueeze(1)
+    """Return the nodes and the same mirrored: terms of three draws that are odd in the real ones then vanish, as the
+    products of reals and fakes in the squares of interpolates, which need more than pairs of nodes."""
+    nodes = column(0, "normal").unsqueeze(1)
+    return torch.cat([nodes, -nodes])
 
 
 _ALL = (
@@ -108,7 +111,7 @@ _ALL = (
         1.0,
         Point,
         lambda: Polynomial([1]),
-        lambda: torch.zeros(BATCH, 1, dtype=torch.float64),
+        lambda: torch.zeros(PAIRS, 1, dtype=torch.float64),
     ),
     Problem(
         "linear_quadratic",

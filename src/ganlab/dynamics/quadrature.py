@@ -14,7 +14,7 @@ from torch import Tensor
 from ganlab.core.randomness import Distribution, Stream
 
 LEVELS = 17  # nodes of one draw; a prime, so that the draws of 16 purposes are independent in pairs
-BATCH = LEVELS**2
+PAIRS = LEVELS**2
 _SHARES = (0.0, 5.0)  # of the cube, within which the stretch lies
 _MOMENTS: dict[Distribution, tuple[float, float]] = {  # second and fourth about the mean
     "normal": (1.0, 3.0),
@@ -23,12 +23,13 @@ _MOMENTS: dict[Distribution, tuple[float, float]] = {  # second and fourth about
 
 
 class Quadrature(Stream):
-    """Draws for a batch of `BATCH` points that are the same each time, in float64.
+    """Draws for a batch of `PAIRS` points, or a multiple of it, that are the same each time, in float64.
 
     The i-th of 17² points has in the k-th draw (one a purpose and column, in the order of their first use) the node
     (i // 17 + k · (i mod 17)) mod 17 (Bose's orthogonal array): each two draws take all pairs of nodes once. So a mean
     over the batch is the expectation over independent draws, exactly for polynomials up to the fifth degree in each of
-    two draws. Draws of other sizes have the same nodes, in an order that depends on the purpose.
+    two draws. Larger batches repeat the points; draws of other sizes have the same nodes, in an order that depends on
+    the purpose.
 
     Args:
         parts: The key of what is still random: a decision about the whole batch.
@@ -43,8 +44,8 @@ class Quadrature(Stream):
         size, *rest = shape
         columns = []
         for _ in range(int(np.prod(rest, dtype=int))):
-            if size % BATCH == 0:
-                columns.append(column(self._columns, distribution).repeat(size // BATCH))
+            if size % PAIRS == 0:
+                columns.append(column(self._columns, distribution).repeat(size // PAIRS))
                 self._columns += 1
             else:
                 order = torch.randperm(size, generator=self._generator(purpose))
@@ -57,8 +58,8 @@ class Quadrature(Stream):
 
 
 def column(k: int, distribution: Distribution) -> Tensor:
-    """Return the nodes (BATCH,) of the k-th draw; those of 0 are for real points."""
-    i = torch.arange(BATCH)
+    """Return the nodes (PAIRS,) of the k-th draw; those of 0 are for real points."""
+    i = torch.arange(PAIRS)
     return nodes(LEVELS, distribution)[(i // LEVELS + k * (i % LEVELS)) % LEVELS]
 
 

@@ -14,7 +14,6 @@ from ganlab.contracts.turn import Player
 from ganlab.dynamics.field import Field
 from ganlab.dynamics.play import Play
 from ganlab.dynamics.problems import Problem
-from ganlab.dynamics.quadrature import BATCH
 from ganlab.engine.player_optimizers import PlayerOptimizers
 from ganlab.engine.updates import RULES
 
@@ -104,7 +103,7 @@ class _Crowd:
         return torch.cat([torch.stack([p.detach() for p in group]) for group in self.parameters.values()], 1)
 
     def iterate(self, iteration: int) -> None:
-        slots = plan(self.game, Progress(iteration=iteration), BATCH).slots
+        slots = plan(self.game, Progress(iteration=iteration), self.field.play.batch).slots
         RULES[self.game.update](slots, _NoReals(), self._evaluate, self.optimizers)  # type: ignore[arg-type]
 
     def _evaluate(self, slot, reals) -> None:  # type: ignore[no-untyped-def]
