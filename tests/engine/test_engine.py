@@ -493,8 +493,7 @@ def test_compiled_networks_and_penalties_train_the_same_weights(name: str, trace
         weights[compiled] = engine.weights()
         assert distance(weights[compiled], before) > 1e-3
         assert bool(graphs()) == compiled
-    # compiled passes do not hold parametrized weights: each iterates anew for the largest singular value
-    assert distance(weights[True], weights[False]) < (1e-3 if "sn" in name else 1e-6)
+    assert distance(weights[True], weights[False]) < 1e-6
 
 
 @pytest.mark.slow

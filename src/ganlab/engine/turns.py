@@ -30,7 +30,7 @@ class Turns:
         hooks: The regularizers' hooks.
         setting: The options that all views share.
         optimizers: Their parameters are what players train; `View.update` goes to their pending values.
-        compiled: Networks are compiled: parametrized weights are then not held.
+        compiled: Networks are compiled: parametrized weights are then computed in each pass.
         sharded: FSDP holds the weights: a pass is then made with others, whose gradients it hands on.
 
     Attributes:
@@ -53,7 +53,8 @@ class Turns:
         self._playing: tuple[str, ...] | None = None
         self.previous: Turn | None = None
         self._casts_once = not compiled and not sharded
-        self._holds = any(parametrize.is_parametrized(m) for m in game.modules()) and not compiled
+        self._holds = any(parametrize.is_parametrized(m) for m in game.modules())
+        self._shares_weights = not compiled
 
     def forget(self) -> None:
         """Assume that any player may have stepped since the last turn."""
@@ -136,7 +137,8 @@ class Turns:
             for during in self.hooks.during:
                 stack.enter_context(during(turn, self.previous))
             self.stepped(turn)
-            stack.enter_context(parametrize.cached())
+            if self._shares_weights:
+                stack.enter_context(parametrize.cached())
             yield
 
     def release(self) -> None:
