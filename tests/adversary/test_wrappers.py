@@ -77,14 +77,14 @@ def test_two_processes_under_a_wrapper_equal_one(kind: str, tmp_path: Path) -> N
         pytest.skip("accelerate is not installed")
     script = tmp_path / "loop.py"
     script.write_text(SCRIPT)
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    subprocess.run(
-        [*run, str(script), kind, str(tmp_path / f"{kind}-two.pt")], check=True, capture_output=True, text=True
-    )
-    alone = SCRIPT.replace('torch.distributed.init_process_group("gloo")', "pass")
-    script.write_text(alone)
-    subprocess.run(
-        [sys.executable, str(script), "none", str(tmp_path / f"{kind}-one.pt")], check=True, capture_output=True
-    )
+    ranks = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    _run(*ranks, str(script), kind, str(tmp_path / f"{kind}-two.pt"))
+    script.write_text(SCRIPT.replace('torch.distributed.init_process_group("gloo")', "pass"))
+    _run(str(script), "none", str(tmp_path / f"{kind}-one.pt"))
     for two, one in zip(*(torch.load(tmp_path / f"{kind}-{name}.pt") for name in ("two", "one")), strict=True):
         torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)
+
+
+def _run(*words: str) -> None:
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
